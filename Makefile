@@ -1,0 +1,62 @@
+# Everything here sets itself up: a first `make demo` needs only Python 3.11 or newer with venv, and make.
+
+# The newest of these that is there and works; PYTHON=… takes another.
+PYTHON ?= $(shell for v in python3.13 python3.12 python3.11 python3.14 python3; do \
+	$$v -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$v; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test test-one lint bench lock docs clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(READY): locks/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found: install one, or name it with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+## make demo    every kind of payment against the sandbox on a real socket; exits 1 if the books disagree
+demo: $(READY)
+	$(BIN)/gatewaypy demo --payouts examples/payouts.csv
+
+## make test    the whole suite with its coverage gate, then the suite on every other Python from 3.11 to 3.14 that is here
+test: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 4
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	@sh tools/other-pythons.sh "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+
+# One more interpreter's run, without coverage; tools/other-pythons.sh calls it.
+test-one: $(READY)
+	$(BIN)/python -m pytest -n 4 -q
+
+## make lint    ruff, its format, mypy, pyright, import contracts, bandit, and that docs/protocol.md is up to date
+lint: $(READY)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gatewaypy
+	$(BIN)/python tools/protocol_docs.py --check
+
+## make bench   what a payment costs, each figure against a peer in the same run
+bench: $(READY)
+	$(BIN)/python benchmarks/in_flight.py
+
+## make docs    write docs/protocol.md and docs/sandbox-tables.md from the tables in the code
+docs: $(READY)
+	$(BIN)/python tools/protocol_docs.py
+
+## make lock    resolve the dependencies anew, for every Python and platform, with hashes
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file locks/dev.txt
+
+clean:
+	rm -rf .venv .venv-3.* .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
