@@ -1,0 +1,149 @@
+"""A payment card: its number and CVV are secrets, its brand is read off its first digits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.secret import Secret, shape_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+_NUMBER: Final = re.compile(r"[0-9]{12,19}", re.ASCII)
+_CVV: Final = re.compile(r"[0-9]{3,4}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MONTHS: Final = range(1, 13)
+_YEARS: Final = range(2000, 2100)
+
+#: Issuer ranges, the most particular first: (lowest prefix, highest prefix, ``paymentBrand`` on the wire).
+#: The names are the gateway's (protocol section 6, documented); the ranges are the card schemes' published ones.
+_RANGES: Final = (
+    ("34", "34", "AMEX"), ("37", "37", "AMEX"),
+    ("300", "305", "DINER"), ("3095", "3095", "DINER"), ("36", "36", "DINER"), ("38", "39", "DINER"),
+    ("3528", "3589", "JCB"),
+    ("2221", "2720", "MC"), ("51", "55", "MC"),
+    ("6011", "6011", "DISC"), ("644", "649", "DISC"), ("652150", "653149", "RUPAY"), ("65", "65", "DISC"),
+    ("508500", "508999", "RUPAY"), ("606985", "607984", "RUPAY"), ("608001", "608500", "RUPAY"),
+    ("62", "62", "CUP"),
+    ("50", "50", "MAESTRO"), ("56", "58", "MAESTRO"), ("60", "61", "MAESTRO"), ("63", "69", "MAESTRO"),
+    ("4", "4", "VISA"),
+)  # fmt: skip
+
+
+def brand_of(number: str) -> str | None:
+    """Return the ``paymentBrand`` that a card number's first digits belong to, ``None`` where no range fits."""
+    for lowest, highest, brand in _RANGES:
+        if lowest <= number[: len(lowest)] <= highest:
+            return brand
+    return None
+
+
+def luhn_valid(digits: str) -> bool:
+    """Tell whether the last digit is the Luhn check digit of the others (ISO/IEC 7812-1)."""
+    doubled = "0246813579"
+    total = sum(int(d) for d in digits[-1::-2]) + sum(int(doubled[int(d)]) for d in digits[-2::-2])
+    return total % 10 == 0
+
+
+def _sealed_number(value: object) -> Secret | InvalidRequest:
+    # Like _sealed_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
+    # the number.
+    text = value.reveal() if isinstance(value, Secret) else value
+    digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
+    if not _NUMBER.fullmatch(digits):
+        return InvalidRequest("card.number", "12 to 19 digits, spaces and dashes between them allowed", shape_of(text))
+    if not luhn_valid(digits):
+        return InvalidRequest("card.number", "the last digit must be the Luhn check digit: a digit is mistyped", shape_of(text))
+    return Secret(digits)
+
+
+def _sealed_cvv(value: object) -> Secret | InvalidRequest | None:
+    if value is None:
+        return None
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str) or not _CVV.fullmatch(text):
+        return InvalidRequest("card.cvv", "three digits, four for AMEX", shape_of(text))
+    return Secret(text)
+
+
+def _check_month(_: object, __: object, month: int) -> None:
+    if type(month) is not int or month not in _MONTHS:
+        raise InvalidRequest("card.expiryMonth", "an integer from 1 to 12", shape_of(month))
+
+
+def _check_year(_: object, __: object, year: int) -> None:
+    if type(year) is not int or year not in _YEARS:
+        raise InvalidRequest("card.expiryYear", "an integer of four digits, such as 2030", shape_of(year))
+
+
+def _check_holder(_: object, __: object, holder: str | None) -> None:
+    if holder is not None and (not isinstance(holder, str) or _CONTROL.search(holder)):
+        raise InvalidRequest("card.holder", "text without control characters", shape_of(holder))
+
+
+@frozen(repr=False, init=False)
+class Card:
+    """A card to pay with (protocol section 6, documented).
+
+    :param number: 12 to 19 digits with a valid Luhn digit; spaces and dashes are taken out. Kept as a `Secret`.
+    :param expiry_month: 1 to 12; the wire gets ``07``.
+    :param expiry_year: four digits; the wire gets ``2030``.
+    :param cvv: three digits, four for AMEX. Kept as a `Secret`, sent once, stored nowhere.
+    :param holder: the name on the card.
+    :raises InvalidRequest: for anything else; the error describes the value and never shows it.
+
+    ``repr`` shows the brand, the first six and the last four digits: what PCI DSS 3.4.1 lets be shown.
+    """
+
+    number: Secret
+    expiry_month: int = field(validator=_check_month)
+    expiry_year: int = field(validator=_check_year)
+    cvv: Secret | None
+    holder: str | None = field(validator=_check_holder)
+
+    def __init__(
+        self,
+        number: str | Secret,
+        expiry_month: int,
+        expiry_year: int,
+        cvv: str | Secret | None = None,
+        holder: str | None = None,
+    ) -> None:
+        """Check the card and seal its number and CVV."""
+        sealed_number, sealed_cvv = _sealed_number(number), _sealed_cvv(cvv)
+        # A frame that raises stays in the traceback, with whatever its names still hold.
+        del number, cvv
+        if isinstance(sealed_number, InvalidRequest):
+            del self
+            raise sealed_number
+        if isinstance(sealed_cvv, InvalidRequest):
+            del self
+            raise sealed_cvv
+        # pyright does not know what attrs generates.
+        self.__attrs_init__(sealed_number, expiry_month, expiry_year, sealed_cvv, holder)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def brand(self) -> str | None:
+        """The ``paymentBrand`` that the number's first digits belong to, such as ``"VISA"``."""
+        return brand_of(self.number.reveal())
+
+    @property
+    def bin(self) -> str:
+        """The first six digits, which name the issuer."""
+        return self.number.reveal()[:6]
+
+    @property
+    def last_four(self) -> str:
+        """The last four digits, by which the cardholder knows the card."""
+        return self.number.reveal()[-4:]
+
+    def is_expired(self, today: date) -> bool:
+        """Tell whether the card's last month is over on this day."""
+        return (today.year, today.month) > (self.expiry_year, self.expiry_month)
+
+    def __repr__(self) -> str:
+        return f"Card({self.brand or 'card'} {self.bin}******{self.last_four}, {self.expiry_month:02}/{self.expiry_year})"

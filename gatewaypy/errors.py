@@ -1,0 +1,222 @@
+"""What can go wrong, as a tree; every error is plain data and can be pickled.
+
+GatewayError
+├── ConfigurationError      the library is set up or used in a way that cannot work
+├── InvalidRequest          refused before anything was sent; also a ValueError
+│   └── InsecureConnection  plain http beyond loopback, or TLS that is not verified; also a ConfigurationError
+├── NotSent                 no byte of the request left: safe to call again
+├── AuthenticationFailed    the gateway gave no token, or refused a fresh one; no money moved
+├── UnreadableReply         a call that moves no money got no usable answer
+├── OutcomeUnknown          sent, and neither the reply nor an inquiry could tell what happened
+├── Declined                raised by ``raise_for_outcome()`` alone: a decline is a result
+└── CallbackError           a callback or browser return that cannot be believed
+    ├── SignatureMismatch
+    └── UnreadableCallback
+
+No error carries a request, a reply's body or anything secret: only ids, codes and the gateway's own words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AuthenticationFailed",
+    "CallbackError",
+    "ConfigurationError",
+    "Declined",
+    "GatewayError",
+    "InsecureConnection",
+    "InvalidRequest",
+    "NotSent",
+    "OutcomeUnknown",
+    "SignatureMismatch",
+    "UnreadableCallback",
+    "UnreadableReply",
+]
+
+
+def _restore(kind: type[GatewayError], args: tuple[Any, ...], facts: dict[str, Any]) -> GatewayError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class GatewayError(Exception):
+    """The root of every error that the library raises on purpose.
+
+    ``merchant_transaction_id`` and ``operation`` are ``None`` where there is no such thing.
+    """
+
+    def __init__(self, message: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.merchant_transaction_id = merchant_transaction_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by facts, so that subclasses with keyword-only facts survive process pools and task queues."""
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+class ConfigurationError(GatewayError):
+    """The library is set up or used in a way that cannot work: a missing extra, another event loop, a closed gateway."""
+
+
+class InvalidRequest(GatewayError, ValueError):
+    """Refused before anything was sent.
+
+    ``field`` is the wire's or the argument's name, ``rule`` says what is allowed, ``shape`` describes the refused
+    value (its length and the kinds of its characters) without showing it: a card number never gets into an error.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        rule: str,
+        shape: str = "",
+        *,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
+        message = f"{field}: {rule}" + (f"; got {shape}" if shape else "")
+        super().__init__(message, operation=operation, merchant_transaction_id=merchant_transaction_id)
+        self.field = field
+        self.rule = rule
+        self.shape = shape
+
+
+class InsecureConnection(InvalidRequest, ConfigurationError):
+    """A base URL or a TLS context that would let somebody else read or change a payment."""
+
+
+class NotSent(GatewayError):
+    """No byte of the request left this machine, which the transport knows for certain: it is safe to call again.
+
+    ``reason`` says what stood in the way: no connection, no free slot in time, no token.
+    """
+
+    def __init__(self, reason: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
+        super().__init__(
+            f"{operation or 'request'} was not sent: {reason}; it is safe to call again",
+            operation=operation,
+            merchant_transaction_id=merchant_transaction_id,
+        )
+        self.reason = reason
+
+
+class AuthenticationFailed(GatewayError):
+    """The gateway gave no token, or refused one that it had just given. No money moved.
+
+    ``code`` and ``description`` are the gateway's, ``http_status`` the reply's; each ``None`` where there was none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        description: str | None = None,
+        http_status: int | None = None,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, merchant_transaction_id=merchant_transaction_id)
+        self.code = code
+        self.description = description
+        self.http_status = http_status
+
+
+class UnreadableReply(GatewayError):
+    """A call that moves no money was sent and got no usable answer: nothing at all, or something unreadable."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        http_status: int | None = None,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            f"{operation or 'request'} got no usable answer: {reason}",
+            operation=operation,
+            merchant_transaction_id=merchant_transaction_id,
+        )
+        self.reason = reason
+        self.http_status = http_status
+
+
+class OutcomeUnknown(GatewayError):
+    """The request was sent, and neither its reply nor an inquiry could tell what became of it.
+
+    Do not send it again before an inquiry says that the gateway does not have it: money may have moved.
+
+    ``reason`` says what was wrong with the reply, ``inquiry`` what the last inquiry said (``"record not found"``, a
+    status, or why there was no answer), ``payment_id`` the gateway's id where one is known, ``status`` and ``code``
+    the last that was read.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+        payment_id: str | None = None,
+        inquiry: str | None = None,
+        status: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        ask = f"payment_id={payment_id!r}" if payment_id is not None else f"merchant_transaction_id={merchant_transaction_id!r}"
+        super().__init__(
+            f"{operation or 'request'} was sent and its outcome is unknown: {reason};"
+            f" last inquiry: {inquiry or 'none was possible'}."
+            f" Do not send it again; ask gateway.inquire({ask}) until it answers",
+            operation=operation,
+            merchant_transaction_id=merchant_transaction_id,
+        )
+        self.reason = reason
+        self.payment_id = payment_id
+        self.inquiry = inquiry
+        self.status = status
+        self.code = code
+
+
+class Declined(GatewayError):
+    """The gateway or the issuer said no; raised by ``raise_for_outcome()`` alone.
+
+    ``outcome`` is the name of the outcome (``"FAILED"`` or ``"CANCELLED"``), ``code`` and ``description`` the gateway's.
+    """
+
+    def __init__(
+        self,
+        *,
+        outcome: str,
+        code: str,
+        description: str,
+        payment_id: str | None = None,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            f"{operation or 'payment'} {outcome.lower()}: {code} {description}".rstrip(),
+            operation=operation,
+            merchant_transaction_id=merchant_transaction_id,
+        )
+        self.outcome = outcome
+        self.code = code
+        self.description = description
+        self.payment_id = payment_id
+
+
+class CallbackError(GatewayError):
+    """A callback or browser return that cannot be believed."""
+
+
+class SignatureMismatch(CallbackError):
+    """The signature is missing or fits none of the keys."""
+
+
+class UnreadableCallback(CallbackError):
+    """The body is no callback: too large, not UTF-8, not JSON or form, duplicate keys, too deep."""

@@ -1,0 +1,96 @@
+"""The gateway's many names: each platform's hosts, and what varies from one to another, as data.
+
+Hosts: protocol section 1. Variations: protocol section 13; the defaults are what most integrations run with. A merchant whose
+platform differs changes a value, not the library::
+
+    mine = attrs.evolve(platforms.XOALA.live, inquiry_path="/inquiry")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from gatewaypy.errors import InsecureConnection, InvalidRequest
+
+_LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def _base_url(url: str) -> str:
+    if not isinstance(url, str):
+        raise InvalidRequest("base_url", "a URL such as 'https://secure.transactworld.com'", f"a value of {type(url).__name__}")
+    parts = urlsplit("")
+    host, port = None, None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    if not host or parts.scheme not in {"http", "https"} or port == 0:
+        raise InvalidRequest("base_url", "a URL such as 'https://secure.transactworld.com'", "something else")
+    if parts.username or parts.password:
+        raise InsecureConnection("base_url", "no user name or password in the URL: they would end up in logs", "a URL with both")
+    if parts.query or parts.fragment:
+        raise InvalidRequest("base_url", "no query and no fragment", "a URL with one")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InsecureConnection("base_url", "https, or http to this machine alone", "plain http to another host")
+    return url.rstrip("/")
+
+
+def _path(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise InvalidRequest(attribute.name, "a path that starts with '/'", f"a value of {type(value).__name__}")
+
+
+@frozen(kw_only=True)
+class Platform:
+    """One host of one white label, with what varies between hosts.
+
+    :param inquiry_path: where inquiries go; with ``{id}`` the id is in the path (documented), without it (``"/inquiry"``,
+        newer hosts, one source) in the body.
+    :param refund_path: where refunds go (documented; one host: ``"/refund/{id}"``).
+    :param stored_card_path: where stored cards are charged and deleted (documented; one client: ``"/registrations/{id}"``).
+    :param list_date_format: ``strftime`` format of the transaction list's dates (documented; ``"%m/%d/%Y"`` seen on one host).
+    :param three_d_spelling: how ``attemptThreeD`` spells its three values (documented; ``"Only3D"`` seen).
+    :param token_rejected: HTTP statuses that mean that the token was refused and nothing was done (401 seen).
+    """
+
+    name: str
+    base_url: str = field(converter=_base_url)
+    inquiry_path: str = field(default="/payments/{id}", validator=_path)
+    refund_path: str = field(default="/payments/{id}", validator=_path)
+    stored_card_path: str = field(default="/paywithtoken/{id}", validator=_path)
+    list_date_format: str = "%d/%m/%Y"
+    three_d_spelling: tuple[str, str, str] = ("direct", "3D", "only3D")
+    token_rejected: frozenset[int] = frozenset({401})
+
+
+@frozen
+class WhiteLabel:
+    """A brand's two hosts; ``None`` where the vendor names none."""
+
+    test: Platform | None
+    live: Platform | None
+
+
+def _label(name: str, test: str | None, live: str | None) -> WhiteLabel:
+    return WhiteLabel(
+        test=Platform(name=f"{name} test", base_url=test) if test else None,
+        live=Platform(name=f"{name} live", base_url=live) if live else None,
+    )
+
+
+TRANSACTWORLD: Final = _label("TransactWorld", "https://preprod.transactworld.com", "https://secure.transactworld.com")
+PAYMENTZ: Final = _label("PaymentZ", "https://test.paymentz.com", "https://secure.paymentz.com")
+PAYMENTPLUG: Final = _label("PaymentPlug", "https://sandbox.paymentplug.com", None)
+SHIMOTOMO: Final = _label("Shimotomo", "https://preprod.shimotomo.com", None)
+PRTPG: Final = _label("PRTPG", "https://preprod.prtpg.com", "https://secure.prtpg.com")
+XOALA: Final = _label("Xoala", "https://secure-checkout-sandbox.xoala.com", "https://secure-checkout.xoala.com")
+SEPA_CYBER: Final = _label("SEPA Cyber", None, "https://tp.sepa-cyber.com")

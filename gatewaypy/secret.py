@@ -1,0 +1,92 @@
+"""Values that must never be shown: card numbers, CVVs, keys and tokens mask themselves by their type."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final, NoReturn, Self
+
+MASK: Final = "***"
+
+
+class Secret:
+    """A text that shows itself only to ``reveal()``.
+
+    ``repr``, ``str`` and ``format`` are masked; it cannot be pickled, iterated or measured, and has no ``__dict__``.
+    Two secrets are compared in constant time.
+    """
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        self.__text = text
+
+    def reveal(self) -> str:
+        """Return the text itself; call it where the text leaves for the wire and nowhere else."""
+        return self.__text
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, format_spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.__text.encode(), other.__text.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.__text))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        msg = (
+            "a Secret cannot be pickled or copied into another process: pass the text's source (a vault, the environment) instead"
+        )
+        raise TypeError(msg)
+
+
+class SealedBytes(bytes):
+    """The bytes of a request or reply on their way: the same bytes, with a ``repr`` that shows only how many."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SealedBytes({len(self)} bytes)"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        msg = "the bytes of a request or reply cannot be pickled: they may hold a card number"
+        raise TypeError(msg)
+
+
+def shape_of(value: object) -> str:
+    """Describe a refused value without showing it: its length and the kinds of characters in it."""
+    if not isinstance(value, str):
+        return f"a value of type {type(value).__name__}"
+    if not value:
+        return "an empty text"
+    kinds = []
+    if any(c.isascii() and c.isdigit() for c in value):
+        kinds.append("digits")
+    if any(c.isascii() and c.isalpha() for c in value):
+        kinds.append("letters")
+    if " " in value:
+        kinds.append("spaces")
+    marks = sorted({c for c in value if c.isascii() and c.isprintable() and not c.isalnum() and c != " "})
+    kinds += [f"'{mark}'" for mark in marks]
+    if any(not c.isascii() for c in value):
+        kinds.append("non-ASCII characters")
+    if any(not c.isprintable() and c.isascii() for c in value):
+        kinds.append("control characters")
+    return f"{len(value)} character{'s' if len(value) != 1 else ''}: {', '.join(kinds)}"

@@ -1,0 +1,111 @@
+"""What the tests share: a merchant, cards, sandboxes on real sockets with and without TLS, and both HTTP libraries."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from gatewaypy import Card, Gateway, HttpxTransport, Money, Timeouts
+from gatewaypy.sandbox import MERCHANT, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from gatewaypy import Credentials
+
+QUICK = Timeouts(connect=2, read=2, total=5, settle=3)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Want a sentence of behaviour of every test."""
+    silent = [item.nodeid for item in items if not getattr(item, "obj", None).__doc__]
+    if silent:
+        raise pytest.UsageError("tests without a docstring: " + ", ".join(silent))
+
+
+@pytest.fixture
+def merchant() -> Credentials:
+    """Give the account that every sandbox knows."""
+    return MERCHANT
+
+
+@pytest.fixture
+def card() -> Card:
+    """Give a card without 3-D Secure."""
+    return Card("4000 0000 0000 0051", 7, 2030, "745", "Ada Lovelace")
+
+
+@pytest.fixture
+def three_d_card() -> Card:
+    """Give a card that is sent to the challenge page."""
+    return Card("4000 0000 0000 0002", 7, 2030, "237", "Ada Lovelace")
+
+
+@pytest.fixture
+def euros() -> Callable[[str], Money]:
+    """Give a way to write amounts."""
+    return lambda amount: Money(amount, "EUR")
+
+
+@pytest.fixture(params=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> str:
+    """Run a test on each of the two libraries that the default transport takes."""
+    pytest.importorskip(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Make a certificate authority for this run."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Make a certificate for this machine's own addresses."""
+    folder: Path = tmp_path_factory.mktemp("certificate")
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """Make a context that trusts this run's authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Serve a sandbox on a socket."""
+    async with Sandbox().serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def tls_sandbox(certificate: tuple[str, str]) -> AsyncIterator[Sandbox]:
+    """Serve a sandbox on a socket with TLS."""
+    async with Sandbox().serve(certfile=certificate[0], keyfile=certificate[1]) as served:
+        yield served
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Gateway]:
+    """Open a gateway to the test's sandbox."""
+    async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=QUICK) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def tls_client(tls_sandbox: Sandbox, trusting: ssl.SSLContext, library: str) -> AsyncIterator[Gateway]:
+    """Open a gateway to the test's sandbox over TLS, on each HTTP library."""
+    transport = HttpxTransport(library=library, ssl_context=trusting)
+    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=transport, timeouts=QUICK) as opened:
+        yield opened

@@ -1,0 +1,62 @@
+"""Secrets."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from gatewaypy import Secret
+from gatewaypy.secret import SealedBytes, shape_of
+
+
+def test_a_secret_shows_itself_to_reveal_alone() -> None:
+    """repr, str and format are masked, in f-strings and logging's % too."""
+    secret = Secret("hunter2")
+    shown = f"{secret} {secret!r} {secret:>10} {[secret]} {'%s' % secret}"  # noqa: UP031 - as logging does
+    assert "hunter2" not in shown
+    assert secret.reveal() == "hunter2"
+    assert not hasattr(secret, "__dict__")
+
+
+def test_a_secret_cannot_be_pickled_or_iterated() -> None:
+    """Copies stay in this process; nothing spells a secret out letter by letter."""
+    secret = Secret("hunter2")
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(secret)
+    with pytest.raises(TypeError):
+        list(secret)
+    assert copy.copy(secret) is copy.deepcopy(secret) is secret
+
+
+def test_secrets_compare_by_text() -> None:
+    """Equal texts are equal secrets, with equal hashes; a text is no secret."""
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert hash(Secret("a")) == hash(Secret("a"))
+    assert Secret("a") != "a"
+
+
+def test_sealed_bytes_show_their_length_alone() -> None:
+    """A body's repr and str give its size; it cannot be pickled."""
+    body = SealedBytes(b"card.number=4000000000000051")
+    assert f"{body} {body!r}" == "SealedBytes(28 bytes) SealedBytes(28 bytes)"
+    assert bytes(body).startswith(b"card")
+    with pytest.raises(TypeError):
+        pickle.dumps(body)
+
+
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [
+        ("", "an empty text"),
+        ("a1", "2 characters: digits, letters"),
+        ("a|b c", "5 characters: letters, spaces, '|'"),
+        ("é\n", "2 characters: non-ASCII characters, control characters"),
+        ("-", "1 character: '-'"),
+        (5, "a value of type int"),
+    ],
+)
+def test_a_shape_describes_without_showing(value: object, shape: str) -> None:
+    """A refused value is described by its length and the kinds of its characters."""
+    assert shape_of(value) == shape
