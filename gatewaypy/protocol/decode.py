@@ -1,0 +1,195 @@
+"""From a reply's fields to the library's results (protocol section 7); the wire's names end here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import cattrs
+from attrs import fields_dict
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.models import (
+    Capture,
+    Fields,
+    FollowUp,
+    OperationResult,
+    Outcome,
+    Payment,
+    Payout,
+    Redirect,
+    Refund,
+    Reversal,
+    SettledBy,
+    Transaction,
+)
+from gatewaypy.money import Money
+from gatewaypy.platforms import is_loopback
+from gatewaypy.protocol.judge import found, scalar
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.statuses import outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatewaypy.protocol.judge import Verdict
+
+R = TypeVar("R", bound=OperationResult)
+
+#: The attribute that each wire name becomes. Names that are not here stay in ``extra``.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "paymentId": "payment_id",
+    "merchantTransactionId": "merchant_transaction_id",
+    "transactionStatus": "transaction_status",
+    "status": "status",
+    "result": "result",
+    "amount": "amount",
+    "currency": "currency",
+    "remark": "remark",
+    "timestamp": "timestamp",
+    "redirect": "redirect",
+    "card": "card",
+    "paymentBrand": "payment_brand",
+    "paymentMode": "payment_mode",
+    "registrationId": "registration_id",
+    "descriptor": "descriptor",
+    "eci": "eci",
+    "bankReferenceId": "bank_reference_id",
+    "terminalId": "terminal_id",
+    "captureamount": "captured",
+    "refundamount": "refunded",
+    "code": "code",
+    "description": "description",
+    "bin": "bin",
+    "last4Digits": "last_four",
+    "lastFourDigits": "last_four",
+    "holder": "holder",
+    "expiryMonth": "expiry_month",
+    "expiryYear": "expiry_year",
+}
+
+# What this module has already turned into its type when cattrs comes to it.
+_READY: Final = (Outcome, SettledBy, Fields, Money | None, Redirect | None, bool)
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    # A field of the wrong type breaks no reply: it is left out here and stays in ``raw``. Fields that decide are read by judge.
+    converter.register_structure_hook_func(
+        lambda kind: kind == str | None, lambda value, _: value if isinstance(value, str) else None
+    )
+    converter.register_structure_hook(str, lambda value, _: value if isinstance(value, str) else "")
+    converter.register_structure_hook_func(lambda kind: kind in _READY, lambda value, _: value)
+    return converter
+
+
+_converter: Final = _make_converter()
+
+
+# The wire names that each result has attributes for; what is left over goes into ``extra``.
+_KNOWN: Final[Mapping[type[OperationResult], frozenset[str]]] = {
+    kind: frozenset(name for name, attribute in ATTRIBUTES.items() if attribute in {*fields_dict(kind), "currency"})
+    for kind in (Payment, Capture, Reversal, Refund, Payout, Transaction)
+}
+
+
+def _attributes(fields: object) -> dict[str, Any]:
+    if not isinstance(fields, dict):
+        return {}
+    return {ATTRIBUTES[name]: value for name, value in fields.items() if name in ATTRIBUTES}
+
+
+def payment_id(fields: Mapping[str, Any]) -> str | None:
+    """Return the reply's paymentId; ``"-"`` and an empty text are none (protocol section 7, seen)."""
+    identifier = (scalar(fields, "paymentId") or "").strip()
+    return identifier if identifier not in {"", "-"} else None
+
+
+def money(amount: object, currency: object) -> Money | None:
+    """Read an amount; ``None`` where the two are no money, or one that this library refuses. The text stays in ``raw``."""
+    if not isinstance(amount, str) or not isinstance(currency, str):
+        return None
+    try:
+        return Money(amount.strip(), currency.strip())
+    except InvalidRequest:
+        return None
+
+
+def result(kind: type[R], fields: Mapping[str, Any], **judged: Any) -> R:  # noqa: ANN401 - attributes of any result
+    """Build a result from a reply's fields and what was judged of them."""
+    known = _KNOWN[kind]
+    values = _attributes(fields)
+    values["result"] = _attributes(fields.get("result"))
+    values["payment_id"] = payment_id(fields)
+    values["amount"] = money(fields.get("amount"), fields.get("currency"))
+    values["card"] = _attributes(fields.get("card")) or None
+    values["captured"] = money(fields.get("captureamount"), fields.get("currency"))
+    values["refunded"] = money(fields.get("refundamount"), fields.get("currency"))
+    values["redirect"] = None
+    values["raw"] = Fields(fields)
+    values["extra"] = Fields({name: value for name, value in fields.items() if name not in known})
+    return _converter.structure({**values, **judged}, kind)
+
+
+def redirect(fields: Mapping[str, Any]) -> Redirect | None:
+    """Read where the payer must go on, under every name that was seen for the parameters (protocol section 7).
+
+    :returns: ``None`` where the reply sends the payer nowhere.
+    :raises UnreadableError: where it does, but not to an https URL (or http to this machine), or with unreadable parameters.
+    """
+    target = fields.get("redirect")
+    if not isinstance(target, dict) or not target:
+        return None
+    url = scalar(target, "url") or ""
+    parts = urlsplit(url) if url.isprintable() else urlsplit("")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        msg = "the reply sends the payer to a URL that is not https"
+        raise UnreadableError(msg)
+    listed = ("parameters", "listofParameters", "listOfParameters", "params")
+    parameters = next((_parameters(target[name]) for name in listed if target.get(name)), ())
+    method = (scalar(target, "method") or "").strip().upper() or ("POST" if parameters else "GET")
+    if method not in {"GET", "POST"}:
+        msg = "the reply sends the payer on by a method that is neither GET nor POST"
+        raise UnreadableError(msg)
+    return Redirect(url=url, method=method, parameters=parameters, target=scalar(target, "target"))
+
+
+def _parameters(values: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(values, dict):
+        # One pair that came as an object where a list has many, or a plain object of names and values.
+        values = (
+            [values] if set(values) == {"name", "value"} else [{"name": name, "value": value} for name, value in values.items()]
+        )
+    if not isinstance(values, list) or not all(isinstance(pair, dict) for pair in values):
+        msg = "the reply's redirect parameters are no list of names and values"
+        raise UnreadableError(msg)
+    return tuple((scalar(pair, "name") or "", scalar(pair, "value") or "") for pair in values)
+
+
+def payment(fields: Mapping[str, Any], verdict: Verdict, target: Redirect | None) -> Payment:
+    """Build the result of a debit or preauthorization from its own reply."""
+    return result(Payment, fields, outcome=verdict.outcome, redirect=target)
+
+
+def transaction(fields: Mapping[str, Any]) -> Transaction:
+    """Build what an inquiry says. The record's state is its two statuses, never the lookup's code.
+
+    :raises UnreadableError: where the reply tells neither of a record nor that there is none.
+    """
+    is_found = found(fields)
+    outcome = outcome_of(scalar(fields, "status"), scalar(fields, "transactionStatus")) if is_found else Outcome.UNKNOWN
+    return result(Transaction, fields, outcome=outcome, found=is_found)
+
+
+#: The result class of each operation on an earlier payment, by the operation's name.
+FOLLOW_UPS: Final[Mapping[str, type[FollowUp]]] = {"capture": Capture, "reversal": Reversal, "refund": Refund}
+
+
+def follow_up(name: str, fields: Mapping[str, Any], verdict: Verdict, *, payment_id: str, amount: Money | None) -> FollowUp:
+    """Build the result of a capture, reversal or refund; its reply does not echo the amount."""
+    return result(FOLLOW_UPS[name], fields, outcome=verdict.outcome, payment_id=payment_id, amount=amount)
+
+
+def payout(fields: Mapping[str, Any], verdict: Verdict) -> Payout:
+    """Build the result of a payout from its own reply."""
+    return result(Payout, fields, outcome=verdict.outcome)

@@ -1,0 +1,86 @@
+"""The request fields of protocol section 6: the format of each, checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.protocol.grades import Grade
+from gatewaypy.secret import Secret, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Half of a surrogate pair is no character: it could not be written as UTF-8.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@frozen
+class Field:
+    """A wire field: its whole-value pattern, the rule in words, and how well both are known."""
+
+    name: str
+    pattern: re.Pattern[str]
+    rule: str
+    grade: Grade
+
+
+def _field(name: str, pattern: str, rule: str, grade: Grade = Grade.DOCUMENTED) -> Field:
+    return Field(name, re.compile(pattern, re.ASCII), rule, grade)
+
+
+_URL = r"https?://[\x21-\x7e]+"
+_URL_RULE = "an absolute http or https URL in ASCII"
+
+#: Fields with a format of their own. All others are text without control characters.
+FIELDS: Final[Mapping[str, Field]] = {
+    field.name: field
+    for field in (
+        _field("authentication.memberId", r"[0-9]{1,10}", "one to ten digits"),
+        _field("authentication.partnerId", r"[0-9]{1,10}", "one to ten digits"),
+        _field("authentication.terminalId", r"[0-9]{1,6}", "one to six digits"),
+        _field("authentication.accountId", r"[0-9]{1,10}", "one to ten digits"),
+        _field(
+            "merchantTransactionId",
+            r"(?=[ .-]*[A-Za-z0-9])(?! )[A-Za-z0-9 .-]{1,100}(?<! )",
+            "1 to 100 of letters, digits, space, '.' and '-', a letter or digit among them, no space at either end",
+        ),
+        _field("amount", r"[0-9]{1,10}\.[0-9]{2}", "up to ten digits, a point, two digits", Grade.SEEN),
+        _field("currency", r"[A-Z]{3}", "three upper-case letters of ISO 4217"),
+        _field("tmpl_amount", r"[0-9]{1,8}\.[0-9]{2}", "up to eight digits, a point, two digits"),
+        _field("tmpl_currency", r"[A-Z]{3}", "three upper-case letters of ISO 4217"),
+        _field("paymentId", r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})", "the gateway's id: letters and digits, never '-'", Grade.SEEN),
+        _field("merchantRedirectUrl", _URL, _URL_RULE),
+        _field("notificationUrl", _URL, _URL_RULE),
+        _field("card.number", r"[0-9]{12,19}", "12 to 19 digits"),
+        _field("card.expiryMonth", r"0[1-9]|1[0-2]", "two digits from 01 to 12"),
+        _field("card.expiryYear", r"20[0-9]{2}", "four digits"),
+        _field("card.cvv", r"[0-9]{3,4}", "three or four digits"),
+        _field("customer.birthDate", r"[0-9]{8}", "YYYYMMDD"),
+        _field("shipping.country", r"[A-Z]{2}", "two upper-case letters of ISO 3166-1"),
+    )
+}
+
+
+def check(name: str, value: str | Secret) -> None:
+    """Check one value against its field's format.
+
+    :raises InvalidRequest: naming the field, the rule and the value's shape, never the value.
+    """
+    refusal = _refusal(name, value)
+    if refusal is not None:
+        raise refusal
+
+
+def _refusal(name: str, value: str | Secret) -> InvalidRequest | None:
+    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the text.
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str):
+        return InvalidRequest(name, "text", shape_of(text))
+    field = FIELDS.get(name)
+    if field is None:
+        return InvalidRequest(name, "text without control characters", shape_of(text)) if _CONTROL.search(text) else None
+    return None if field.pattern.fullmatch(text) else InvalidRequest(name, field.rule, shape_of(text))

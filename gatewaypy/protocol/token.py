@@ -1,0 +1,90 @@
+"""Reading the reply to a token call (protocol section 3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from gatewaypy.protocol.codes import TOKEN_GRANTED
+from gatewaypy.protocol.judge import result_code, scalar
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A token is valid for exactly one hour (documented, seen).
+LIFETIME: Final = 3600.0
+#: How long a token is used whose expiry cannot be read.
+UNREADABLE_LIFETIME: Final = 55 * 60.0
+
+_PRINTABLE: Final = frozenset(map(chr, range(0x21, 0x7F)))
+
+
+@frozen(kw_only=True)
+class AuthToken:
+    """A token that the gateway granted. ``lifetime`` is how many seconds it had left when it came."""
+
+    value: Secret
+    lifetime: float
+    partner_id: str | None = None
+    member_id: str | None = None
+    login_name: str | None = None
+
+
+@frozen
+class Refused:
+    """The gateway's no to a token call."""
+
+    code: str
+    description: str
+
+
+def read(fields: Mapping[str, Any], *, now: float) -> AuthToken | Refused:
+    """Read a token call's reply. Success is code ``200`` and a token that is not empty, here and nowhere else.
+
+    :param now: the wall clock, in seconds since the epoch, against which the token's ``exp`` is read.
+    :raises UnreadableError: where the reply is neither.
+    """
+    code, token = result_code(fields), (scalar(fields, "AuthToken") or "").strip()
+    if code == TOKEN_GRANTED and token and _PRINTABLE.issuperset(token):
+        return AuthToken(
+            value=Secret(token),
+            lifetime=lifetime(token, now=now),
+            partner_id=scalar(fields, "partnerId"),
+            member_id=scalar(fields, "memberId"),
+            login_name=scalar(fields, "LoginName"),
+        )
+    if code and code != TOKEN_GRANTED and not token:
+        return Refused(code, scalar(fields["result"], "description") or "")
+    msg = "the reply to the token call has no token and no refusal"
+    raise UnreadableError(msg)
+
+
+def lifetime(token: str, *, now: float) -> float:
+    """Return how many seconds a fresh token lives by its JWT's ``exp``.
+
+    A fresh token that seems to have expired, or to live longer than the hour that tokens live, tells of a clock that is wrong
+    (this machine's or the gateway's), and not of the token: 55 minutes and an hour are taken then. A token that the gateway
+    refuses is dropped at once whatever its expiry.
+    """
+    expiry = _expiry(token)
+    if expiry is None or expiry <= now:
+        return UNREADABLE_LIFETIME
+    return min(expiry - now, LIFETIME)
+
+
+def _expiry(token: str) -> float | None:
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - a JWT is header, payload and signature
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    expiry = payload.get("exp") if isinstance(payload, dict) else None
+    return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None

@@ -1,0 +1,38 @@
+"""A request and its reply as bytes: what the pure rules hand to a transport and get back from it."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from gatewaypy.secret import SealedBytes, Secret
+
+
+@frozen
+class WireRequest:
+    """One POST. ``token`` travels in the ``AuthToken`` header; ``None`` for the calls that ask for one."""
+
+    url: str
+    content_type: str
+    accept: str
+    body: SealedBytes
+    token: Secret | None = None
+
+
+@frozen
+class WireReply:
+    """What came back: the HTTP status, the content type in lower case without parameters, the whole body."""
+
+    http_status: int
+    content_type: str
+    body: SealedBytes = field(converter=SealedBytes)
+
+
+@frozen
+class WireFailure:
+    """No whole reply came.
+
+    ``sent`` is false only where the transport knows that no byte of the request left. ``reason`` is fit to be shown.
+    """
+
+    sent: bool
+    reason: str

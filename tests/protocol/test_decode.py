@@ -1,0 +1,181 @@
+"""Reading replies into results."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import Money, Outcome, Redirect, errors
+from gatewaypy.models import Fields
+from gatewaypy.protocol import decode
+from gatewaypy.protocol.judge import Verdict
+from gatewaypy.protocol.parse import UnreadableError
+
+REPLIES = Path(__file__).parent.parent / "vectors" / "replies"
+
+
+def vector(name: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads((REPLIES / f"{name}.json").read_text())
+    return fields
+
+
+def test_a_payment_has_every_field_of_its_reply() -> None:
+    """What the recorded reply says is there, by the library's names; the rest is in extra, and all of it in raw."""
+    fields = vector("payment-sync") | {"acquirerNote": "new", "registrationId": "REG1", "bankReferenceId": "7"}
+    payment = decode.payment(fields, Verdict(Outcome.SUCCEEDED), None)
+    assert (payment.payment_id, payment.merchant_transaction_id, payment.amount) == ("54279", "TX-1001", Money("50.00", "EUR"))
+    assert payment.card is not None
+    assert (payment.card.bin, payment.card.last_four, payment.card.expiry_month) == ("400000", "0051", "07")
+    assert (payment.result.code, payment.descriptor, payment.eci) == ("00001", "Shop GmbH", "05")
+    assert (payment.registration_id, payment.bank_reference_id) == ("REG1", "7")
+    assert dict(payment.extra) == {"paymentType": "DB", "tmpl_currency": "EUR", "tmpl_amount": "50.00", "acquirerNote": "new"}
+    assert payment.raw["acquirerNote"] == "new"
+    assert repr(payment.raw) == f"<{len(fields)} fields>"
+    assert pickle.loads(pickle.dumps(payment)) == payment  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("identifier", ["-", "", " ", None])
+def test_a_dash_is_no_payment_id(identifier: str | None) -> None:
+    """A request that was rejected early has no payment."""
+    assert decode.payment_id({"paymentId": identifier}) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [("x", "EUR"), ("100.50", "JPY"), ("1.234", "EUR"), ("1", "euro"), (None, "EUR"), ("1", None), ({}, [])],
+)
+def test_an_amount_that_is_none_breaks_nothing(amount: Any, currency: Any) -> None:
+    """What the library would refuse to send is still received; the text stays in raw."""
+    payment = decode.payment({"paymentId": "1", "amount": amount, "currency": currency}, Verdict(Outcome.PENDING), None)
+    assert payment.amount is None
+    assert payment.raw["amount"] == amount
+
+
+def test_yen_come_with_the_wires_two_decimals() -> None:
+    """100.00 JPY is a hundred yen."""
+    assert decode.money("100.00", "JPY") == Money(100, "JPY")
+
+
+def test_an_inquiry_that_finds_nothing_knows_nothing() -> None:
+    """No record is no failure."""
+    transaction = decode.transaction(vector("inquiry-not-found"))
+    assert (transaction.found, transaction.outcome, transaction.result.code) == (False, Outcome.UNKNOWN, "10026")
+
+
+def test_an_inquiry_tells_the_payments_state() -> None:
+    """The record's statuses count, not the lookup's code; text outside Latin-1 is carried as it came."""
+    transaction = decode.transaction(vector("inquiry") | {"captureamount": "20.00", "refundamount": "1.00"})
+    assert (transaction.found, transaction.outcome, transaction.status) == (True, Outcome.SUCCEEDED, "capturesuccess")
+    assert (transaction.captured, transaction.refunded) == (Money(20, "EUR"), Money(1, "EUR"))
+    assert transaction.card is not None
+    assert transaction.card.holder == "?ü?i Üglü"
+
+
+@pytest.mark.parametrize("name", ["parameters", "listofParameters", "listOfParameters", "params"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        [{"name": "a", "value": "1"}, {"name": "b", "value": ""}],
+        {"a": "1", "b": ""},
+        [{"name": "a", "value": "1"}, {"name": "b", "value": None}],
+    ],
+)
+def test_redirect_parameters_come_under_many_names(name: str, parameters: Any) -> None:
+    """Every parameter is kept, empty ones too, in whichever form it came."""
+    target = decode.redirect({"redirect": {"url": "https://acs.example/", "method": "post", name: parameters}})
+    assert target == Redirect("https://acs.example/", "POST", (("a", "1"), ("b", "")))
+
+
+def test_one_parameter_may_come_as_an_object() -> None:
+    """XML has no lists of one."""
+    target = decode.redirect({"redirect": {"url": "https://acs.example/", "parameters": {"name": "a", "value": "1"}}})
+    assert target is not None
+    assert (target.parameters, target.method) == ((("a", "1"),), "POST")
+
+
+def test_without_a_method_it_is_post_with_parameters_and_get_without() -> None:
+    """The method follows from what is to be sent; a local URL is taken for development."""
+    target = decode.redirect({"redirect": {"url": "http://127.0.0.1:1/acs", "target": "_top"}})
+    assert target == Redirect("http://127.0.0.1:1/acs", "GET", (), "_top")
+
+
+@pytest.mark.parametrize("nowhere", [None, {}, "", [], "https://acs.example"])
+def test_no_redirect_is_none(nowhere: Any) -> None:
+    """An empty redirect sends nobody anywhere."""
+    assert decode.redirect({"redirect": nowhere}) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"url": "http://acs.example/"},
+        {"url": "javascript:alert(1)"},
+        {"url": "https://acs.example/\n"},
+        {"url": ""},
+        {"method": "POST"},
+        {"url": ["https://acs.example"]},
+        {"url": "https://acs.example/", "method": "PUT"},
+        {"url": "https://acs.example/", "parameters": "a=1"},
+        {"url": "https://acs.example/", "parameters": ["a"]},
+        {"url": "https://acs.example/", "parameters": [{"name": "a", "value": {}}]},
+    ],
+)
+def test_a_redirect_that_cannot_be_followed_safely_is_unreadable(target: dict[str, Any]) -> None:
+    """The payer is sent to https alone, by GET or POST, with parameters that can be read."""
+    with pytest.raises(UnreadableError):
+        decode.redirect({"redirect": target})
+
+
+def test_the_redirect_page_escapes_everything() -> None:
+    """No value leaves its attribute; the form posts to the gateway's URL, and has a button where scripts are off."""
+    page = Redirect(
+        'https://acs.example/?a="><script>', "POST", (('x"><script>alert(1)</script>', "a+b/c=='&"), ("flag", ""))
+    ).html()
+    assert "<script>" not in page
+    assert 'action="https://acs.example/?a=&quot;&gt;&lt;script&gt;" method="post"' in page
+    assert 'value="a+b/c==&#x27;&amp;"' in page
+    assert '<input type="hidden" name="flag" value="">' in page
+    assert "<noscript>" in page
+    assert "submit()" in page
+
+
+def test_a_get_redirect_keeps_the_urls_own_query() -> None:
+    """Browsers drop a GET form's query: it goes in as inputs."""
+    page = Redirect("https://acs.example/c?gw=2&e=", "GET", (("a", "1"),)).html()
+    assert 'action="https://acs.example/c"' in page
+    for name, value in (("gw", "2"), ("e", ""), ("a", "1")):
+        assert f'name="{name}" value="{value}"' in page
+
+
+def test_no_page_sends_a_payer_to_plain_http() -> None:
+    """A redirect that was made by hand is checked once more."""
+    with pytest.raises(errors.InsecureConnection):
+        Redirect("http://acs.example/").html()
+
+
+def test_fields_read_like_a_dict() -> None:
+    """What the gateway sent can be looked through, and does not change."""
+    fields = Fields({"a": 1})
+    assert (dict(fields), len(fields), fields.get("b")) == ({"a": 1}, 1, None)
+    assert not hasattr(fields, "__setitem__")
+
+
+ODD = st.none() | st.booleans() | st.text(max_size=8) | st.lists(st.text(max_size=3), max_size=2) | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)  # fmt: skip
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys([*decode.ATTRIBUTES, "new"], ODD)))
+def test_no_cosmetic_field_breaks_a_result(fields: dict[str, Any]) -> None:
+    """Fields of any type give a result, or are unreadable where they decide; nothing of them is lost."""
+    try:
+        payment = decode.payment(fields, Verdict(Outcome.PENDING), None)
+    except UnreadableError:
+        assert not isinstance(fields["paymentId"], str | None)
+        return
+    assert dict(payment.raw) == fields
+    assert isinstance(payment.remark, str | None)

@@ -1,0 +1,161 @@
+"""Settling a doubt by an inquiry's answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import Card, Credentials, Money, Outcome, Payment, Payout, Platform, SettledBy
+from gatewaypy.protocol import decode, operations, requests
+from gatewaypy.protocol.requests import Request
+from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, settle
+from gatewaypy.protocol.statuses import LONG
+
+MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)
+EUROS = Money("50.00", "EUR")
+
+
+def new(operation: operations.Operation) -> Request:
+    if operation is operations.PAYOUT:
+        return requests.payout(credentials=MERCHANT, amount=EUROS, merchant_transaction_id="TX-1", payment_id="1", customer=None,
+                               notification_url=None, terminal_id=None, extra=None)  # fmt: skip
+    return requests.payment(operation, platform=Platform(name="t", base_url="https://g.example"), credentials=MERCHANT, amount=EUROS,
+                            source=Card("4000000000000051", 7, 2030), merchant_transaction_id="TX-1")  # fmt: skip
+
+
+def record(status: str | None, short: str | None = None, **fields: Any) -> Any:
+    found = {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1",
+        "amount": "50.00",
+        "currency": "EUR",
+        "result": {"code": "00026"},
+    }
+    return decode.transaction({**found, "status": status, "transactionStatus": short, **fields})
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "short", "outcome"),
+    [
+        (operations.DEBIT, "capturesuccess", "Y", Outcome.SUCCEEDED),
+        (operations.DEBIT, "authsuccessful", "Y", Outcome.PENDING),
+        (operations.PREAUTH, "authsuccessful", "Y", Outcome.SUCCEEDED),
+        (operations.DEBIT, "authfailed", "N", Outcome.FAILED),
+        (operations.DEBIT, "failed", "N", Outcome.FAILED),
+        (operations.DEBIT, "3D Authstarted", "3D", Outcome.PENDING),
+        (operations.DEBIT, "reversed", "Y", Outcome.REFUNDED),
+        (operations.DEBIT, "chargeback", "N", Outcome.CHARGED_BACK),
+        (operations.DEBIT, None, "Y", Outcome.SUCCEEDED),
+        (operations.PAYOUT, "payoutsuccessful", "Y", Outcome.SUCCEEDED),
+        (operations.PAYOUT, "payoutstarted", "P", Outcome.PENDING),
+        (operations.PAYOUT, "payoutfailed", "N", Outcome.FAILED),
+        (operations.PAYOUT, "failed", "N", Outcome.FAILED),
+    ],
+)
+def test_a_record_that_is_found_decides(
+    operation: operations.Operation, status: str | None, short: str, outcome: Outcome
+) -> None:
+    """The record's state becomes the outcome, marked as learnt by inquiry."""
+    result = settle(new(operation), record(status, short), duplicate=True)
+    assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
+    assert (result.outcome, result.settled_by, result.duplicate) == (outcome, SettledBy.INQUIRY, True)
+    assert (result.payment_id, result.amount) == ("54279", EUROS)
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields"),
+    [
+        (operations.DEBIT, {"amount": "51.00"}),
+        (operations.DEBIT, {"currency": "USD"}),
+        (operations.DEBIT, {"status": "payoutsuccessful"}),
+        (operations.PAYOUT, {"status": "capturesuccess"}),
+    ],
+)
+def test_a_record_of_something_else_settles_nothing(operation: operations.Operation, fields: dict[str, Any]) -> None:
+    """Another amount, currency or kind under the same id is not what was asked for, and never will be."""
+    answer = settle(
+        new(operation), record("capturesuccess", "Y", **fields) if "status" not in fields else record(**fields, short="Y")
+    )
+    assert isinstance(answer, Unsettled)
+    assert answer.hopeless
+
+
+@pytest.mark.parametrize(
+    "transaction", [record(None, None, result={"code": "10026"}), record("somethingnew", "Y"), record("settled", "N")]
+)
+def test_no_record_and_a_contradiction_leave_it_open(transaction: Any) -> None:
+    """The record may appear, or its status make sense, later."""
+    answer = settle(new(operations.DEBIT), transaction)
+    assert isinstance(answer, Unsettled)
+    assert not answer.hopeless
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "outcome"),
+    [
+        (operations.CAPTURE, "capturesuccess", Outcome.SUCCEEDED),
+        (operations.CAPTURE, "settled", Outcome.SUCCEEDED),
+        (operations.CAPTURE, "capturestarted", Outcome.PENDING),
+        (operations.CAPTURE, "capturefailed", Outcome.FAILED),
+        (operations.CAPTURE, "authsuccessful", None),
+        (operations.CAPTURE, "authcancelled", None),
+        (operations.REVERSAL, "authcancelled", Outcome.SUCCEEDED),
+        (operations.REVERSAL, "cancelstarted", Outcome.PENDING),
+        (operations.REVERSAL, "authsuccessful", None),
+        (operations.REVERSAL, "capturesuccess", None),
+        (operations.REFUND, "reversed", Outcome.SUCCEEDED),
+        (operations.REFUND, "markedforreversal", Outcome.PENDING),
+        (operations.REFUND, "capturesuccess", None),
+        (operations.REFUND, "chargeback", None),
+    ],
+)
+def test_a_follow_up_is_told_by_the_payments_status(
+    operation: operations.Operation, status: str, outcome: Outcome | None
+) -> None:
+    """Only a status that the operation leaves behind settles it; the amount is left to what the gateway told."""
+    request = requests.follow_up(operation, "54279", EUROS)
+    answer = settle(request, record(status))
+    if outcome is None:
+        assert isinstance(answer, Unsettled)
+        return
+    assert not isinstance(answer, Unsettled)
+    assert (answer.outcome, answer.amount, answer.payment_id, answer.settled_by) == (outcome, None, "54279", SettledBy.INQUIRY)
+
+
+def test_a_follow_up_of_another_amount_is_not_ours() -> None:
+    """Where the gateway tells the refunded amount, it must be the one that was asked for."""
+    request = requests.follow_up(operations.REFUND, "54279", EUROS)
+    ours = settle(request, record("reversed", refundamount="50.00"))
+    assert not isinstance(ours, Unsettled)
+    assert ours.amount == EUROS
+    theirs = settle(request, record("reversed", refundamount="20.00"))
+    assert isinstance(theirs, Unsettled)
+    assert theirs.hopeless
+
+
+def test_what_to_ask_by() -> None:
+    """New payments are asked about by the merchant's id, follow-ups by the gateway's; other records are recognised."""
+    assert inquiry_about(new(operations.DEBIT)) == {"merchant_transaction_id": "TX-1"}
+    assert inquiry_about(requests.follow_up(operations.REFUND, "54279", EUROS)) == {"payment_id": "54279"}
+    assert is_about(record("settled"), payment_id="54279")
+    assert not is_about(record("settled"), payment_id="1")
+    assert is_about(record("settled"), merchant_transaction_id="TX-1")
+    assert not is_about(record("settled"), merchant_transaction_id="TX-2")
+    assert is_about(record("settled", merchantTransactionId=None), merchant_transaction_id="TX-2")
+
+
+@given(
+    st.sampled_from([*LONG, "new"]), st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None]), st.sampled_from(["50.00", "49.99"])
+)
+def test_settling_never_invents(status: str, short: str | None, amount: str) -> None:
+    """A payment is called paid only by a record of its own amount whose statuses say so."""
+    answer = settle(new(operations.DEBIT), record(status, short, amount=amount))
+    if not isinstance(answer, Unsettled):
+        assert amount == "50.00"
+        assert answer.outcome is not Outcome.UNKNOWN
+        if answer.outcome is Outcome.SUCCEEDED:
+            assert status in {"capturesuccess", "settled"}
+            assert short in {"Y", None}

@@ -1,0 +1,83 @@
+"""Token replies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.token import LIFETIME, UNREADABLE_LIFETIME, AuthToken, Refused, lifetime, read
+
+FIELDS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors" / "replies" / "token.json").read_text())
+EXPIRY = 1774860318
+
+
+def jwt(payload: object) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=").decode()
+    return f"e30.{body}.c2ln"
+
+
+def test_a_recorded_token_is_read() -> None:
+    """The token, its owner, and the life that its own exp leaves it."""
+    token = read(FIELDS, now=EXPIRY - 1800)
+    assert isinstance(token, AuthToken)
+    assert token.value.reveal() == FIELDS["AuthToken"]
+    assert (token.lifetime, token.partner_id, token.member_id, token.login_name) == (1800, "4", "11344", "ShopLogin")
+    assert FIELDS["AuthToken"] not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("token", "seconds"),
+    [
+        (jwt({"exp": EXPIRY + 60}), 60),
+        (jwt({"exp": EXPIRY - 60}), UNREADABLE_LIFETIME),
+        (jwt({"exp": EXPIRY + 86400}), LIFETIME),
+        (jwt({"exp": "soon"}), UNREADABLE_LIFETIME),
+        (jwt({"exp": True}), UNREADABLE_LIFETIME),
+        (jwt({}), UNREADABLE_LIFETIME),
+        (jwt([1]), UNREADABLE_LIFETIME),
+        ("opaque", UNREADABLE_LIFETIME),
+        ("a.b.c", UNREADABLE_LIFETIME),
+        ("a.!!!!.c", UNREADABLE_LIFETIME),
+    ],
+)
+def test_a_wrong_clock_or_an_opaque_token_is_lived_with(token: str, seconds: float) -> None:
+    """A fresh token is taken for fresh: one that seems expired tells of a clock, and never makes every call ask anew."""
+    assert lifetime(token, now=EXPIRY) == seconds
+
+
+@pytest.mark.parametrize("code", ["10002", "20007", "00001"])
+def test_a_refusal_has_a_code_and_no_token(code: str) -> None:
+    """Any code but 200 without a token is the gateway's no."""
+    refused = read({"result": {"code": code, "description": "no"}}, now=0)
+    assert refused == Refused(code, "no")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"result": {"code": "200"}},
+        {"result": {"code": "200"}, "AuthToken": ""},
+        {"result": {"code": "00001"}, "AuthToken": "t"},
+        {"result": {"code": "200"}, "AuthToken": "a\r\nX: y"},
+        {"result": {"code": "200"}, "AuthToken": ["t"]},
+        {"AuthToken": "t"},
+    ],
+)
+def test_anything_else_is_unreadable(fields: dict[str, Any]) -> None:
+    """A token without its code, a code without its token, and a token that is no header value are neither yes nor no."""
+    with pytest.raises(UnreadableError):
+        read(fields, now=0)
+
+
+@given(st.text(max_size=60))
+def test_no_token_breaks_its_reader(token: str) -> None:
+    """Whatever a token looks like, it gets a life."""
+    assert 0 < lifetime(token, now=EXPIRY) <= LIFETIME

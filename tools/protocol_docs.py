@@ -1,0 +1,157 @@
+"""Write docs/protocol.md and docs/sandbox-tables.md from the tables in the code; with --check, only say whether they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatewaypy import platforms
+from gatewaypy.platforms import WhiteLabel
+from gatewaypy.protocol.checksum import RULES
+from gatewaypy.protocol.codes import BANK_REFUSALS, MEANINGS, class_of, is_refusal
+from gatewaypy.protocol.fields import FIELDS
+from gatewaypy.protocol.grades import Grade
+from gatewaypy.protocol.operations import OPERATIONS
+from gatewaypy.protocol.statuses import LONG, SHORT
+from gatewaypy.sandbox.rules import AMOUNTS, CARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+NONE = "none"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Write a Markdown table."""
+    head = list(head)
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def code(text: str) -> str:
+    """Write text as code."""
+    return f"`{text}`" if text else NONE
+
+
+def protocol() -> Iterator[str]:
+    """Write the protocol's tables."""
+    yield "# The wire protocol as this library implements it"
+    yield ""
+    yield "Made by `make docs` from the tables in `gatewaypy/protocol/` and `gatewaypy/platforms.py`; edit those."
+    yield "No live gateway could be reached while this was written, so each fact has its grade:"
+    yield ""
+    yield from (f"- **{grade.name.replace('_', ' ').lower()}**: {grade.value}" for grade in Grade)
+    yield ""
+    yield "## Operations"
+    yield ""
+    yield from table(
+        ("operation", "`paymentType`", "path", "checksum rule", "answer read as", "sent again", "settled by", "grade"),
+        (
+            (
+                o.name,
+                code(o.payment_type or ""),
+                code(o.root.value + o.path) + (f" (platform: `{o.platform_path}`)" if o.platform_path else ""),
+                o.rule or NONE,
+                o.reply.value,
+                o.repeat.value,
+                o.inquire_by.value,
+                o.grade.value,
+            )
+            for o in OPERATIONS.values()
+        ),
+    )
+    yield "Required fields besides the member id and the checksum:"
+    yield ""
+    yield from table(
+        ("operation", "required", "optional"),
+        (
+            (o.name, ", ".join(map(code, o.required)) or NONE, ", ".join(map(code, o.optional)) or NONE)
+            for o in OPERATIONS.values()
+        ),
+    )
+    yield "## Checksum rules"
+    yield ""
+    yield "MD5 of the fields joined with `|`, as 32 lower-case hexadecimal digits."
+    yield "A `|`, a line break or NUL in a signed value is refused."
+    yield ""
+    yield from table(
+        ("rule", "signs", "fields, in order", "grade"),
+        ((r.name, r.signs, ", ".join(map(code, r.fields)), r.grade.value) for r in RULES.values()),
+    )
+    yield "## Fields with a format"
+    yield ""
+    yield "All other fields are text without control characters."
+    yield ""
+    yield from table(("field", "rule", "grade"), ((code(f.name), f.rule, f.grade.value) for f in FIELDS.values()))
+    yield "## Statuses"
+    yield ""
+    yield from table(("short", "outcome"), ((code(short), outcome.name) for short, outcome in SHORT.items()))
+    yield from table(
+        ("long", "kind", "meaning", "outcome"),
+        ((code(s.name), "final" if s.final else "intermediate", s.meaning, s.outcome.name) for s in LONG.values()),
+    )
+    yield "## Result codes"
+    yield ""
+    yield "Codes that are not listed are shown by the class of their first digit, and never decide about money."
+    yield ""
+    yield from table(
+        ("code", "meaning", "class", "a plain no"),
+        ((code(c), meaning, class_of(c).value, "yes" if is_refusal(c) else "") for c, meaning in sorted(MEANINGS.items())),
+    )
+    yield "`110nn` carries the bank's own code (ISO 8583 field 39); these are plain refusals:"
+    yield ""
+    yield from table(("bank's code", "meaning"), ((code(c), meaning) for c, meaning in BANK_REFUSALS.items()))
+    yield "## Platforms"
+    yield ""
+    labels = {name: value for name, value in vars(platforms).items() if isinstance(value, WhiteLabel)}
+    yield from table(
+        ("name", "test", "live"),
+        (
+            (code(f"platforms.{name}"), *(code(p.base_url) if p else NONE for p in (label.test, label.live)))
+            for name, label in labels.items()
+        ),
+    )
+    yield "What varies is data of a `Platform`; change a value with `attrs.evolve`:"
+    yield ""
+    example = next(label.test for label in labels.values() if label.test is not None)
+    varying = ("inquiry_path", "refund_path", "stored_card_path", "list_date_format", "three_d_spelling", "token_rejected")
+    yield from table(("attribute", "default"), ((code(name), code(str(getattr(example, name)))) for name in varying))
+
+
+def sandbox() -> Iterator[str]:
+    """Write the sandbox's tables."""
+    yield "# Magic cards and amounts of the sandbox"
+    yield ""
+    yield "Made by `make docs` from `gatewaypy/sandbox/rules.py`; edit that. Any future expiry and any CVV will do."
+    yield ""
+    yield from table(("card", "what happens"), ((code(number), decision.explanation) for number, decision in CARDS.items()))
+    yield "An amount decides before the card does, in every currency, for payouts too:"
+    yield ""
+    yield from table(("amount", "what happens"), ((code(f"{amount}.00"), d.explanation) for amount, d in AMOUNTS.items()))
+
+
+def main() -> int:
+    """Write the files, or check them."""
+    stale = []
+    for name, lines in (("protocol.md", protocol()), ("sandbox-tables.md", sandbox())):
+        text = "\n".join(lines).rstrip("\n") + "\n"
+        path = DOCS / name
+        if "--check" in sys.argv:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path.relative_to(DOCS.parent)))
+        else:
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"out of date, run 'make docs': {', '.join(stale)}", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
