@@ -1,0 +1,95 @@
+"""What is known of earlier payments' amounts, so that a refund or capture beyond them is refused before it is sent."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from attrs import define
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.models import Outcome, SettledBy
+from gatewaypy.protocol.statuses import long_status
+
+if TYPE_CHECKING:
+    from gatewaypy.models import OperationResult, Transaction
+    from gatewaypy.money import Money
+    from gatewaypy.protocol.requests import Request
+
+_REMEMBERED: Final = 10_000
+
+# What each operation takes from, and what its success gives room for.
+_TAKES_FROM: Final = {"capture": "authorised", "refund": "captured"}
+_GIVES: Final = {"preauth": "authorised", "debit": "captured", "capture": "captured"}
+
+
+@define
+class _Known:
+    """The most that may be captured and refunded of one payment; ``None`` where nothing is known."""
+
+    authorised: Money | None = None
+    captured: Money | None = None
+
+
+class Bounds:
+    """Remembers the amounts of the last ten thousand payments that went through this gateway object.
+
+    It knows only what it saw: another process may have captured or refunded more. The gateway has the last word; this spares a
+    call that it could only refuse.
+    """
+
+    def __init__(self) -> None:
+        """Start knowing nothing."""
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def check(self, request: Request) -> None:
+        """Refuse a capture or refund above what is known, or in another currency.
+
+        :raises InvalidRequest: naming the amount's field.
+        """
+        kind = _TAKES_FROM.get(request.operation.name)
+        known = self._known.get(request.subject or "")
+        if kind is None or known is None or request.amount is None:
+            return
+        bound: Money | None = getattr(known, kind)
+        if bound is None:
+            return
+        facts = {"operation": request.operation.name}
+        if bound.currency != request.amount.currency:
+            raise InvalidRequest("currency", f"{bound.currency}, in which the payment was {kind}", **facts)
+        if request.amount > bound:
+            raise InvalidRequest("amount", f"at most the {bound} that is known to be {kind} and left", **facts)
+
+    def learn(self, request: Request, result: OperationResult) -> None:
+        """Remember what a result says of the payment's amounts."""
+        gives, takes = _GIVES.get(request.operation.name), _TAKES_FROM.get(request.operation.name)
+        amount = request.amount
+        if result.payment_id is None or amount is None or result.outcome is not Outcome.SUCCEEDED:
+            return
+        if result.settled_by is SettledBy.INQUIRY and takes is not None:
+            # The inquiry tells that it happened, not of how much.
+            return
+        if gives is None and takes is None:
+            return
+        known = self._known.setdefault(result.payment_id, _Known())
+        self._known.move_to_end(result.payment_id)
+        if takes is not None and (bound := getattr(known, takes)) is not None:
+            setattr(known, takes, bound - amount)
+        if gives is not None:
+            setattr(known, gives, amount)
+        self._forget()
+
+    def learn_of(self, transaction: Transaction) -> None:
+        """Take what an inquiry tells of a payment that nothing is known of: its amount is the most that it can be."""
+        status, amount = long_status(transaction.status), transaction.amount
+        if status is None or amount is None or transaction.payment_id is None or transaction.payment_id in self._known:
+            return
+        if status.name == "authsuccessful":
+            self._known[transaction.payment_id] = _Known(authorised=amount)
+        elif status.name in {"capturesuccess", "settled"}:
+            self._known[transaction.payment_id] = _Known(captured=amount)
+        self._forget()
+
+    def _forget(self) -> None:
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)

@@ -1,0 +1,285 @@
+"""The gateway as a merchant's code sees it: one object, one coroutine an operation."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+
+from gatewaypy.bounds import Bounds
+from gatewaypy.config import Limits, Timeouts
+from gatewaypy.errors import ConfigurationError, InvalidRequest
+from gatewaypy.limits import Slots
+from gatewaypy.observe import log_event
+from gatewaypy.parts import Tokens
+from gatewaypy.pipeline import Pipeline
+from gatewaypy.platforms import Platform
+from gatewaypy.protocol import operations, requests
+from gatewaypy.transport import HttpxTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from gatewaypy.cards import Card
+    from gatewaypy.config import Credentials
+    from gatewaypy.models import Address, BrowserInfo, Capture, Customer, Payment, Payout, Refund, Reversal, Transaction
+    from gatewaypy.money import Money
+    from gatewaypy.observe import Observer
+    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.requests import Request
+    from gatewaypy.transport import Transport
+
+
+class PaymentOptions(TypedDict, total=False):
+    """What a debit or preauthorization can carry besides its amount, card and id (protocol section 6).
+
+    ``redirect_url`` is where the payer's browser comes back to after 3-D Secure, ``notification_url`` where callbacks go;
+    ``three_d`` is ``"direct"``, ``"3D"`` or ``"only3D"``; ``shown_amount`` the amount and currency shown to the payer where they
+    differ; ``store_card`` asks for a registration id; ``terminal_id`` overrides the credentials' own; ``extra`` carries fields
+    by their wire names that the library does not know.
+    """
+
+    customer: Customer | None
+    shipping: Address | None
+    redirect_url: str | None
+    notification_url: str | None
+    three_d: str | None
+    browser: BrowserInfo | None
+    descriptor: str | None
+    shown_amount: Money | None
+    store_card: bool
+    terminal_id: str | None
+    extra: Mapping[str, str] | None
+
+
+def _platform(given: Platform | str | None) -> Platform:
+    if isinstance(given, Platform):
+        return given
+    if isinstance(given, str):
+        return Platform(name="custom", base_url=given)
+    raise InvalidRequest("platform", "a platform such as platforms.TRANSACTWORLD.test, or a base URL", f"{type(given).__name__}")
+
+
+class Gateway:
+    """A client of one platform for one merchant; open it with ``async with`` on the event loop that uses it.
+
+    Every operation that moves money ends in one of four ways: a result (a decline is one too); `InvalidRequest` or `NotSent`,
+    and nothing was sent; `AuthenticationFailed`, and nothing was done; or `OutcomeUnknown`, after the library itself has asked
+    the gateway for as long as ``timeouts.settle`` allows. It never sends such a request a second time by itself.
+
+    Cancelling a caller does not tear a sent request in half: it goes on to its end, which the observer hears as a `LateResult`.
+    """
+
+    def __init__(
+        self,
+        platform_or_url: Platform | str | None,
+        credentials: Credentials,
+        *,
+        transport: Transport | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        body: Literal["form", "json"] = "form",
+        accept: Literal["json", "xml"] = "json",
+        observer: Observer | None = None,
+    ) -> None:
+        """Configure a client; nothing is loaded or connected before it is opened.
+
+        :param platform_or_url: one of `gatewaypy.platforms`, or the base URL of another host.
+        :param transport: the HTTP client; `HttpxTransport` where none is given.
+        :param body: how requests are written: as a form, which every known integration runs with, or as nested JSON.
+        :param accept: how replies are asked for; XML needs the extra ``gatewaypy[xml]``.
+        :param observer: hears of each call's end and of late results; the logger ``gatewaypy`` does where none is given.
+        :raises InvalidRequest: for a base URL that is not https (or http to this machine).
+        """
+        if body not in {"form", "json"}:
+            raise InvalidRequest("body", "'form' or 'json'")
+        if accept not in {"json", "xml"}:
+            raise InvalidRequest("accept", "'json' or 'xml'")
+        self.platform = _platform(platform_or_url)
+        self.credentials = credentials
+        self.tokens = Tokens(self._open_pipeline)
+        self._transport: Transport = HttpxTransport() if transport is None else transport
+        self._timeouts = Timeouts() if timeouts is None else timeouts
+        self._limits = Limits() if limits is None else limits
+        self._body = body
+        self._accept = accept
+        self._observer: Observer = log_event if observer is None else observer
+        self._pipeline: Pipeline | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the client on this event loop."""
+        if self._pipeline is not None:
+            msg = "this Gateway is open already: open one for each 'async with'"
+            raise ConfigurationError(msg)
+        if self._accept == "xml":
+            try:
+                import xmltodict  # noqa: F401, PLC0415 - an extra
+            except ImportError:
+                msg = "accept='xml' needs the extra: pip install 'gatewaypy[xml]'"
+                raise ConfigurationError(msg) from None
+        self._loop = asyncio.get_running_loop()
+        self._pipeline = Pipeline(
+            platform=self.platform,
+            credentials=self.credentials,
+            transport=await self._transport.__aenter__(),
+            slots=Slots(self._limits.max_in_flight),
+            bounds=Bounds(),
+            timeouts=self._timeouts,
+            limits=self._limits,
+            body=self._body,
+            accept=self._accept,
+            observer=self._observer,
+            wall_clock=time.time,
+            random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the client; see :meth:`aclose`."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let sent requests end, for no longer than a call may take, then close every connection. Closing twice is harmless."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            try:
+                await pipeline.aclose()
+            finally:
+                await self._transport.__aexit__(None, None, None)
+
+    def _open_pipeline(self) -> Pipeline:
+        if self._pipeline is None:
+            msg = "this Gateway is not open: use it inside 'async with Gateway(...) as gateway:'"
+            raise ConfigurationError(msg)
+        if asyncio.get_running_loop() is not self._loop:
+            msg = "this Gateway was opened on another event loop: open one on each"
+            raise ConfigurationError(msg)
+        return self._pipeline
+
+    async def debit(
+        self, amount: Money, source: Card, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+    ) -> Payment:
+        """Take money from a card at once (protocol section 4, ``DB``, documented and seen).
+
+        :param merchant_transaction_id: your own id of this attempt: 1 to 100 of letters, digits, space, ``.`` and ``-``, never
+            used before. Keep it before you call: it is what to ask by if this process dies.
+        :param options: see `PaymentOptions`.
+        :returns: a payment whose ``outcome`` is ``SUCCEEDED``, ``FAILED`` (a decline), ``PENDING`` (ask later, or wait for the
+            callback), ``REDIRECT`` (send the payer to ``payment.redirect``), or what an inquiry found.
+        :raises InvalidRequest: refused before anything was sent.
+        :raises NotSent: no byte of it left.
+        :raises AuthenticationFailed: no token; nothing was done.
+        :raises OutcomeUnknown: sent, and nobody could tell what became of it.
+        """
+        return await self._pay(operations.DEBIT, amount, source, merchant_transaction_id, options)
+
+    async def preauth(
+        self, amount: Money, source: Card, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+    ) -> Payment:
+        """Hold money on a card, to be captured or reversed later (protocol section 4, ``PA``, documented and seen).
+
+        Parameters, result and errors as in :meth:`debit`.
+        """
+        return await self._pay(operations.PREAUTH, amount, source, merchant_transaction_id, options)
+
+    async def capture(self, payment_id: str, amount: Money) -> Capture:
+        """Take the whole or a part of what a preauthorization holds (protocol section 4, ``CP``, documented).
+
+        :param amount: at most what was authorised, in its currency.
+        :raises InvalidRequest: also for an amount above what this gateway object knows to be authorised.
+
+        Other errors as in :meth:`debit`. A doubt is settled by asking for the payment's status; the result then has
+        ``settled_by=SettledBy.INQUIRY`` and an ``amount`` only where the gateway told one.
+        """
+        capture: Capture = await self._run(requests.follow_up(operations.CAPTURE, payment_id, amount))
+        return capture
+
+    async def reversal(self, payment_id: str) -> Reversal:
+        """Give the whole of a preauthorization back (protocol section 4, ``RV``, documented).
+
+        The vendor's pages disagree on partial reversals; no amount is sent. Errors as in :meth:`debit`.
+        """
+        reversal: Reversal = await self._run(requests.follow_up(operations.REVERSAL, payment_id, None))
+        return reversal
+
+    async def refund(self, payment_id: str, amount: Money) -> Refund:
+        """Give the whole or a part of a captured payment back, once per payment (protocol section 4, ``RF``, documented).
+
+        :param amount: at most what was captured, in its currency.
+        :raises InvalidRequest: also for an amount above what this gateway object knows to be captured.
+
+        Other errors as in :meth:`debit`; a doubt is settled as in :meth:`capture`.
+        """
+        refund: Refund = await self._run(requests.follow_up(operations.REFUND, payment_id, amount))
+        return refund
+
+    async def payout(
+        self,
+        amount: Money,
+        *,
+        merchant_transaction_id: str,
+        payment_id: str | None = None,
+        customer: Customer | None = None,
+        notification_url: str | None = None,
+        terminal_id: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Payout:
+        """Send money to the payer of an earlier payment, or to a customer's account (protocol sections 4 and 6, documented).
+
+        :param merchant_transaction_id: your own id of this payout, as in :meth:`debit`.
+        :param payment_id: a captured or settled sale whose card is paid; or else
+        :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them.
+
+        Errors as in :meth:`debit`.
+        """
+        pipeline = self._open_pipeline()
+        request = requests.payout(
+            credentials=self.credentials,
+            amount=amount,
+            merchant_transaction_id=merchant_transaction_id,
+            payment_id=payment_id,
+            customer=customer,
+            notification_url=notification_url,
+            terminal_id=terminal_id,
+            extra=extra,
+        )
+        payout: Payout = await pipeline.run(request)
+        return payout
+
+    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
+        """Ask what became of a payment or payout, by the gateway's id or by your own (protocol sections 4 and 7).
+
+        By payment id: documented and seen; by your own id: seen, from one source.
+
+        :returns: the record; with ``found=False`` and outcome ``UNKNOWN`` where there is none, or none yet.
+        :raises UnreadableReply: where there was no usable answer after three tries.
+        :raises NotSent: where the gateway could not be reached.
+        """
+        transaction: Transaction = await self._run(
+            requests.inquiry(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
+        )
+        return transaction
+
+    async def _pay(
+        self, operation: Operation, amount: Money, source: Card, merchant_transaction_id: str, options: PaymentOptions
+    ) -> Payment:
+        pipeline = self._open_pipeline()
+        request = requests.payment(
+            operation,
+            platform=self.platform,
+            credentials=self.credentials,
+            amount=amount,
+            source=source,
+            merchant_transaction_id=merchant_transaction_id,
+            **options,
+        )
+        payment: Payment = await pipeline.run(request)
+        return payment
+
+    async def _run(self, request: Request) -> Any:  # noqa: ANN401 - each operation names its own result
+        return await self._open_pipeline().run(request)

@@ -1,0 +1,49 @@
+"""How many calls are on the wire at once, and the tasks that carry them: a sent request outlives a cancelled caller."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+
+class Slots:
+    """A fixed number of places on the wire, given out first come, first served, each to a task of its own."""
+
+    def __init__(self, places: int) -> None:
+        """Make that many places."""
+        self._places = asyncio.Semaphore(places)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def acquire(self) -> None:
+        """Wait for a place; hand it on with :meth:`run` or give it back with :meth:`release`."""
+        await self._places.acquire()
+
+    def release(self) -> None:
+        """Give a place back that was not used."""
+        self._places.release()
+
+    def run(self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]) -> asyncio.Task[T]:
+        """Run work in a task of its own on an acquired place, which is free again when the work ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        task.add_done_callback(ended)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._places.release()
+
+    async def drain(self, seconds: float) -> None:
+        """Let the work under way end; what takes longer than that is cancelled, and ends then."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,85 @@
+"""What a gateway tells whoever watches it: each call's end, results that nobody waited for, tokens that could not be renewed.
+
+An observer is a function of one event. Events hold an allow-list of plain facts: no field of a request, no amount, no secret.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatewaypy.models import OperationResult, Outcome
+
+logger: Final = logging.getLogger("gatewaypy")
+
+
+@frozen(kw_only=True)
+class CallEnded:
+    """A call's end: its outcome, or the name of its error; the reply's HTTP status; how many requests and seconds it took."""
+
+    operation: str
+    outcome: Outcome | None
+    error: str | None
+    http_status: int | None
+    requests: int
+    seconds: float
+
+
+@frozen(kw_only=True)
+class LateResult:
+    """What became of a call whose caller had been cancelled after it was sent: a result, or an error."""
+
+    operation: str
+    merchant_transaction_id: str | None
+    payment_id: str | None
+    result: OperationResult | None
+    error: BaseException | None
+
+
+@frozen(kw_only=True)
+class TokenRenewalFailed:
+    """A token could not be renewed ahead of its expiry; calls go on with the old one while it lives."""
+
+    root: str
+    reason: str
+
+
+Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed
+Observer: TypeAlias = "Callable[[Event], None]"
+
+
+def log_event(event: Event) -> None:
+    """Be the observer where the caller gave none: write to the logger ``gatewaypy`` what must not be lost."""
+    match event:
+        case LateResult():
+            logger.warning(
+                "%s %s was cancelled by its caller after it was sent; it ended as %s (payment id %s)",
+                event.operation,
+                event.merchant_transaction_id or "",
+                event.result.outcome.name if event.result is not None else event.error,
+                event.payment_id,
+            )
+        case TokenRenewalFailed():
+            logger.warning("no new token for %s: %s", event.root, event.reason)
+        case CallEnded():
+            logger.debug(
+                "%s: %s, HTTP %s, %d requests, %.3f s",
+                event.operation,
+                event.error or (event.outcome.name if event.outcome is not None else "done"),
+                event.http_status,
+                event.requests,
+                event.seconds,
+            )
+
+
+def tell(observer: Observer, event: Event) -> None:
+    """Tell an observer; an error of its own is logged and stops no payment."""
+    try:
+        observer(event)
+    except Exception:
+        logger.exception("the observer failed at %s", type(event).__name__)

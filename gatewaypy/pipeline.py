@@ -1,0 +1,385 @@
+"""The way of every request: slot, token, send, judge, and an inquiry where the reply cannot tell. Only this file loops.
+
+A request that moves money is sent again in one case alone: its token was refused, so nothing was done. Every other doubt is
+settled by inquiry or raised as `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, evolve, field
+
+from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.models import OperationResult, Outcome, Transaction
+from gatewaypy.observe import CallEnded, LateResult, tell
+from gatewaypy.protocol import codes, decode, requests, token
+from gatewaypy.protocol.encode import encode
+from gatewaypy.protocol.judge import Verdict, judge, result_code
+from gatewaypy.protocol.operations import InquireBy, Repeat, ReplyKind, Root
+from gatewaypy.protocol.parse import UnreadableError, parse
+from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, settle
+from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.tokens import TokenSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from gatewaypy.bounds import Bounds
+    from gatewaypy.config import Credentials, Limits, Timeouts
+    from gatewaypy.limits import Slots
+    from gatewaypy.observe import Observer
+    from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.requests import Request
+    from gatewaypy.protocol.token import AuthToken
+    from gatewaypy.protocol.wire import WireReply, WireRequest
+    from gatewaypy.transport.base import Transport
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 3.0
+_READ_TRIES: Final = 3
+_SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
+_REDIRECTS: Final = range(300, 400)
+
+
+@define(eq=False)
+class _Call:
+    """One call on its way."""
+
+    request: Request
+    wire: WireRequest
+    started: float
+    deadline: float
+    abandoned: bool = False
+    ended: bool = False
+    sent: bool = False
+    requests: int = 0
+    http_status: int | None = None
+
+    def about_to_send(self) -> bool:
+        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back."""
+        if self.abandoned:
+            return False
+        self.sent = True
+        return True
+
+
+@define(eq=False, kw_only=True)
+class Pipeline:
+    """Carries requests to one platform for one merchant."""
+
+    platform: Platform
+    credentials: Credentials
+    transport: Transport
+    slots: Slots
+    bounds: Bounds
+    timeouts: Timeouts
+    limits: Limits
+    body: str
+    accept: str
+    observer: Observer
+    wall_clock: Callable[[], float]
+    random: Random
+    _tokens: dict[Root, TokenSource] = field(factory=dict, init=False)
+
+    async def run(self, request: Request) -> Any:  # noqa: ANN401 - the client's methods name the result
+        """Carry a request to its result.
+
+        :raises InvalidRequest: refused; nothing was sent.
+        :raises NotSent: no byte of it left.
+        :raises AuthenticationFailed: no token, or a fresh one refused; nothing was done.
+        :raises UnreadableReply: it moves no money, and got no usable answer.
+        :raises OutcomeUnknown: it was sent, and nobody could tell what became of it.
+        """
+        self.bounds.check(request)
+        wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        loop = asyncio.get_running_loop()
+        call = _Call(request, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
+        await self._take_slot(call)
+        task = self.slots.run(self._carry(call), ended=lambda task: self._ended(call, task))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Whoever cancels the caller must not tear a sent request in half: the task goes on, its end reaches the observer.
+            call.abandoned = True
+            if call.ended:
+                self._tell_late(call, task)
+            raise
+
+    async def aclose(self) -> None:
+        """Let what is under way end, for as long as a call may take; then give the token calls up."""
+        await self.slots.drain(self.timeouts.total + self.timeouts.settle)
+        for source in self._tokens.values():
+            await source.aclose()
+
+    async def _take_slot(self, call: _Call) -> None:
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                await self.slots.acquire()
+        except TimeoutError:
+            pass
+        else:
+            return
+        raise self._not_sent(call, f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s")
+
+    def _ended(self, call: _Call, task: asyncio.Task[Any]) -> None:
+        call.ended = True
+        # Asking for the error is also what keeps asyncio from complaining of one that nobody waited for.
+        error = task.exception()
+        result = None if error is not None else task.result()
+        tell(
+            self.observer,
+            CallEnded(
+                operation=call.request.operation.name,
+                outcome=result.outcome if isinstance(result, OperationResult) else None,
+                error=None if error is None else type(error).__name__,
+                http_status=call.http_status,
+                requests=call.requests,
+                seconds=asyncio.get_running_loop().time() - call.started,
+            ),
+        )
+        if call.abandoned:
+            self._tell_late(call, task)
+
+    def _tell_late(self, call: _Call, task: asyncio.Task[Any]) -> None:
+        if not call.sent or call.request.operation.repeat is Repeat.FREELY:
+            return
+        error = task.exception()
+        result = None if error is not None else task.result()
+        tell(
+            self.observer,
+            LateResult(
+                operation=call.request.operation.name,
+                merchant_transaction_id=call.request.merchant_transaction_id,
+                payment_id=call.request.payment_id if result is None else result.payment_id,
+                result=result,
+                error=error,
+            ),
+        )
+
+    async def _carry(self, call: _Call) -> Any:  # noqa: ANN401 - see run
+        try:
+            if call.request.operation.repeat is Repeat.FREELY:
+                return await self._read(call)
+            return await self._move(call)
+        except asyncio.CancelledError:
+            # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
+            pass
+        if call.sent:
+            raise self._unknown(call, "the gateway object was closed before the answer was there", inquiry=None)
+        raise self._not_sent(call, "the gateway object was closed")
+
+    async def _move(self, call: _Call) -> OperationResult:
+        """Carry a request that moves money: send it once, believe a plain reply, and ask about every other."""
+        answer = await self._send_with_token(call)
+        duplicate = False
+        try:
+            fields = _fields_of(answer)
+            duplicate = result_code(fields) == codes.DUPLICATE
+            verdict, result = _judged(call.request, fields)
+            doubt = verdict.doubt
+        except UnreadableError as unreadable:
+            doubt = str(unreadable)
+        else:
+            if doubt is None:
+                self.bounds.learn(call.request, result)
+                return result
+        return await self._inquire_about(call, doubt or "", duplicate=duplicate)
+
+    async def _send_with_token(self, call: _Call) -> WireReply | WireFailure:
+        """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
+        operation = call.request.operation
+        answer: WireReply | WireFailure
+        for is_last in (False, True):
+            current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
+            answer = await self._send(call, evolve(call.wire, token=current))
+            if isinstance(answer, WireFailure) or answer.http_status not in self.platform.token_rejected:
+                return answer
+            if current is not None:
+                self._source(operation.root).reject(current)
+            call.sent = False
+            if is_last or current is None:
+                break
+        message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
+        raise AuthenticationFailed(message, http_status=call.http_status, **self._facts(call.request))
+
+    async def _send(self, call: _Call, wire: WireRequest) -> WireReply | WireFailure:
+        call.requests += 1
+        answer = await self.transport.send(
+            wire, timeouts=self.timeouts, limits=self.limits, deadline=call.deadline, about_to_send=call.about_to_send
+        )
+        if not isinstance(answer, WireFailure):
+            call.http_status = answer.http_status
+        elif not answer.sent:
+            raise self._not_sent(call, answer.reason)
+        return answer
+
+    async def _inquire_about(self, call: _Call, doubt: str, *, duplicate: bool) -> OperationResult:
+        """Ask what became of a sent request, with patience: its record may appear late."""
+        loop = asyncio.get_running_loop()
+        call.deadline = loop.time() + self.timeouts.settle
+        pause, last, facts = _FIRST_PAUSE, None, {}
+        while True:
+            try:
+                transaction = await self._ask(call)
+            except (GatewayError, UnreadableError) as error:
+                last = f"no answer ({error})" if isinstance(error, UnreadableError) else f"no answer ({type(error).__name__})"
+            else:
+                settled = settle(call.request, transaction, duplicate=duplicate)
+                if not isinstance(settled, Unsettled):
+                    self.bounds.learn(call.request, settled)
+                    return settled
+                last = settled.reason
+                facts = {"status": transaction.status, "code": transaction.result.code, "payment_id": transaction.payment_id}
+                if settled.hopeless:
+                    break
+            rest = call.deadline - loop.time()
+            if rest < _FIRST_PAUSE:
+                break
+            # Half of what is left at the most, so that the last question comes near the end.
+            await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        raise self._unknown(call, doubt, inquiry=last, **facts)
+
+    async def _ask(self, call: _Call) -> Transaction:
+        about = inquiry_about(call.request)
+        question = requests.inquiry(**about)
+        wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        # Asked even where the caller has gone away: the answer is for the observer then.
+        inquiry = _Call(question, wire, started=call.started, deadline=call.deadline)
+        answer = await self._send_with_token(inquiry)
+        call.requests += inquiry.requests
+        return self._transaction(question, answer)
+
+    def _transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
+        transaction = decode.transaction(_fields_of(answer))
+        payment_id = question.subject if question.merchant_transaction_id is None else None
+        if transaction.found and not is_about(
+            transaction, payment_id=payment_id, merchant_transaction_id=question.merchant_transaction_id
+        ):
+            msg = "the record is of another payment than the one asked for"
+            raise UnreadableError(msg)
+        self.bounds.learn_of(transaction)
+        return transaction
+
+    async def _read(self, call: _Call) -> Any:  # noqa: ANN401 - see run
+        """Carry a request that moves no money; it may be sent again while its deadline lasts."""
+        loop, pause, reason = asyncio.get_running_loop(), _FIRST_PAUSE, ""
+        read = self._granted if call.request.operation.reply is ReplyKind.TOKEN else self._transaction
+        for tries_left in reversed(range(_READ_TRIES)):
+            answer = await self._send_with_token(call)
+            try:
+                return read(call.request, answer)
+            except UnreadableError as unreadable:
+                reason = str(unreadable)
+            if not tries_left or loop.time() + pause >= call.deadline:
+                break
+            await asyncio.sleep(pause)
+            pause *= 2
+        raise UnreadableReply(reason, http_status=call.http_status, **self._facts(call.request))
+
+    # Tokens
+
+    def _source(self, root: Root) -> TokenSource:
+        if root not in self._tokens:
+            self._tokens[root] = TokenSource(
+                root.name.lower(),
+                lambda: self.token(requests.merchant_token(self.credentials), root),
+                clock=asyncio.get_running_loop().time,
+                observer=self.observer,
+            )
+        return self._tokens[root]
+
+    async def _token(self, call: _Call) -> Any:  # noqa: ANN401 - a Secret
+        reason = f"no token within {self.timeouts.total:g} s"
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                return await self._source(call.request.operation.root).get()
+        except AuthenticationFailed as refused:
+            raise AuthenticationFailed(
+                str(refused),
+                code=refused.code,
+                description=refused.description,
+                http_status=refused.http_status,
+                **self._facts(call.request),
+            ) from None
+        except GatewayError as error:
+            reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
+        except TimeoutError:
+            pass
+        raise self._not_sent(call, reason)
+
+    async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:
+        """Make one token call, beside the slots: whoever holds one may be waiting for it."""
+        rooted = evolve(request, operation=evolve(request.operation, root=root))
+        wire = encode(rooted, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        loop = asyncio.get_running_loop()
+        call = _Call(rooted, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
+        granted: AuthToken = await self._read(call)
+        return granted
+
+    def keep(self, granted: AuthToken, root: Root = Root.TRANSACTIONS) -> None:
+        """Use a token that was asked for by hand for the calls that follow."""
+        self._source(root).accept(granted)
+
+    def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
+        granted = token.read(_fields_of(answer), now=self.wall_clock())
+        if isinstance(granted, token.AuthToken):
+            return granted
+        message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
+        raise AuthenticationFailed(message, code=granted.code, description=granted.description, **self._facts(request))
+
+    # Errors
+
+    @staticmethod
+    def _facts(request: Request) -> dict[str, Any]:
+        return {"operation": request.operation.name, "merchant_transaction_id": request.merchant_transaction_id}
+
+    def _not_sent(self, call: _Call, reason: str) -> NotSent:
+        return NotSent(reason, **self._facts(call.request))
+
+    def _unknown(self, call: _Call, reason: str, *, inquiry: str | None, **facts: Any) -> OutcomeUnknown:  # noqa: ANN401
+        if call.request.operation.inquire_by is InquireBy.PAYMENT_ID:
+            facts = {**facts, "payment_id": call.request.subject}
+        return OutcomeUnknown(reason, inquiry=inquiry, **facts, **self._facts(call.request))
+
+
+def _fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
+    """Read a reply's fields.
+
+    :raises UnreadableError: where there is no reply, or one that says nothing of the payment.
+    """
+    if isinstance(answer, WireFailure):
+        raise UnreadableError(answer.reason)
+    status = answer.http_status
+    if status >= _SERVER_ERROR or status == _TOO_MANY or status in _REDIRECTS:
+        msg = f"HTTP {status}"
+        raise UnreadableError(msg)
+    return parse(answer)
+
+
+def _judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, OperationResult]:
+    """Read and judge the reply to a request that moves money."""
+    operation, target = request.operation, decode.redirect(fields)
+    verdict = judge(operation, fields, redirected=target is not None)
+    if operation.reply is ReplyKind.FOLLOW_UP:
+        subject = request.subject or ""
+        return verdict, decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
+    result = decode.payout(fields, verdict) if operation.reply is ReplyKind.PAYOUT else decode.payment(fields, verdict, target)
+    return _matched(request, verdict, result), result
+
+
+def _matched(request: Request, verdict: Verdict, result: OperationResult) -> Verdict:
+    """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
+    if verdict.doubt is not None:
+        return verdict
+    if result.merchant_transaction_id not in {None, "", request.merchant_transaction_id}:
+        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one sent")
+    if result.amount not in {None, request.amount}:
+        return Verdict(Outcome.UNKNOWN, f"the reply is of {result.amount}, not of the {request.amount} that was sent")
+    if result.payment_id is None and verdict.outcome is not Outcome.FAILED:
+        return Verdict(Outcome.UNKNOWN, "the reply names no paymentId")
+    return verdict

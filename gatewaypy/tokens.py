@@ -1,0 +1,96 @@
+"""The token that every call carries: cached, renewed ahead of its expiry, fetched once however many callers wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from gatewaypy.errors import GatewayError
+from gatewaypy.observe import TokenRenewalFailed, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gatewaypy.observe import Observer
+    from gatewaypy.protocol.token import AuthToken
+    from gatewaypy.secret import Secret
+
+# A token is renewed when a tenth of its life is left, and no longer used when a hundredth is: requests take time to arrive.
+_RENEW_AT: Final = 0.9
+_STALE_AT: Final = 0.99
+_PAUSE: Final = 5.0
+
+
+class TokenSource:
+    """Gives the token of one service root.
+
+    While a token is fresh, :meth:`get` returns it without waiting. Near its end the next caller starts a renewal in passing and
+    goes on with the old one; only when there is none, or it is truly stale, do callers wait, all for the same one call. A failed
+    renewal breaks no call while the old token lives, and is not tried again for five seconds.
+    """
+
+    def __init__(
+        self, root: str, fetch: Callable[[], Awaitable[AuthToken]], *, clock: Callable[[], float], observer: Observer
+    ) -> None:
+        """Make a source.
+
+        :param fetch: makes one token call; raises a `GatewayError` where it gets none.
+        :param clock: a monotonic clock, in seconds. The wall clock decides nothing once a token is here.
+        """
+        self._root = root
+        self._fetch = fetch
+        self._clock = clock
+        self._observer = observer
+        self._token: Secret | None = None
+        self._renew_at = 0.0
+        self._stale_at = 0.0
+        self._renewal: asyncio.Task[Secret] | None = None
+
+    async def get(self) -> Secret:
+        """Return a token that is good to send.
+
+        :raises GatewayError: what the token call raised, where there is no usable token left.
+        """
+        token, now = self._token, self._clock()
+        if token is not None and now < self._stale_at:
+            if now >= self._renew_at:
+                _ = self._renew()
+            return token
+        return await asyncio.shield(self._renew())
+
+    def reject(self, token: Secret) -> None:
+        """Drop a token that the gateway refused; a newer one stays."""
+        if token is self._token:
+            self._token = None
+
+    def accept(self, token: AuthToken) -> Secret:
+        """Take a token that was got by other means."""
+        now = self._clock()
+        self._token = token.value
+        self._renew_at = now + token.lifetime * _RENEW_AT
+        self._stale_at = now + token.lifetime * _STALE_AT
+        return token.value
+
+    async def aclose(self) -> None:
+        """Give a renewal under way up."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    def _renew(self) -> asyncio.Task[Secret]:
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().create_task(self._run())
+            self._renewal.add_done_callback(self._ended)
+        return self._renewal
+
+    async def _run(self) -> Secret:
+        return self.accept(await self._fetch())
+
+    def _ended(self, renewal: asyncio.Task[Secret]) -> None:
+        self._renewal = None
+        # Looking at the error here is what keeps asyncio from complaining of one that nobody waited for.
+        error = None if renewal.cancelled() else renewal.exception()
+        if error is not None and self._token is not None:
+            self._renew_at = self._clock() + _PAUSE
+            reason = str(error) if isinstance(error, GatewayError) else type(error).__name__
+            tell(self._observer, TokenRenewalFailed(root=self._root, reason=reason))

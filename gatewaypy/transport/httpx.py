@@ -1,0 +1,247 @@
+"""Requests by httpx, or by its continuation httpx2: one connection a line, so that the cost of a request stays flat.
+
+httpx's own pool walks all its connections at every request; with hundreds in flight that walk is most of the work, and a
+cancelled request can lose its place for good. Here every request in flight has a line of its own, a pool of exactly one
+connection, and lines are reused last in, first out. A line on which anything went wrong is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import importlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from attrs import define, field
+
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.protocol.wire import WireFailure, WireReply
+from gatewaypy.transport.tls import checked, default_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from gatewaypy.config import Limits, Timeouts
+    from gatewaypy.protocol.wire import WireRequest
+
+_GRACE: Final = 1.0
+
+
+class _Stage(enum.IntEnum):
+    """How far a request has come, as httpcore's trace tells it."""
+
+    UNTOLD = 0
+    CONNECTING = 1
+    SENDING = 2
+
+
+class _WithheldError(Exception):
+    """Raised through httpcore where a request must not go out any more."""
+
+
+@define
+class _Progress:
+    """Listens to httpcore's trace of one request."""
+
+    about_to_send: Callable[[], bool]
+    stage: _Stage = _Stage.UNTOLD
+    withheld: bool = False
+
+    async def trace(self, event: str, _: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            if not self.about_to_send():
+                self.withheld = True
+                raise _WithheldError
+            self.stage = _Stage.SENDING
+        elif event == "connection.connect_tcp.started":
+            self.stage = _Stage.CONNECTING
+
+
+@define(eq=False)
+class _Line:
+    """A pool of one connection, and when it was last used (the loop's time)."""
+
+    pool: Any
+    used: float = 0.0
+
+
+@define(eq=False, init=False)
+class HttpxTransport:
+    """The default transport.
+
+    :param library: ``"httpx"``, or ``"httpx2"`` (the extra of that name).
+    :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
+    :param keepalive: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
+        documented, lest a request go out on a connection that is being closed.
+    :param app: an ASGI application to call in this process in place of the network, such as a `Sandbox`.
+    :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
+
+    No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
+    """
+
+    library: str
+    _keepalive: float
+    _context: ssl.SSLContext | None
+    _app: Any
+    _httpx: Any = field(repr=False)
+    _idle: deque[_Line] = field(repr=False)
+    _users: int
+    _loop: asyncio.AbstractEventLoop | None = field(repr=False)
+    _dropped: set[asyncio.Task[None]] = field(repr=False)
+
+    def __init__(
+        self,
+        *,
+        library: Literal["httpx", "httpx2"] = "httpx",
+        ssl_context: ssl.SSLContext | None = None,
+        keepalive: float = 15.0,
+        app: Any = None,  # noqa: ANN401 - any ASGI application
+    ) -> None:
+        self.library = library
+        self._keepalive = keepalive
+        self._context = checked(ssl_context) if ssl_context is not None else None
+        self._app = app
+        self._httpx = None
+        self._idle = deque()
+        self._users = 0
+        self._loop = None
+        self._dropped = set()
+
+    async def __aenter__(self) -> Self:
+        """Take one more user; the first loads the HTTP library and the certificate authorities."""
+        loop = asyncio.get_running_loop()
+        if self._users and loop is not self._loop:
+            msg = "this transport is in use on another event loop: make one for each"
+            raise ConfigurationError(msg)
+        if self._users == 0:
+            self._loop = loop
+            try:
+                self._httpx = importlib.import_module(self.library)
+            except ImportError:
+                msg = f"the transport needs {self.library}: pip install 'gatewaypy[{self.library}]'"
+                raise ConfigurationError(msg) from None
+            self._context = self._context or default_context()
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let a user go; close every connection with the last."""
+        self._users -= 1
+        if self._users == 0:
+            while self._idle:
+                self._drop(self._idle.pop())
+            while self._dropped:
+                await asyncio.wait(self._dropped)
+
+    async def send(
+        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+    ) -> WireReply | WireFailure:
+        """Send a request once on a line of its own; see `Transport.send`."""
+        loop = asyncio.get_running_loop()
+        line = self._line(loop.time())
+        progress = _Progress(about_to_send)
+        reusable = False
+        try:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    answer = await self._exchange(line, request, progress, timeouts, limits)
+                reusable = isinstance(answer, WireReply)
+            except TimeoutError:
+                answer = _failure(progress, "the deadline for the whole call passed")
+            except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
+                if isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout) and progress.stage is _Stage.UNTOLD:
+                    # No real connection says nothing of itself; a mocked one (respx) does, and this one says it never was.
+                    progress.stage = _Stage.CONNECTING
+                answer = _failure(progress, self._describe(error, timeouts))
+        finally:
+            if reusable:
+                line.used = loop.time()
+                self._idle.append(line)
+            else:
+                self._drop(line)
+        return answer
+
+    async def _exchange(
+        self, line: _Line, request: WireRequest, progress: _Progress, timeouts: Timeouts, limits: Limits
+    ) -> WireReply | WireFailure:
+        headers = [
+            ("Content-Type", request.content_type),
+            ("Accept", request.accept),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "gatewaypy"),
+        ]
+        if request.token is not None:
+            headers.append(("AuthToken", request.token.reveal()))
+        response = await line.pool.handle_async_request(
+            self._httpx.Request(
+                "POST",
+                request.url,
+                headers=headers,
+                content=request.body,
+                extensions={
+                    "trace": progress.trace,
+                    "timeout": {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": None},
+                },
+            )
+        )
+        try:
+            body = bytearray()
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > limits.max_reply_bytes:
+                    return WireFailure(sent=True, reason=f"the reply is longer than {limits.max_reply_bytes} bytes")
+        finally:
+            await response.aclose()
+        if response.headers.get("content-encoding", "identity") != "identity":
+            return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return WireReply(response.status_code, kind, body)
+
+    def _line(self, now: float) -> _Line:
+        # One look at the line that has been idle longest keeps their number down to what is in use.
+        if self._idle and now - self._idle[0].used > self._keepalive:
+            self._drop(self._idle.popleft())
+        if self._idle:
+            return self._idle.pop()
+        if self._app is not None:
+            return _Line(self._httpx.ASGITransport(app=self._app))
+        one = self._httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive)
+        return _Line(self._httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=one, retries=0))
+
+    def _drop(self, line: _Line) -> None:
+        """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""
+        task = asyncio.get_running_loop().create_task(self._close(line))
+        self._dropped.add(task)
+        task.add_done_callback(self._dropped.discard)
+
+    @staticmethod
+    async def _close(line: _Line) -> None:
+        try:
+            async with asyncio.timeout(_GRACE):
+                await line.pool.aclose()
+        except Exception:  # noqa: BLE001, S110 - a connection that cannot even be closed is of no more use to anybody
+            pass
+
+    def _describe(self, error: Exception, timeouts: Timeouts) -> str:
+        """Put an error into words that hold nothing of the request; httpcore's own may quote a header."""
+        httpx = self._httpx
+        if isinstance(error, httpx.ConnectTimeout):
+            return f"no connection within {timeouts.connect:g} s"
+        if isinstance(error, httpx.ConnectError):
+            return f"no connection: {error}"
+        if isinstance(error, httpx.TimeoutException):
+            return f"no answer within {timeouts.read:g} s"
+        if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+            return "the connection broke before the whole answer was there"
+        return f"the HTTP client failed with {type(error).__name__}"
+
+
+def _failure(progress: _Progress, reason: str) -> WireFailure:
+    if progress.withheld:
+        return WireFailure(sent=False, reason="it was called off before its first byte")
+    return WireFailure(sent=progress.stage is not _Stage.CONNECTING, reason=reason)

@@ -1,0 +1,87 @@
+"""What is known of earlier amounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gatewaypy import Capture, Money, Outcome, Payment, Refund, SettledBy, errors
+from gatewaypy.bounds import Bounds
+from gatewaypy.models import Transaction
+from gatewaypy.protocol import operations
+from gatewaypy.protocol.requests import Request, follow_up
+
+
+def eur(amount: str) -> Money:
+    return Money(amount, "EUR")
+
+
+def known(operation: operations.Operation, amount: str, kind: Any = Payment, **facts: Any) -> tuple[Request, Any]:
+    request = Request(operation=operation, fields={}, subject="1" if kind is not Payment else None, amount=eur(amount))
+    return request, kind(payment_id="1", outcome=facts.pop("outcome", Outcome.SUCCEEDED), **facts)
+
+
+def refused(bounds: Bounds, operation: operations.Operation, money: Money) -> str | None:
+    try:
+        bounds.check(follow_up(operation, "1", money))
+    except errors.InvalidRequest as refusal:
+        return refusal.field
+    return None
+
+
+def test_a_capture_is_bounded_by_what_was_authorised() -> None:
+    """Above the hold, or in another currency, nothing is sent; a capture leaves the rest."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.PREAUTH, "80"))
+    assert refused(bounds, operations.CAPTURE, eur("80.01")) == "amount"
+    assert refused(bounds, operations.CAPTURE, Money(80, "USD")) == "currency"
+    assert refused(bounds, operations.CAPTURE, eur("80")) is None
+    bounds.learn(*known(operations.CAPTURE, "30", Capture))
+    assert refused(bounds, operations.CAPTURE, eur("50.01")) == "amount"
+    assert refused(bounds, operations.REFUND, eur("30.01")) == "amount"
+    assert refused(bounds, operations.REFUND, eur("30")) is None
+
+
+def test_a_refund_is_bounded_by_what_was_captured() -> None:
+    """What was refunded already is gone."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.DEBIT, "50"))
+    bounds.learn(*known(operations.REFUND, "20", Refund))
+    assert refused(bounds, operations.REFUND, eur("30.01")) == "amount"
+    assert refused(bounds, operations.REFUND, eur("30")) is None
+
+
+def test_only_what_is_certain_is_learnt() -> None:
+    """Pending and failed payments, and follow-ups that an inquiry settled, bound nothing."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.DEBIT, "50", outcome=Outcome.PENDING))
+    bounds.learn(*known(operations.PAYOUT, "50"))
+    assert refused(bounds, operations.REFUND, eur("1000")) is None
+    bounds.learn(*known(operations.DEBIT, "50"))
+    bounds.learn(*known(operations.REFUND, "20", Refund, settled_by=SettledBy.INQUIRY))
+    assert refused(bounds, operations.REFUND, eur("50")) is None
+
+
+@pytest.mark.parametrize(("status", "operation"), [("authsuccessful", operations.CAPTURE), ("settled", operations.REFUND)])
+def test_an_inquiry_bounds_what_was_unknown(status: str, operation: operations.Operation) -> None:
+    """A record's amount is the most that can be captured or refunded of it."""
+    bounds = Bounds()
+    found = Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50"))
+    bounds.learn_of(found)
+    assert refused(bounds, operation, eur("50.01")) == "amount"
+    bounds.learn_of(Transaction(found=False, outcome=Outcome.UNKNOWN))
+    bounds.learn_of(Transaction(found=True, outcome=Outcome.FAILED, payment_id="2", status="authfailed", amount=eur("5")))
+
+
+def test_memory_is_bounded() -> None:
+    """The oldest payments are forgotten, and then no longer bounded."""
+    bounds = Bounds()
+    for number in range(10_001):
+        bounds.learn(
+            Request(operation=operations.DEBIT, fields={}, amount=eur("1")),
+            Payment(payment_id=str(number), outcome=Outcome.SUCCEEDED),
+        )
+    bounds.check(follow_up(operations.REFUND, "0", eur("9")))
+    with pytest.raises(errors.InvalidRequest):
+        bounds.check(follow_up(operations.REFUND, "1", eur("9")))

@@ -1,0 +1,47 @@
+"""Observers."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from gatewaypy import CallEnded, LateResult, Outcome, Payment, TokenRenewalFailed, errors
+from gatewaypy.observe import log_event, tell
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "words"),
+    [
+        (
+            LateResult(operation="debit", merchant_transaction_id="A", payment_id="1", error=None,
+                       result=Payment(outcome=Outcome.SUCCEEDED)),
+            logging.WARNING, "debit A was cancelled by its caller after it was sent; it ended as SUCCEEDED (payment id 1)",
+        ),
+        (
+            LateResult(operation="refund", merchant_transaction_id=None, payment_id="1", result=None, error=errors.OutcomeUnknown("cut")),
+            logging.WARNING, "outcome is unknown",
+        ),
+        (TokenRenewalFailed(root="transactions", reason="no connection"), logging.WARNING, "no new token for transactions: no connection"),
+        (CallEnded(operation="debit", outcome=Outcome.FAILED, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "FAILED"),
+        (CallEnded(operation="debit", outcome=None, error="NotSent", http_status=None, requests=1, seconds=0.5), logging.DEBUG, "NotSent"),
+        (CallEnded(operation="token", outcome=None, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "done"),
+    ],
+)  # fmt: skip
+def test_without_an_observer_the_log_tells(event: object, level: int, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What must not be lost is logged as a warning, the rest for debugging."""
+    with caplog.at_level(logging.DEBUG, "gatewaypy"):
+        log_event(event)
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert words in record.getMessage()
+
+
+def test_an_observer_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Its error is logged, and the payment goes on."""
+
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    tell(broken, TokenRenewalFailed(root="r", reason="x"))
+    assert "the observer failed at TokenRenewalFailed" in caplog.text

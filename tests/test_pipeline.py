@@ -1,0 +1,475 @@
+"""The way of a request, against mocked wire shapes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from gatewaypy import CallEnded, Card, Customer, Gateway, LateResult, Limits, Money, Outcome, SettledBy, Timeouts, errors
+from gatewaypy.sandbox import MERCHANT
+
+BASE = "https://gateway.example"
+API = f"{BASE}/transactionServices/REST/v1"
+CARD = Card("4000000000000051", 7, 2030, "745")
+EUROS = Money("50.00", "EUR")
+VECTORS = Path(__file__).parent / "vectors" / "replies"
+SOON = Timeouts(connect=1, read=1, total=1, settle=0.4)
+
+
+def vector(name: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads((VECTORS / f"{name}.json").read_text())
+    return fields
+
+
+@pytest.fixture
+def wire() -> Any:
+    """Mock the gateway's host; every token call succeeds."""
+    with respx.mock(assert_all_called=False) as router:
+        router.post(f"{API}/authToken", name="token").respond(json=vector("token"))
+        yield router
+
+
+def opened(**options: Any) -> Gateway:
+    return Gateway(BASE, MERCHANT, **{"timeouts": SOON, "observer": lambda _: None} | options)
+
+
+async def debit(gateway: Gateway, merchant_transaction_id: str = "TX-1001") -> Any:
+    return await gateway.debit(EUROS, CARD, merchant_transaction_id=merchant_transaction_id)
+
+
+async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
+    """The token travels in its header without a scheme; the recorded reply becomes a payment."""
+    route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
+    async with opened() as gateway:
+        payment = await debit(gateway)
+    assert (payment.outcome, payment.payment_id, payment.settled_by) == (Outcome.SUCCEEDED, "54279", SettledBy.REPLY)
+    assert payment.raise_for_outcome() is payment
+    assert route.calls.last.request.headers["authtoken"] == vector("token")["AuthToken"]
+    assert "authtoken" not in wire["token"].calls.last.request.headers
+
+
+async def test_a_decline_is_a_result(wire: Any) -> None:
+    """A declined payment is returned; raising is the caller's choice."""
+    wire.post(f"{API}/payments").respond(json=vector("payment-declined") | {"merchantTransactionId": "TX-1001"})
+    async with opened() as gateway:
+        payment = await debit(gateway)
+    assert payment.outcome is Outcome.FAILED
+    with pytest.raises(errors.Declined) as declined:
+        payment.raise_for_outcome()
+    assert (declined.value.code, declined.value.merchant_transaction_id) == ("11005", "TX-1001")
+
+
+async def test_a_redirect_carries_every_parameter(wire: Any) -> None:
+    """The recorded 3-D reply becomes a redirect with its empty parameter."""
+    wire.post(f"{API}/payments").respond(json=vector("payment-3d"))
+    async with opened() as gateway:
+        payment = await debit(gateway, "TX-1002")
+    assert payment.outcome is Outcome.REDIRECT
+    assert payment.redirect.parameters == (("xid", "a+b/c=="), ("accountId", "11863"), ("flag", ""))
+    assert payment.raise_for_outcome() is payment
+
+
+async def test_a_duplicate_is_the_earlier_payment(wire: Any) -> None:
+    """20015 is no second payment and no failure: the inquiry tells of the first."""
+    wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
+    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00"}
+    wire.post(f"{API}/payments/TX-1001").respond(json=found)
+    async with opened() as gateway:
+        payment = await debit(gateway)
+    assert (payment.outcome, payment.payment_id, payment.duplicate) == (Outcome.SUCCEEDED, "54279", True)
+
+
+async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
+    """An earlier payment of another amount under the same id is nobody's result: it is raised with what was found."""
+    wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
+    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "80.00"}
+    route = wire.post(f"{API}/payments/TX-1001").respond(json=found)
+    async with opened() as gateway:
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await debit(gateway)
+    assert (unknown.value.payment_id, unknown.value.status) == ("54279", "capturesuccess")
+    assert "80.00 EUR" in str(unknown.value)
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 500, "json": vector("payment-declined")},
+        {"status_code": 503, "html": "<h1>Sorry</h1>"},
+        {"status_code": 429, "json": vector("payment-declined")},
+        {"status_code": 302, "headers": {"Location": "https://elsewhere.example"}},
+        {"status_code": 404, "html": "<h1>Not found</h1>"},
+        {"json": vector("payment-sync") | {"merchantTransactionId": "TX-9"}},
+        {"json": vector("payment-sync") | {"amount": "5.00"}},
+        {"json": vector("payment-sync") | {"paymentId": "-"}},
+        {"json": vector("payment-3d") | {"merchantTransactionId": "TX-1001", "redirect": {"url": "http://evil.example"}}},
+    ],
+    ids=range(9),
+)
+async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any]) -> None:
+    """An error page, another payment's reply, a reply without an id: the inquiry decides, and nothing is sent twice."""
+    route = wire.post(f"{API}/payments").respond(**answer)
+    inquiry = wire.post(f"{API}/payments/TX-1001")
+    inquiry.respond(json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"})
+    async with opened() as gateway:
+        payment = await debit(gateway)
+    assert (payment.outcome, payment.settled_by, payment.payment_id) == (Outcome.SUCCEEDED, SettledBy.INQUIRY, "10617")
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError, RuntimeError])
+async def test_a_lost_answer_is_asked_about_until_patience_ends(wire: Any, error: type[Exception]) -> None:
+    """Where no inquiry finds the payment the error says so, names the id, and tells not to send again."""
+    route = wire.post(f"{API}/payments").mock(side_effect=error("cut"))
+    inquiry = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
+    async with opened() as gateway:
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await debit(gateway)
+    assert unknown.value.merchant_transaction_id == "TX-1001"
+    assert unknown.value.inquiry == "record not found"
+    assert route.call_count == 1
+    assert inquiry.call_count > 1
+
+
+async def test_a_record_that_appears_late_is_waited_for(wire: Any) -> None:
+    """Not found, then an error page, then found: the result is what was found."""
+    wire.post(f"{API}/payments").mock(side_effect=httpx.ReadTimeout("slow"))
+    found = vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
+    wire.post(f"{API}/payments/TX-1001").mock(
+        side_effect=[
+            httpx.Response(200, json=vector("inquiry-not-found")),
+            httpx.Response(503),
+            httpx.Response(200, json=found | {"merchantTransactionId": "TX-2"}),
+            httpx.Response(200, json=found),
+        ]
+    )
+    async with opened(timeouts=Timeouts(settle=5)) as gateway:
+        payment = await debit(gateway)
+    assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+
+
+async def test_an_inquiry_that_never_answers_is_said_so(wire: Any) -> None:
+    """The last inquiry's trouble is in the error."""
+    wire.post(f"{API}/payments").mock(side_effect=httpx.ReadTimeout("slow"))
+    wire.post(f"{API}/payments/TX-1001").mock(side_effect=httpx.ConnectError("down"))
+    async with opened() as gateway:
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await debit(gateway)
+    assert unknown.value.inquiry == "no answer (NotSent)"
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+async def test_no_connection_means_not_sent(wire: Any, error: type[Exception]) -> None:
+    """A payment that never left is safe to call again, and no inquiry is made."""
+    wire.post(f"{API}/payments").mock(side_effect=error("down"))
+    async with opened() as gateway:
+        with pytest.raises(errors.NotSent) as not_sent:
+            await debit(gateway)
+    assert (not_sent.value.operation, not_sent.value.merchant_transaction_id) == ("debit", "TX-1001")
+
+
+async def test_a_refused_token_is_replaced_once(wire: Any) -> None:
+    """A 401 moved no money: a new token is got and the call repeated."""
+    route = wire.post(f"{API}/payments").mock(side_effect=[httpx.Response(401), httpx.Response(200, json=vector("payment-sync"))])
+    async with opened() as gateway:
+        assert (await debit(gateway)).succeeded
+    assert (route.call_count, wire["token"].call_count) == (2, 2)
+
+
+async def test_a_token_that_is_refused_fresh_is_an_error(wire: Any) -> None:
+    """The second 401 ends it; nothing was done, and no inquiry is needed."""
+    wire.post(f"{API}/payments").respond(401)
+    async with opened() as gateway:
+        with pytest.raises(errors.AuthenticationFailed) as failed:
+            await debit(gateway)
+    assert (failed.value.http_status, failed.value.merchant_transaction_id) == (401, "TX-1001")
+    assert wire["token"].call_count == 2
+
+
+async def test_refused_credentials_are_said_so(wire: Any) -> None:
+    """The gateway's code and words for a refused login reach the caller, with the payment's id."""
+    wire["token"].respond(json={"result": {"code": "10002", "description": "Authentication failed"}})
+    async with opened() as gateway:
+        with pytest.raises(errors.AuthenticationFailed, match="check the credentials") as failed:
+            await debit(gateway)
+        assert (failed.value.code, failed.value.merchant_transaction_id) == ("10002", "TX-1001")
+        with pytest.raises(errors.AuthenticationFailed):
+            await gateway.tokens.merchant()
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(401), httpx.Response(503), httpx.ReadTimeout("slow"), httpx.ConnectError("down")]
+)
+async def test_without_a_token_nothing_is_sent(wire: Any, answer: Any) -> None:
+    """Whatever keeps the token away, the payment was not sent, or was refused: never unknown."""
+    wire["token"].mock(side_effect=lambda _: (_ for _ in ()).throw(answer) if isinstance(answer, Exception) else answer)
+    route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
+    async with opened() as gateway:
+        with pytest.raises((errors.NotSent, errors.AuthenticationFailed)):
+            await debit(gateway)
+    assert route.call_count == 0
+
+
+async def test_a_token_that_does_not_come_in_time_means_not_sent(wire: Any) -> None:
+    """The whole deadline covers the wait for a token."""
+    never = asyncio.Event()
+
+    async def wait(_: httpx.Request) -> httpx.Response:
+        await never.wait()
+        return httpx.Response(200)
+
+    wire["token"].mock(side_effect=wait)
+    async with opened() as gateway:
+        with pytest.raises(errors.NotSent, match="no token"):
+            await debit(gateway)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "inquiry", "outcome"),
+    [
+        ("capture", "capture", "capturesuccess", Outcome.SUCCEEDED),
+        ("refund", "refund", "reversed", Outcome.SUCCEEDED),
+        ("reversal", "reversal", "authcancelled", Outcome.SUCCEEDED),
+        ("refund", "refund", "markedforreversal", Outcome.PENDING),
+    ],
+)
+async def test_a_follow_up_is_asked_about_by_payment_id(
+    wire: Any, name: str, operation: str, inquiry: str, outcome: Outcome
+) -> None:
+    """A capture, refund or reversal is told by its code, and by the payment's status where the reply is lost."""
+    state = vector("inquiry") | {"paymentId": "54304", "status": inquiry, "transactionStatus": None}
+    route = wire.post(f"{API}/payments/54304").mock(
+        side_effect=[httpx.Response(200, json=vector(name)), httpx.Response(502), httpx.Response(200, json=state)]
+    )
+    async with opened() as gateway:
+        arguments = ("54304",) if operation == "reversal" else ("54304", EUROS)
+        plain = await getattr(gateway, operation)(*arguments)
+        doubtful = await getattr(gateway, operation)(*arguments)
+    assert (plain.outcome, plain.payment_id, plain.settled_by) == (Outcome.SUCCEEDED, "54304", SettledBy.REPLY)
+    assert plain.amount == (None if operation == "reversal" else EUROS)
+    assert (doubtful.outcome, doubtful.settled_by, doubtful.amount) == (outcome, SettledBy.INQUIRY, None)
+    assert route.call_count == 3
+
+
+async def test_an_unsettled_follow_up_names_its_payment(wire: Any) -> None:
+    """The error of a lost refund carries the payment's id and its last status."""
+    state = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
+    wire.post(f"{API}/payments/54304").mock(side_effect=lambda r: httpx.Response(502 if b"RF" in r.content else 200, json=state))
+    async with opened() as gateway:
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await gateway.refund("54304", Money("1.00", "EUR"))
+    assert (unknown.value.payment_id, unknown.value.status) == ("54304", "capturesuccess")
+    assert "inquire(payment_id='54304')" in str(unknown.value)
+
+
+async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
+    """The recorded payout succeeds; a long status that contradicts it is asked about."""
+    good = vector("payout")
+    bad = good | {"status": "payoutfailed"}
+    wire.post(f"{API}/payout").mock(side_effect=[httpx.Response(200, json=good), httpx.Response(200, json=bad)])
+    wire.post(f"{API}/payments/Payout-JPY-1").respond(json=bad | {"transactionStatus": "N", "result": {"code": "00026"}})
+    async with opened() as gateway:
+        arguments = {"merchant_transaction_id": "Payout-JPY-1", "customer": Customer(email="ada@shop.example")}
+        paid = await gateway.payout(Money(100, "JPY"), **arguments)
+        failed = await gateway.payout(Money(100, "JPY"), **arguments)
+    assert (paid.outcome, paid.payment_id) == (Outcome.SUCCEEDED, "18608029")
+    assert (failed.outcome, failed.settled_by) == (Outcome.FAILED, SettledBy.INQUIRY)
+
+
+async def test_an_inquiry_is_tried_again(wire: Any) -> None:
+    """A question that moves no money may be asked three times; then it is unreadable."""
+    route = wire.post(f"{API}/payments/10617").mock(
+        side_effect=[httpx.Response(503), httpx.Response(200, html="<p>?</p>"), httpx.Response(200, json=vector("inquiry"))]
+    )
+    async with opened() as gateway:
+        assert (await gateway.inquire(payment_id="10617")).succeeded
+        route.mock(side_effect=None, return_value=httpx.Response(503))
+        with pytest.raises(errors.UnreadableReply, match="HTTP 503") as unreadable:
+            await gateway.inquire(payment_id="10617")
+    assert unreadable.value.http_status == 503
+
+
+async def test_another_payments_record_is_no_answer(wire: Any) -> None:
+    """An inquiry's answer about another id is refused."""
+    wire.post(f"{API}/payments/1").respond(json=vector("inquiry"))
+    async with opened() as gateway:
+        with pytest.raises(errors.UnreadableReply, match="another payment"):
+            await gateway.inquire(payment_id="1")
+
+
+async def test_an_unknown_state_can_be_raised(wire: Any) -> None:
+    """A record whose status the library does not know is returned with its text; raising says that nobody knows."""
+    wire.post(f"{API}/payments/10617").respond(json=vector("inquiry") | {"status": "onhold"})
+    async with opened() as gateway:
+        transaction = await gateway.inquire(payment_id="10617")
+    assert (transaction.outcome, transaction.status) == (Outcome.UNKNOWN, "onhold")
+    with pytest.raises(errors.OutcomeUnknown):
+        transaction.raise_for_outcome()
+
+
+async def test_partner_and_regenerated_tokens(wire: Any) -> None:
+    """Each token call has its own path and fields; a regenerated token is the one used next."""
+    partner = {"partnerId": "4", "result": {"code": "200"}, "AuthToken": "partner-token"}
+    wire.post(f"{API}/partnerAuthToken").respond(json=partner)
+    wire.post(f"{API}/regenerateToken", name="regenerate").respond(json=partner | {"AuthToken": "second"})
+    route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
+    async with opened() as gateway:
+        assert (await gateway.tokens.partner()).value.reveal() == "partner-token"
+        first = await gateway.tokens.merchant()
+        await gateway.tokens.regenerate(first)
+        await debit(gateway)
+    assert route.calls.last.request.headers["authtoken"] == "second"
+    assert vector("token")["AuthToken"] in wire["regenerate"].calls.last.request.content.decode()
+
+
+async def test_a_partner_token_needs_the_partners_login() -> None:
+    """Credentials without a partner's login say what is missing."""
+    from gatewaypy import Credentials
+
+    alone = Credentials(member_id="1", partner_id="4", username="shop", secret_key="k" * 32)
+    async with Gateway(BASE, alone) as gateway:
+        with pytest.raises(errors.ConfigurationError, match="partner_username"):
+            await gateway.tokens.partner()
+
+
+async def test_refusals_come_before_any_call(wire: Any) -> None:
+    """An amount above what is known, and a field out of its format, cost no token and no request."""
+    wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
+    async with opened() as gateway:
+        with pytest.raises(errors.InvalidRequest):
+            await debit(gateway, "TX|1")
+        assert wire["token"].call_count == 0
+        payment = await debit(gateway)
+        with pytest.raises(errors.InvalidRequest, match=r"at most the 50\.00 EUR") as refused:
+            await gateway.refund(payment.payment_id, Money("50.01", "EUR"))
+    assert (refused.value.field, refused.value.operation) == ("amount", "refund")
+
+
+class TestCancelling:
+    """A cancelled caller, and a closed gateway."""
+
+    async def test_the_request_of_a_cancelled_caller_goes_on(self, wire: Any) -> None:
+        """The observer hears the late result; the caller hears of its cancellation alone."""
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(_: httpx.Request) -> httpx.Response:
+            asked.set()
+            await go.wait()
+            return httpx.Response(200, json=vector("payment-sync"))
+
+        wire.post(f"{API}/payments").mock(side_effect=slow)
+        events: list[object] = []
+        async with opened(observer=events.append) as gateway:
+            task = asyncio.create_task(debit(gateway))
+            await asked.wait()
+            # respx mocks the connection, so no trace tells that the request left.
+            next(iter(gateway._pipeline.slots._tasks)).get_coro().cr_frame.f_locals["call"].sent = True
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            go.set()
+        late = next(event for event in events if isinstance(event, LateResult))
+        assert (late.merchant_transaction_id, late.payment_id, late.error) == ("TX-1001", "54279", None)
+        ended = next(event for event in events if isinstance(event, CallEnded) and event.operation == "debit")
+        assert (ended.outcome, ended.http_status, ended.requests) == (Outcome.SUCCEEDED, 200, 1)
+
+    async def test_a_caller_that_waits_for_a_slot_is_simply_cancelled(self, wire: Any) -> None:
+        """What has not begun leaves no trace, and its place goes to the next."""
+        go = asyncio.Event()
+
+        async def slow(_: httpx.Request) -> httpx.Response:
+            await go.wait()
+            return httpx.Response(200, json=vector("payment-sync"))
+
+        route = wire.post(f"{API}/payments").mock(side_effect=slow)
+        async with opened(limits=Limits(max_in_flight=1)) as gateway:
+            first = asyncio.create_task(debit(gateway))
+            await asyncio.sleep(0.01)
+            second = asyncio.create_task(debit(gateway))
+            await asyncio.sleep(0.01)
+            second.cancel()
+            go.set()
+            assert (await first).succeeded
+            assert second.cancelled() or second.cancelling()
+            assert (await debit(gateway)).succeeded
+        assert route.call_count == 2
+
+    async def test_no_free_slot_in_time_means_not_sent(self, wire: Any) -> None:
+        """The whole deadline covers the wait for a place on the wire."""
+        go = asyncio.Event()
+
+        async def slow(_: httpx.Request) -> httpx.Response:
+            await go.wait()
+            return httpx.Response(200, json=vector("payment-sync"))
+
+        wire.post(f"{API}/payments").mock(side_effect=slow)
+        wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
+        async with opened(limits=Limits(max_in_flight=1), timeouts=Timeouts(total=0.1, settle=0.3)) as gateway:
+            first = asyncio.create_task(debit(gateway))
+            await asyncio.sleep(0)
+            with pytest.raises(errors.NotSent, match="no free slot among 1"):
+                await debit(gateway)
+            go.set()
+            with pytest.raises(errors.OutcomeUnknown):
+                await first
+
+    async def test_closing_lets_sent_requests_end(self, wire: Any) -> None:
+        """Aclose waits for what is under way; what takes too long ends as unknown, or as not sent."""
+        never = asyncio.Event()
+
+        async def stuck(_: httpx.Request) -> httpx.Response:
+            await never.wait()
+            return httpx.Response(200)
+
+        wire.post(f"{API}/payments").mock(side_effect=stuck)
+        async with opened() as gateway:
+            tasks = [asyncio.create_task(debit(gateway)) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            pipeline = gateway._pipeline
+            running = [task.get_coro().cr_frame.f_locals["call"] for task in pipeline.slots._tasks]
+            running[0].sent = True
+            await pipeline.slots.drain(0.0)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(result) for result in results} == {errors.OutcomeUnknown, errors.NotSent}
+
+    async def test_a_closed_gateway_says_so(self) -> None:
+        """Before, after and beside its 'async with' a gateway refuses to work, and it is not opened twice."""
+        gateway = opened()
+        with pytest.raises(errors.ConfigurationError, match="not open"):
+            await debit(gateway)
+        async with gateway:
+            with pytest.raises(errors.ConfigurationError, match="open already"):
+                await gateway.__aenter__()
+            with pytest.raises(errors.ConfigurationError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, debit(gateway))
+        await gateway.aclose()
+        with pytest.raises(errors.ConfigurationError, match="not open"):
+            await gateway.inquire(payment_id="1")
+
+
+@pytest.mark.parametrize("options", [{"body": "xml"}, {"accept": "text"}])
+def test_an_unknown_format_is_refused(options: dict[str, Any]) -> None:
+    """A gateway speaks form or JSON, and reads JSON or XML."""
+    with pytest.raises(errors.InvalidRequest):
+        opened(**options)
+
+
+async def test_xml_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The missing extra is named when the gateway is opened, not at the first payment."""
+    monkeypatch.setitem(__import__("sys").modules, "xmltodict", None)
+    with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[xml\]"):
+        async with opened(accept="xml"):
+            pass
+
+
+def test_retries_spread() -> None:
+    """The pipeline's randomness is its own: two gateways do not ask in step."""
+    assert random.Random().random() != random.Random().random()
