@@ -1,0 +1,319 @@
+"""The sandbox: the gateway to develop against, as an ASGI application with state, served on a socket or called in process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random as random_module
+import time
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from urllib.parse import parse_qs, unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gatewaypy.config import Credentials
+from gatewaypy.protocol.operations import Root
+from gatewaypy.sandbox import pages, replies
+from gatewaypy.sandbox.callbacks import Courier
+from gatewaypy.sandbox.desk import Desk, RejectedError, operation_of
+from gatewaypy.sandbox.faults import FaultKind, Faults
+from gatewaypy.sandbox.ledger import Ledger
+from gatewaypy.sandbox.server import listen, make_server
+from gatewaypy.sandbox.strike import strike
+from gatewaypy.sandbox.tokens import TokenDesk
+from gatewaypy.sandbox.wire import MalformedError, read_fields, write_reply
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable
+    from random import Random
+
+    import uvicorn
+    from starlette.types import Receive, Scope, Send
+
+    from gatewaypy.sandbox.ledger import Record
+
+#: The merchant that a sandbox knows where it is told of none. Its key opens nothing but sandboxes.
+MERCHANT: Final = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="sandboxKeyOpensNoRealDoor0000000",  # noqa: S106 - made up, for the sandbox alone
+    terminal_id="1106",
+    partner_username="partner",
+    partner_secret_key="sandboxPartnerKeyOpensNoDoor0000",  # noqa: S106 - made up, for the sandbox alone
+)
+
+# What answers a request: the reply's fields, or None where its token is not good.
+_Answer: TypeAlias = "Callable[[Request], dict[str, Any] | None]"
+
+
+class Sandbox:
+    """A stateful stand-in for the gateway (protocol sections 3 to 12).
+
+    It grants tokens that expire, checks every field and checksum, keeps a ledger by the gateway's rules, sends payers through a
+    challenge page, delivers signed callbacks, and fails on purpose where it is told to::
+
+        async with Sandbox().serve() as sandbox:
+            async with Gateway(sandbox.base_url, sandbox.credentials) as gateway: ...
+
+    The object itself is the ASGI application.
+
+    :param merchants: the accounts it knows; one of its own where none is given.
+    :param token_lifetime: seconds that its tokens live.
+    :param refuse_duplicates: whether a merchant transaction id that was used is refused with 20015, or carried out once more.
+    :param inquiry_lag: seconds before an inquiry finds a new record.
+    :param settle_after: seconds before an asynchronous payment is approved.
+    :param delay: seconds that every reply takes.
+    :param seed: makes what is random repeatable.
+    """
+
+    def __init__(
+        self,
+        merchants: tuple[Credentials, ...] = (MERCHANT,),
+        *,
+        token_lifetime: float = 3600.0,
+        refuse_duplicates: bool = True,
+        inquiry_lag: float = 0.0,
+        settle_after: float = 0.2,
+        delay: float = 0.0,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open a sandbox with empty books."""
+        random: Random = random_module.Random(seed)  # noqa: S311 - it must be repeatable, not secret
+        self.ledger = Ledger(clock=clock)
+        self.tokens = TokenDesk(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
+        self.faults = Faults(random)
+        self.courier = Courier()
+        self.desk = Desk(
+            ledger=self.ledger,
+            tokens=self.tokens,
+            merchants=merchants,
+            refuse_duplicates=refuse_duplicates,
+            inquiry_lag=inquiry_lag,
+            settle_after=settle_after,
+            on_change=self._notify,
+            on_pending=self._approve_later,
+        )
+        self.delay = delay
+        self.base_url = ""
+        self.requests: dict[str, int] = {}
+        self._pages = Starlette(
+            routes=[
+                Route("/sandbox/acs/{payment_id}", self._challenge, methods=["GET", "POST"]),
+                Route("/sandbox/acs/{payment_id}/answer", self._challenge_answer, methods=["POST"]),
+                Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
+                Route("/sandbox/deliveries", self._show_deliveries, methods=["GET"]),
+                Route("/sandbox/faults", self._set_fault, methods=["POST", "DELETE"]),
+            ]
+        )
+        self._address: tuple[str, int] = ("", 0)
+        self._served: tuple[uvicorn.Server, asyncio.Task[None]] | None = None
+        self._files: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def credentials(self) -> Credentials:
+        """The first merchant's account."""
+        return self.desk.merchants[0]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be an ASGI application."""
+        path = scope.get("path", "")
+        root = next((root.value for root in Root if path.startswith(f"{root.value}/")), None)
+        if scope["type"] == "http" and root is not None and scope["method"] == "POST":
+            await self._serve(root, path.removeprefix(root), scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    # The gateway's services
+
+    async def _serve(self, root: str, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        fields: dict[str, str] = {}
+        try:
+            fields = read_fields(body, request.headers.get("content-type", ""))
+            name, answer = self._route(root, path, fields)
+        except MalformedError:
+            name, answer = "unreadable", lambda _: replies.rejected("20007", "the body is neither a form nor JSON", None)
+        except RejectedError as rejection:
+            refused = replies.rejected(rejection.code, rejection.description, fields.get("merchantTransactionId"))
+            name, answer = "rejected", lambda _: refused
+        self.requests[name] = self.requests.get(name, 0) + 1
+        fault = self.faults.strike(name)
+        if fault is FaultKind.EXPIRE_TOKENS:
+            self.tokens.expire_all()
+            fault = None
+        reply = self._reply(answer, request) if fault is None or fault.executes else None
+        if fault is not None:
+            await strike(fault, reply, scope, receive, send)
+        elif reply is not None:
+            await reply(scope, receive, send)
+
+    def _route(self, root: str, path: str, fields: dict[str, str]) -> tuple[str, _Answer]:
+        """Find what a request is for: the name that faults know it by, and what answers it."""
+        if path == "/authToken":
+            return "token", lambda _: self.desk.grant(root, fields)
+        if path == "/regenerateToken":
+            return "token", lambda _: self.desk.regenerate(root, fields)
+        if path == "/partnerAuthToken":
+            return "token", lambda _: self.desk.grant_partner(root, fields)
+        operation = operation_of(path, fields)
+        subject = unquote(path.split("/", 2)[2]) if path.count("/") > 1 else None
+        if subject is None and operation.payment_type == "IN":
+            subject = fields.get("paymentId") if fields.get("idType") == "PID" else fields.get("merchantTransactionId")
+
+        def answer(request: Request) -> dict[str, Any] | None:
+            if not self.tokens.is_valid(root, request.headers.get("authtoken")):
+                return None
+            asked = self.desk.admit(operation, subject, fields)
+            return self.desk.serve(asked, lambda record: self._redirect(record, request))
+
+        return operation.name.split(" ")[0], answer
+
+    @staticmethod
+    def _reply(answer: _Answer, request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        try:
+            fields = answer(request)
+        except RejectedError as rejection:
+            return write_reply(replies.rejected(rejection.code, rejection.description, None), accept)
+        if fields is None:
+            return write_reply({"result": replies.result("10002", "Invalid or expired token")}, accept, http_status=401)
+        return write_reply(fields, accept)
+
+    # What happens by itself
+
+    def _notify(self, record: Record) -> None:
+        url = record.fields.get("notificationUrl")
+        if url:
+            self.courier.send(url, replies.callback(record, self.desk.merchant_of(record)))
+
+    def _approve_later(self, record: Record, seconds: float) -> None:
+        def approve() -> None:
+            self.ledger.approve(record)
+            self._notify(record)
+
+        self.courier.start(self.courier.later(seconds, approve))
+
+    # The payer's browser
+
+    def _redirect(self, record: Record, request: Request) -> dict[str, Any]:
+        base = f"{request.url.scheme}://{request.url.netloc}"
+        return {
+            "url": f"{base}/sandbox/acs/{record.payment_id}",
+            "method": "POST",
+            "listofParameters": [
+                {"name": "PaReq", "value": f"sandbox+{record.payment_id}/=="},
+                {"name": "MD", "value": record.payment_id},
+                {"name": "flag", "value": ""},
+            ],
+        }
+
+    def _challenged(self, request: Request) -> Record | None:
+        record = self.ledger.records.get(request.path_params["payment_id"])
+        return record if record is not None and record.short == "3D" else None
+
+    async def _challenge(self, request: Request) -> Response:
+        record = self._challenged(request)
+        if record is None:
+            return pages.notice("There is nothing to confirm here.", status=404)
+        sent = parse_qs((await request.body()).decode(), keep_blank_values=True)
+        if sent != {"PaReq": [f"sandbox+{record.payment_id}/=="], "MD": [record.payment_id], "flag": [""]}:
+            return pages.notice("The shop did not send every parameter of the redirect as it was.", status=400)
+        return pages.challenge(
+            action=f"{request.url.path}/answer",
+            merchant_transaction_id=record.merchant_transaction_id,
+            amount=f"{record.amount:.2f}",
+            currency=record.currency,
+            card=record.card,
+        )
+
+    async def _challenge_answer(self, request: Request) -> Response:
+        record = self._challenged(request)
+        answer = parse_qs((await request.body()).decode()).get("answer", [""])[0]
+        if record is None or answer not in {"approve", "decline", "abandon"}:
+            return pages.notice("There is nothing to confirm here.", status=404)
+        if answer == "abandon":
+            return pages.notice("You left without an answer; the shop hears nothing of it.")
+        if answer == "approve":
+            self.ledger.approve(record)
+        else:
+            self.ledger.decline(record, "11005", "3-D authentication failed")
+        self._notify(record)
+        url = record.fields.get("merchantRedirectUrl")
+        if not url:
+            return pages.notice("Thank you. The shop gave no address to go back to.")
+        return pages.way_back(url=url, fields=replies.browser_return(record, self.desk.merchant_of(record)))
+
+    # Looking in, and switching faults from another process
+
+    async def _show_ledger(self, _: Request) -> Response:
+        return JSONResponse(self.ledger.summary())
+
+    async def _show_deliveries(self, _: Request) -> Response:
+        return JSONResponse([{"url": d.url, "fields": dict(d.fields), "answers": d.answers} for d in self.courier.deliveries])
+
+    async def _set_fault(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.faults.clear()
+            return JSONResponse({"switches": 0})
+        try:
+            self.faults.add(**await request.json())
+        except (TypeError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"switches": len(self.faults.switches)})
+
+    # Serving
+
+    @contextlib.asynccontextmanager
+    async def serve(
+        self, *, host: str = "127.0.0.1", port: int = 0, certfile: str | None = None, keyfile: str | None = None
+    ) -> AsyncIterator[Self]:
+        """Listen on a socket while the block runs; ``base_url`` says where.
+
+        :param port: 0 takes a free one.
+        :param certfile: a certificate in PEM form: the sandbox speaks TLS then.
+        """
+        self._files = (certfile, keyfile)
+        listener = listen(host, port)
+        self._address = listener.getsockname()[:2]
+        name = f"[{self._address[0]}]" if ":" in self._address[0] else self._address[0]
+        self.base_url = f"{'https' if certfile else 'http'}://{name}:{self._address[1]}"
+        await self._start(listener)
+        try:
+            yield self
+        finally:
+            await self._stop()
+            await self.courier.aclose()
+
+    @contextlib.asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Refuse every connection while the block runs, as a gateway that is down does; open ones are closed."""
+        await self._stop()
+        try:
+            yield
+        finally:
+            await self._start(listen(*self._address))
+
+    async def _start(self, listener: socket.socket) -> None:
+        server = make_server(self, certfile=self._files[0], keyfile=self._files[1])
+        task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+        self._served = (server, task)
+        while not server.started:
+            if task.done():
+                task.result()
+            await asyncio.sleep(0)
+
+    async def _stop(self) -> None:
+        if self._served is not None:
+            (server, task), self._served = self._served, None
+            server.should_exit = server.force_exit = True
+            await task

@@ -1,0 +1,99 @@
+"""Serving the sandbox on a real socket: uvicorn, with hold of each connection, so that it can be broken on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+#: The key in ``scope["extensions"]`` under which a request finds its `Connection`.
+EXTENSION: Final = "gatewaypy.sandbox.connection"
+
+_KEEPALIVE: Final = 75
+_BACKLOG: Final = 4096
+
+
+class Connection:
+    """The connection that a request came in on."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Take hold of it."""
+        self._transport = transport
+
+    def close(self) -> None:
+        """Close it without another byte."""
+        self._transport.abort()
+
+    def reset(self) -> None:
+        """Close it with a TCP reset."""
+        with contextlib.suppress(OSError, AttributeError):
+            raw = self._transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+
+# uvicorn chooses its protocol when it is imported, by what is installed: type checkers see a variable, not a class.
+_Base: Any = AutoHTTPProtocol
+
+
+class _Protocol(_Base):  # type: ignore[misc]
+    """uvicorn's HTTP protocol, telling each request its connection."""
+
+    app: ASGIApp
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        connection, app = Connection(transport), self.app
+
+        async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = connection
+            await app(scope, receive, send)
+
+        self.app = tell
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the program that the sandbox runs in."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY on TCP sockets alone, and takes one without a name for another.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> uvicorn.Server:
+    """Make a server that says nothing by itself and leaves signals alone."""
+    options: dict[str, Any] = {"ssl_certfile": certfile, "ssl_keyfile": keyfile} if certfile else {}
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=_KEEPALIVE,
+            timeout_graceful_shutdown=1,
+            **options,
+        )
+    )

@@ -1,0 +1,156 @@
+"""Each fault of the sandbox with each operation that moves money: a result or a clear error, and never a second execution."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts, errors
+from gatewaypy.models import OperationResult
+from gatewaypy.sandbox import FaultKind, Sandbox
+
+if TYPE_CHECKING:
+    import ssl
+
+    from gatewaypy import Card
+
+EUROS = Money("5.00", "EUR")
+SHORT = Timeouts(connect=2, read=0.5, total=1, settle=0.6)
+OPERATIONS = ["debit", "preauth", "capture", "reversal", "refund", "payout"]
+UNEXECUTED = {FaultKind.RESET, FaultKind.CUT_BEFORE}
+TOKEN = {FaultKind.REJECT_TOKEN, FaultKind.EXPIRE_TOKENS}
+
+
+async def prepare(gateway: Gateway, operation: str, card: Card) -> str:
+    """Make the payment that an operation acts on."""
+    if operation in {"capture", "reversal"}:
+        return (await gateway.preauth(EUROS, card, merchant_transaction_id="EARLIER")).payment_id or ""
+    return (await gateway.debit(EUROS, card, merchant_transaction_id="EARLIER")).payment_id or ""
+
+
+async def act(gateway: Gateway, operation: str, card: Card, subject: str) -> OperationResult:
+    match operation:
+        case "debit" | "preauth":
+            return await getattr(gateway, operation)(EUROS, card, merchant_transaction_id="ORDER-1")
+        case "payout":
+            return await gateway.payout(EUROS, merchant_transaction_id="ORDER-1", customer=Customer(email="a@shop.example"))
+        case "reversal":
+            return await gateway.reversal(subject)
+        case _:
+            return await getattr(gateway, operation)(subject, EUROS)
+
+
+def executed(sandbox: Sandbox, operation: str) -> int:
+    """Count how often an operation was carried out."""
+    kinds = {
+        "debit": "capture",
+        "preauth": "hold",
+        "capture": "capture",
+        "reversal": "release",
+        "refund": "refund",
+        "payout": "payout",
+    }
+    entries = [
+        entry
+        for entry in sandbox.ledger.entries
+        if entry.merchant_transaction_id == "ORDER-1" or operation not in {"debit", "preauth", "payout"}
+    ]
+    return Counter(entry.kind for entry in entries)[kinds[operation]]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", FaultKind, ids=lambda fault: fault.name)
+async def test_each_fault_with_each_operation(
+    fault: FaultKind, operation: str, card: Card, certificate: tuple[str, str], trusting: ssl.SSLContext, library: str
+) -> None:
+    """What was carried out is reported as done, what was not is unknown, and nothing is carried out twice.
+
+    One library meets a gateway that refuses a used id, the other one that would carry it out again: neither sends it twice.
+    """
+    refuse_duplicates = library == "httpx"
+    async with Sandbox(refuse_duplicates=refuse_duplicates).serve(certfile=certificate[0], keyfile=certificate[1]) as sandbox:
+        transport = HttpxTransport(library=library, ssl_context=trusting)
+        async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT) as gateway:
+            subject = await prepare(gateway, operation, card)
+            switch = sandbox.faults.add(fault, operation=operation)
+            result: Any
+            try:
+                result = await act(gateway, operation, card, subject)
+            except errors.GatewayError as error:
+                result = error
+        assert switch.struck == 1
+        assert executed(sandbox, operation) == (0 if fault in UNEXECUTED else 1)
+        if fault in UNEXECUTED:
+            assert isinstance(result, errors.OutcomeUnknown)
+        else:
+            assert result.outcome is Outcome.SUCCEEDED
+            assert result.settled_by is (SettledBy.REPLY if fault in TOKEN else SettledBy.INQUIRY)
+
+
+@pytest.mark.parametrize("operation", ["payout", "refund"])
+async def test_an_inquiry_that_fails_too_is_asked_again(operation: str, sandbox: Sandbox, card: Card) -> None:
+    """With the reply lost and the first inquiries failing in every way, the payment is still found."""
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, timeouts=Timeouts(connect=2, read=0.3, total=1, settle=8)
+    ) as gateway:
+        subject = await prepare(gateway, operation, card)
+        sandbox.faults.add("cut after", operation=operation)
+        for fault in ("cut before", "html", "garbage", "server error", "half reply", "stall", "reject token", "empty"):
+            sandbox.faults.add(fault, operation="inquiry")
+        result = await act(gateway, operation, card, subject)
+    assert (result.outcome, result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert executed(sandbox, operation) == 1
+
+
+@pytest.mark.parametrize("operation", ["debit", "preauth", "payout"])
+async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -> None:
+    """An inquiry that finds the record only after a lag does not make the payment unknown."""
+    patient = Timeouts(total=2, settle=5)
+    async with (
+        Sandbox(inquiry_lag=0.5).serve() as sandbox,
+        Gateway(sandbox.base_url, sandbox.credentials, timeouts=patient) as gateway,
+    ):
+        sandbox.faults.add("cut after", operation=operation)
+        result = await act(gateway, operation, card, "")
+    assert (result.outcome, result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert executed(sandbox, operation) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(operation: str, sandbox: Sandbox, card: Card) -> None:
+    """Where neither reply nor inquiry can be had, the error says so: money may have moved, and did."""
+    async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
+        subject = await prepare(gateway, operation, card)
+        sandbox.faults.add("cut after", operation=operation)
+        sandbox.faults.add("cut before", operation="inquiry", times=None)
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await act(gateway, operation, card, subject)
+    assert unknown.value.inquiry == "no answer (the connection broke before the whole answer was there)"
+    assert executed(sandbox, operation) == 1
+
+
+@pytest.mark.parametrize("fault", FaultKind, ids=lambda fault: fault.name)
+async def test_a_fault_of_the_token_call_moves_nothing(fault: FaultKind, sandbox: Sandbox, card: Card) -> None:
+    """Whatever happens to the token call, the payment succeeds with another, or was not sent."""
+    sandbox.faults.add(fault, operation="token", times=1)
+    async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
+        try:
+            result = await act(gateway, "debit", card, "")
+        except (errors.NotSent, errors.AuthenticationFailed):
+            assert executed(sandbox, "debit") == 0
+        else:
+            assert result.succeeded
+            assert executed(sandbox, "debit") == 1
+
+
+async def test_faults_in_process(card: Card) -> None:
+    """Without a socket a broken connection is an exception of the application, and counts as sent."""
+    sandbox = Sandbox()
+    async with Gateway("http://localhost", sandbox.credentials, transport=HttpxTransport(app=sandbox), timeouts=SHORT) as gateway:
+        for number, fault in enumerate(("cut after", "half reply", "html")):
+            sandbox.faults.add(fault, operation="debit")
+            payment = await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+            assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert len(sandbox.ledger.entries) == 3

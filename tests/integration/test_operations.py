@@ -1,0 +1,178 @@
+"""Every operation against the sandbox over a real TLS socket, on both HTTP libraries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from gatewaypy import Card
+    from gatewaypy.sandbox import Sandbox
+
+    Euros = Callable[[str], Money]
+
+
+async def test_tokens(tls_client: Gateway, tls_sandbox: Sandbox) -> None:
+    """Merchant, partner and regenerated tokens are granted, and their exp is read."""
+    merchant = await tls_client.tokens.merchant()
+    assert 3590 <= merchant.lifetime <= 3600
+    assert merchant.member_id == tls_sandbox.credentials.member_id
+    assert (await tls_client.tokens.partner()).login_name == "partner"
+    regenerated = await tls_client.tokens.regenerate(merchant)
+    assert regenerated.value != merchant.value
+    assert tls_sandbox.tokens.granted == 3
+
+
+async def test_a_sale_and_its_refund(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+    """A debit is captured at once; a part of it goes back, once."""
+    payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
+    assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.REPLY)
+    refund = await tls_client.refund(payment.payment_id or "", euros("20.00"))
+    assert (refund.outcome, refund.amount) == (Outcome.SUCCEEDED, euros("20.00"))
+    again = await tls_client.refund(payment.payment_id or "", euros("5.00"))
+    assert (again.outcome, again.result.code) == (Outcome.FAILED, "10006")
+    assert [(entry.kind, str(entry.amount)) for entry in tls_sandbox.ledger.entries] == [
+        ("capture", "50.00"),
+        ("refund", "20.00"),
+    ]
+
+
+async def test_a_preauthorization_captured_whole_in_part_or_not(
+    tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
+    """What is held can be taken whole, in part, or released; never twice."""
+    ids = []
+    for number in range(3):
+        held = await tls_client.preauth(euros("80.00"), card, merchant_transaction_id=f"ORDER-{number}")
+        assert held.succeeded
+        ids.append(held.payment_id or "")
+    assert (await tls_client.capture(ids[0], euros("80.00"))).succeeded
+    assert (await tls_client.capture(ids[1], euros("30.00"))).succeeded
+    assert (await tls_client.reversal(ids[2])).succeeded
+    assert (await tls_client.reversal(ids[1])).outcome is Outcome.FAILED
+    assert (await tls_client.capture(ids[2], euros("1.00"))).outcome is Outcome.FAILED
+    balance = tls_sandbox.ledger.balances()["EUR"]
+    assert (balance.held, balance.captured) == (0, 110)
+
+
+async def test_payouts(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+    """Money goes out to an earlier payer or to a customer, and not to a payment that was never captured."""
+    payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
+    held = await tls_client.preauth(euros("50.00"), card, merchant_transaction_id="ORDER-2")
+    to_payer = await tls_client.payout(Money(100, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=payment.payment_id)
+    to_customer = await tls_client.payout(
+        euros("7.00"), merchant_transaction_id="PAYOUT-2", customer=Customer(email="a@shop.example")
+    )
+    refused = await tls_client.payout(euros("7.00"), merchant_transaction_id="PAYOUT-3", payment_id=held.payment_id)
+    assert (to_payer.outcome, to_payer.status, to_payer.amount) == (Outcome.SUCCEEDED, "payoutsuccessful", Money(100, "JPY"))
+    assert to_customer.succeeded
+    assert (refused.outcome, refused.result.code, refused.payment_id) == (Outcome.FAILED, "10002", None)
+    assert {currency: balance.paid_out for currency, balance in tls_sandbox.ledger.balances().items()} == {"EUR": 7, "JPY": 100}
+
+
+async def test_inquiries_by_either_id(tls_client: Gateway, card: Card, euros: Euros) -> None:
+    """Both ids lead to the same record; an unknown one to none."""
+    payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER 1.A-b")
+    by_own = await tls_client.inquire(merchant_transaction_id="ORDER 1.A-b")
+    by_id = await tls_client.inquire(payment_id=payment.payment_id)
+    assert (by_own.payment_id, by_own.outcome, by_own.status) == (payment.payment_id, Outcome.SUCCEEDED, "capturesuccess")
+    assert by_id.merchant_transaction_id == "ORDER 1.A-b"
+    assert not (await tls_client.inquire(merchant_transaction_id="ORDER-2")).found
+
+
+async def test_an_asynchronous_payment_settles_later(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+    """P is pending, and an inquiry tells when it is done."""
+    payment = await tls_client.debit(euros("6090.00"), card, merchant_transaction_id="ORDER-1")
+    assert payment.outcome is Outcome.PENDING
+    await tls_sandbox.courier.idle()
+    assert (await tls_client.inquire(merchant_transaction_id="ORDER-1")).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("amount", "outcome", "settled_by"),
+    [
+        ("6005.00", Outcome.FAILED, SettledBy.REPLY),
+        ("6007.00", Outcome.FAILED, SettledBy.REPLY),
+        ("6051.00", Outcome.FAILED, SettledBy.REPLY),
+        ("6091.00", Outcome.PENDING, SettledBy.REPLY),
+        ("6097.00", Outcome.SUCCEEDED, SettledBy.INQUIRY),
+        ("6098.00", Outcome.SUCCEEDED, SettledBy.INQUIRY),
+        ("6099.00", Outcome.FAILED, SettledBy.INQUIRY),
+    ],
+)
+async def test_magic_amounts(
+    tls_client: Gateway, card: Card, euros: Euros, amount: str, outcome: Outcome, settled_by: SettledBy
+) -> None:
+    """Declines are results; a reply that lies or says nothing is settled by asking, for payments and payouts."""
+    payment = await tls_client.debit(euros(amount), card, merchant_transaction_id="ORDER-1")
+    payout = await tls_client.payout(euros(amount), merchant_transaction_id="PAYOUT-1", customer=Customer(email="a@shop.example"))
+    assert (payment.outcome, payment.settled_by) == (outcome, settled_by)
+    assert (payout.outcome, payout.settled_by) == (outcome, settled_by)
+
+
+@pytest.mark.parametrize("body", ["form", "json"])
+@pytest.mark.parametrize("accept", ["json", "xml"])
+async def test_every_body_and_reply_format(tls_sandbox: Sandbox, trusting: ssl.SSLContext, library: str, card: Card, euros: Euros,
+                                           body: str, accept: str) -> None:  # fmt: skip
+    """Form and JSON requests with JSON and XML replies do the same, 3-D redirects included."""
+    transport = HttpxTransport(library=library, ssl_context=trusting)
+    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=transport, body=body, accept=accept) as gateway:
+        payment = await gateway.debit(
+            euros("50.00"), card, merchant_transaction_id="ORDER-1", customer=Customer(given_name="Zoë & Co")
+        )
+        challenged = await gateway.debit(euros("50.00"), card, merchant_transaction_id="ORDER-2", three_d="only3D")
+        held = await gateway.preauth(euros("50.00"), card, merchant_transaction_id="ORDER-3")
+        results = [
+            payment,
+            held,
+            await gateway.refund(payment.payment_id or "", euros("5.00")),
+            await gateway.capture(held.payment_id or "", euros("5.00")),
+            await gateway.payout(euros("5.00"), merchant_transaction_id="PAYOUT-1", payment_id=held.payment_id),
+            await gateway.inquire(merchant_transaction_id="ORDER-3"),
+            await gateway.reversal(challenged.payment_id or ""),
+        ]
+    assert [result.outcome.name for result in results] == ["SUCCEEDED"] * 6 + ["FAILED"]
+    assert all(result.settled_by is SettledBy.REPLY for result in results)
+    assert challenged.redirect is not None
+    assert dict(challenged.redirect.parameters)["flag"] == ""
+
+
+async def test_in_process(card: Card, euros: Euros) -> None:
+    """A sandbox can be called without a socket, on both libraries' ASGI transport."""
+    from gatewaypy.sandbox import Sandbox
+
+    sandbox = Sandbox()
+    async with Gateway("http://localhost", sandbox.credentials, transport=HttpxTransport(app=sandbox)) as gateway:
+        assert (await gateway.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")).succeeded
+    assert len(sandbox.ledger.entries) == 1
+
+
+async def test_the_users_own_fixtures(gateway: Gateway, gateway_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+    """The package's pytest plugin gives a sandbox and a client of it."""
+    assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id="ORDER-1")).succeeded
+    assert gateway_sandbox.ledger.executions("ORDER-1")
+
+
+async def test_a_token_that_expires_is_renewed(
+    certificate: tuple[str, str], trusting: ssl.SSLContext, card: Card, euros: Euros
+) -> None:
+    """With tokens that live for a second, payments go on without one failing."""
+    import asyncio
+
+    from gatewaypy.sandbox import Sandbox
+
+    async with Sandbox(token_lifetime=1.0).serve(certfile=certificate[0], keyfile=certificate[1]) as sandbox:
+        transport = HttpxTransport(ssl_context=trusting)
+        async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=Timeouts(settle=2)) as gateway:
+            loop = asyncio.get_running_loop()
+            end, number = loop.time() + 2.5, 0
+            while loop.time() < end:
+                number += 1
+                assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id=f"ORDER-{number}")).succeeded
+    assert sandbox.tokens.granted >= 3

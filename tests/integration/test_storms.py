@@ -1,0 +1,96 @@
+"""Many callers at once: expired tokens, a thousand debits, cancellations, a gateway that is down."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from gatewaypy import Gateway, HttpxTransport, LateResult, Limits, Money, Outcome, Timeouts, errors
+
+if TYPE_CHECKING:
+    from gatewaypy import Card
+    from gatewaypy.sandbox import Sandbox
+
+EUROS = Money("5.00", "EUR")
+PATIENT = Timeouts(connect=20, read=30, total=60, settle=10)
+
+
+async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(sandbox: Sandbox, card: Card, library: str) -> None:
+    """All hundred are refused with the old token, and all go on with the one new token."""
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, transport=HttpxTransport(library=library), timeouts=PATIENT
+    ) as gateway:
+        await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-0")
+        assert sandbox.tokens.granted == 1
+        sandbox.tokens.expire_all()
+        payments = await asyncio.gather(
+            *(gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 101))
+        )
+    assert {payment.outcome for payment in payments} == {Outcome.SUCCEEDED}
+    assert sandbox.tokens.granted == 2
+    assert len(sandbox.ledger.entries) == 101
+
+
+async def test_a_thousand_debits_at_once(sandbox: Sandbox, card: Card, library: str) -> None:
+    """The default limits take a thousand callers without a pool error, each payment once."""
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, transport=HttpxTransport(library=library), timeouts=PATIENT
+    ) as gateway:
+        payments = await asyncio.gather(
+            *(gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1000))
+        )
+    assert {payment.outcome for payment in payments} == {Outcome.SUCCEEDED}
+    assert len({payment.payment_id for payment in payments}) == len(sandbox.ledger.entries) == 1000
+
+
+async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(sandbox: Sandbox, card: Card, library: str) -> None:
+    """Callers cancelled at every stage lose nothing: what was sent ends and is told, and all slots serve again."""
+    events: list[object] = []
+    seeded, slots = random.Random(7), 8
+    transport = HttpxTransport(library=library)
+    async with Gateway(
+        sandbox.base_url,
+        sandbox.credentials,
+        transport=transport,
+        timeouts=PATIENT,
+        limits=Limits(max_in_flight=slots),
+        observer=events.append,
+    ) as gateway:
+        done: set[str] = set()
+
+        async def pay(number: int) -> None:
+            await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+            done.add(f"ORDER-{number}")
+
+        tasks = [asyncio.create_task(pay(number)) for number in range(400)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            for task in seeded.sample(tasks, 2):
+                task.cancel()
+        await gateway._pipeline.slots.drain(60)
+        late = {event.merchant_transaction_id for event in events if isinstance(event, LateResult)}
+        assert late
+        executed = {entry.merchant_transaction_id for entry in sandbox.ledger.entries}
+        assert executed == done | late
+        assert len(sandbox.ledger.entries) == len(executed)
+        sandbox.delay = 0.2
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(pay(number) for number in range(1000, 1000 + slots)))
+        assert asyncio.get_running_loop().time() - started < 0.2 * slots
+        assert len(transport._idle) <= slots
+
+
+async def test_a_gateway_that_is_down_takes_nothing(sandbox: Sandbox, client: Gateway, card: Card) -> None:
+    """While connections are refused every payment is not sent; afterwards the same ids go through."""
+    await client.debit(EUROS, card, merchant_transaction_id="ORDER-0")
+    async with sandbox.refusing():
+        results = await asyncio.gather(
+            *(client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 21)),
+            return_exceptions=True,
+        )
+        assert {type(result) for result in results} == {errors.NotSent}
+    again = await asyncio.gather(
+        *(client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 21))
+    )
+    assert all(payment.succeeded and not payment.duplicate for payment in again)

@@ -1,0 +1,113 @@
+"""The payer's way through 3-D Secure, played over HTTP."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gatewaypy import Money, Outcome
+from gatewaypy.protocol.checksum import KEY, RULES, checksum
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from gatewaypy import Card, Gateway, Payment, Redirect
+    from gatewaypy.sandbox import Sandbox
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    """Play a browser without scripts."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
+
+
+def form_of(page: str) -> tuple[str, dict[str, str]]:
+    action = re.search(r'<form action="([^"]*)"', page)
+    assert action is not None, page
+    inputs = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+    return html.unescape(action[1]), {html.unescape(name): html.unescape(value) for name, value in inputs}
+
+
+async def answer(browser: httpx.AsyncClient, redirect: Redirect, choice: str) -> httpx.Response:
+    """Go on from the redirect's own page, as a browser without scripts would, and press a button of the bank's page."""
+    url, fields = form_of(redirect.html())
+    challenge = await browser.post(url, data=fields)
+    action, _ = form_of(challenge.text)
+    return await browser.post(httpx.URL(url).join(action), data={"answer": choice})
+
+
+@pytest.fixture
+def begin(client: Gateway, three_d_card: Card) -> Callable[..., object]:
+    async def debit(number: str = "ORDER-1") -> Payment:
+        payment = await client.debit(
+            Money("75.00", "EUR"),
+            three_d_card,
+            merchant_transaction_id=number,
+            redirect_url="https://shop.example/back?order=1&lang=de",
+        )
+        assert payment.outcome is Outcome.REDIRECT
+        return payment
+
+    return debit
+
+
+@pytest.mark.parametrize(("choice", "status", "outcome"), [("approve", "Y", Outcome.SUCCEEDED), ("decline", "N", Outcome.FAILED)])
+async def test_the_payer_answers(begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient,
+                                 choice: str, status: str, outcome: Outcome) -> None:  # fmt: skip
+    """Approving or declining ends the payment and sends the browser back with a signed form; the shop's query survives."""
+    payment = await begin()
+    assert not sandbox.ledger.entries
+    url, fields = form_of((await answer(browser, payment.redirect, choice)).text)
+    assert url == "https://shop.example/back?order=1&lang=de"
+    assert (fields["status"], fields["paymentId"]) == (status, payment.payment_id)
+    values = {name: fields[name] for name in ("paymentId", "merchantTransactionId", "amount", "status")}
+    assert fields["checksum"] == checksum(RULES["S"], {**values, KEY: sandbox.credentials.secret_key})
+    assert (await client.inquire(payment_id=payment.payment_id)).outcome is outcome
+    assert len(sandbox.ledger.entries) == (1 if choice == "approve" else 0)
+
+
+async def test_a_payer_who_walks_away_leaves_it_pending(
+    begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient
+) -> None:
+    """An abandoned page moves nothing and tells the shop nothing: the payment stays pending."""
+    payment = await begin()
+    page = await answer(browser, payment.redirect, "abandon")
+    assert "left without an answer" in page.text
+    assert (await client.inquire(payment_id=payment.payment_id)).outcome is Outcome.PENDING
+    assert (sandbox.ledger.entries, sandbox.courier.deliveries) == ([], [])
+
+
+async def test_an_answer_counts_once(begin: Callable, sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
+    """The bank's page is gone once it was answered."""
+    payment = await begin()
+    await answer(browser, payment.redirect, "approve")
+    again = await browser.post(f"{payment.redirect.url}/answer", data={"answer": "approve"})
+    assert again.status_code == 404
+    assert len(sandbox.ledger.entries) == 1
+
+
+@pytest.mark.parametrize("change", [{"flag": None}, {"MD": "1"}, {"extra": "x"}])
+async def test_the_bank_wants_every_parameter(begin: Callable, browser: httpx.AsyncClient, change: dict[str, str | None]) -> None:
+    """A shop that drops the empty parameter, or changes one, meets a plain refusal in development, not in production."""
+    payment = await begin()
+    fields = {name: value for name, value in (dict(payment.redirect.parameters) | change).items() if value is not None}
+    page = await browser.post(payment.redirect.url, data=fields)
+    assert page.status_code == 400
+    assert "every parameter" in page.text
+
+
+async def test_nothing_to_confirm(sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
+    """A page for a payment that does not exist says so."""
+    assert (await browser.get(f"{sandbox.base_url}/sandbox/acs/1")).status_code == 404
+
+
+async def test_without_an_address_the_payer_is_thanked(client: Gateway, three_d_card: Card, browser: httpx.AsyncClient) -> None:
+    """A shop that gave no redirect URL gets its payment all the same."""
+    payment = await client.debit(Money(1, "EUR"), three_d_card, merchant_transaction_id="ORDER-1")
+    page = await answer(browser, payment.redirect, "approve")
+    assert "no address to go back to" in page.text

@@ -1,0 +1,163 @@
+"""The canary: marked card numbers, CVVs, keys and tokens go through every operation and failure, and turn up nowhere."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import re
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from gatewaypy import Card, Credentials, Customer, Gateway, HttpxTransport, Money, Timeouts, errors
+from gatewaypy.protocol.fields import check
+from gatewaypy.sandbox import FaultKind, Sandbox
+from gatewaypy.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CVV, KEY, LOGIN_KEY = "9173", "canaryKeyQ7xW2zP9canaryKey", "canaryPartnerKeyZ8yV3"
+EUROS = Money("5.00", "EUR")
+MERCHANT = Credentials(
+    member_id="11344", partner_id="4", username="shop", secret_key=KEY, partner_username="partner", partner_secret_key=LOGIN_KEY
+)
+
+
+def luhn(stem: str) -> str:
+    from gatewaypy.cards import luhn_valid
+
+    return next(stem + digit for digit in "0123456789" if luhn_valid(stem + digit))
+
+
+NUMBER = luhn("492912345678901")
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Collect everything that anybody logs at DEBUG."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(before)
+
+
+def owned(error: BaseException) -> str:
+    """Render a traceback with locals: the frames of the library, of every error that hangs on to this one, shown or not."""
+    parts, seen, waiting = [], set(), [error]
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        summary = traceback.TracebackException.from_exception(current, capture_locals=True, compact=False)
+        parts.extend(f"{frame.filename} {frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename)
+        parts.append(f"{current!r} {current} {vars(current)}")
+        waiting += [chained for chained in (current.__cause__, current.__context__) if chained is not None]
+    return "\n".join(parts)
+
+
+def found(secret: str, text: str) -> bool:
+    """Look for a secret; the CVV's few digits may be part of a longer number, such as a time."""
+    return re.search(rf"(?<![0-9.]){CVV}(?![0-9])", text) is not None if secret == CVV else secret in text
+
+
+def pickled(value: object) -> str:
+    try:
+        return pickle.dumps(value).decode("latin-1")
+    except TypeError as refused:
+        return str(refused)
+
+
+def shown(value: object) -> str:
+    """Spell a result or error out in every way that tools do."""
+    texts = [repr(value), str(value), f"{value}", pickled(value)]
+    if attrs.has(type(value)):
+        texts.append(repr(attrs.asdict(value)))
+    if isinstance(value, BaseException):
+        texts.append(owned(value))
+    return "\n".join(texts)
+
+
+def secrets(sandbox: Sandbox) -> list[str]:
+    tokens = [token for _, token in sandbox.tokens._expiries]
+    return [NUMBER, f"{NUMBER[:4]} {NUMBER[4:8]}", CVV, KEY, LOGIN_KEY, *tokens]
+
+
+@pytest.mark.parametrize("fault", [None, *FaultKind], ids=lambda fault: fault.name if fault else "none")
+async def test_no_operation_and_no_failure_shows_a_secret(fault: FaultKind | None, library: str, log: io.StringIO) -> None:
+    """Logs at DEBUG, reprs, tracebacks with locals, and pickles hold no number, CVV, key or token."""
+    card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
+    produced: list[object] = [card, MERCHANT, Secret(KEY)]
+    async with Sandbox((MERCHANT,)).serve() as sandbox:
+        timeouts = Timeouts(connect=1, read=0.2, total=0.4, settle=0.2)
+        transport = HttpxTransport(library=library)
+        async with Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=timeouts) as gateway:
+            produced += [gateway, gateway.platform, transport]
+            token = await gateway.tokens.merchant()
+            paid = await gateway.debit(EUROS, card, merchant_transaction_id="EARLIER")
+            held = await gateway.preauth(EUROS, card, merchant_transaction_id="HELD")
+            subject, hold = paid.payment_id or "", held.payment_id or ""
+            produced += [token, paid, held]
+            if fault is not None:
+                sandbox.faults.add(fault, times=None, probability=0.9)
+            for call in (
+                lambda: gateway.debit(EUROS, card, merchant_transaction_id="A-1"),
+                lambda: gateway.preauth(EUROS, card, merchant_transaction_id="A-2"),
+                lambda: gateway.capture(hold, EUROS),
+                lambda: gateway.refund(subject, EUROS),
+                lambda: gateway.payout(EUROS, merchant_transaction_id="A-3", customer=customer),
+                lambda: gateway.inquire(payment_id=subject),
+                lambda: gateway.tokens.regenerate(token),
+                gateway.tokens.partner,
+            ):
+                try:
+                    produced.append(await call())
+                except errors.GatewayError as error:
+                    produced.append(error)
+        known = [*secrets(sandbox), token.value.reveal()]
+    everything = "\n".join(shown(value) for value in produced) + log.getvalue()
+    assert len(everything) > 1000
+    assert [secret for secret in known if found(secret, everything)] == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Card(NUMBER[:-1] + str((int(NUMBER[-1]) + 1) % 10), 7, 2030),
+        lambda: Card(NUMBER, 7, 2030, CVV + "12"),
+        lambda: Card(NUMBER, 13, 2030, CVV),
+        lambda: Card(Secret(NUMBER + "x"), 7, 2030, CVV),
+        lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY + "|"),
+        lambda: Credentials(member_id="x", partner_id="4", username="shop", secret_key=KEY),
+        lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY, partner_secret_key=LOGIN_KEY + "\n"),
+        lambda: check("card.number", Secret(NUMBER + "x")),
+        lambda: check("merchantTransactionId", Secret(NUMBER + "|")),
+    ],
+)
+def test_no_refusal_shows_what_it_refuses(make: Any) -> None:
+    """A mistyped number or key is in no message, no pickle, and no local of the frames that the library owns."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        make()
+    text = shown(refused.value)
+    assert [secret for secret in (NUMBER[:12], KEY, LOGIN_KEY, CVV) if found(secret, text)] == []
+
+
+async def test_a_refused_payment_shows_nothing(log: io.StringIO) -> None:
+    """A payment that is refused for another field's sake shows nothing of its card, chained errors included."""
+    async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
+        with pytest.raises(errors.InvalidRequest) as refused:
+            await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id="A|1")
+        with pytest.raises(errors.NotSent) as not_sent:
+            await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id="A-1")
+    text = shown(refused.value) + shown(not_sent.value) + log.getvalue()
+    assert [secret for secret in (NUMBER, CVV, KEY) if found(secret, text)] == []
