@@ -1,0 +1,84 @@
+"""The commands, each a thin door to the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+
+from gatewaypy.cli.checksum import show_checksum
+from gatewaypy.cli.demo import Demo
+from gatewaypy.cli.inquire import show_inquiry
+from gatewaypy.errors import GatewayError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card-payment gateway's client, sandbox and tools.")
+
+
+def _run(work: Any, *arguments: Any) -> None:  # noqa: ANN401 - any coroutine function
+    try:
+        code = anyio.run(work, *arguments)
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    sys.exit(code)
+
+
+@app.command()
+def demo(
+    payouts: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a CSV file of payouts to run")] = None,
+) -> None:
+    """Run every kind of payment against a sandbox on a real socket, and compare the books. Exit code 1 if they differ."""
+    _run(Demo(Console(), payouts).run)
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="the port to listen on; 0 takes a free one")] = 8600,
+    certfile: Annotated[Path | None, typer.Option(help="a certificate in PEM form: speak TLS")] = None,
+    keyfile: Annotated[Path | None, typer.Option(help="the certificate's key")] = None,
+    token_lifetime: Annotated[float, typer.Option(help="seconds that a token lives")] = 3600.0,
+    inquiry_lag: Annotated[float, typer.Option(help="seconds before an inquiry finds a new record")] = 0.0,
+    delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
+    *,
+    accept_duplicates: Annotated[bool, typer.Option(help="carry a used id out once more instead of refusing it")] = False,
+) -> None:
+    """Serve the sandbox until it is interrupted."""
+    from gatewaypy.cli.sandbox import serve  # noqa: PLC0415 - the sandbox is an extra of its own
+
+    _run(
+        serve,
+        Console(),
+        {
+            "token_lifetime": token_lifetime,
+            "inquiry_lag": inquiry_lag,
+            "delay": delay,
+            "refuse_duplicates": not accept_duplicates,
+        },
+        {"host": host, "port": port, "certfile": certfile and str(certfile), "keyfile": keyfile and str(keyfile)},
+    )
+
+
+@app.command()
+def inquire(
+    url: Annotated[str, typer.Option(help="the gateway's base URL")],
+    payment_id: Annotated[str | None, typer.Option(help="the gateway's id")] = None,
+    merchant_transaction_id: Annotated[str | None, typer.Option(help="your own id")] = None,
+) -> None:
+    """Ask what became of a payment or payout. Credentials come from GATEWAYPY_MEMBER_ID and its like."""
+    _run(show_inquiry, Console(), url, payment_id, merchant_transaction_id)
+
+
+@app.command()
+def checksum(
+    rule: Annotated[str, typer.Argument(help="the rule's letter, such as A for a payment")],
+    values: Annotated[list[str] | None, typer.Argument(help="name=value for each signed field but memberId and the key")] = None,
+) -> None:
+    """Show the text that a checksum is made of, its key masked, and the digest. The key comes from GATEWAYPY_SECRET_KEY."""
+    try:
+        show_checksum(Console(), rule, values or [])
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,180 @@
+"""``gatewaypy demo``: every kind of payment against a sandbox on a real socket, and both sides' books compared at the end."""
+
+from __future__ import annotations
+
+import csv
+import html
+import re
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import httpx
+from attrs import define, field
+from rich.table import Table
+
+from gatewaypy.cards import Card
+from gatewaypy.client import Gateway
+from gatewaypy.models import Customer, Outcome
+from gatewaypy.money import Money
+from gatewaypy.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from gatewaypy.models import OperationResult, Redirect
+
+_INPUT: Final = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
+_ACTION: Final = re.compile(r'<form action="([^"]*)"')
+
+VISA: Final = ("4000 0000 0000 0051", 7, 2030, "745", "Ada Lovelace")
+VISA_3D: Final = ("4000 0000 0000 0002", 7, 2030, "237", "Ada Lovelace")
+
+
+@define
+class Books:
+    """What the client believes to have moved, per currency."""
+
+    held: Decimal = Decimal(0)
+    captured: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    paid_out: Decimal = Decimal(0)
+
+
+@define
+class Demo:
+    """The main job, told step by step."""
+
+    console: Console
+    payouts: Path | None
+    books: defaultdict[str, Books] = field(factory=lambda: defaultdict(Books))
+    complaints: list[str] = field(factory=list)
+
+    async def run(self) -> int:
+        """Run it; the exit code is 1 where the client's books and the gateway's differ."""
+        async with (
+            Sandbox().serve() as sandbox,
+            Gateway(sandbox.base_url, sandbox.credentials) as gateway,
+            httpx.AsyncClient(trust_env=False) as browser,
+        ):
+            self.say(f"The sandbox listens on {sandbox.base_url}")
+            token = await gateway.tokens.merchant()
+            self.say(f"Token for {token.login_name}, good for {token.lifetime:.0f} s: {token.value}")
+            await self._sale_and_refund(gateway)
+            await self._preauthorizations(gateway)
+            await self._three_d(gateway, browser)
+            await self._pay_out(gateway)
+            await sandbox.courier.idle()
+            return self._compare(sandbox)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def book(self, kind: str, amount: Money | None, result: OperationResult) -> None:
+        """Write into the client's books what a result says has moved."""
+        if result.succeeded and amount is not None:
+            books = self.books[amount.currency]
+            setattr(books, kind, getattr(books, kind) + amount.amount)
+
+    def tell(self, title: str, result: OperationResult, *expected: Outcome) -> None:
+        """Print a result, and complain where it is not as expected."""
+        code = f"{result.result.code} {result.result.description}"
+        self.say(f"  {title:34} {result.outcome.name:10} payment {result.payment_id or '-':8} {code}")
+        if result.outcome not in expected:
+            self.complaints.append(f"{title}: {result.outcome.name}, expected {' or '.join(o.name for o in expected)}")
+
+    async def _sale_and_refund(self, gateway: Gateway) -> None:
+        self.say("A sale, and a part of it refunded:")
+        debit = await gateway.debit(Money("50.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1001")
+        self.tell("debit 50.00 EUR", debit, Outcome.SUCCEEDED)
+        refund = await gateway.refund(debit.payment_id or "", Money("20.00", "EUR"))
+        self.tell("refund 20.00 EUR", refund, Outcome.SUCCEEDED)
+        again = await gateway.refund(debit.payment_id or "", Money("5.00", "EUR"))
+        self.tell("refund once more (once is allowed)", again, Outcome.FAILED)
+        declined = await gateway.debit(Money("6051.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1002")
+        self.tell("debit 6051.00 EUR (declines)", declined, Outcome.FAILED)
+        for payment in (debit, declined):
+            self.book("captured", payment.amount, payment)
+        for given_back in (refund, again):
+            self.book("refunded", given_back.amount, given_back)
+
+    async def _preauthorizations(self, gateway: Gateway) -> None:
+        self.say("Two preauthorizations, one captured in part, one reversed:")
+        held = await gateway.preauth(Money("80.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1003")
+        self.tell("preauth 80.00 EUR", held, Outcome.SUCCEEDED)
+        taken = await gateway.capture(held.payment_id or "", Money("30.00", "EUR"))
+        self.tell("capture 30.00 EUR of it", taken, Outcome.SUCCEEDED)
+        other = await gateway.preauth(Money("40.00", "USD"), Card(*VISA), merchant_transaction_id="ORDER-1004")
+        self.tell("preauth 40.00 USD", other, Outcome.SUCCEEDED)
+        undone = await gateway.reversal(other.payment_id or "")
+        self.tell("reversal of it", undone, Outcome.SUCCEEDED)
+        for hold in (held, other):
+            self.book("held", hold.amount, hold)
+        # A capture releases what it does not take: nothing of either hold is left.
+        self.book("captured", taken.amount, taken)
+        self.book("held", None if held.amount is None else -held.amount, taken)
+        self.book("held", None if other.amount is None else -other.amount, undone)
+
+    async def _three_d(self, gateway: Gateway, browser: httpx.AsyncClient) -> None:
+        self.say("A debit with 3-D Secure, the payer's browser played by a script:")
+        payment = await gateway.debit(
+            Money("75.00", "EUR"),
+            Card(*VISA_3D),
+            merchant_transaction_id="ORDER-1005",
+            customer=Customer(given_name="Ada", surname="Lovelace", email="ada@example.com"),
+            redirect_url="https://shop.example/back?order=1005",
+        )
+        self.tell("debit 75.00 EUR", payment, Outcome.REDIRECT)
+        if payment.redirect is not None:
+            returned = await self._answer_challenge(browser, payment.redirect)
+            self.say(f"  the payer approved and came back with status {returned.get('status')}")
+        now = await gateway.inquire(merchant_transaction_id="ORDER-1005")
+        self.tell("inquiry", now, Outcome.SUCCEEDED)
+        self.book("captured", now.amount, now)
+
+    async def _answer_challenge(self, browser: httpx.AsyncClient, redirect: Redirect) -> dict[str, str]:
+        page = await browser.request(redirect.method, redirect.url, data=dict(redirect.parameters))
+        form = _ACTION.search(page.text)
+        if form is None:
+            self.complaints.append("the challenge page has no form")
+            return {}
+        way_back = await browser.post(httpx.URL(redirect.url).join(html.unescape(form[1])), data={"answer": "approve"})
+        return {html.unescape(name): html.unescape(value) for name, value in _INPUT.findall(way_back.text)}
+
+    async def _pay_out(self, gateway: Gateway) -> None:
+        if self.payouts is None:
+            self.say("No payouts: name a CSV file with --payouts to run some.")
+            return
+        self.say(f"Payouts of {self.payouts.name}:")
+        with self.payouts.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            amount = Money(row["amount"], row["currency"])
+            paid = await gateway.payout(
+                amount,
+                merchant_transaction_id=row["merchant_transaction_id"],
+                customer=Customer(given_name=row["given_name"], surname=row["surname"], email=row["email"]),
+            )
+            self.tell(f"{row['merchant_transaction_id']} {amount}", paid, Outcome.SUCCEEDED, Outcome.FAILED)
+            self.book("paid_out", paid.amount, paid)
+
+    def _compare(self, sandbox: Sandbox) -> int:
+        table = Table("", "held", "captured", "refunded", "paid out", "closing balance", title="The gateway's ledger")
+        ledger = sandbox.ledger.balances()
+        for currency in sorted({*ledger, *self.books}):
+            theirs, ours = ledger.get(currency), self.books[currency]
+            sums = {name: getattr(theirs, name, Decimal(0)) for name in ("held", "captured", "refunded", "paid_out")}
+            closing = sums["captured"] - sums["refunded"] - sums["paid_out"]
+            table.add_row(currency, *(f"{amount:,.2f}" for amount in sums.values()), f"{closing:,.2f}")
+            for name, amount in sums.items():
+                if amount != getattr(ours, name):
+                    self.complaints.append(f"{currency} {name}: the ledger says {amount}, the client {getattr(ours, name)}")
+        self.console.print(table)
+        for complaint in self.complaints:
+            self.say(f"DIFFERENT: {complaint}")
+        if not self.complaints:
+            self.say("The client's results and the gateway's ledger agree.")
+        return 1 if self.complaints else 0

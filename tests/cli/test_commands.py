@@ -1,0 +1,135 @@
+"""The command line, as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gatewaypy.cli import main
+from gatewaypy.cli.demo import Demo
+from gatewaypy.sandbox import MERCHANT, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent.parent
+ACCOUNT = {
+    "GATEWAYPY_MEMBER_ID": MERCHANT.member_id,
+    "GATEWAYPY_PARTNER_ID": MERCHANT.partner_id,
+    "GATEWAYPY_USERNAME": MERCHANT.username,
+    "GATEWAYPY_SECRET_KEY": MERCHANT.secret_key.reveal(),
+}
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from gatewaypy.cli import main; main()", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | ACCOUNT | environ, cwd=ROOT, timeout=60
+    )
+
+
+def test_the_demo_agrees_with_the_ledger() -> None:
+    """Every step is told, the books are shown, and the exit code is 0."""
+    done = run("demo", "--payouts", "examples/payouts.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("Token for shop", "refund 20.00 EUR", "the payer approved", "PAYOUT-2026-003 12000 JPY", "ledger agree"):
+        assert words in done.stdout
+
+
+def test_the_demo_goes_without_payouts_and_says_which_file_is_missing() -> None:
+    """The file is optional; one that does not exist is named."""
+    assert "No payouts" in run("demo").stdout
+    missing = run("demo", "--payouts", "nowhere.csv")
+    assert missing.returncode == 2
+    assert "nowhere.csv" in missing.stderr
+
+
+async def test_the_demo_finds_a_difference() -> None:
+    """Where the ledger has what the client does not know of, the exit code is 1 and the difference is shown."""
+    from decimal import Decimal
+    from io import StringIO
+
+    from rich.console import Console
+
+    output = StringIO()
+    demo = Demo(Console(file=output, width=200), None)
+    demo.books["EUR"].paid_out += Decimal("0.01")
+    assert await demo.run() == 1
+    assert "DIFFERENT: EUR paid_out: the ledger says 0, the client 0.01" in output.getvalue()
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    """Run ``gatewaypy sandbox`` in a process of its own."""
+    command = [sys.executable, "-u", "-c", "from gatewaypy.cli import main; main()", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().rsplit(" ", 1)[-1].strip()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_a_sandbox_is_served_until_it_is_interrupted(served: str) -> None:
+    """It says where it listens, answers, and ends with 0; inquiries reach it."""
+    assert httpx.get(f"{served}/sandbox/ledger").json()["entries"] == []
+    asked = run("inquire", "--url", served, "--payment-id", "1")
+    assert (asked.returncode, "10026" in asked.stdout) == (1, True)
+    bad = run("inquire", "--url", served)
+    assert (bad.returncode, bad.stderr[:14]) == (1, "InvalidRequest")
+
+
+def test_a_checksum_is_shown_with_its_key_masked() -> None:
+    """The joined text and the digest settle an argument; the key is not in it."""
+    key = "k3yForDocsOnly0000000000000000AB"
+    shown = run("checksum", "A", "merchantTransactionId=TX-1001", "amount=50.00", GATEWAYPY_SECRET_KEY=key)
+    assert "11344|***|TX-1001|50.00" in shown.stdout
+    assert "32f2641a3e924bad64256be60032056b" in shown.stdout
+    assert key not in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["checksum", "Z"], "one of A, B"),
+        (["checksum", "A", "amount=1.00"], "merchantTransactionId"),
+        (["checksum", "A", "amount=1|0", "merchantTransactionId=a"], "no '|'"),
+    ],
+)
+def test_a_checksum_that_cannot_be_made_says_why(arguments: list[str], words: str) -> None:
+    """The missing or wrong part is named."""
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+def test_credentials_that_are_missing_are_named() -> None:
+    """Every variable that is not set is in the message."""
+    assert "GATEWAYPY_USERNAME" in run("checksum", "A", GATEWAYPY_USERNAME="").stderr
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its extra the command says how to get it."""
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "gatewaypy.cli.app", raising=False)
+    with pytest.raises(SystemExit, match=r"gatewaypy\[cli\]"):
+        main()
+
+
+@pytest.mark.parametrize("package", ["jinja2", "uvicorn"])
+def test_a_sandbox_without_its_extra_says_so(package: str) -> None:
+    """The sandbox names the extra that it needs."""
+    code = f"import sys; sys.modules['{package}'] = None\nimport gatewaypy.sandbox"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "gatewaypy[sandbox]" in done.stderr
+
+
+def test_the_sandbox_is_public() -> None:
+    """What a merchant's tests import is there."""
+    assert Sandbox.__doc__
