@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 from gatewaypy import Card, Gateway, HttpxTransport, Money, Timeouts
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gatewaypy import Credentials
+
+# How long an example takes depends on the machine and on what else it does: no test of ours fails for that.
+settings.register_profile("gatewaypy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gatewaypy")
 
 QUICK = Timeouts(connect=2, read=2, total=5, settle=3)
 
