@@ -1,11 +1,13 @@
-"""What is known of earlier payments' amounts, so that a refund or capture beyond them is refused before it is sent."""
+"""What this gateway object knows of earlier payments: enough to refuse what the gateway could only refuse, and to tell whether a
+status that an inquiry finds can be the work of the request that is asked about.
+"""  # noqa: D205 - one thought
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import define, field
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Outcome, SettledBy
@@ -21,21 +23,23 @@ _REMEMBERED: Final = 10_000
 # What each operation takes from, and what its success gives room for.
 _TAKES_FROM: Final = {"capture": "authorised", "refund": "captured"}
 _GIVES: Final = {"preauth": "authorised", "debit": "captured", "capture": "captured"}
+# What must be known of a payment for a follow-up's trace to be told from an older one.
+_ACTS_ON: Final = {"capture": "authorised", "reversal": "authorised", "refund": "captured"}
 
 
 @define
 class _Known:
-    """The most that may be captured and refunded of one payment; ``None`` where nothing is known."""
+    """The most that may be captured and refunded of one payment, ``None`` where that is unknown; the follow-ups begun on it."""
 
     authorised: Money | None = None
     captured: Money | None = None
+    begun: set[str] = field(factory=set)
 
 
 class Bounds:
-    """Remembers the amounts of the last ten thousand payments that went through this gateway object.
+    """Remembers the last ten thousand payments that went through this gateway object.
 
-    It knows only what it saw: another process may have captured or refunded more. The gateway has the last word; this spares a
-    call that it could only refuse.
+    It knows only what it saw: another process may have captured or refunded more. The gateway has the last word.
     """
 
     def __init__(self) -> None:
@@ -60,6 +64,26 @@ class Bounds:
         if request.amount > bound:
             raise InvalidRequest("amount", f"at most the {bound} that is known to be {kind} and left", **facts)
 
+    def begin(self, request: Request) -> bool:
+        """Note that a follow-up goes out, and tell whether the payment is known to bear no trace of an earlier one.
+
+        Only then does a status that is found afterwards prove that this follow-up was carried out, and no other.
+        """
+        needed = _ACTS_ON.get(request.operation.name)
+        if needed is None or request.subject is None:
+            return False
+        known = self._known.setdefault(request.subject, _Known())
+        is_first = getattr(known, needed) is not None and not known.begun
+        known.begun.add(request.operation.name)
+        self._forget()
+        return is_first
+
+    def refused(self, request: Request) -> None:
+        """Note that a follow-up was plainly refused, or not sent: it left no trace."""
+        known = self._known.get(request.subject or "")
+        if known is not None:
+            known.begun.discard(request.operation.name)
+
     def learn(self, request: Request, result: OperationResult) -> None:
         """Remember what a result says of the payment's amounts."""
         gives, takes = _GIVES.get(request.operation.name), _TAKES_FROM.get(request.operation.name)
@@ -76,7 +100,8 @@ class Bounds:
         if takes is not None and (bound := getattr(known, takes)) is not None:
             setattr(known, takes, bound - amount)
         if gives is not None:
-            setattr(known, gives, amount)
+            earlier = getattr(known, gives)
+            setattr(known, gives, amount if earlier is None else earlier + amount)
         self._forget()
 
     def learn_of(self, transaction: Transaction) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gatewaypy.observe import Observer
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
+    from gatewaypy.secret import Secret
     from gatewaypy.transport import Transport
 
 
@@ -51,7 +52,14 @@ class PaymentOptions(TypedDict, total=False):
     shown_amount: Money | None
     store_card: bool
     terminal_id: str | None
-    extra: Mapping[str, str] | None
+    extra: Mapping[str, str | Secret] | None
+
+
+def _sealed(options: PaymentOptions) -> PaymentOptions:
+    """Seal the extra fields where they come in: no frame of the library's holds their text from there on."""
+    if options.get("extra") is None:
+        return options
+    return {**options, "extra": requests.sealed(options["extra"])}
 
 
 def _platform(given: Platform | str | None) -> Platform:
@@ -107,6 +115,7 @@ class Gateway:
         self._accept = accept
         self._observer: Observer = log_event if observer is None else observer
         self._pipeline: Pipeline | None = None
+        self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -144,16 +153,22 @@ class Gateway:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let sent requests end, for no longer than a call may take, then close every connection. Closing twice is harmless."""
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            try:
-                await pipeline.aclose()
-            finally:
-                await self._transport.__aexit__(None, None, None)
+        """Let sent requests end, for no longer than a call may take, then close every connection.
+
+        Calls that wait for their turn are not sent. Closing twice is harmless, and ends what a cancelled closing left.
+        """
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        self._is_closing = True
+        await pipeline.aclose()
+        if self._pipeline is pipeline:
+            self._pipeline = None
+            self._is_closing = False
+            await self._transport.__aexit__(None, None, None)
 
     def _open_pipeline(self) -> Pipeline:
-        if self._pipeline is None:
+        if self._pipeline is None or self._is_closing:
             msg = "this Gateway is not open: use it inside 'async with Gateway(...) as gateway:'"
             raise ConfigurationError(msg)
         if asyncio.get_running_loop() is not self._loop:
@@ -176,6 +191,7 @@ class Gateway:
         :raises AuthenticationFailed: no token; nothing was done.
         :raises OutcomeUnknown: sent, and nobody could tell what became of it.
         """
+        options = _sealed(options)
         return await self._pay(operations.DEBIT, amount, source, merchant_transaction_id, options)
 
     async def preauth(
@@ -185,6 +201,7 @@ class Gateway:
 
         Parameters, result and errors as in :meth:`debit`.
         """
+        options = _sealed(options)
         return await self._pay(operations.PREAUTH, amount, source, merchant_transaction_id, options)
 
     async def capture(self, payment_id: str, amount: Money) -> Capture:
@@ -227,7 +244,7 @@ class Gateway:
         customer: Customer | None = None,
         notification_url: str | None = None,
         terminal_id: str | None = None,
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, str | Secret] | None = None,
     ) -> Payout:
         """Send money to the payer of an earlier payment, or to a customer's account (protocol sections 4 and 6, documented).
 
@@ -237,6 +254,7 @@ class Gateway:
 
         Errors as in :meth:`debit`.
         """
+        extra = requests.sealed(extra)
         pipeline = self._open_pipeline()
         request = requests.payout(
             credentials=self.credentials,

@@ -13,12 +13,13 @@ from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _MEMBER_ID: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _TERMINAL_ID: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNSIGNABLE: Final = re.compile(r"[|\x00-\x1f\x7f\ud800-\udfff]")
 _WEAK_KEY: Final = 16
+_VARIABLES: Final = ("member_id", "partner_id", "username", "secret_key", "terminal_id", "partner_username", "partner_secret_key")
 
 
 def _matching(pattern: re.Pattern[str], name: str, rule: str) -> Callable[[Any, Any, Any], None]:
@@ -61,6 +62,7 @@ class Credentials:
     :param terminal_id: up to six digits; the default for payments, one per currency and brand as the acquirer set up.
     :param partner_username: the partner's own login, for partner tokens only.
     :param partner_secret_key: the partner's own key, for partner tokens only.
+    :param previous_secret_keys: keys that callbacks may still be signed with while a rotation lasts; requests use the new one.
     :raises InvalidRequest: where a value cannot be what it says.
     """
 
@@ -71,6 +73,7 @@ class Credentials:
     terminal_id: str | None = field(validator=_matching(_TERMINAL_ID, "terminal_id", "one to six digits"))
     partner_username: str | None
     partner_secret_key: Secret | None
+    previous_secret_keys: tuple[Secret, ...]
 
     def __init__(
         self,
@@ -82,18 +85,24 @@ class Credentials:
         terminal_id: str | None = None,
         partner_username: str | None = None,
         partner_secret_key: str | Secret | None = None,
+        previous_secret_keys: Iterable[str | Secret] = (),
     ) -> None:
         """Check the account and seal its keys."""
         key = _sealed_key("secret_key", secret_key)
         partner_key = None if partner_secret_key is None else _sealed_key("partner_secret_key", partner_secret_key)
+        previous = [_sealed_key("previous_secret_keys", previous_key) for previous_key in previous_secret_keys]
         # A frame that raises stays in the traceback, with whatever its names still hold.
-        del secret_key, partner_secret_key
+        del secret_key, partner_secret_key, previous_secret_keys
         if isinstance(key, InvalidRequest):
             del self
             raise key
         if isinstance(partner_key, InvalidRequest):
             del self
             raise partner_key
+        refused = [sealed for sealed in previous if isinstance(sealed, InvalidRequest)]
+        if refused:
+            del self
+            raise refused[0]
         # pyright does not know what attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             member_id=member_id,
@@ -103,7 +112,13 @@ class Credentials:
             terminal_id=terminal_id,
             partner_username=partner_username,
             partner_secret_key=partner_key,
+            previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
         )
+
+    @property
+    def verifying_keys(self) -> tuple[Secret, ...]:
+        """The keys that a callback may be signed with: the present one, and while a rotation lasts its predecessors."""
+        return (self.secret_key, *self.previous_secret_keys)
 
     @classmethod
     def from_env(cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None) -> Self:
@@ -113,21 +128,18 @@ class Credentials:
         :raises ConfigurationError: naming every variable that is missing.
         """  # noqa: D205 - the list of names is the summary
         source = os.environ if environ is None else environ
+        values: dict[str, Any] = {name: source.get(prefix + name.upper()) or None for name in _VARIABLES}
+        # A frame that raises stays in the traceback: from here on none of ours holds the environment, or a key in the clear.
+        del source, environ
+        for name in ("secret_key", "partner_secret_key"):
+            values[name] = Secret(values[name]) if values[name] is not None else None
         missing = [
-            prefix + name for name in ("MEMBER_ID", "PARTNER_ID", "USERNAME", "SECRET_KEY") if not source.get(prefix + name)
+            prefix + name.upper() for name in ("member_id", "partner_id", "username", "secret_key") if values[name] is None
         ]
         if missing:
             msg = f"environment variables not set: {', '.join(missing)}"
             raise ConfigurationError(msg)
-        return cls(
-            member_id=source[prefix + "MEMBER_ID"],
-            partner_id=source[prefix + "PARTNER_ID"],
-            username=source[prefix + "USERNAME"],
-            secret_key=source[prefix + "SECRET_KEY"],
-            terminal_id=source.get(prefix + "TERMINAL_ID") or None,
-            partner_username=source.get(prefix + "PARTNER_USERNAME") or None,
-            partner_secret_key=source.get(prefix + "PARTNER_SECRET_KEY") or None,
-        )
+        return cls(**values)
 
 
 def _positive(_: object, attribute: Attribute[Any], value: object) -> None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class ClosedError(Exception):
+    """No place is given out any more."""
+
+
 class Slots:
     """A fixed number of places on the wire, given out first come, first served, each to a task of its own."""
 
@@ -18,14 +22,17 @@ class Slots:
         """Make that many places."""
         self._places = asyncio.Semaphore(places)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def acquire(self) -> None:
-        """Wait for a place; hand it on with :meth:`run` or give it back with :meth:`release`."""
-        await self._places.acquire()
+        """Wait for a place; hand it on with :meth:`run`, and do so before anything else is awaited.
 
-    def release(self) -> None:
-        """Give a place back that was not used."""
-        self._places.release()
+        :raises ClosedError: where the slots were closed, while waiting too.
+        """
+        await self._places.acquire()
+        if self._closed:
+            self._places.release()
+            raise ClosedError
 
     def run(self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]) -> asyncio.Task[T]:
         """Run work in a task of its own on an acquired place, which is free again when the work ends."""
@@ -40,7 +47,8 @@ class Slots:
         self._places.release()
 
     async def drain(self, seconds: float) -> None:
-        """Let the work under way end; what takes longer than that is cancelled, and ends then."""
+        """Give no place out any more, and let the work under way end; what takes longer than that is cancelled, and ends then."""
+        self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:

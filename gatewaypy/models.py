@@ -62,7 +62,7 @@ class Fields(Mapping[str, Any]):
 _NOTHING: Final = Fields()
 
 
-@frozen(kw_only=True)
+@frozen
 class Customer:
     """The payer, or the person paid out to (protocol section 6, documented).
 
@@ -81,7 +81,7 @@ class Customer:
     customer_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen
 class Address:
     """Where goods go (protocol section 6, documented); ``country`` is ISO 3166-1 alpha-2."""
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
 from gatewaypy.protocol.encode import encode
-from gatewaypy.protocol.judge import Verdict, judge, result_code
+from gatewaypy.protocol.judge import Verdict, judge, result_code, scalar
 from gatewaypy.protocol.operations import InquireBy, Repeat, ReplyKind, Root
 from gatewaypy.protocol.parse import UnreadableError, parse
-from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, settle
+from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, is_of, settle
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.tokens import TokenSource
 
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireReply, WireRequest
     from gatewaypy.transport.base import Transport
 
+_CLOSED: Final = "the gateway object was closed"
+_SHORTEST_QUESTION: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
 _READ_TRIES: Final = 3
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
+_UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -55,16 +59,12 @@ class _Call:
     deadline: float
     abandoned: bool = False
     ended: bool = False
-    sent: bool = False
     requests: int = 0
     http_status: int | None = None
 
     def about_to_send(self) -> bool:
         """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back."""
-        if self.abandoned:
-            return False
-        self.sent = True
-        return True
+        return not self.abandoned
 
 
 @define(eq=False, kw_only=True)
@@ -103,11 +103,14 @@ class Pipeline:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Whoever cancels the caller must not tear a sent request in half: the task goes on, its end reaches the observer.
-            call.abandoned = True
-            if call.ended:
-                self._tell_late(call, task)
-            raise
+            if not task.cancelled():
+                # A cancelled caller must not tear a sent request in half: the task goes on, and the observer hears its end.
+                call.abandoned = True
+                if call.ended:
+                    self._tell_late(call, task)
+                raise
+        # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
+        raise self._not_sent(call, _CLOSED)
 
     async def aclose(self) -> None:
         """Let what is under way end, for as long as a call may take; then give the token calls up."""
@@ -116,17 +119,22 @@ class Pipeline:
             await source.aclose()
 
     async def _take_slot(self, call: _Call) -> None:
+        reason = f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s"
         try:
             async with asyncio.timeout_at(call.deadline):
                 await self.slots.acquire()
         except TimeoutError:
             pass
+        except ClosedError:
+            reason = _CLOSED
         else:
             return
-        raise self._not_sent(call, f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s")
+        raise self._not_sent(call, reason)
 
     def _ended(self, call: _Call, task: asyncio.Task[Any]) -> None:
         call.ended = True
+        if task.cancelled():
+            return
         # Asking for the error is also what keeps asyncio from complaining of one that nobody waited for.
         error = task.exception()
         result = None if error is not None else task.result()
@@ -145,9 +153,9 @@ class Pipeline:
             self._tell_late(call, task)
 
     def _tell_late(self, call: _Call, task: asyncio.Task[Any]) -> None:
-        if not call.sent or call.request.operation.repeat is Repeat.FREELY:
-            return
         error = task.exception()
+        if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NotSent | AuthenticationFailed):
+            return
         result = None if error is not None else task.result()
         tell(
             self.observer,
@@ -168,14 +176,18 @@ class Pipeline:
         except asyncio.CancelledError:
             # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
             pass
-        if call.sent:
+        if call.requests:
             raise self._unknown(call, "the gateway object was closed before the answer was there", inquiry=None)
-        raise self._not_sent(call, "the gateway object was closed")
+        raise self._not_sent(call, _CLOSED)
 
     async def _move(self, call: _Call) -> OperationResult:
         """Carry a request that moves money: send it once, believe a plain reply, and ask about every other."""
-        answer = await self._send_with_token(call)
-        duplicate = False
+        is_first, duplicate = self.bounds.begin(call.request), False
+        try:
+            answer = await self._send_with_token(call)
+        except (NotSent, AuthenticationFailed):
+            self.bounds.refused(call.request)
+            raise
         try:
             fields = _fields_of(answer)
             duplicate = result_code(fields) == codes.DUPLICATE
@@ -183,11 +195,18 @@ class Pipeline:
             doubt = verdict.doubt
         except UnreadableError as unreadable:
             doubt = str(unreadable)
+        except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
+            doubt = f"the reply could not be read ({type(error).__name__})"
         else:
             if doubt is None:
-                self.bounds.learn(call.request, result)
+                self._learn(call.request, result)
                 return result
-        return await self._inquire_about(call, doubt or "", duplicate=duplicate)
+        return await self._inquire_about(call, doubt or "", duplicate=duplicate, is_first=is_first)
+
+    def _learn(self, request: Request, result: OperationResult) -> None:
+        self.bounds.learn(request, result)
+        if result.outcome is Outcome.FAILED:
+            self.bounds.refused(request)
 
     async def _send_with_token(self, call: _Call) -> WireReply | WireFailure:
         """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
@@ -196,28 +215,41 @@ class Pipeline:
         for is_last in (False, True):
             current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
             answer = await self._send(call, evolve(call.wire, token=current))
-            if isinstance(answer, WireFailure) or answer.http_status not in self.platform.token_rejected:
+            if isinstance(answer, WireFailure) or not self._is_refused_token(answer):
                 return answer
             if current is not None:
                 self._source(operation.root).reject(current)
-            call.sent = False
             if is_last or current is None:
                 break
         message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
         raise AuthenticationFailed(message, http_status=call.http_status, **self._facts(call.request))
 
+    def _is_refused_token(self, answer: WireReply) -> bool:
+        """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of a payment."""
+        if answer.http_status not in self.platform.token_rejected:
+            return False
+        try:
+            fields = parse(answer)
+        except (UnreadableError, ConfigurationError):
+            return True
+        return fields.get("transactionStatus") in {None, ""} and fields.get("paymentId") in {None, "", "-"}
+
     async def _send(self, call: _Call, wire: WireRequest) -> WireReply | WireFailure:
         call.requests += 1
-        answer = await self.transport.send(
-            wire, timeouts=self.timeouts, limits=self.limits, deadline=call.deadline, about_to_send=call.about_to_send
-        )
+        answer: WireReply | WireFailure
+        try:
+            answer = await self.transport.send(
+                wire, timeouts=self.timeouts, limits=self.limits, deadline=call.deadline, about_to_send=call.about_to_send
+            )
+        except Exception as error:  # noqa: BLE001 - a transport that raises could not tell, so the request counts as sent
+            answer = WireFailure(sent=True, reason=f"the transport failed with {type(error).__name__}")
         if not isinstance(answer, WireFailure):
             call.http_status = answer.http_status
         elif not answer.sent:
             raise self._not_sent(call, answer.reason)
         return answer
 
-    async def _inquire_about(self, call: _Call, doubt: str, *, duplicate: bool) -> OperationResult:
+    async def _inquire_about(self, call: _Call, doubt: str, *, duplicate: bool, is_first: bool) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
         loop = asyncio.get_running_loop()
         call.deadline = loop.time() + self.timeouts.settle
@@ -225,12 +257,14 @@ class Pipeline:
         while True:
             try:
                 transaction = await self._ask(call)
-            except (GatewayError, UnreadableError) as error:
-                last = f"no answer ({error})" if isinstance(error, UnreadableError) else f"no answer ({type(error).__name__})"
+            except UnreadableError as unreadable:
+                last = f"no answer ({unreadable})"
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
+                last = f"no answer ({type(error).__name__})"
             else:
-                settled = settle(call.request, transaction, duplicate=duplicate)
+                settled = settle(call.request, transaction, duplicate=duplicate, is_first=is_first)
                 if not isinstance(settled, Unsettled):
-                    self.bounds.learn(call.request, settled)
+                    self._learn(call.request, settled)
                     return settled
                 last = settled.reason
                 facts = {"status": transaction.status, "code": transaction.result.code, "payment_id": transaction.payment_id}
@@ -249,7 +283,10 @@ class Pipeline:
         question = requests.inquiry(**about)
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         # Asked even where the caller has gone away: the answer is for the observer then.
-        inquiry = _Call(question, wire, started=call.started, deadline=call.deadline)
+        # Each question gets a part of the time that is left: one that is never answered must not use it all up.
+        loop = asyncio.get_running_loop()
+        share = max((call.deadline - loop.time()) / 3, _SHORTEST_QUESTION)
+        inquiry = _Call(question, wire, started=call.started, deadline=min(call.deadline, loop.time() + share))
         answer = await self._send_with_token(inquiry)
         call.requests += inquiry.requests
         return self._transaction(question, answer)
@@ -355,7 +392,7 @@ def _fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
     if isinstance(answer, WireFailure):
         raise UnreadableError(answer.reason)
     status = answer.http_status
-    if status >= _SERVER_ERROR or status == _TOO_MANY or status in _REDIRECTS:
+    if status >= _SERVER_ERROR or status in {_UNAUTHORIZED, _TOO_MANY} or status in _REDIRECTS:
         msg = f"HTTP {status}"
         raise UnreadableError(msg)
     return parse(answer)
@@ -365,21 +402,29 @@ def _judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, Operatio
     """Read and judge the reply to a request that moves money."""
     operation, target = request.operation, decode.redirect(fields)
     verdict = judge(operation, fields, redirected=target is not None)
+    result: OperationResult
     if operation.reply is ReplyKind.FOLLOW_UP:
         subject = request.subject or ""
-        return verdict, decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
-    result = decode.payout(fields, verdict) if operation.reply is ReplyKind.PAYOUT else decode.payment(fields, verdict, target)
-    return _matched(request, verdict, result), result
+        result = decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
+    elif operation.reply is ReplyKind.PAYOUT:
+        result = decode.payout(fields, verdict)
+    else:
+        result = decode.payment(fields, verdict, target)
+    return _matched(request, verdict, fields), result
 
 
-def _matched(request: Request, verdict: Verdict, result: OperationResult) -> Verdict:
+def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verdict:
     """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
     if verdict.doubt is not None:
         return verdict
-    if result.merchant_transaction_id not in {None, "", request.merchant_transaction_id}:
+    identifier = decode.payment_id(fields)
+    own = scalar(fields, "merchantTransactionId")
+    if request.payment_id is not None and identifier not in {None, request.payment_id}:
+        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one asked for")
+    if request.merchant_transaction_id is not None and own not in {None, "", request.merchant_transaction_id}:
         return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one sent")
-    if result.amount not in {None, request.amount}:
-        return Verdict(Outcome.UNKNOWN, f"the reply is of {result.amount}, not of the {request.amount} that was sent")
-    if result.payment_id is None and verdict.outcome is not Outcome.FAILED:
+    if not is_of(request, fields):
+        return Verdict(Outcome.UNKNOWN, "the reply is of another amount than the one sent")
+    if request.payment_id is None and identifier is None and verdict.outcome is not Outcome.FAILED:
         return Verdict(Outcome.UNKNOWN, "the reply names no paymentId")
     return verdict

@@ -52,6 +52,30 @@ def test_a_refund_is_bounded_by_what_was_captured() -> None:
     assert refused(bounds, operations.REFUND, eur("30")) is None
 
 
+def test_captures_add_up() -> None:
+    """What two partial captures took can be refunded together."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.PREAUTH, "80"))
+    bounds.learn(*known(operations.CAPTURE, "30", Capture))
+    bounds.learn(*known(operations.CAPTURE, "20", Capture))
+    assert refused(bounds, operations.REFUND, eur("50")) is None
+    assert refused(bounds, operations.REFUND, eur("50.01")) == "amount"
+
+
+def test_a_follow_up_is_first_where_the_payment_is_known_and_untouched() -> None:
+    """Only then can a status that is found afterwards be told from the work of an earlier one."""
+    bounds, refund = Bounds(), follow_up(operations.REFUND, "1", eur("1"))
+    assert not bounds.begin(refund), "nothing is known of the payment"
+    bounds.refused(refund)
+    bounds.learn(*known(operations.DEBIT, "50"))
+    assert bounds.begin(refund)
+    assert not bounds.begin(refund), "one is under way"
+    bounds.refused(refund)
+    assert bounds.begin(refund), "a plain refusal left no trace"
+    assert not bounds.begin(Request(operation=operations.DEBIT, fields={}))
+    bounds.refused(follow_up(operations.REFUND, "2", eur("1")))
+
+
 def test_only_what_is_certain_is_learnt() -> None:
     """Pending and failed payments, and follow-ups that an inquiry settled, bound nothing."""
     bounds = Bounds()

@@ -27,6 +27,9 @@ MERCHANT = Credentials(
 )
 
 
+ENVIRON = {"GATEWAYPY_MEMBER_ID": "1", "GATEWAYPY_PARTNER_ID": "4", "GATEWAYPY_USERNAME": "shop", "GATEWAYPY_SECRET_KEY": KEY}
+
+
 def luhn(stem: str) -> str:
     from gatewaypy.cards import luhn_valid
 
@@ -140,16 +143,39 @@ async def test_no_operation_and_no_failure_shows_a_secret(fault: FaultKind | Non
         lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY + "|"),
         lambda: Credentials(member_id="x", partner_id="4", username="shop", secret_key=KEY),
         lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY, partner_secret_key=LOGIN_KEY + "\n"),
+        lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_MEMBER_ID": "x"}),
+        lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_USERNAME": ""}),
         lambda: check("card.number", Secret(NUMBER + "x")),
         lambda: check("merchantTransactionId", Secret(NUMBER + "|")),
     ],
 )
 def test_no_refusal_shows_what_it_refuses(make: Any) -> None:
     """A mistyped number or key is in no message, no pickle, and no local of the frames that the library owns."""
-    with pytest.raises(errors.InvalidRequest) as refused:
+    with pytest.raises((errors.InvalidRequest, errors.ConfigurationError)) as refused:
         make()
     text = shown(refused.value)
     assert [secret for secret in (NUMBER[:12], KEY, LOGIN_KEY, CVV) if found(secret, text)] == []
+
+
+async def test_account_details_in_extra_show_nothing(log: io.StringIO) -> None:
+    """Extra fields are where account details go: they are sealed where they come in, for payments and payouts."""
+    card, customer = Card("4000000000000051", 7, 2030), Customer(email="a@shop.example")
+    timeouts = Timeouts(total=0.3, settle=0.3)
+    async with Sandbox((MERCHANT,)).serve() as sandbox, Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway:
+        sandbox.faults.add("cut before", times=None)
+        sandbox.faults.switches[0].after = 1
+        produced: list[BaseException] = []
+        for call in (
+            lambda: gateway.debit(EUROS, card, merchant_transaction_id="A-1", extra={"account": NUMBER}),
+            lambda: gateway.preauth(EUROS, card, merchant_transaction_id="A|1", extra={"account": NUMBER}),
+            lambda: gateway.payout(EUROS, merchant_transaction_id="A-2", customer=customer, extra={"account": NUMBER}),
+            lambda: gateway.payout(EUROS, merchant_transaction_id="A-3", customer=customer, extra={"customer.email": NUMBER}),
+        ):
+            with pytest.raises(errors.GatewayError) as failed:
+                await call()
+            produced.append(failed.value)
+    text = "\n".join(shown(error) for error in produced) + log.getvalue()
+    assert NUMBER not in text
 
 
 async def test_a_refused_payment_shows_nothing(log: io.StringIO) -> None:

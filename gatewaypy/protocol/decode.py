@@ -141,8 +141,7 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
     if not isinstance(target, dict) or not target:
         return None
     url = scalar(target, "url") or ""
-    parts = urlsplit(url) if url.isprintable() else urlsplit("")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if not _is_safe(url):
         msg = "the reply sends the payer to a URL that is not https"
         raise UnreadableError(msg)
     listed = ("parameters", "listofParameters", "listOfParameters", "params")
@@ -152,6 +151,15 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
         msg = "the reply sends the payer on by a method that is neither GET nor POST"
         raise UnreadableError(msg)
     return Redirect(url=url, method=method, parameters=parameters, target=scalar(target, "target"))
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(url.isprintable() and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))))
 
 
 def _parameters(values: object) -> tuple[tuple[str, str], ...]:

@@ -84,6 +84,8 @@ def _complete(request: Request, credentials: Credentials) -> dict[str, str | Sec
 def _path(request: Request, platform: Platform, fields: dict[str, str | Secret]) -> str:
     path = request.operation.path_on(platform)
     if request.subject is None:
+        if "{id}" in path:
+            raise InvalidRequest("paymentId", "required: the payment that is acted on")
         return path
     if "{id}" not in path:
         # Newer hosts take the ids in the body (protocol section 13, one source).

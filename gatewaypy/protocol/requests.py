@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 
+from gatewaypy.cards import Card
 from gatewaypy.errors import InvalidRequest
+from gatewaypy.money import Money
 from gatewaypy.protocol import operations
-from gatewaypy.secret import shape_of
+from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatewaypy.cards import Card
     from gatewaypy.config import Credentials
     from gatewaypy.models import Address, BrowserInfo, Customer
-    from gatewaypy.money import Money
     from gatewaypy.platforms import Platform
     from gatewaypy.protocol.operations import Operation
-    from gatewaypy.secret import Secret
 
     Fields: TypeAlias = dict[str, str | Secret]
 
@@ -85,7 +85,7 @@ def customer_fields(customer: Customer) -> Fields:
             "phone": customer.phone,
             "telnocc": customer.phone_country_code,
             "ip": customer.ip,
-            "birthDate": customer.birth_date.strftime("%Y%m%d") if customer.birth_date else None,
+            "birthDate": f"{customer.birth_date:%Y%m%d}" if isinstance(customer.birth_date, date) else customer.birth_date,
             "sex": customer.sex,
             "customerId": customer.customer_id,
         },
@@ -123,14 +123,31 @@ def browser_fields(browser: BrowserInfo) -> Fields:
     )
 
 
-def _with_extra(fields: Fields, extra: Mapping[str, str] | None, operation: Operation) -> Fields:
+def _typed(name: str, value: object, kind: type[object] | tuple[type[object], ...], rule: str, operation: Operation) -> None:
+    if not isinstance(value, kind):
+        raise InvalidRequest(name, rule, shape_of(value) if isinstance(value, str) else f"a value of type {type(value).__name__}",
+                             operation=operation.name)  # fmt: skip
+
+
+def _check_amount(amount: object, operation: Operation) -> None:
+    _typed("amount", amount, Money, "Money, such as Money('50.00', 'EUR')", operation)
+
+
+def sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, str | Secret] | None:
+    """Seal the values of extra fields: account details go there too, and nobody knows which."""
+    return (
+        None if extra is None else {name: value if isinstance(value, Secret) else Secret(value) for name, value in extra.items()}
+    )
+
+
+def _with_extra(fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation) -> Fields:
     for name, value in (extra or {}).items():
         if not _NAME.fullmatch(name):
             raise InvalidRequest("extra", "names of letters, digits, '_' and '.'", shape_of(name), operation=operation.name)
         ours = name in fields or name == "paymentType" or name.startswith("authentication.")
         if ours or any(known.startswith(f"{name}.") or name.startswith(f"{known}.") for known in fields):
             rule = "extra carries only fields that the library does not set itself"
-            raise InvalidRequest(name, rule, shape_of(value), operation=operation.name)
+            raise InvalidRequest(name, rule, operation=operation.name)
         fields[name] = value
     return fields
 
@@ -153,9 +170,13 @@ def payment(
     shown_amount: Money | None = None,
     store_card: bool = False,
     terminal_id: str | None = None,
-    extra: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | Secret] | None = None,
 ) -> Request:
     """Build a debit or a preauthorization."""
+    _check_amount(amount, operation)
+    _typed("card", source, Card, "a Card", operation)
+    if shown_amount is not None:
+        _typed("tmpl_amount", shown_amount, Money, "Money", operation)
     if three_d is not None and three_d not in THREE_D:
         raise InvalidRequest("attemptThreeD", f"one of {', '.join(THREE_D)}", shape_of(three_d), operation=operation.name)
     fields: Fields = {
@@ -189,6 +210,9 @@ def payment(
 
 def follow_up(operation: Operation, payment_id: str, amount: Money | None) -> Request:
     """Build a capture, a refund (both with an amount) or a reversal (without: it is of the whole, protocol section 4)."""
+    if "amount" in operation.required:
+        _check_amount(amount, operation)
+    _typed("paymentId", payment_id, str, "the gateway's id of the payment, as text", operation)
     fields: Fields = {} if amount is None else {"amount": amount.wire(), "currency": amount.currency}
     return Request(operation=operation, fields=fields, subject=payment_id, amount=amount)
 
@@ -202,9 +226,10 @@ def payout(
     customer: Customer | None,
     notification_url: str | None,
     terminal_id: str | None,
-    extra: Mapping[str, str] | None,
+    extra: Mapping[str, str | Secret] | None,
 ) -> Request:
     """Build a payout, to the payer of an earlier payment or to a customer's account (protocol section 6, documented)."""
+    _check_amount(amount, operations.PAYOUT)
     if (payment_id is None) == (customer is None):
         rule = "either the paymentId of a captured payment or a customer's account details, not both"
         raise InvalidRequest("paymentId", rule, operation=operations.PAYOUT.name, merchant_transaction_id=merchant_transaction_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -35,8 +35,8 @@ class _Traces:
     refused: frozenset[str] = frozenset()
 
 
-# A payment that was refunded or charged back had been captured. The gateway allows one refund a payment (overview), so a
-# "reversed" payment is refunded; by how much, only the gateway can say, and the result's amount is left to it.
+# A payment that was refunded or charged back had been captured. By how much, only the gateway can say, and the result's amount
+# is left to it.
 _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
     "capture": _Traces(
         done=frozenset({"capturesuccess", "settled", "markedforreversal", "reversed", "chargeback"}),
@@ -56,25 +56,41 @@ def inquiry_about(request: Request) -> dict[str, str]:
 
 
 def is_about(transaction: Transaction, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> bool:
-    """Tell whether a record is the one asked for; an id that the reply leaves out is no objection."""
+    """Tell whether a record is the one asked for: it must name the id that was asked by."""
     if payment_id is not None:
-        return transaction.payment_id in {None, payment_id}
-    return transaction.merchant_transaction_id in {None, merchant_transaction_id}
+        return transaction.payment_id == payment_id
+    return transaction.merchant_transaction_id == merchant_transaction_id
 
 
-def settle(request: Request, transaction: Transaction, *, duplicate: bool = False) -> OperationResult | Unsettled:
-    """Turn an inquiry's answer into the result of the request that it was made about, where it can be."""
+def is_of(request: Request, fields: Mapping[str, Any]) -> bool:
+    """Tell whether a reply's amount is the request's; a reply without one says nothing against it."""
+    amount, currency = fields.get("amount"), fields.get("currency")
+    if request.amount is None or amount is None:
+        return True
+    return decode.money(amount, currency if currency is not None else request.amount.currency) == request.amount
+
+
+def settle(
+    request: Request, transaction: Transaction, *, duplicate: bool = False, is_first: bool = False
+) -> OperationResult | Unsettled:
+    """Turn an inquiry's answer into the result of the request that it was made about, where it can be.
+
+    :param is_first: whether the payment that a follow-up acts on is known to have borne no trace of an earlier follow-up. Without
+        that, a refunded payment may be the work of an earlier refund, and proves nothing of this one.
+    """
     if not transaction.found:
         return Unsettled("record not found")
     if transaction.outcome is Outcome.UNKNOWN:
         return Unsettled(f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}")
     if request.operation.reply is ReplyKind.FOLLOW_UP:
-        return _settle_follow_up(request, transaction)
+        return _settle_follow_up(request, transaction, is_first=is_first)
     return _settle_new(request, transaction, duplicate=duplicate)
 
 
 def _settle_new(request: Request, transaction: Transaction, *, duplicate: bool) -> OperationResult | Unsettled:
-    if request.amount is not None and transaction.amount not in {None, request.amount}:
+    if transaction.raw.get("amount") is None:
+        return Unsettled("a record with this id, but without an amount")
+    if not is_of(request, transaction.raw):
         return Unsettled(f"a record with this id, but of {transaction.amount}, not {request.amount}", hopeless=True)
     status = long_status(transaction.status)
     is_payout = request.operation.reply is ReplyKind.PAYOUT
@@ -88,17 +104,27 @@ def _settle_new(request: Request, transaction: Transaction, *, duplicate: bool) 
     return decode.result(kind, transaction.raw, outcome=outcome, settled_by=SettledBy.INQUIRY, duplicate=duplicate)
 
 
-def _settle_follow_up(request: Request, transaction: Transaction) -> OperationResult | Unsettled:
+def _settle_follow_up(request: Request, transaction: Transaction, *, is_first: bool) -> OperationResult | Unsettled:
     status, traces = long_status(transaction.status), _FOLLOW_UPS[request.operation.name]
     name = status.name if status is not None else ""
-    if name in traces.done:
-        outcome = Outcome.SUCCEEDED
-    elif name in traces.under_way:
-        outcome = Outcome.PENDING
-    elif name in traces.refused:
-        outcome = Outcome.FAILED
-    else:
+    outcome = next(
+        (
+            outcome
+            for outcome, names in (
+                (Outcome.SUCCEEDED, traces.done),
+                (Outcome.PENDING, traces.under_way),
+                (Outcome.FAILED, traces.refused),
+            )
+            if name in names
+        ),
+        None,
+    )
+    if outcome is None:
         return Unsettled(f"the payment's status is {transaction.status or transaction.transaction_status}")
+    if not is_first:
+        return Unsettled(
+            f"the payment's status is {name}, but that may be the work of an earlier {request.operation.name}", hopeless=True
+        )
     told = {"capture": transaction.captured, "refund": transaction.refunded}.get(request.operation.name)
     if outcome is Outcome.SUCCEEDED and told is not None and told != request.amount:
         return Unsettled(f"the payment's status is {name}, but of {told}, not {request.amount}", hopeless=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -87,4 +88,10 @@ def _expiry(token: str) -> float | None:
     except (binascii.Error, ValueError, RecursionError):
         return None
     expiry = payload.get("exp") if isinstance(payload, dict) else None
-    return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None
+    if not isinstance(expiry, int | float) or isinstance(expiry, bool):
+        return None
+    try:
+        seconds = float(expiry)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None

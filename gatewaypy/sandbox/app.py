@@ -113,6 +113,9 @@ class Sandbox:
             ]
         )
         self._address: tuple[str, int] = ("", 0)
+        self._servers: set[asyncio.Task[None]] = set()
+        self._refusals = 0
+        self._is_ending = False
         self._served: tuple[uvicorn.Server, asyncio.Task[None]] | None = None
         self._files: tuple[str | None, str | None] = (None, None)
 
@@ -148,14 +151,17 @@ class Sandbox:
             name, answer = "rejected", lambda _: refused
         self.requests[name] = self.requests.get(name, 0) + 1
         fault = self.faults.strike(name)
-        if fault is FaultKind.EXPIRE_TOKENS:
+        kind = fault.kind if fault is not None else None
+        if kind is FaultKind.EXPIRE_TOKENS:
             self.tokens.expire_all()
-            fault = None
-        reply = self._reply(answer, request) if fault is None or fault.executes else None
-        if fault is not None:
-            await strike(fault, reply, scope, receive, send)
+        with self.desk.bent_by(fault):
+            reply = self._reply(answer, request) if kind is None or kind.executes else None
+        if kind is not None and kind.spoils_reply:
+            await strike(kind, reply, scope, receive, send)
         elif reply is not None:
             await reply(scope, receive, send)
+        if fault is not None and kind is FaultKind.REFUSE:
+            self.courier.start(self._refuse(fault.seconds))
 
     def _route(self, root: str, path: str, fields: dict[str, str]) -> tuple[str, _Answer]:
         """Find what a request is for: the name that faults know it by, and what answers it."""
@@ -283,6 +289,7 @@ class Sandbox:
         :param certfile: a certificate in PEM form: the sandbox speaks TLS then.
         """
         self._files = (certfile, keyfile)
+        self._is_ending = False
         listener = listen(host, port)
         self._address = listener.getsockname()[:2]
         name = f"[{self._address[0]}]" if ":" in self._address[0] else self._address[0]
@@ -291,21 +298,33 @@ class Sandbox:
         try:
             yield self
         finally:
-            await self._stop()
+            self._is_ending = True
             await self.courier.aclose()
+            await self._stop()
+            if self._servers:
+                await asyncio.wait(self._servers)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
         """Refuse every connection while the block runs, as a gateway that is down does; open ones are closed."""
+        self._refusals += 1
         await self._stop()
         try:
             yield
         finally:
-            await self._start(listen(*self._address))
+            self._refusals -= 1
+            if not self._refusals and not self._is_ending:
+                await self._start(listen(*self._address))
+
+    async def _refuse(self, seconds: float) -> None:
+        async with self.refusing():
+            await asyncio.sleep(seconds)
 
     async def _start(self, listener: socket.socket) -> None:
         server = make_server(self, certfile=self._files[0], keyfile=self._files[1])
         task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+        self._servers.add(task)
+        task.add_done_callback(self._servers.discard)
         self._served = (server, task)
         while not server.started:
             if task.done():
@@ -314,6 +333,11 @@ class Sandbox:
 
     async def _stop(self) -> None:
         if self._served is not None:
-            (server, task), self._served = self._served, None
+            server, task = self._served
+            # A server that is told to exit while it starts leaves its socket open.
+            while not server.started and not task.done():
+                await asyncio.sleep(0)
+            self._served = None
             server.should_exit = server.force_exit = True
-            await task
+            # Waited for, not awaited: whoever cancels this must not cancel the server in the middle of closing its sockets.
+            await asyncio.wait([task])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -13,12 +14,14 @@ from gatewaypy.protocol import checksum as signing
 from gatewaypy.protocol import operations
 from gatewaypy.protocol.fields import check
 from gatewaypy.sandbox import replies, rules
+from gatewaypy.sandbox.faults import FaultKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gatewaypy.config import Credentials
     from gatewaypy.protocol.operations import Operation
+    from gatewaypy.sandbox.faults import Fault
     from gatewaypy.sandbox.ledger import Ledger, Record, Refusal
     from gatewaypy.sandbox.tokens import TokenDesk
     from gatewaypy.secret import Secret
@@ -89,6 +92,19 @@ class Desk:
     settle_after: float = 0.2
     on_change: Callable[[Record], None]
     on_pending: Callable[[Record, float], None]
+
+    @contextlib.contextmanager
+    def bent_by(self, fault: Fault | None) -> Iterator[None]:
+        """Behave for one request as its fault has it."""
+        before = (self.refuse_duplicates, self.inquiry_lag)
+        if fault is not None and fault.kind in {FaultKind.ACCEPT_DUPLICATE, FaultKind.REFUSE_DUPLICATE}:
+            self.refuse_duplicates = fault.kind is FaultKind.REFUSE_DUPLICATE
+        if fault is not None and fault.kind is FaultKind.LATE_RECORD:
+            self.inquiry_lag = fault.seconds
+        try:
+            yield
+        finally:
+            self.refuse_duplicates, self.inquiry_lag = before
 
     # Tokens
 

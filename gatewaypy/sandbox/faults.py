@@ -27,11 +27,26 @@ class FaultKind(enum.Enum):
     TRICKLE = "trickle"
     REJECT_TOKEN = "reject token"  # noqa: S105 - no password
     EXPIRE_TOKENS = "expire tokens"
+    REFUSE = "refuse"
+    LATE_RECORD = "late record"
+    ACCEPT_DUPLICATE = "accept duplicate"
+    REFUSE_DUPLICATE = "refuse duplicate"
 
     @property
     def executes(self) -> bool:
         """Whether the request is carried out before its reply goes wrong."""
-        return self not in {FaultKind.RESET, FaultKind.CUT_BEFORE, FaultKind.REJECT_TOKEN, FaultKind.EXPIRE_TOKENS}
+        return self not in {FaultKind.RESET, FaultKind.CUT_BEFORE, FaultKind.REJECT_TOKEN}
+
+    @property
+    def spoils_reply(self) -> bool:
+        """Whether the reply goes wrong, and not only what is done or when."""
+        return self not in {
+            FaultKind.EXPIRE_TOKENS,
+            FaultKind.REFUSE,
+            FaultKind.LATE_RECORD,
+            FaultKind.ACCEPT_DUPLICATE,
+            FaultKind.REFUSE_DUPLICATE,
+        }
 
 
 @define
@@ -42,6 +57,8 @@ class Fault:
     :param times: how often it strikes; ``None`` for ever.
     :param probability: how likely it strikes a request that it could, from 0 to 1.
     :param after: how many requests it lets pass first.
+    :param seconds: for ``refuse``, how long connections are refused once this request was answered; for ``late record``, how long
+        an inquiry doesn't find what this request books.
     """
 
     kind: FaultKind
@@ -49,6 +66,7 @@ class Fault:
     times: int | None = 1
     probability: float = 1.0
     after: int = 0
+    seconds: float = 1.0
     seen: int = field(default=0, init=False)
     struck: int = field(default=0, init=False)
 
@@ -72,9 +90,10 @@ class Faults:
         times: int | None = 1,
         probability: float = 1.0,
         after: int = 0,
+        seconds: float = 1.0,
     ) -> Fault:
         """Put a switch on and return it: its ``struck`` counts how often it struck."""
-        fault = Fault(FaultKind(kind), operation, times, probability, after)
+        fault = Fault(FaultKind(kind), operation, times, probability, after, seconds)
         self.switches.append(fault)
         return fault
 
@@ -82,13 +101,13 @@ class Faults:
         """Put every switch off."""
         self.switches.clear()
 
-    def strike(self, operation: str) -> FaultKind | None:
-        """Return what strikes this request, if anything."""
+    def strike(self, operation: str) -> Fault | None:
+        """Return the switch that strikes this request, if any does."""
         for fault in self.switches:
             if fault.operation not in {None, operation} or (fault.times is not None and fault.struck >= fault.times):
                 continue
             fault.seen += 1
             if fault.seen > fault.after and self._random.random() < fault.probability:
                 fault.struck += 1
-                return fault.kind
+                return fault
         return None

@@ -159,7 +159,7 @@ class HttpxTransport:
                     progress.stage = _Stage.CONNECTING
                 answer = _failure(progress, self._describe(error, timeouts))
         finally:
-            if reusable:
+            if reusable and self._users:
                 line.used = loop.time()
                 self._idle.append(line)
             else:
@@ -169,6 +169,10 @@ class HttpxTransport:
     async def _exchange(
         self, line: _Line, request: WireRequest, progress: _Progress, timeouts: Timeouts, limits: Limits
     ) -> WireReply | WireFailure:
+        if self._app is not None and not progress.about_to_send():
+            # In process nothing tells when a request begins to go out: it is as good as gone from here on.
+            progress.withheld = True
+            raise _WithheldError
         headers = [
             ("Content-Type", request.content_type),
             ("Accept", request.accept),

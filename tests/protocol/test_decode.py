@@ -118,6 +118,8 @@ def test_no_redirect_is_none(nowhere: Any) -> None:
         {"url": "javascript:alert(1)"},
         {"url": "https://acs.example/\n"},
         {"url": ""},
+        {"url": "https://["},
+        {"url": "https://"},
         {"method": "POST"},
         {"url": ["https://acs.example"]},
         {"url": "https://acs.example/", "method": "PUT"},

@@ -182,6 +182,7 @@ def test_what_varies_between_platforms_is_data() -> None:
         (debit(terminal_id="1234567"), "authentication.terminalId"),
         (debit(descriptor="a\nb"), "orderDescriptor"),
         (debit(customer=Customer(given_name="\ud800")), "customer.givenName"),
+        (debit(customer=Customer(birth_date="3 Feb 1990")), "customer.birthDate"),
         (debit(shipping=Address(country="Germany")), "shipping.country"),
         (debit(shown_amount=Money("100000000", "JPY")), "tmpl_amount"),
         (debit(source=Card("1000000000000008", 1, 2030)), "paymentBrand"),
@@ -189,7 +190,6 @@ def test_what_varies_between_platforms_is_data() -> None:
         (requests.follow_up(operations.REFUND, "../1", EUROS), "paymentId"),
         (requests.follow_up(operations.REFUND, "", EUROS), "paymentId"),
         (requests.follow_up(operations.CAPTURE, "1|2", EUROS), "paymentId"),
-        (requests.follow_up(operations.CAPTURE, "1", None), "amount"),
     ],
 )  # fmt: skip
 def test_what_breaks_a_rule_is_refused_by_name(request_: Request, field: str) -> None:
@@ -204,6 +204,13 @@ def test_what_breaks_a_rule_is_refused_by_name(request_: Request, field: str) ->
     ("build", "field"),
     [
         (lambda: debit(three_d="4D"), "attemptThreeD"),
+        (lambda: debit(amount=50.0), "amount"),
+        (lambda: debit(source="4000000000000051"), "card"),
+        (lambda: debit(shown_amount="50.00"), "tmpl_amount"),
+        (lambda: requests.follow_up(operations.CAPTURE, "1", None), "amount"),
+        (lambda: requests.follow_up(operations.REFUND, None, EUROS), "paymentId"),
+        (lambda: requests.follow_up(operations.REVERSAL, None, None), "paymentId"),
+        (lambda: encode(Request(operation=operations.REVERSAL, fields={}), platform=PLATFORM, credentials=MERCHANT), "paymentId"),
         (lambda: debit(extra={"amount": "1.00"}), "amount"),
         (lambda: debit(extra={"authentication.checksum": "0"}), "authentication.checksum"),
         (lambda: debit(extra={"card": "x"}), "card"),

@@ -260,7 +260,8 @@ def test_faults_strike_by_schedule() -> None:
 
     faults = Faults(random.Random(1))
     faults.add("reset", operation="debit", times=2, after=1)
-    assert [faults.strike(name) for name in ("debit", "refund", "debit", "debit", "debit")] == [
+    struck = [faults.strike(name) for name in ("debit", "refund", "debit", "debit", "debit")]
+    assert [fault and fault.kind for fault in struck] == [
         None, None, FaultKind.RESET, FaultKind.RESET, None,
     ]  # fmt: skip
     faults.clear()
@@ -268,6 +269,41 @@ def test_faults_strike_by_schedule() -> None:
     strikes = sum(faults.strike("debit") is not None for _ in range(1000))
     assert 400 < strikes < 600
     assert sometimes.struck == strikes
+
+
+async def test_duplicates_and_late_records_by_switch(raw: Raw) -> None:
+    """One request's used id is carried out again, or refused, and one record stays hidden for a while, whatever else holds."""
+    raw.sandbox.faults.add("late record", operation="debit", seconds=60)
+    raw.sandbox.faults.add("accept duplicate", operation="debit")
+    raw.sandbox.faults.add("refuse duplicate", operation="debit")
+    first = await raw.post("/payments", raw.debit())
+    inquiry = requests.inquiry(payment_id=first["paymentId"])
+    assert (await raw.post(f"/payments/{first['paymentId']}", raw.body(inquiry)))["result"]["code"] == "10026"
+    assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "00001"
+    raw.sandbox.desk.refuse_duplicates = False
+    assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "20015"
+    assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
+
+
+async def test_connections_are_refused_for_a_while_by_switch(client: Gateway, sandbox: Sandbox) -> None:
+    """After the request that the switch strikes, nobody gets through until its time is over."""
+    from gatewaypy import errors
+
+    sandbox.faults.add("refuse", operation="debit", seconds=0.5)
+    assert (await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")).succeeded
+    told: list[str] = []
+    while told[-2:] != ["refused", "paid"]:
+        try:
+            await client.debit(EUROS, CARD, merchant_transaction_id=f"ORDER-X{len(told)}")
+            told.append("paid")
+        except errors.NotSent:
+            told.append("refused")
+        except errors.OutcomeUnknown:
+            # It was out when the sandbox closed its connections.
+            told.append("unknown")
+        await asyncio.sleep(0.02)
+    assert "refused" in told
+    assert len(sandbox.ledger.entries) >= 1 + told.count("paid")
 
 
 async def test_several_merchants_are_kept_apart() -> None:
