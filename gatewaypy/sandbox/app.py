@@ -335,7 +335,7 @@ class Sandbox:
         if self._served is not None:
             server, task = self._served
             # A server that is told to exit while it starts leaves its socket open.
-            while not server.started and not task.done():
+            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0)
             self._served = None
             server.should_exit = server.force_exit = True

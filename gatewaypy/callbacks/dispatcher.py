@@ -1,0 +1,231 @@
+"""From the inbox to the handlers: in order for each payment, at the same time across payments, again after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from attrs import define, field
+
+from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.router import EventContext
+from gatewaypy.errors import GatewayError
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.progress import Step, step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from random import Random
+
+    from gatewaypy.callbacks.events import CallbackEvent
+    from gatewaypy.callbacks.inbox import Entry, Inbox
+    from gatewaypy.callbacks.router import Router
+    from gatewaypy.models import Transaction
+
+logger: Final = logging.getLogger("gatewaypy.callbacks")
+
+_LONGEST_PAUSE: Final = 3600.0
+_IDLE_PAUSE: Final = 0.5
+_PRUNE_EVERY: Final = 3600.0
+_COUNT_EVERY: Final = 5.0
+
+
+class Asks(Protocol):
+    """What confirming needs of a gateway."""
+
+    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
+        """Ask what became of a payment."""
+        ...
+
+
+class _NotOursError(Exception):
+    """The event contradicts what is known; a person has to look."""
+
+
+class _UnconfirmedError(Exception):
+    """The gateway could not be asked; nothing is known."""
+
+
+@define(eq=False, kw_only=True)
+class Dispatcher:
+    """Takes events out of the inbox and gives them to handlers.
+
+    Several processes may dispatch from one inbox: an event belongs to the one that took it, which renews its lease while handlers
+    run. A handler that fails is tried again after ``first_pause`` seconds, twice that, and so on up to an hour, each spread
+    by chance; after ``max_attempts`` the event is parked until it is put back.
+
+    :param confirm: asked before handlers hear of an event, where ``confirm_unsigned_only`` does not limit it to unsigned ones.
+    :param check: the shop's own look at an event, against its order: false sends it to review.
+    :param prune_after_days: how long events that ended well are kept.
+    """
+
+    router: Router
+    inbox: Inbox
+    random: Random
+    confirm: Asks | None = None
+    confirm_unsigned_only: bool = False
+    check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None
+    concurrency: int = 32
+    max_attempts: int = 12
+    first_pause: float = 1.0
+    prune_after_days: float = 90.0
+    on_counted: Callable[[int], None] = lambda _: None
+    _news: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _running: dict[int, asyncio.Task[None]] = field(factory=dict, init=False)
+    _loop: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin to dispatch on this event loop; harmless where it has begun."""
+        if self._loop is None or self._loop.done():
+            self._loop = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """Look into the inbox at once."""
+        self._news.set()
+
+    async def aclose(self) -> None:
+        """Take nothing more, and let the handlers that run end."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
+            self._loop = None
+        if self._running:
+            await asyncio.wait(self._running.values())
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        renew_at = clock() + self.inbox.lease / 3
+        prune_at = count_at = clock()
+        while True:
+            try:
+                if clock() >= renew_at:
+                    await self.inbox.renew(self._running)
+                    renew_at = clock() + self.inbox.lease / 3
+                if clock() >= prune_at:
+                    await self.inbox.prune(self.prune_after_days)
+                    prune_at = clock() + _PRUNE_EVERY
+                if clock() >= count_at:
+                    self.on_counted((await self.inbox.counts())["open"])
+                    count_at = clock() + _COUNT_EVERY
+                took = await self._take()
+            except Exception:
+                # A store that fails now may work again soon; dispatching must go on then.
+                logger.exception("the inbox could not be read")
+                took = False
+            if not took:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_IDLE_PAUSE):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    async def _take(self) -> bool:
+        room = self.concurrency - len(self._running)
+        entries = await self.inbox.take(room) if room > 0 else []
+        for entry in entries:
+            task = asyncio.get_running_loop().create_task(self._handle(entry))
+            self._running[entry.id] = task
+            task.add_done_callback(partial(self._ended, entry.id))
+        return bool(entries)
+
+    def _ended(self, identifier: int, _: asyncio.Task[None]) -> None:
+        del self._running[identifier]
+        self._news.set()
+
+    async def _handle(self, entry: Entry) -> None:
+        try:
+            await self._settle(entry)
+        except Exception:
+            # The store failed: the event stays open, and is taken again when its lease is over.
+            logger.exception("event %s could not be written back", entry.key[:12])
+
+    async def _settle(self, entry: Entry) -> None:
+        """Give one event its end, or its next try."""
+        try:
+            event = await self._believed(entry)
+            if event is None:
+                await self.inbox.finish(entry, "refused", note="unsigned, and the gateway has no such payment")
+                return
+            if not self._is_news(entry, event):
+                await self.inbox.finish(entry, "swallowed", note=f"no news: the payment was {entry.known}")
+                return
+            await self._check(event)
+            await self.router.dispatch(event, EventContext(key=entry.key, attempt=entry.attempts + 1))
+        except _NotOursError as reason:
+            logger.warning("event %s is kept for review: %s", entry.key[:12], reason)
+            await self.inbox.finish(entry, "review", note=str(reason))
+        except _UnconfirmedError as reason:
+            await self.inbox.postpone(entry, self._pause(entry.attempts), note=f"not confirmed: {reason}", counted=False)
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything
+            await self._failed(entry, error)
+        else:
+            await self.inbox.finish(entry, "done", progress=event.state)
+
+    async def _failed(self, entry: Entry, error: Exception) -> None:
+        attempt, note = entry.attempts + 1, f"{type(error).__name__}: {error}"
+        if attempt >= self.max_attempts:
+            logger.error("event %s is parked after %d tries: %s", entry.key[:12], attempt, note)
+            await self.inbox.finish(entry, "parked", note=note)
+            return
+        logger.warning("event %s is tried again: %s", entry.key[:12], note)
+        await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
+
+    def _pause(self, tries: int) -> float:
+        return min(self.first_pause * 2.0**tries, _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
+
+    async def _believed(self, entry: Entry) -> CallbackEvent | None:
+        """Return what handlers may hear: the event, or the gateway's answer about it; ``None`` where it knows no such payment."""
+        event = event_of(entry.fields, signed=entry.signed, member_id=entry.member)
+        if self.confirm is None or (self.confirm_unsigned_only and entry.signed):
+            return event
+        try:
+            if event.payment_id is not None:
+                found = await self.confirm.inquire(payment_id=event.payment_id)
+            else:
+                found = await self.confirm.inquire(merchant_transaction_id=event.merchant_transaction_id)
+        except GatewayError as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return self._confirmed(entry, event, found)
+        raise _UnconfirmedError(reason)
+
+    def _confirmed(self, entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
+        if not found.found:
+            if entry.signed:
+                reason = "the gateway does not find the payment (yet)"
+                raise _UnconfirmedError(reason)
+            return None
+        if found.merchant_transaction_id not in {None, event.merchant_transaction_id} or found.amount not in {None, event.amount}:
+            reason = f"the callback is of {event.amount}, {event.merchant_transaction_id}; the gateway says {found.amount},"
+            reason += f" {found.merchant_transaction_id}"
+            raise _NotOursError(reason)
+        fields = {**entry.fields, **found.raw}
+        try:
+            return event_of(fields, signed=entry.signed, member_id=entry.member, confirmed=found)
+        except UnreadableError as unreadable:
+            reason = str(unreadable)
+        raise _UnconfirmedError(reason)
+
+    @staticmethod
+    def _is_news(entry: Entry, event: CallbackEvent) -> bool:
+        if event.state is None:
+            return True
+        meaning = step(entry.known, event.state)
+        if meaning is Step.CONTRADICTION:
+            reason = f"it says {event.state}, but the payment was {entry.known}: both cannot be true; known by {entry.known_by}"
+            raise _NotOursError(reason)
+        return meaning is Step.FORWARD
+
+    async def _check(self, event: CallbackEvent) -> None:
+        if self.check is None:
+            return
+        verdict: Any = self.check(event)
+        if not (await verdict if asyncio.iscoroutine(verdict) else verdict):
+            reason = "the shop's own check says that it does not fit its order"
+            raise _NotOursError(reason)

@@ -1,0 +1,160 @@
+"""What a callback tells, as types: a handler names the one that it wants to hear."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from gatewaypy.models import Fields, MaskedCard, Outcome, ResultCode, Transaction
+from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read the annotations
+from gatewaypy.protocol import decode
+from gatewaypy.protocol.judge import scalar
+from gatewaypy.protocol.progress import state_of
+from gatewaypy.protocol.statuses import outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOTHING: Final = Fields()
+_NO_RESULT: Final = ResultCode()
+
+
+@frozen(kw_only=True)
+class CallbackEvent:
+    """What the gateway told of a payment or payout; ``router.on(CallbackEvent)`` hears every one.
+
+    ``amount``, ``payment_id``, ``merchant_transaction_id`` and the status are what the signature covers; ``result``, ``card``,
+    ``remark`` and the currency are not (protocol section 10). ``signed`` tells whether a key fitted, ``member_id`` whose.
+    ``confirmed`` holds the inquiry's answer where the gateway was asked: the event's fields are the inquiry's own then.
+    """
+
+    payment_id: str | None
+    merchant_transaction_id: str | None
+    amount: Money | None
+    outcome: Outcome
+    status: str | None = None
+    transaction_status: str | None = None
+    result: ResultCode = _NO_RESULT
+    remark: str | None = None
+    timestamp: str | None = None
+    card: MaskedCard | None = None
+    signed: bool = False
+    member_id: str | None = None
+    confirmed: Transaction | None = field(default=None, repr=False)
+    extra: Fields = field(default=_NOTHING, repr=False)
+    raw: Fields = field(default=_NOTHING, repr=False, eq=False)
+
+    @property
+    def state(self) -> str | None:
+        """The word that the payment's progress is kept by; ``None`` for a status that the library doesn't know."""
+        return state_of(self.status, self.transaction_status)
+
+    @property
+    def key(self) -> bytes:
+        """What exact repeats share: a digest of the merchant, both ids, the status and the amount."""
+        return event_key(self.member_id, self.raw)
+
+
+class PaymentPending(CallbackEvent):
+    """A payment is under way: started, or waiting for the payer, a capture or a refund to end."""
+
+
+class PaymentAuthorized(CallbackEvent):
+    """A preauthorization holds the money; it may be captured or reversed."""
+
+
+class PaymentSucceeded(CallbackEvent):
+    """A payment is captured or settled."""
+
+
+class PaymentFailed(CallbackEvent):
+    """A payment was declined, or its capture failed."""
+
+
+class PaymentCancelled(CallbackEvent):
+    """A payment was cancelled by the payer, or a preauthorization by the merchant."""
+
+
+class PaymentRefunded(CallbackEvent):
+    """A payment was refunded."""
+
+
+class ChargedBack(CallbackEvent):
+    """A payment was charged back by the issuer."""
+
+
+class PayoutPending(CallbackEvent):
+    """A payout is under way."""
+
+
+class PayoutSucceeded(CallbackEvent):
+    """A payout is done."""
+
+
+class PayoutFailed(CallbackEvent):
+    """A payout failed: the money did not go out."""
+
+
+class UnknownEvent(CallbackEvent):
+    """A callback with a status that the library doesn't know, or with two that contradict each other."""
+
+
+_BY_OUTCOME: Final[Mapping[Outcome, type[CallbackEvent]]] = {
+    Outcome.PENDING: PaymentPending,
+    Outcome.SUCCEEDED: PaymentSucceeded,
+    Outcome.FAILED: PaymentFailed,
+    Outcome.CANCELLED: PaymentCancelled,
+    Outcome.REFUNDED: PaymentRefunded,
+    Outcome.CHARGED_BACK: ChargedBack,
+}
+_BY_STATE: Final[Mapping[str, type[CallbackEvent]]] = {
+    "authsuccessful": PaymentAuthorized,
+    "payoutstarted": PayoutPending,
+    "payoutsuccessful": PayoutSucceeded,
+    "payoutfailed": PayoutFailed,
+}
+
+
+def event_of(
+    fields: Mapping[str, Any], *, signed: bool, member_id: str | None, confirmed: Transaction | None = None
+) -> CallbackEvent:
+    """Type a callback's fields.
+
+    :raises UnreadableError: where a field that decides is no text.
+    """
+    long, short = scalar(fields, "status"), scalar(fields, "transactionStatus")
+    if short is None and long is not None and state_of(None, long) is not None:
+        # The flat form has the short status under the long one's name (protocol section 11).
+        long, short = None, long
+    outcome = outcome_of(long, short)
+    kind = _BY_STATE.get(state_of(long, short) or "") if outcome is not Outcome.UNKNOWN else UnknownEvent
+    transaction = decode.result(Transaction, fields, outcome=outcome, found=True)
+    return (kind or _BY_OUTCOME[outcome])(
+        payment_id=transaction.payment_id,
+        merchant_transaction_id=transaction.merchant_transaction_id,
+        amount=transaction.amount,
+        outcome=outcome,
+        status=long,
+        transaction_status=short,
+        result=transaction.result,
+        remark=transaction.remark,
+        timestamp=transaction.timestamp,
+        card=transaction.card,
+        signed=signed,
+        member_id=member_id,
+        confirmed=confirmed,
+        extra=transaction.extra,
+        raw=Fields(fields),
+    )
+
+
+def event_key(member_id: str | None, fields: Mapping[str, Any]) -> bytes:
+    """Digest what makes two callbacks the same: SHA-256 over length-prefixed merchant, ids, status and amount."""
+    names = ("merchantTransactionId", "paymentId", "status", "transactionStatus", "amount")
+    digest = hashlib.sha256()
+    for value in (member_id, *(fields.get(name) for name in names)):
+        part = value.encode(errors="surrogatepass") if isinstance(value, str) else b""
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()

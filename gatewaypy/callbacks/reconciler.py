@@ -1,0 +1,111 @@
+"""Payments whose callback never comes: an abandoned 3-D page sends none, so somebody has to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, Self
+
+from attrs import define, field
+
+from gatewaypy.callbacks.events import event_of
+from gatewaypy.errors import GatewayError
+from gatewaypy.models import Outcome
+from gatewaypy.protocol.parse import UnreadableError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gatewaypy.callbacks.dispatcher import Asks
+    from gatewaypy.callbacks.inbox import Inbox
+    from gatewaypy.models import OperationResult
+
+logger: Final = logging.getLogger("gatewaypy.callbacks")
+
+_AT_ONCE: Final = 20
+
+
+@define(eq=False)
+class Reconciler:
+    """Asks about pending payments on a schedule, and puts what it learns into the inbox, where the same router hears it.
+
+    ::
+
+        async with Reconciler(gateway, receiver.inbox) as reconciler:
+            payment = await gateway.debit(...)
+            await reconciler.watch(payment)
+
+    A payment is asked about ``first`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
+    that. Callbacks and inquiries go through one function that only moves a payment forward, so it does no harm where both come.
+
+    :param gateway: an open `Gateway`.
+    :param inbox: an open `Inbox`: the receiver's.
+    :param first: seconds before the first question.
+    :param give_up_after: questions after which a payment is no longer asked about; it is logged as a warning then.
+    """
+
+    gateway: Asks
+    inbox: Inbox
+    first: float = 300.0
+    give_up_after: int = 40
+    member_id: str | None = None
+    poll: float = 5.0
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> Self:
+        """Begin to ask."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop; what is watched stays on record, and is asked about by the next one."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def watch(self, payment: OperationResult) -> bool:
+        """Watch a payment or payout that is still open; returns whether there is anything to watch. It is on disk then."""
+        if payment.outcome not in {Outcome.PENDING, Outcome.REDIRECT, Outcome.UNKNOWN}:
+            return False
+        await self.inbox.watch(
+            payment_id=payment.payment_id, merchant_transaction_id=payment.merchant_transaction_id, seconds=self.first
+        )
+        return True
+
+    async def ask(self) -> int:
+        """Ask about every watched payment that is due; return how many were."""
+        due = await self.inbox.watched(_AT_ONCE, self.first)
+        await asyncio.gather(*(self._ask(*payment) for payment in due))
+        return len(due)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if await self.ask():
+                    continue
+            except Exception:
+                # A store that fails now may work again soon; asking must go on then.
+                logger.exception("watched payments could not be read")
+            await asyncio.sleep(self.poll)
+
+    async def _ask(self, payment: str, payment_id: str | None, merchant_transaction_id: str | None, asked: int) -> None:
+        try:
+            if payment_id is not None:
+                found = await self.gateway.inquire(payment_id=payment_id)
+            else:
+                found = await self.gateway.inquire(merchant_transaction_id=merchant_transaction_id)
+            event = event_of(found.raw, signed=True, member_id=self.member_id, confirmed=found) if found.found else None
+        except (GatewayError, UnreadableError) as error:
+            logger.info("%s could not be asked about: %s", merchant_transaction_id or payment_id, error)
+            return
+        if event is not None and event.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
+            await self.inbox.put(event)
+            await self.inbox.unwatch(payment)
+        elif asked >= self.give_up_after:
+            state = "not found" if event is None else event.outcome.name
+            logger.warning(
+                "%s is %s after %d questions; it is no longer asked about", merchant_transaction_id or payment_id, state, asked
+            )
+            await self.inbox.unwatch(payment)

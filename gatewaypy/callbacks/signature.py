@@ -1,0 +1,119 @@
+"""Signatures of callbacks and browser returns: rule S over the received text (protocol section 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gatewaypy.callbacks.body import JSON, nested, read_body
+from gatewaypy.callbacks.events import event_of
+from gatewaypy.config import Credentials
+from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
+from gatewaypy.models import Outcome
+from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
+from gatewaypy.protocol.judge import scalar
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.statuses import long_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gatewaypy.callbacks.events import CallbackEvent
+    from gatewaypy.secret import Secret
+
+#: The short statuses that may stand for a long one of each outcome.
+_SHORT: Final[Mapping[Outcome, tuple[str, ...]]] = {
+    Outcome.SUCCEEDED: ("Y",),
+    Outcome.FAILED: ("N",),
+    Outcome.CANCELLED: ("C", "N"),
+    Outcome.PENDING: ("P", "3D"),
+    Outcome.REFUNDED: ("Y", "N"),
+    Outcome.CHARGED_BACK: ("N", "Y"),
+}
+
+
+def sign_callback(fields: Mapping[str, Any], credentials: Credentials, *, status: str | None = None) -> str:
+    """Return the checksum that a callback with these fields carries.
+
+    :param status: the text to sign as the status; the short one, else the long one, where none is given.
+    :raises InvalidRequest: for a ``|``, a line break or NUL in a signed value.
+    """
+    signed = status if status is not None else str(fields.get("transactionStatus") or fields.get("status") or "")
+    return _checksum({name: str(fields.get(name) or "") for name in _NAMES}, signed, credentials.secret_key)
+
+
+_NAMES: Final = ("paymentId", "merchantTransactionId", "amount")
+
+
+def _checksum(values: Mapping[str, str], status: str, key: Secret) -> str:
+    return checksum(RULES["S"], {**values, "status": status, KEY: key})
+
+
+def verify_callback(
+    body: bytes | Mapping[str, Any], credentials: Credentials | Iterable[Credentials], *, content_type: str = JSON
+) -> CallbackEvent:
+    """Verify a callback and type it, without any I/O.
+
+    :param body: the bytes as they were received, or the fields read from them.
+    :param credentials: whose keys to try: one account, or several that share the URL. An account's older keys, while a
+        rotation lasts, are tried too.
+    :raises UnreadableCallback: where it is no callback.
+    :raises SignatureMismatch: where no key fits, or there is no signature.
+    """
+    fields = read_body(body, content_type) if isinstance(body, bytes) else nested(body)
+    accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    signer = find_signer(fields, accounts)
+    if signer is None:
+        reason = "the callback's signature is missing" if not fields.get("checksum") else "no key fits the callback's signature"
+        raise SignatureMismatch(reason)
+    return typed(fields, signed=True, member_id=signer.member_id)
+
+
+def typed(fields: Mapping[str, Any], *, signed: bool, member_id: str | None) -> CallbackEvent:
+    """Type a callback's fields.
+
+    :raises UnreadableCallback: where a field that decides is no text.
+    """
+    try:
+        return event_of(fields, signed=signed, member_id=member_id)
+    except UnreadableError as unreadable:
+        reason = str(unreadable)
+    raise UnreadableCallback(reason)
+
+
+def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> Credentials | None:
+    """Find the account whose key fits the signature, in constant time for each key; ``None`` where none does.
+
+    :raises UnreadableCallback: where a signed field is no text, or holds what cannot be signed.
+    """
+    try:
+        received = scalar(fields, "checksum")
+        values = {name: scalar(fields, name) or "" for name in _NAMES}
+        statuses = tuple(_statuses(scalar(fields, "transactionStatus"), scalar(fields, "status")))
+        fitting = [
+            account
+            for account in accounts
+            for key in account.verifying_keys
+            for status in statuses
+            if received is not None and matches(_checksum(values, status, key), received)
+        ]
+    except UnreadableError as unreadable:
+        reason = str(unreadable)
+    except InvalidRequest as refusal:
+        reason = f"{refusal.field}: {refusal.rule}"
+    else:
+        return fitting[0] if fitting else None
+    raise UnreadableCallback(reason)
+
+
+def _statuses(short: str | None, long: str | None) -> Iterator[str]:
+    """Yield the texts that may have been signed: the documents say the short status, one integration met the long one.
+
+    A short form of the long status is tried only where the short one is missing: it must not stand in for one that was changed.
+    """
+    if short:
+        yield short
+    if long:
+        yield long
+        known = long_status(long)
+        if not short and known is not None:
+            yield from _SHORT.get(known.outcome, ())

@@ -1,0 +1,142 @@
+"""PostgreSQL by asyncpg: one writer, and one commit for all the transactions that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define
+
+from gatewaypy.errors import ConfigurationError
+
+try:
+    import asyncpg
+except ImportError:
+    message = "a PostgreSQL store needs its extra: pip install 'gatewaypy[postgres]'"
+    raise ConfigurationError(message) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gatewaypy.storage.base import Rows, Statement
+
+_MOST_AT_ONCE: Final = 256
+# Serialises the creation of tables among processes that start together: any fixed number, ours alone.
+_SCHEMA_LOCK: Final = 0x67617465
+_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
+@define(eq=False)
+class _Transaction:
+    """Statements that belong together, and who waits for them."""
+
+    statements: tuple[Statement, ...]
+    future: asyncio.Future[list[Rows]]
+
+
+class PostgresStore:
+    """A store that many machines share.
+
+    A server with ``fsync=off`` is refused, and every commit waits for the disk (``synchronous_commit=on``). A lost connection
+    fails what was under way and is opened anew for the next transaction.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Name the database; nothing is connected yet."""
+        self._url = url
+        self._connection: Any = None
+        self._waiting: asyncio.Queue[_Transaction | None] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self, schema: Sequence[str]) -> None:
+        """Connect and create what is missing.
+
+        :raises ConfigurationError: where the server cannot be reached, or does not keep what it commits.
+        """
+        try:
+            await self._connect()
+            async with self._connection.transaction():
+                await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
+                for statement in schema:
+                    await self._connection.execute(_dialect(statement))
+        except _ERRORS as error:
+            reason = f"cannot use the PostgreSQL database: {type(error).__name__}: {error}"
+        else:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+            return
+        raise ConfigurationError(reason)
+
+    async def run(self, *statements: Statement) -> list[Rows]:
+        """Run a transaction; it shares its commit with whatever else waits.
+
+        :raises Exception: what asyncpg raised, where it failed; after a lost connection it may have been kept or not.
+        """
+        future: asyncio.Future[list[Rows]] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(_Transaction(statements, future))
+        return await future
+
+    async def aclose(self) -> None:
+        """Let what waits be written, then disconnect."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._waiting.put_nowait(None)
+            await writer
+        if self._connection is not None:
+            with contextlib.suppress(*_ERRORS):
+                await self._connection.close()
+
+    async def _connect(self) -> None:
+        settings = {"synchronous_commit": "on", "application_name": "gatewaypy", "timezone": "UTC"}
+        self._connection = await asyncpg.connect(self._url, server_settings=settings)
+        if await self._connection.fetchval("SHOW fsync") != "on":
+            await self._connection.close()
+            msg = "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"
+            raise ConfigurationError(msg)
+
+    async def _write(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < _MOST_AT_ONCE and batch[-1] is not None and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            transactions = [transaction for transaction in batch if transaction is not None]
+            if transactions:
+                await self._commit(transactions)
+            if batch[-1] is None:
+                return
+
+    async def _commit(self, batch: list[_Transaction]) -> None:
+        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along."""
+        try:
+            if self._connection.is_closed():
+                await self._connect()
+            async with self._connection.transaction():
+                results = [[await self._fetch(statement) for statement in transaction.statements] for transaction in batch]
+        except (*_ERRORS, ConfigurationError) as error:
+            if len(batch) == 1:
+                if not batch[0].future.done():
+                    batch[0].future.set_exception(error)
+                return
+        else:
+            for transaction, result in zip(batch, results, strict=True):
+                if not transaction.future.done():
+                    transaction.future.set_result(result)
+            return
+        for transaction in batch:
+            await self._commit([transaction])
+
+    async def _fetch(self, statement: Statement) -> Rows:
+        sql, parameters = statement
+        return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *parameters)]
+
+
+@lru_cache
+def _dialect(sql: str) -> str:
+    numbers = count(1)
+    numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
+    return numbered.replace("{now}", "extract(epoch from clock_timestamp())::double precision").replace(
+        "{serial}", "BIGSERIAL PRIMARY KEY"
+    )

@@ -1,0 +1,196 @@
+"""SQLite by the standard library: one writer thread, and one commit for all the transactions that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define
+
+from gatewaypy.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gatewaypy.storage.base import Rows, Statement
+
+_MOST_AT_ONCE: Final = 512
+_BUSY_SECONDS: Final = 30.0
+_FULL: Final = 2
+#: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
+_NETWORKED: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.s3fs", "glusterfs"}
+)
+
+
+def boot_clock() -> float:
+    """Return seconds since this machine started: the same in every process, and never set back."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@define(eq=False)
+class _Transaction:
+    """Statements that belong together, and who waits for them."""
+
+    statements: tuple[Statement, ...]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[list[Rows]]
+
+
+class SqliteStore:
+    """A store in one file of this machine; several processes may use it.
+
+    ``journal_mode=WAL`` and ``synchronous=FULL`` are set and read back: a transaction that returned survives a power cut.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Name the file; nothing is opened yet."""
+        self._path = path
+        self._waiting: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def open(self, schema: Sequence[str]) -> None:
+        """Open the file and create what is missing.
+
+        :raises ConfigurationError: where the file cannot be opened, or the place cannot keep what is promised.
+        """
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = loop.create_future()
+        self._thread = threading.Thread(
+            target=self._write, args=(tuple(schema), loop, opened), name="gatewaypy-sqlite", daemon=True
+        )
+        self._thread.start()
+        await opened
+
+    async def run(self, *statements: Statement) -> list[Rows]:
+        """Run a transaction; it shares its commit with whatever else waits.
+
+        :raises sqlite3.Error: where it failed; nothing of it was kept then.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Rows]] = loop.create_future()
+        self._waiting.put(_Transaction(statements, loop, future))
+        return await future
+
+    async def aclose(self) -> None:
+        """Let what waits be written, then close the file."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._waiting.put(None)
+            await asyncio.to_thread(thread.join)
+
+    # The writer's thread
+
+    def _write(self, schema: tuple[str, ...], loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+        try:
+            connection = self._connect(schema)
+        except (sqlite3.Error, OSError, ConfigurationError) as error:
+            failure = error if isinstance(error, ConfigurationError) else ConfigurationError(f"cannot use {self._path}: {error}")
+            loop.call_soon_threadsafe(opened.set_exception, failure)
+            return
+        loop.call_soon_threadsafe(opened.set_result, None)
+        while (batch := self._next_batch()) is not None:
+            self._answer(batch, self._commit(connection, batch))
+        connection.close()
+
+    def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
+        _check_file_system(self._path)
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.create_function("gatewaypy_now", 0, boot_clock)
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute(f"PRAGMA synchronous={_FULL}")
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+        if mode != "wal" or synchronous != _FULL:
+            connection.close()
+            msg = (
+                f"{self._path} cannot keep what is promised: journal_mode is {mode}, synchronous {synchronous}; use a local disk"
+            )
+            raise ConfigurationError(msg)
+        for statement in schema:
+            connection.execute(_dialect(statement))
+        return connection
+
+    def _next_batch(self) -> list[_Transaction] | None:
+        batch = [self._waiting.get()]
+        while len(batch) < _MOST_AT_ONCE and batch[-1] is not None:
+            try:
+                batch.append(self._waiting.get_nowait())
+            except queue.Empty:
+                break
+        if batch[-1] is None:
+            if len(batch) > 1:
+                self._waiting.put(None)
+            batch.pop()
+        return [transaction for transaction in batch if transaction is not None] or None
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | sqlite3.Error]:
+        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along."""
+        try:
+            return _as_one(connection, batch)
+        except sqlite3.Error as error:
+            if len(batch) == 1:
+                return [error]
+        results: list[list[Rows] | sqlite3.Error] = []
+        for transaction in batch:
+            results += self._commit(connection, [transaction])
+        return results
+
+    @staticmethod
+    def _answer(batch: list[_Transaction], results: list[list[Rows] | sqlite3.Error]) -> None:
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[list[Rows]], list[Rows] | sqlite3.Error]]] = {}
+        for transaction, result in zip(batch, results, strict=True):
+            loops.setdefault(transaction.loop, []).append((transaction.future, result))
+        for loop, answers in loops.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_set, answers)
+
+
+def _set(answers: list[tuple[asyncio.Future[list[Any]], Any]]) -> None:
+    for future, result in answers:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+
+def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | sqlite3.Error]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results: list[list[Rows] | sqlite3.Error] = [
+            [connection.execute(_dialect(sql), tuple(parameters)).fetchall() for sql, parameters in transaction.statements]
+            for transaction in batch
+        ]
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
+
+
+def _dialect(sql: str) -> str:
+    return sql.replace("{now}", "gatewaypy_now()").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+
+
+def _check_file_system(path: str) -> None:
+    """Refuse a file on a network file system, where this machine can tell."""
+    folder = Path(path).absolute().parent
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    found, kind = "", ""
+    for line in mounts:
+        _, place, system, *_ = line.split(" ")
+        if folder.is_relative_to(place) and len(place) >= len(found):
+            found, kind = place, system
+    if kind in _NETWORKED:
+        msg = f"{path} is on {kind}, a network file system, where SQLite's locks can't be relied on: use a local disk"
+        raise ConfigurationError(msg)
