@@ -232,7 +232,7 @@ class Pipeline:
             fields = parse(answer)
         except (UnreadableError, ConfigurationError):
             return True
-        return fields.get("transactionStatus") in {None, ""} and fields.get("paymentId") in {None, "", "-"}
+        return fields.get("transactionStatus") in (None, "") and fields.get("paymentId") in (None, "", "-")
 
     async def _send(self, call: _Call, wire: WireRequest) -> WireReply | WireFailure:
         call.requests += 1

@@ -128,9 +128,10 @@ async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
         {"json": vector("payment-sync") | {"amount": "fifty"}},
         {"json": vector("payment-3d") | {"merchantTransactionId": "TX-1001", "redirect": {"url": "https://["}}},
         {"status_code": 401, "json": vector("payment-sync")},
+        {"status_code": 401, "json": {"transactionStatus": ["Y"], "paymentId": {}}},
         {"json": vector("payment-3d") | {"merchantTransactionId": "TX-1001", "redirect": {"url": "http://evil.example"}}},
     ],
-    ids=range(13),
+    ids=range(14),
 )
 async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any]) -> None:
     """An error page, another payment's reply, a reply without an id: the inquiry decides, and nothing is sent twice."""

@@ -82,7 +82,7 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Bring flat fields into the nested shape; what has no counterpart stays as it is."""
     shaped = dict(fields)
     for name, twins in _FLAT.items():
-        found = next((fields[twin] for twin in twins if fields.get(twin) not in {None, ""}), None)
+        found = next((fields[twin] for twin in twins if fields.get(twin) not in (None, "")), None)
         if found is not None:
             shaped[name] = found
     if "resultCode" in fields and "result" not in fields:

@@ -212,14 +212,8 @@ class Inbox:
     async def replay(self, *identifiers: int) -> int:
         """Put parked events back, all of them where none is named; return how many."""
         chosen = f" AND id IN ({', '.join('?' * len(identifiers))})" if identifiers else ""
-        (rows,) = await self._store.run(
-            (
-                "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, due = {now}, note = NULL"
-                f" WHERE state = 'parked'{chosen}"
-                " RETURNING id",
-                identifiers,
-            )
-        )
+        put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, due = {now}, note = NULL WHERE state = 'parked'"
+        (rows,) = await self._store.run((f"{put_back}{chosen} RETURNING id", identifiers))
         return len(rows)
 
     async def prune(self, days: float) -> int:

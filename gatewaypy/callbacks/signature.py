@@ -88,32 +88,36 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
     try:
         received = scalar(fields, "checksum")
         values = {name: scalar(fields, name) or "" for name in _NAMES}
-        statuses = tuple(_statuses(scalar(fields, "transactionStatus"), scalar(fields, "status")))
-        fitting = [
-            account
-            for account in accounts
-            for key in account.verifying_keys
-            for status in statuses
-            if received is not None and matches(_checksum(values, status, key), received)
-        ]
+        statuses = tuple(_statuses(fields))
+        if received is None:
+            return None
+        return next(
+            (
+                account
+                for account in accounts
+                for key in account.verifying_keys
+                for status in statuses
+                if matches(_checksum(values, status, key), received)
+            ),
+            None,
+        )
     except UnreadableError as unreadable:
         reason = str(unreadable)
     except InvalidRequest as refusal:
         reason = f"{refusal.field}: {refusal.rule}"
-    else:
-        return fitting[0] if fitting else None
     raise UnreadableCallback(reason)
 
 
-def _statuses(short: str | None, long: str | None) -> Iterator[str]:
+def _statuses(fields: Mapping[str, Any]) -> Iterator[str]:
     """Yield the texts that may have been signed: the documents say the short status, one integration met the long one.
 
     A short form of the long status is tried only where the short one is missing: it must not stand in for one that was changed.
     """
+    short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
     if short:
         yield short
     if long:
         yield long
         known = long_status(long)
-        if not short and known is not None:
+        if "transactionStatus" not in fields and known is not None:
             yield from _SHORT.get(known.outcome, ())

@@ -10,12 +10,15 @@ import anyio
 import typer
 from rich.console import Console
 
+from gatewaypy.cli.callbacks import app as callbacks
 from gatewaypy.cli.checksum import show_checksum
 from gatewaypy.cli.demo import Demo
 from gatewaypy.cli.inquire import show_inquiry
 from gatewaypy.errors import GatewayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card-payment gateway's client, sandbox and tools.")
+
+app.add_typer(callbacks, name="callbacks")
 
 
 def _run(work: Any, *arguments: Any) -> None:  # noqa: ANN401 - any coroutine function

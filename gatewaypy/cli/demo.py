@@ -9,15 +9,18 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import httpx
 from attrs import define, field
 from rich.table import Table
 
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Router
 from gatewaypy.cards import Card
 from gatewaypy.client import Gateway
 from gatewaypy.models import Customer, Outcome
 from gatewaypy.money import Money
 from gatewaypy.sandbox import Sandbox
+from gatewaypy.sandbox.server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +54,8 @@ class Demo:
     payouts: Path | None
     books: defaultdict[str, Books] = field(factory=lambda: defaultdict(Books))
     complaints: list[str] = field(factory=list)
+    heard: list[CallbackEvent] = field(factory=list)
+    notification_url: str = ""
 
     async def run(self) -> int:
         """Run it; the exit code is 1 where the client's books and the gateway's differ."""
@@ -58,6 +63,11 @@ class Demo:
             Sandbox().serve() as sandbox,
             Gateway(sandbox.base_url, sandbox.credentials) as gateway,
             httpx.AsyncClient(trust_env=False) as browser,
+            anyio.TemporaryDirectory() as folder,
+            CallbackApp(
+                self._router(), sandbox.credentials, inbox=f"sqlite:///{folder}/callbacks.db", confirm=gateway
+            ) as callbacks,
+            serving(callbacks, "127.0.0.1", 0) as self.notification_url,
         ):
             self.say(f"The sandbox listens on {sandbox.base_url}")
             token = await gateway.tokens.merchant()
@@ -67,7 +77,30 @@ class Demo:
             await self._three_d(gateway, browser)
             await self._pay_out(gateway)
             await sandbox.courier.idle()
+            await self._hear(callbacks)
             return self._compare(sandbox)
+
+    def _router(self) -> Router:
+        router = Router()
+
+        @router.on(CallbackEvent)
+        async def note(event: CallbackEvent) -> None:
+            self.heard.append(event)
+
+        return router
+
+    async def _hear(self, callbacks: CallbackApp) -> None:
+        """Show what the handlers heard, once the inbox has nothing left to dispatch."""
+        inbox = callbacks.receiver.inbox
+        with anyio.fail_after(10):
+            while inbox is not None and (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
+                await anyio.sleep(0.02)
+        self.say("Callbacks, verified, stored, confirmed by inquiry, and heard by the shop's handlers:")
+        for event in self.heard:
+            kind, outcome = type(event).__name__, event.outcome.name
+            self.say(f"  {kind:34} {outcome:10} payment {event.payment_id:8} {event.merchant_transaction_id}")
+        if not any(isinstance(event, PaymentSucceeded) and event.merchant_transaction_id == "ORDER-1005" for event in self.heard):
+            self.complaints.append("no callback told that the 3-D payment ORDER-1005 succeeded")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -88,7 +121,9 @@ class Demo:
 
     async def _sale_and_refund(self, gateway: Gateway) -> None:
         self.say("A sale, and a part of it refunded:")
-        debit = await gateway.debit(Money("50.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1001")
+        debit = await gateway.debit(
+            Money("50.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1001", notification_url=self.notification_url
+        )
         self.tell("debit 50.00 EUR", debit, Outcome.SUCCEEDED)
         refund = await gateway.refund(debit.payment_id or "", Money("20.00", "EUR"))
         self.tell("refund 20.00 EUR", refund, Outcome.SUCCEEDED)
@@ -126,6 +161,7 @@ class Demo:
             merchant_transaction_id="ORDER-1005",
             customer=Customer(given_name="Ada", surname="Lovelace", email="ada@example.com"),
             redirect_url="https://shop.example/back?order=1005",
+            notification_url=self.notification_url,
         )
         self.tell("debit 75.00 EUR", payment, Outcome.REDIRECT)
         if payment.redirect is not None:
@@ -156,6 +192,7 @@ class Demo:
             paid = await gateway.payout(
                 amount,
                 merchant_transaction_id=row["merchant_transaction_id"],
+                notification_url=self.notification_url,
                 customer=Customer(given_name=row["given_name"], surname=row["surname"], email=row["email"]),
             )
             self.tell(f"{row['merchant_transaction_id']} {amount}", paid, Outcome.SUCCEEDED, Outcome.FAILED)

@@ -52,7 +52,8 @@ def parse_json(text: str) -> dict[str, Any]:
         pass
     else:
         if isinstance(fields, dict):
-            return _shallow(fields)
+            # A body with so few brackets cannot be too deep.
+            return fields if text.count("{") + text.count("[") <= MAX_DEPTH else _shallow(fields)
     # Raised here, not where it was caught: the parser's own error would carry the whole body along.
     raise UnreadableError(reason)
 

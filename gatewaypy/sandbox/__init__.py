@@ -10,6 +10,7 @@ except ImportError:
     raise ConfigurationError(message) from None
 
 from gatewaypy.sandbox.app import MERCHANT, Sandbox
+from gatewaypy.sandbox.callbacks import CallbackStyle
 from gatewaypy.sandbox.faults import Fault, FaultKind
 
-__all__ = ["MERCHANT", "Fault", "FaultKind", "Sandbox"]
+__all__ = ["MERCHANT", "CallbackStyle", "Fault", "FaultKind", "Sandbox"]

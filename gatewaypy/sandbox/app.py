@@ -17,7 +17,7 @@ from starlette.routing import Route
 from gatewaypy.config import Credentials
 from gatewaypy.protocol.operations import Root
 from gatewaypy.sandbox import pages, replies
-from gatewaypy.sandbox.callbacks import Courier
+from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
 from gatewaypy.sandbox.desk import Desk, RejectedError, operation_of
 from gatewaypy.sandbox.faults import FaultKind, Faults
 from gatewaypy.sandbox.ledger import Ledger
@@ -68,6 +68,7 @@ class Sandbox:
     :param inquiry_lag: seconds before an inquiry finds a new record.
     :param settle_after: seconds before an asynchronous payment is approved.
     :param delay: seconds that every reply takes.
+    :param callbacks: how callbacks are sent; see `CallbackStyle`.
     :param seed: makes what is random repeatable.
     """
 
@@ -80,6 +81,7 @@ class Sandbox:
         inquiry_lag: float = 0.0,
         settle_after: float = 0.2,
         delay: float = 0.0,
+        callbacks: CallbackStyle | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -89,7 +91,7 @@ class Sandbox:
         self.ledger = Ledger(clock=clock)
         self.tokens = TokenDesk(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
         self.faults = Faults(random)
-        self.courier = Courier()
+        self.courier = Courier(random, callbacks)
         self.desk = Desk(
             ledger=self.ledger,
             tokens=self.tokens,
@@ -200,7 +202,7 @@ class Sandbox:
     def _notify(self, record: Record) -> None:
         url = record.fields.get("notificationUrl")
         if url:
-            self.courier.send(url, replies.callback(record, self.desk.merchant_of(record)))
+            self.courier.send(url, replies.callback(record), self.desk.merchant_of(record))
 
     def _approve_later(self, record: Record, seconds: float) -> None:
         def approve() -> None:
@@ -265,7 +267,12 @@ class Sandbox:
         return JSONResponse(self.ledger.summary())
 
     async def _show_deliveries(self, _: Request) -> Response:
-        return JSONResponse([{"url": d.url, "fields": dict(d.fields), "answers": d.answers} for d in self.courier.deliveries])
+        return JSONResponse(
+            [
+                {"url": d.url, "fields": dict(d.fields), "dropped": d.dropped, "answers": d.answers}
+                for d in self.courier.deliveries
+            ]
+        )
 
     async def _set_fault(self, request: Request) -> Response:
         if request.method == "DELETE":

@@ -1,18 +1,49 @@
-"""The sandbox's callbacks: posted to ``notificationUrl``, tried again a few times, each try on record."""
+"""The sandbox's callbacks: posted to ``notificationUrl``, tried again, and on wish repeated, delayed, shuffled or spoilt."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlencode
 
 from attrs import define, field
 
+from gatewaypy.callbacks.signature import sign_callback
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from random import Random
 
-_PAUSES: Final = (0.2, 1.0, 5.0)
+    from gatewaypy.config import Credentials
+
 _PATIENCE: Final = 10.0
+
+
+@define
+class CallbackStyle:
+    """How the sandbox sends its callbacks; change it while it runs: ``sandbox.courier.style.repeat = 2``.
+
+    :param pauses: seconds to wait before the second try, the third, and so on; a try counts as heard with a 2xx.
+    :param repeat: how often each callback is sent, as if the gateway had not heard the answer.
+    :param delay: seconds before the first try.
+    :param shuffle: up to so many seconds more, by chance, so that callbacks overtake each other.
+    :param drop: how likely one is never sent, from 0 to 1.
+    :param corrupt: how likely one is sent with a signature that fits no key, from 0 to 1.
+    :param status: which status is signed.
+    :param body: nested JSON, or a flat form with the browser return's names.
+    :param signed: false leaves the checksum out.
+    """
+
+    pauses: tuple[float, ...] = (0.2, 1.0, 5.0)
+    repeat: int = 1
+    delay: float = 0.0
+    shuffle: float = 0.0
+    drop: float = 0.0
+    corrupt: float = 0.0
+    status: Literal["short", "long"] = "short"
+    body: Literal["json", "form"] = "json"
+    signed: bool = True
 
 
 @define(eq=False)
@@ -21,6 +52,7 @@ class Delivery:
 
     url: str
     fields: Mapping[str, Any]
+    dropped: bool = False
     answers: list[int | str] = field(factory=list)
 
     @property
@@ -32,20 +64,30 @@ class Delivery:
 class Courier:
     """Delivers callbacks in the background."""
 
-    def __init__(self, *, pauses: tuple[float, ...] = _PAUSES) -> None:
-        """Start with nothing to deliver.
-
-        :param pauses: seconds to wait before the second try, the third, and so on.
-        """
+    def __init__(self, random: Random, style: CallbackStyle | None = None) -> None:
+        """Start with nothing to deliver."""
         self.deliveries: list[Delivery] = []
-        self._pauses = pauses
+        self.style = style or CallbackStyle()
+        self._random = random
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, url: str, fields: Mapping[str, Any]) -> None:
-        """Deliver one callback, in the background."""
-        delivery = Delivery(url, fields)
-        self.deliveries.append(delivery)
-        self.start(self._deliver(delivery))
+    def send(self, url: str, fields: Mapping[str, Any], merchant: Credentials) -> None:
+        """Sign one callback and deliver it, in the background."""
+        style = self.style
+        signed = self._signed(fields, merchant)
+        for _ in range(style.repeat):
+            delivery = Delivery(url, signed, dropped=self._random.random() < style.drop)
+            self.deliveries.append(delivery)
+            if not delivery.dropped:
+                self.start(self._deliver(delivery, style, style.delay + self._random.random() * style.shuffle))
+
+    def _signed(self, fields: Mapping[str, Any], merchant: Credentials) -> dict[str, Any]:
+        if not self.style.signed:
+            return dict(fields)
+        checksum = sign_callback(fields, merchant, status=fields["status"] if self.style.status == "long" else None)
+        if self._random.random() < self.style.corrupt:
+            checksum = checksum[:-1] + ("0" if checksum[-1] != "0" else "1")
+        return {**fields, "checksum": checksum}
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background until :meth:`aclose`."""
@@ -58,15 +100,15 @@ class Courier:
         await asyncio.sleep(seconds)
         work()
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        import httpx
+    async def _deliver(self, delivery: Delivery, style: CallbackStyle, wait: float) -> None:
+        import httpx  # loaded with the first callback
 
+        content, kind = _written(delivery.fields, style.body)
+        await asyncio.sleep(wait)
         async with httpx.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
-            for pause in (*self._pauses, None):
+            for pause in (*style.pauses, None):
                 try:
-                    response = await client.post(
-                        delivery.url, content=json.dumps(delivery.fields), headers={"Content-Type": "application/json"}
-                    )
+                    response = await client.post(delivery.url, content=content, headers={"Content-Type": kind})
                     delivery.answers.append(response.status_code)
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     delivery.answers.append(type(error).__name__)
@@ -85,3 +127,12 @@ class Courier:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+
+def _written(fields: Mapping[str, Any], body: str) -> tuple[bytes, str]:
+    if body == "json":
+        return json.dumps(dict(fields)).encode(), "application/json"
+    flat = {name: value for name, value in fields.items() if isinstance(value, str)}
+    flat |= {"trackingid": fields["paymentId"], "desc": fields["merchantTransactionId"]}
+    flat |= {"resultCode": fields["result"]["code"], "resultDescription": fields["result"]["description"]}
+    return urlencode(flat).encode(), "application/x-www-form-urlencoded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from gatewaypy.protocol.checksum import KEY, RULES, checksum
+from gatewaypy.callbacks.signature import sign_callback
 from gatewaypy.protocol.codes import meaning_of
 from gatewaypy.sandbox.rules import SUCCESS
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.sandbox.ledger import Record
-    from gatewaypy.secret import Secret
 
 _WORDS: Final[Mapping[str, str]] = {
     "200": "Token generated successfully",
@@ -84,8 +83,8 @@ def inquiry(record: Record) -> dict[str, Any]:
     return _common(record) | {"status": record.status, "transactionStatus": record.short, "result": result("00026")}
 
 
-def callback(record: Record, credentials: Credentials) -> dict[str, Any]:
-    """Make a callback: an inquiry's fields and a signature by rule S over the short status."""
+def callback(record: Record) -> dict[str, Any]:
+    """Make a callback: an inquiry's fields, not yet signed."""
     fields = _common(record) | {
         "status": record.status,
         "transactionStatus": record.short,
@@ -93,13 +92,13 @@ def callback(record: Record, credentials: Credentials) -> dict[str, Any]:
     }
     if "card" in fields:
         fields["card"] = fields["card"] | {"lastFourDigits": fields["card"]["last4Digits"]}
-    return fields | {"checksum": sign(record, record.short, credentials)}
+    return fields
 
 
 def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
     """Make the form that the payer's browser posts back to ``merchantRedirectUrl`` (protocol section 11)."""
     code = result(record.code)
-    return {
+    fields = {
         "paymentId": record.payment_id,
         "trackingid": record.payment_id,
         "merchantTransactionId": record.merchant_transaction_id,
@@ -107,25 +106,13 @@ def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
         "amount": f"{record.amount:.2f}",
         "currency": record.currency,
         "status": record.short,
-        "checksum": sign(record, record.short, credentials),
         "resultCode": code["code"],
         "resultDescription": code["description"],
         "cardBin": record.card.get("bin", ""),
         "cardLast4Digits": record.card.get("last4Digits", ""),
         "timestamp": now(),
     }
-
-
-def sign(record: Record, status: str, credentials: Credentials) -> str:
-    """Sign by rule S."""
-    values: dict[str, str | Secret] = {
-        "paymentId": record.payment_id,
-        "merchantTransactionId": record.merchant_transaction_id,
-        "amount": f"{record.amount:.2f}",
-        "status": status,
-        KEY: credentials.secret_key,
-    }
-    return checksum(RULES["S"], values)
+    return fields | {"checksum": sign_callback(fields, credentials)}
 
 
 def _common(record: Record) -> dict[str, Any]:

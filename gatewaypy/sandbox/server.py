@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -11,8 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -97,3 +97,19 @@ def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> u
             **options,
         )
     )
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+    """Serve an application on a socket while the block runs, and give its URL."""
+    listener = listen(host, port)
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    server = make_server(app, certfile=None, keyfile=None)
+    task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0)
+    try:
+        yield url
+    finally:
+        server.should_exit = server.force_exit = True
+        await asyncio.wait([task])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from gatewaypy import Credentials
 from gatewaypy.cli import main
 from gatewaypy.cli.demo import Demo
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -133,3 +134,51 @@ def test_a_sandbox_without_its_extra_says_so(package: str) -> None:
 def test_the_sandbox_is_public() -> None:
     """What a merchant's tests import is there."""
     assert Sandbox.__doc__
+
+
+CALLBACK = ROOT / "tests" / "vectors" / "callbacks" / "payment-failed.json"
+DOCS_KEY = {"GATEWAYPY_SECRET_KEY": "k3yForDocsOnly0000000000000000AB"}
+
+
+def test_callbacks_are_signed_and_verified_by_hand() -> None:
+    """A signed callback verifies, one with another key does not, and what is none says why."""
+    assert "PaymentFailed TX-1003 payment 54281 50.00 EUR" in run("callbacks", "verify", str(CALLBACK), **DOCS_KEY).stdout
+    assert "8071956bda34b457d00e54b1ef6f9d1b" in run("callbacks", "sign", str(CALLBACK), **DOCS_KEY).stdout
+    other = run("callbacks", "verify", str(CALLBACK))
+    assert (other.returncode, "SignatureMismatch" in other.stderr) == (1, True)
+    broken = run("callbacks", "sign", str(ROOT / "README.md"))
+    assert (broken.returncode, "UnreadableCallback" in broken.stderr) == (1, True)
+
+
+async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
+    """The command lists what needs a person, and puts back what was parked."""
+    from gatewaypy.callbacks import Inbox, verify_callback
+
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    merchant = Credentials.from_env(environ=ACCOUNT | DOCS_KEY)
+    async with Inbox(url) as inbox:
+        await inbox.put(verify_callback(CALLBACK.read_bytes(), merchant))
+        (entry,) = await inbox.take(1)
+        await inbox.finish(entry, "parked", note="the shop is down")
+    put_back = run("callbacks", "replay", "--inbox", url)
+    assert put_back.stdout == "1 put back\n"
+    async with Inbox(url) as inbox:
+        (entry,) = await inbox.take(1)
+        await inbox.finish(entry, "review", note="both cannot be true")
+    assert "review 1: TX-1003 authfailed: both cannot be true" in run("callbacks", "replay", "--inbox", url).stdout
+    assert run("callbacks", "replay", "--inbox", "mysql://x").returncode == 1
+
+
+def test_callbacks_are_heard_until_interrupted(tmp_path: Path) -> None:
+    """The listener shows each callback that a key fits, and ends with 0."""
+    arguments = ["callbacks", "listen", "--port", "0", "--inbox", f"sqlite:///{tmp_path}/inbox.db"]
+    command = [sys.executable, "-u", "-c", "from gatewaypy.cli import main; main()", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | ACCOUNT | DOCS_KEY) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().rsplit(" ", 1)[-1].strip()
+        answer = httpx.post(url, content=CALLBACK.read_bytes(), headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.text) == (200, "OK")
+        assert process.stdout.readline().startswith("PaymentFailed TX-1003")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert run("callbacks", "listen", GATEWAYPY_SECRET_KEY="").returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -219,12 +220,12 @@ async def test_a_callback_is_tried_again(shop: tuple[Shop, str]) -> None:
     """Until the shop says 2xx, or the tries are used up; each answer is on record."""
     application, url = shop
     application.statuses = [500, 200]
-    from gatewaypy.sandbox.callbacks import Courier
+    from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
 
-    courier = Courier(pauses=(0.01, 0.01))
-    courier.send(url, {"n": 1})
+    courier = Courier(random.Random(1), CallbackStyle(pauses=(0.01, 0.01), signed=False))
+    courier.send(url, {"n": 1}, MERCHANT)
     await courier.idle()
-    courier.send("http://127.0.0.1:1/", {"n": 2})
+    courier.send("http://127.0.0.1:1/", {"n": 2}, MERCHANT)
     await courier.idle()
     assert [delivery.answers for delivery in courier.deliveries] == [[500, 200], ["ConnectError"] * 3]
     assert [delivery.delivered for delivery in courier.deliveries] == [True, False]
@@ -256,8 +257,6 @@ async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbo
 
 def test_faults_strike_by_schedule() -> None:
     """A switch lets some pass, strikes as often as told, with its probability, repeatably by its seed."""
-    import random
-
     faults = Faults(random.Random(1))
     faults.add("reset", operation="debit", times=2, after=1)
     struck = [faults.strike(name) for name in ("debit", "refund", "debit", "debit", "debit")]
@@ -328,3 +327,37 @@ async def test_an_ipv6_address_can_be_served() -> None:
         assert sandbox.base_url.startswith("http://[::1]:")
         async with Gateway(sandbox.base_url, sandbox.credentials) as gateway:
             assert not (await gateway.inquire(payment_id="1")).found
+
+
+@pytest.mark.parametrize(
+    ("style", "statuses"),
+    [
+        ({"repeat": 3}, [200, 200, 200]),
+        ({"delay": 0.05, "shuffle": 0.05}, [200]),
+        ({"drop": 1.0}, []),
+        ({"corrupt": 1.0, "pauses": ()}, [401]),
+        ({"status": "long"}, [200]),
+        ({"body": "form"}, [200]),
+        ({"signed": False, "pauses": ()}, [401]),
+    ],
+)
+async def test_callbacks_can_be_sent_in_every_way(
+    client: Gateway, sandbox: Sandbox, style: dict[str, Any], statuses: list[int]
+) -> None:
+    """Repeated, delayed, dropped, spoilt, signed otherwise, as a form or unsigned: the receiver answers each as it should."""
+    from gatewaypy.callbacks import CallbackApp, PaymentSucceeded, Router
+    from gatewaypy.sandbox import CallbackStyle
+    from gatewaypy.sandbox.server import serving
+
+    router, heard = Router(), []
+
+    @router.on(PaymentSucceeded)
+    async def hear(event: PaymentSucceeded) -> None:
+        heard.append(event.merchant_transaction_id)
+
+    sandbox.courier.style = CallbackStyle(**style)
+    async with serving(CallbackApp(router, MERCHANT), "127.0.0.1", 0) as url:
+        await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
+        await sandbox.courier.idle()
+    assert [answer for delivery in sandbox.courier.deliveries for answer in delivery.answers] == statuses
+    assert heard == ["ORDER-1"] * statuses.count(200)

@@ -1,0 +1,113 @@
+"""``gatewaypy callbacks``: hear them, sign and verify them by hand, and put parked ones back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, sign_callback, verify_callback
+from gatewaypy.callbacks.body import JSON, read_body
+from gatewaypy.config import Credentials
+from gatewaypy.errors import GatewayError
+
+app = typer.Typer(no_args_is_help=True, help="Hear callbacks, sign and verify them, put parked ones back.")
+
+_INBOX = Annotated[str, typer.Option(help="sqlite:///file.db or postgresql://user@host/database")]
+_BODY = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, allow_dash=True, help="the body, as it was received; - for stdin")
+]
+
+
+def _fields(path: Path, content_type: str) -> dict[str, object]:
+    return read_body(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), content_type)
+
+
+def _say(text: str) -> None:
+    Console().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def sign(
+    body: _BODY, status: Annotated[str | None, typer.Option(help="the status to sign; the short one by default")] = None
+) -> None:
+    """Print a callback with its checksum, by the key in GATEWAYPY_SECRET_KEY."""
+    try:
+        fields = _fields(body, JSON)
+        _say(json.dumps({**fields, "checksum": sign_callback(fields, Credentials.from_env(), status=status)}, indent=1))
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+@app.command()
+def verify(body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON) -> None:
+    """Say what a callback tells, and whose key fits; exit code 1 where none does."""
+    try:
+        event = verify_callback(_fields(body, content_type), Credentials.from_env())
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    _say(_line(event))
+
+
+@app.command()
+def replay(
+    inbox: _INBOX,
+    identifiers: Annotated[list[int] | None, typer.Argument(help="events to put back; all that are parked by default")] = None,
+) -> None:
+    """Put parked events back, to be handled again, and list what needs a person."""
+    sys.exit(anyio.run(_replay, inbox, tuple(identifiers or ())))
+
+
+async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
+    try:
+        async with Inbox(url) as inbox:
+            _say(f"{await inbox.replay(*identifiers)} put back")
+            for kept in await inbox.kept("parked", "review"):
+                _say(
+                    f"{kept.state} {kept.id}: {kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.note}"
+                )
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    return 0
+
+
+@app.command()
+def listen(
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="the port; 0 takes a free one")] = 8601,
+    inbox: Annotated[str | None, typer.Option(help="keep events in this inbox; without one they are only shown")] = None,
+) -> None:
+    """Hear callbacks and show each that a key of GATEWAYPY_… fits, until interrupted."""
+    try:
+        anyio.run(_listen, host, port, inbox)
+    except GatewayError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+async def _listen(host: str, port: int, inbox: str | None) -> None:
+    from gatewaypy.sandbox.server import serving  # noqa: PLC0415 - uvicorn is an extra
+
+    router = Router()
+
+    @router.on(CallbackEvent)
+    async def show(event: CallbackEvent) -> None:
+        _say(_line(event))
+
+    callbacks = CallbackApp(router, Credentials.from_env(), inbox=inbox)
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with callbacks, serving(callbacks, host, port) as url:
+            _say(f"listening for callbacks on {url}")
+            async for _ in signals:
+                break
+
+
+def _line(event: CallbackEvent) -> str:
+    status = event.status or event.transaction_status
+    told = f"{event.merchant_transaction_id} payment {event.payment_id} {event.amount} {status}"
+    return f"{type(event).__name__} {told} (member {event.member_id})"

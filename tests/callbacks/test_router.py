@@ -1,0 +1,108 @@
+"""Routing events to handlers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy import errors
+from gatewaypy.callbacks import (
+    CallbackEvent,
+    EventContext,
+    PaymentFailed,
+    PaymentSucceeded,
+    Router,
+    verify_callback,
+)
+
+EVENT = verify_callback(signed(fields()), MERCHANT)
+CONTEXT = EventContext(key="k", attempt=2)
+
+
+async def test_handlers_are_called_in_order_by_type() -> None:
+    """Handlers of the event's type and of its supertypes hear it, in the order of registration, included ones last."""
+    router, other, heard = Router(), Router(), []
+
+    @other.on(PaymentSucceeded)
+    async def last(event: PaymentSucceeded) -> None:
+        heard.append("last")
+
+    @router.on(CallbackEvent)
+    async def every(event: CallbackEvent, context: EventContext) -> None:
+        heard.append(("every", context.attempt))
+
+    @router.on(PaymentFailed)
+    async def never(event: PaymentFailed) -> None:
+        heard.append("never")
+
+    @router.on(PaymentSucceeded)
+    def plain(event: PaymentSucceeded) -> None:
+        heard.append(("plain", threading.current_thread() is threading.main_thread()))
+
+    router.include(other)
+    await router.dispatch(EVENT, CONTEXT)
+    assert heard == [("every", 2), ("plain", False), "last"]
+
+
+async def test_objects_and_untyped_functions_are_handlers_too() -> None:
+    """A callable object and a function without annotations are called as they are."""
+    router, heard = Router(), []
+
+    class Ship:
+        async def __call__(self, event: PaymentSucceeded) -> None:
+            heard.append("object")
+
+    router.on(PaymentSucceeded)(Ship())
+
+    @router.on(PaymentSucceeded)
+    async def untyped(event, extra=None):  # noqa: ANN001, ANN202
+        heard.append("untyped")
+
+    await router.dispatch(EVENT, CONTEXT)
+    assert heard == ["object", "untyped"]
+
+
+async def test_a_failure_ends_the_round() -> None:
+    """The first handler that fails keeps later ones from hearing the event in this round."""
+    router, heard = Router(), []
+
+    @router.on(PaymentSucceeded)
+    async def broken(event: PaymentSucceeded) -> None:
+        raise RuntimeError("broken")
+
+    @router.on(PaymentSucceeded)
+    async def after(event: PaymentSucceeded) -> None:
+        heard.append("after")
+
+    with pytest.raises(RuntimeError):
+        await router.dispatch(EVENT, CONTEXT)
+    assert heard == []
+
+
+def nothing() -> None: ...
+
+
+def too_many(event: Any, context: Any, more: Any) -> None: ...
+
+
+def keyword(event: Any, *, more: Any) -> None: ...
+
+
+def other_type(event: PaymentFailed) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type])
+def test_a_handler_that_cannot_take_the_event_is_refused_at_once(handler: Any) -> None:
+    """A wrong signature or annotation shows when it is registered, not at the first callback."""
+    with pytest.raises(errors.ConfigurationError, match=handler.__name__):
+        Router().on(PaymentSucceeded)(handler)
+
+
+@pytest.mark.parametrize("event", [str, "PaymentSucceeded", None])
+def test_only_events_can_be_heard(event: Any) -> None:
+    """Registering for anything else is refused."""
+    with pytest.raises(errors.ConfigurationError):
+        Router().on(event)

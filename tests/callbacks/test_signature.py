@@ -1,0 +1,216 @@
+"""Verifying and typing callbacks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatewaypy import Credentials, Money, Outcome, callbacks, errors
+from gatewaypy.callbacks import CallbackEvent, read_return, sign_callback, verify_callback
+from gatewaypy.protocol.checksum import KEY, RULES, checksum
+
+VECTORS = sorted((Path(__file__).parent.parent / "vectors" / "callbacks").glob("*.json"))
+KINDS = {
+    "chargeback": callbacks.ChargedBack,
+    "payment-captured-long-status": callbacks.PaymentSucceeded,
+    "payment-failed": callbacks.PaymentFailed,
+    "payment-pending-3d": callbacks.PaymentPending,
+    "payout-succeeded": callbacks.PayoutSucceeded,
+}
+OTHER = Credentials(member_id="2", partner_id="4", username="other", secret_key="o" * 32)
+
+
+@pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
+def test_every_vector_is_believed_and_typed(path: Path) -> None:
+    """Short and long signed statuses are found out, and the event has what the signature covers."""
+    event = verify_callback(path.read_bytes(), [OTHER, MERCHANT])
+    assert type(event) is KINDS[path.stem]
+    assert (event.signed, event.member_id) == (True, "11344")
+    assert event.payment_id
+    assert event.amount
+    assert event.card is not None
+    assert event.card.last_four == "1111"
+
+
+@pytest.mark.parametrize(
+    ("status", "short", "kind"),
+    [
+        ("begun", "P", callbacks.PaymentPending),
+        ("authsuccessful", "Y", callbacks.PaymentAuthorized),
+        ("capturesuccess", "Y", callbacks.PaymentSucceeded),
+        ("settled", "Y", callbacks.PaymentSucceeded),
+        ("markedforreversal", "Y", callbacks.PaymentPending),
+        ("reversed", "Y", callbacks.PaymentRefunded),
+        ("cancelled", "C", callbacks.PaymentCancelled),
+        ("authcancelled", "C", callbacks.PaymentCancelled),
+        ("failed", "N", callbacks.PaymentFailed),
+        ("payoutstarted", "P", callbacks.PayoutPending),
+        ("payoutfailed", "N", callbacks.PayoutFailed),
+        ("onhold", "Y", callbacks.UnknownEvent),
+        ("capturesuccess", "N", callbacks.UnknownEvent),
+    ],
+)
+def test_every_status_has_its_event(status: str, short: str, kind: type[CallbackEvent]) -> None:
+    """A handler can name what it wants to hear; unknown and contradictory statuses are an event of their own."""
+    assert type(verify_callback(signed(fields(status, short)), MERCHANT)) is kind
+
+
+def test_the_short_form_of_a_long_status_may_be_signed() -> None:
+    """A callback without a short status, signed by it, is believed; a chargeback's by either form."""
+    for status, short in (
+        ("capturesuccess", "Y"),
+        ("authfailed", "N"),
+        ("3D Authstarted", "3D"),
+        ("chargeback", "N"),
+        ("reversed", "Y"),
+    ):
+        made = {name: value for name, value in fields(status).items() if name != "transactionStatus"}
+        assert verify_callback(signed(made, status=short), MERCHANT).status == status
+
+
+def test_a_changed_short_status_is_not_excused_by_the_long_one() -> None:
+    """The short form of the long status never stands in for a short one that was changed."""
+    body = json.loads(signed(fields()))
+    with pytest.raises(errors.SignatureMismatch):
+        verify_callback({**body, "transactionStatus": "P"}, MERCHANT)
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_an_unsigned_callback_is_refused(missing: str | None) -> None:
+    """Without a checksum there is nothing to believe."""
+    body = {**fields(), "checksum": missing}
+    with pytest.raises(errors.SignatureMismatch, match="missing"):
+        verify_callback(body, MERCHANT)
+
+
+def test_older_keys_are_tried_while_a_rotation_lasts() -> None:
+    """A callback signed with the previous key is believed, one with a key before that is not."""
+    rotated = Credentials(
+        member_id="11344", partner_id="4", username="shop", secret_key="n" * 32, previous_secret_keys=[MERCHANT.secret_key]
+    )
+    assert verify_callback(signed(fields()), rotated).member_id == "11344"
+    with pytest.raises(errors.SignatureMismatch):
+        verify_callback(signed(fields(), OTHER), rotated)
+
+
+def test_a_flat_form_is_read() -> None:
+    """The browser return's names in a form become the same event."""
+    made = fields()
+    flat = {"trackingid": "54279", "desc": "TX-1001", "amount": "50.00", "currency": "EUR", "status": "Y", "resultCode": "00001",
+            "resultDescription": "ok", "cardBin": "400000", "cardLast4Digits": "0051"}  # fmt: skip
+    body = urlencode({**flat, "checksum": sign_callback(made, MERCHANT)}).encode()
+    event = verify_callback(body, MERCHANT, content_type="application/x-www-form-urlencoded; charset=utf-8")
+    assert (event.outcome, event.payment_id, event.merchant_transaction_id) == (Outcome.SUCCEEDED, "54279", "TX-1001")
+    assert (event.amount, event.result.code, event.transaction_status) == (Money(50, "EUR"), "00001", "Y")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "application/json"),
+        (b"{", "application/json"),
+        (b"[]", "application/json"),
+        (b'{"a": 1, "a": 2}', "application/json"),
+        (b'{"a": NaN}', "application/json"),
+        (b'{"a":' * 25 + b"1" + b"}" * 25, "application/json"),
+        (b"\xff", "application/json"),
+        (b"a=1&a=2", "application/x-www-form-urlencoded"),
+        (b"", "application/x-www-form-urlencoded"),
+        (b"=&=", "application/x-www-form-urlencoded"),
+        (b"&".join(b"n%d=1" % n for n in range(300)), "application/x-www-form-urlencoded"),
+        (b"{}", "text/plain"),
+        (b"x" * 70_000, "application/json"),
+        (b'{"checksum": ["x"]}', "application/json"),
+        (b'{"checksum": "%s", "paymentId": {}}' % (b"0" * 32), "application/json"),
+        (b'{"checksum": "%s", "paymentId": "a|b", "transactionStatus": "Y"}' % (b"0" * 32), "application/json"),
+    ],
+    ids=range(16),
+)
+def test_what_is_no_callback_is_unreadable(body: bytes, kind: str) -> None:
+    """Anything ambiguous, too deep, too long or of the wrong type is refused before it is believed."""
+    with pytest.raises(errors.UnreadableCallback):
+        verify_callback(body, MERCHANT, content_type=kind)
+
+
+SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
+
+
+@settings(max_examples=5000)
+@given(st.sampled_from(SIGNED), st.text(max_size=20))
+def test_no_changed_signed_field_is_believed(name: str, value: str) -> None:
+    """Whatever a signed field is changed to, the callback is refused."""
+    body = {**json.loads(signed(fields())), name: value}
+    if value == json.loads(signed(fields()))[name]:
+        return
+    with pytest.raises(errors.CallbackError):
+        verify_callback(json.dumps(body).encode(), MERCHANT)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    [*SIGNED, "status", "checksum", "result", "card", "currency", "trackingid", "desc", "resultCode", "cardBin"]
+) | st.text(max_size=8)
+
+
+@settings(max_examples=5000)
+@given(
+    st.dictionaries(NAMES, JSON, max_size=10) | st.binary(max_size=200),
+    st.sampled_from(["application/json", "application/x-www-form-urlencoded", ""]),
+)
+def test_no_body_crashes_the_verifier(body: Any, kind: str) -> None:
+    """Any body is refused as a callback error: nothing else comes out, and nothing is believed."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(errors.CallbackError):
+        verify_callback(content, MERCHANT, content_type=kind)
+
+
+class TestBrowserReturn:
+    """The payer's browser comes back with a form."""
+
+    FIELDS: ClassVar = {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+        "currency": "EUR",
+        "resultCode": "00001",
+    }
+
+    def form(self, status: str, digest: str) -> bytes:
+        return urlencode({**self.FIELDS, "status": status, "checksum": digest}).encode()
+
+    @pytest.mark.parametrize(
+        ("status", "outcome"), [("Y", Outcome.SUCCEEDED), ("N", Outcome.FAILED), ("C", Outcome.CANCELLED), ("P", Outcome.PENDING)]
+    )
+    def test_a_signed_return_is_proven(self, status: str, outcome: Outcome) -> None:
+        """A key's signature proves the return, a cancel too."""
+        back = read_return(self.form(status, sign_callback({**self.FIELDS, "status": status}, MERCHANT)), [OTHER, MERCHANT])
+        assert (back.outcome, back.proven, back.member_id, back.amount) == (outcome, True, "11344", Money(50, "EUR"))
+
+    def test_a_null_signed_cancel_proves_nothing(self) -> None:
+        """Older platforms sign a cancel with the text null, as anybody can: it is read, and not proven."""
+        values = {"paymentId": "null", "merchantTransactionId": "TX-1001", "amount": "50.00", "status": "C", KEY: "null"}
+        back = read_return(self.form("C", checksum(RULES["S"], values)), MERCHANT)
+        assert (back.outcome, back.proven, back.member_id) == (Outcome.CANCELLED, False, None)
+
+    def test_null_signs_nothing_but_a_cancel(self) -> None:
+        """The same trick with any other status is refused, as is a signature that fits nothing."""
+        values = {"paymentId": "null", "merchantTransactionId": "TX-1001", "amount": "50.00", "status": "Y", KEY: "null"}
+        for digest in (checksum(RULES["S"], values), "0" * 32, ""):
+            with pytest.raises(errors.SignatureMismatch):
+                read_return(self.form("Y", digest), MERCHANT)
+
+    def test_what_is_no_form_is_refused(self) -> None:
+        """A body that is no form is unreadable."""
+        with pytest.raises(errors.UnreadableCallback):
+            read_return(b"\xff", MERCHANT)

@@ -1,0 +1,162 @@
+"""Stores: what they promise, and what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatewaypy import errors
+from gatewaypy.storage import open_store
+from gatewaypy.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gatewaypy.storage import Store
+
+SCHEMA = ("CREATE TABLE IF NOT EXISTS notes (id {serial}, text TEXT NOT NULL UNIQUE)",)
+ADD = "INSERT INTO notes (text) VALUES (?) RETURNING text"
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    opened = open_store(store_url)
+    await opened.open(SCHEMA)
+    yield opened
+    await opened.aclose()
+
+
+async def test_transactions_share_commits_and_keep_apart(store: Store) -> None:
+    """Many at once all succeed; one that fails takes no other along, and leaves nothing of itself."""
+    work = [store.run((ADD, (f"note {number}",))) for number in range(300)]
+    work.append(store.run((ADD, ("half",)), (ADD, ("note 0",))))
+    results = await asyncio.gather(*work, return_exceptions=True)
+    assert [result for result in results[:300] if isinstance(result, Exception)] == []
+    assert isinstance(results[300], Exception)
+    ((rows,),) = (await store.run(("SELECT COUNT(*) FROM notes", ())),)
+    assert rows == [(300,)]
+    assert await store.run(("SELECT text FROM notes WHERE text = ?", ("half",))) == [[]]
+
+
+async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
+    """Whoever stops waiting neither stops the writer nor breaks another's answer."""
+    task = asyncio.ensure_future(store.run((ADD, ("cancelled",))))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await store.run((ADD, ("other",))) == [[("other",)]]
+
+
+async def test_what_was_committed_is_there_for_the_next(store: Store, store_url: str) -> None:
+    """Another store on the same place reads it, and the clock goes on."""
+    await store.run((ADD, ("kept",)))
+    other = open_store(store_url)
+    await other.open(SCHEMA)
+    ((text,),), ((now,),) = await other.run(("SELECT text FROM notes", ()), ("SELECT {now}", ()))
+    assert text == "kept"
+    assert ((await store.run(("SELECT {now}", ())))[0][0][0]) >= now
+    await other.aclose()
+    await other.aclose()
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "sqlite://x", "callbacks.db", ""])
+def test_an_unknown_kind_is_refused(url: str) -> None:
+    """The two kinds of URL are named."""
+    with pytest.raises(errors.ConfigurationError, match="sqlite:///"):
+        open_store(url)
+
+
+async def test_a_file_that_cannot_be_opened_is_said_so(tmp_path: Path) -> None:
+    """A folder that does not exist, and a file that is no database, are named."""
+    (tmp_path / "text.db").write_text("this is no database, however long one looks at it" * 100)
+    for path in (tmp_path / "missing" / "x.db", tmp_path / "text.db"):
+        with pytest.raises(errors.ConfigurationError, match=path.name):
+            await SqliteStore(str(path)).open(SCHEMA)
+
+
+async def test_a_database_that_cannot_keep_its_word_is_refused() -> None:
+    """A store in memory has no write-ahead log: it is refused, not trusted."""
+    with pytest.raises(errors.ConfigurationError, match="cannot keep what is promised"):
+        await SqliteStore(":memory:").open(SCHEMA)
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("nfs4", True), ("ext4", False)])
+async def test_network_file_systems_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, refused: bool
+) -> None:
+    """SQLite's locks cannot be relied on there."""
+    real = Path.read_text
+    mounts = f"x / ext4 rw 0 0\nx {tmp_path} {kind} rw 0 0\n"
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k)
+    )
+    store = SqliteStore(str(tmp_path / "x.db"))
+    if refused:
+        with pytest.raises(errors.ConfigurationError, match="nfs4"):
+            await store.open(SCHEMA)
+    else:
+        await store.open(SCHEMA)
+        await store.aclose()
+
+
+async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the mounts cannot be read the file is opened all the same."""
+
+    def refuse(self: Path, *_: Any, **__: Any) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    store = SqliteStore(str(tmp_path / "x.db"))
+    await store.open(SCHEMA)
+    await store.aclose()
+
+
+async def test_postgres_that_is_not_there_is_said_so(unused_tcp_port: int) -> None:
+    """A server that cannot be reached is a mistake in the set-up, with its reason."""
+    pytest.importorskip("asyncpg")
+    with pytest.raises(errors.ConfigurationError, match="cannot use the PostgreSQL database"):
+        await open_store(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x").open(SCHEMA)
+
+
+async def test_a_lost_connection_is_opened_anew(store_url: str) -> None:
+    """What was under way fails; the next transaction works."""
+    if not store_url.startswith("postgres"):
+        return
+    store: Any = open_store(store_url)
+    await store.open(SCHEMA)
+    store._connection.terminate()
+    assert await store.run((ADD, ("after",))) == [[("after",)]]
+    ((pid,),) = (await store.run(("SELECT pg_backend_pid()", ())))[0]
+    other: Any = open_store(store_url)
+    await other.open(SCHEMA)
+    await other.run(("SELECT pg_terminate_backend(CAST(? AS INTEGER))", (pid,)))
+    results = [await asyncio.gather(store.run((ADD, (f"again {n}",))), return_exceptions=True) for n in range(2)]
+    assert results[-1] == [[[("again 1",)]]]
+    await other.aclose()
+    await store.aclose()
+
+
+async def test_a_server_that_may_lose_commits_is_refused(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsync=off is no place for payments."""
+    if not store_url.startswith("postgres"):
+        return
+    import asyncpg
+
+    async def off(self: Any, query: str, *_: Any) -> str:
+        return "off"
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", off)
+    with pytest.raises(errors.ConfigurationError, match="fsync=off"):
+        await open_store(store_url).open(SCHEMA)
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without asyncpg the message says how to get it."""
+    import sys
+
+    monkeypatch.delitem(sys.modules, "gatewaypy.storage.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[postgres\]"):
+        open_store("postgresql://x")
