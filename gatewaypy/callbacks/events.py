@@ -30,10 +30,10 @@ class CallbackEvent:
     ``confirmed`` holds the inquiry's answer where the gateway was asked: the event's fields are the inquiry's own then.
     """
 
-    payment_id: str | None
-    merchant_transaction_id: str | None
-    amount: Money | None
     outcome: Outcome
+    payment_id: str | None = None
+    merchant_transaction_id: str | None = None
+    amount: Money | None = None
     status: str | None = None
     transaction_status: str | None = None
     result: ResultCode = _NO_RESULT
@@ -130,23 +130,15 @@ def event_of(
         long, short = None, long
     outcome = outcome_of(long, short)
     kind = _BY_STATE.get(state_of(long, short) or "") if outcome is not Outcome.UNKNOWN else UnknownEvent
-    transaction = decode.result(Transaction, fields, outcome=outcome, found=True)
-    return (kind or _BY_OUTCOME[outcome])(
-        payment_id=transaction.payment_id,
-        merchant_transaction_id=transaction.merchant_transaction_id,
-        amount=transaction.amount,
+    return decode.result(
+        kind or _BY_OUTCOME[outcome],
+        fields,
         outcome=outcome,
         status=long,
         transaction_status=short,
-        result=transaction.result,
-        remark=transaction.remark,
-        timestamp=transaction.timestamp,
-        card=transaction.card,
         signed=signed,
         member_id=member_id,
         confirmed=confirmed,
-        extra=transaction.extra,
-        raw=Fields(fields),
     )
 
 

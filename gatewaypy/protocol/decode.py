@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,7 +14,6 @@ from gatewaypy.models import (
     Capture,
     Fields,
     FollowUp,
-    OperationResult,
     Outcome,
     Payment,
     Payout,
@@ -32,9 +32,11 @@ from gatewaypy.protocol.statuses import outcome_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attrs import AttrsInstance
+
     from gatewaypy.protocol.judge import Verdict
 
-R = TypeVar("R", bound=OperationResult)
+R = TypeVar("R")
 
 #: The attribute that each wire name becomes. Names that are not here stay in ``extra``.
 ATTRIBUTES: Final[Mapping[str, str]] = {
@@ -69,7 +71,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 
 # What this module has already turned into its type when cattrs comes to it.
-_READY: Final = (Outcome, SettledBy, Fields, Money | None, Redirect | None, bool)
+_READY: Final = (Outcome, SettledBy, Fields, Money | None, Redirect | None, Transaction | None, bool)
 
 
 def _make_converter() -> cattrs.Converter:
@@ -86,11 +88,10 @@ def _make_converter() -> cattrs.Converter:
 _converter: Final = _make_converter()
 
 
-# The wire names that each result has attributes for; what is left over goes into ``extra``.
-_KNOWN: Final[Mapping[type[OperationResult], frozenset[str]]] = {
-    kind: frozenset(name for name, attribute in ATTRIBUTES.items() if attribute in {*fields_dict(kind), "currency"})
-    for kind in (Payment, Capture, Reversal, Refund, Payout, Transaction)
-}
+@cache
+def _known(kind: type[AttrsInstance]) -> frozenset[str]:
+    """Return the wire names that a class has attributes for; what is left over goes into ``extra``."""
+    return frozenset(name for name, attribute in ATTRIBUTES.items() if attribute in {*fields_dict(kind), "currency"})
 
 
 def _attributes(fields: object) -> dict[str, Any]:
@@ -116,8 +117,9 @@ def money(amount: object, currency: object) -> Money | None:
 
 
 def result(kind: type[R], fields: Mapping[str, Any], **judged: Any) -> R:  # noqa: ANN401 - attributes of any result
-    """Build a result from a reply's fields and what was judged of them."""
-    known = _KNOWN[kind]
+    """Build a result, or a callback's event, from the gateway's fields and what was judged of them."""
+    # mypy takes a class of any type for unhashable.
+    known = _known(kind)  # type: ignore[arg-type]
     values = _attributes(fields)
     values["result"] = _attributes(fields.get("result"))
     values["payment_id"] = payment_id(fields)
