@@ -48,6 +48,7 @@ lint: $(READY)
 ## make bench   what a payment costs, each figure against a peer in the same run
 bench: $(READY)
 	$(BIN)/python benchmarks/in_flight.py
+	$(BIN)/python benchmarks/receiver.py
 
 ## make docs    write docs/protocol.md and docs/sandbox-tables.md from the tables in the code
 docs: $(READY)

@@ -33,6 +33,10 @@ class CallbackApp:
 
         app.mount("/gateway", CallbackApp(router, credentials, inbox="sqlite:///callbacks.db", confirm=gateway))
 
+    FastAPI and Starlette answer ``POST /gateway`` with a redirect to ``/gateway/`` before the mounted application sees it, and a
+    gateway may not follow that: name ``https://shop.example/gateway/`` as the notification URL, or add
+    ``app.add_route("/gateway", callbacks, methods=["POST"])``.
+
     Takes every option of `Receiver`. A mounted application gets no lifespan: the inbox is opened with the first callback then. To
     dispatch what an earlier process left from the start, and to close cleanly, enter it in your own lifespan:
     ``async with callback_app: yield``. Run alone, its own lifespan does that.
@@ -77,7 +81,7 @@ class CallbackApp:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Acknowledgement:
         headers = dict(scope["headers"])
-        refusal = _refusal(scope, headers)
+        refusal = self._refusal(scope, headers)
         if refusal is not None:
             return refusal
         try:
@@ -93,6 +97,18 @@ class CallbackApp:
             await self._open()
         return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"))
 
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Acknowledgement | None:
+        """Refuse what need not be read."""
+        root = scope.get("root_path", "")
+        # A Starlette Route leads here with the whole path; whoever made it chose that path.
+        is_routed = not root and scope.get("endpoint") is self
+        if scope["path"].removeprefix(root) not in {"", "/"} and not is_routed:
+            return _NOT_FOUND
+        if scope["method"] != "POST":
+            return _NOT_ALLOWED
+        length = headers.get(b"content-length", b"0")
+        return TOO_LARGE if not length.isdigit() or len(length) > _LONGEST_LENGTH or int(length) > MAX_BODY else None
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
@@ -107,16 +123,6 @@ class CallbackApp:
                 await self.__aexit__()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-def _refusal(scope: Scope, headers: dict[bytes, bytes]) -> Acknowledgement | None:
-    """Refuse what need not be read."""
-    if scope["path"].removeprefix(scope.get("root_path", "")) not in {"", "/"}:
-        return _NOT_FOUND
-    if scope["method"] != "POST":
-        return _NOT_ALLOWED
-    length = headers.get(b"content-length", b"0")
-    return TOO_LARGE if not length.isdigit() or len(length) > _LONGEST_LENGTH or int(length) > MAX_BODY else None
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -30,6 +30,7 @@ _LONGEST_PAUSE: Final = 3600.0
 _IDLE_PAUSE: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
 _COUNT_EVERY: Final = 5.0
+_CLOSING: Final = 10.0
 
 
 class Asks(Protocol):
@@ -75,6 +76,7 @@ class Dispatcher:
     _news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: dict[int, asyncio.Task[None]] = field(factory=dict, init=False)
     _loop: asyncio.Task[None] | None = field(default=None, init=False)
+    _closing: bool = field(default=False, init=False)
 
     def start(self) -> None:
         """Begin to dispatch on this event loop; harmless where it has begun."""
@@ -88,9 +90,14 @@ class Dispatcher:
     async def aclose(self) -> None:
         """Take nothing more, and let the handlers that run end."""
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.wait([self._loop])
-            self._loop = None
+            # Not cancelled at once: events that it is just taking out would stay in this process's name until their lease ends.
+            self._closing = True
+            self._news.set()
+            _, unended = await asyncio.wait([self._loop], timeout=_CLOSING)
+            if unended:
+                self._loop.cancel()
+                await asyncio.wait([self._loop])
+            self._loop, self._closing = None, False
         if self._running:
             await asyncio.wait(self._running.values())
 
@@ -98,7 +105,7 @@ class Dispatcher:
         clock = asyncio.get_running_loop().time
         renew_at = clock() + self.inbox.lease / 3
         prune_at = count_at = clock()
-        while True:
+        while not self._closing:
             try:
                 if clock() >= renew_at:
                     await self.inbox.renew(self._running)

@@ -1,0 +1,81 @@
+"""A shop with Django under ASGI, in one file: the entry point opens the gateway for the server's lifespan and sends /gateway to
+the callbacks; async views do the rest. In a project of yours, `app` goes into asgi.py and the views where views go.
+
+Try it against a sandbox (``gatewaypy sandbox --port 8600``), with the account that it shows in GATEWAYPY_MEMBER_ID,
+GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+
+    GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000 uvicorn --lifespan on --app-dir examples django_shop:app
+    curl -X POST http://127.0.0.1:8000/pay/ORDER-1
+    curl http://127.0.0.1:8000/orders/ORDER-1
+"""
+
+import os
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+from gatewaypy import Card, Credentials, Gateway, Money
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Router
+from gatewaypy.errors import OutcomeUnknown
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY=secrets.token_hex(), USE_TZ=True)
+
+PRICE = Money("50.00", "EUR")
+CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
+
+orders: dict[str, str] = {}
+router = Router()
+
+
+@router.on(PaymentSucceeded)
+async def mark_paid(event: PaymentSucceeded) -> None:
+    orders[event.merchant_transaction_id or ""] = "paid"
+
+
+def fits_order(event: CallbackEvent) -> bool:
+    """What was paid must be what was asked for; anything else is kept for a person to look at."""
+    return event.amount == PRICE
+
+
+credentials = Credentials.from_env()
+gateway = Gateway(os.environ["GATEWAY_URL"], credentials)
+inbox = os.environ.get("INBOX", "sqlite:///callbacks.db")
+callbacks = CallbackApp(router, credentials, inbox=inbox, confirm=gateway, check=fits_order)
+
+
+async def pay(request: HttpRequest, order: str) -> JsonResponse:
+    if request.method != "POST" or order in orders:
+        return JsonResponse({"order": order, "error": "one POST for each order"}, status=409)
+    orders[order] = "unpaid"
+    try:
+        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway")
+    except OutcomeUnknown:
+        # It was sent, so it is not sent again: the callback will tell.
+        return JsonResponse({"order": order, "outcome": "UNKNOWN"})
+    return JsonResponse({"order": order, "outcome": payment.outcome.name})
+
+
+async def show(_: HttpRequest, order: str) -> JsonResponse:
+    return JsonResponse({"order": order, "state": orders.get(order, "unpaid")})
+
+
+urlpatterns = [path("pay/<str:order>", pay), path("orders/<str:order>", show)]
+shop = get_asgi_application()
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+    if scope["type"] == "lifespan":
+        await receive()
+        async with gateway, callbacks:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+    elif scope["path"].rstrip("/") == "/gateway":
+        await callbacks({**scope, "root_path": "/gateway"}, receive, send)
+    else:
+        await shop(scope, receive, send)

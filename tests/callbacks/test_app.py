@@ -1,0 +1,159 @@
+"""The callback application in process: paths, methods, and its own lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JSON = {"Content-Type": "application/json"}
+
+
+def router(heard: list[str | None]) -> Router:
+    made = Router()
+
+    @made.on(CallbackEvent)
+    async def hear(event: CallbackEvent) -> None:
+        heard.append(event.merchant_transaction_id)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/gateway/", 200), ("/gateway", 200), ("/gateway/other", 404), ("/shop/gateway", 404), ("/alone/", 200)]
+)
+async def test_it_answers_where_it_is_mounted_or_routed(path: str, status: int) -> None:
+    """With the slash by its mount, without it by a route beside the mount, and nowhere below."""
+    callbacks = CallbackApp(router([]), MERCHANT)
+    app = Starlette(
+        routes=[Mount("/gateway", callbacks), Route("/gateway", callbacks, methods=["POST"]), Mount("/alone", callbacks)]
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+        assert (await http.post(path, content=signed(fields()), headers=JSON)).status_code == status
+
+
+@pytest.mark.parametrize("length", ["70000", "x", "-1", "9" * 40])
+async def test_a_length_that_is_too_large_is_not_read(length: str) -> None:
+    """The header alone is enough to refuse; what is no number is refused too."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        pytest.fail("the body was read")
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", length.encode())]}
+    await CallbackApp(router([]), MERCHANT)(scope, receive, send)
+    assert sent[0]["status"] == 413
+
+
+@pytest.mark.parametrize("first", [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}])
+async def test_a_client_that_goes_away_is_no_callback(first: dict[str, Any]) -> None:
+    """A body that ends in the middle is never looked at."""
+    messages, sent = [first, {"type": "http.disconnect"}], []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await CallbackApp(router([]), MERCHANT)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    assert sent[0]["status"] == 400
+
+
+async def test_a_body_in_pieces_is_put_together_or_refused() -> None:
+    """Pieces are counted as they come: the rest of a body that is too long is not waited for."""
+    whole = signed(fields())
+    for pieces, status in (([whole[:10], whole[10:]], 200), ([b"x" * 40_000] * 3, 413), ([b"x", b"x" * 65_536], 413)):
+        messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+        messages[-1]["more_body"] = False
+        sent: list[dict[str, Any]] = []
+
+        async def receive(messages: list[dict[str, Any]] = messages) -> dict[str, Any]:
+            return messages.pop(0)
+
+        async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+        await CallbackApp(router([]), MERCHANT)(scope, receive, send)
+        assert sent[0]["status"] == status
+
+
+async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that does not come in time is a 408."""
+    monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await CallbackApp(router([]), MERCHANT)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
+    """Run alone, startup opens the inbox and shutdown closes it; a start that fails says why."""
+    for inbox, told in ((f"sqlite:///{tmp_path}/inbox.db", "complete"), (f"sqlite:///{tmp_path}/missing/inbox.db", "failed")):
+        messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+        sent: list[dict[str, Any]] = []
+
+        async def receive(messages: list[dict[str, Any]] = messages) -> dict[str, Any]:
+            return messages.pop(0)
+
+        async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
+            sent.append(message)
+
+        await CallbackApp(router([]), MERCHANT, inbox=inbox)({"type": "lifespan"}, receive, send)
+        assert sent[0]["type"] == f"lifespan.startup.{told}"
+        assert sent[-1]["type"] == ("lifespan.shutdown.complete" if told == "complete" else "lifespan.startup.failed")
+
+
+async def test_a_mounted_application_opens_with_its_first_callback(tmp_path: Path) -> None:
+    """Without a lifespan the first callbacks open it once; one that cannot open it yet is answered by the server's error, and the
+    next tries again.
+    """  # noqa: D205 - one sentence
+    heard: list[str | None] = []
+    folder = tmp_path / "later"
+    callbacks = CallbackApp(router(heard), MERCHANT, inbox=f"sqlite:///{folder}/inbox.db")
+    transport = httpx.ASGITransport(app=Starlette(routes=[Mount("/gateway", callbacks)]), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        assert (await http.post("/gateway/", content=signed(fields()), headers=JSON)).status_code == 500
+        folder.mkdir()
+        bodies = [signed(fields(merchantTransactionId=f"TX-{number}")) for number in range(20)]
+        answers = await asyncio.gather(*(http.post("/gateway/", content=body, headers=JSON) for body in bodies))
+        assert {answer.status_code for answer in answers} == {200}
+    await callbacks.__aexit__(None, None, None)
+    await callbacks.__aexit__(None, None, None)
+    async with Inbox(f"sqlite:///{folder}/inbox.db") as inbox:
+        counts = await inbox.counts()
+    assert counts["open"] + counts["done"] == 20
+    assert counts["done"] == len(heard)
+
+
+async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
+    """However closing and taking fall together, what is not handled is free for the next process at once."""
+    for number in range(40):
+        url = f"sqlite:///{tmp_path}/inbox{number}.db"
+        async with CallbackApp(router([]), MERCHANT, inbox=url) as callbacks:
+            assert (await callbacks.receiver.receive(signed(fields()), "application/json")).status == 200
+            for _ in range(number % 8):
+                await asyncio.sleep(0)
+        async with Inbox(url) as inbox:
+            assert (await inbox.counts())["done"] or await inbox.take(1)

@@ -1,0 +1,575 @@
+"""CallbackApp behaves alike on uvicorn, hypercorn and granian, over real sockets, and in process by the letter of ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from attrs import field, frozen
+
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, EventContext, Router, sign_callback
+from gatewaypy.callbacks import app as app_module
+from gatewaypy.sandbox import MERCHANT
+
+VECTOR: Final = Path(__file__).parent.parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
+PATIENCE: Final = 20.0
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+JSON: Final = {"content-type": "application/json"}
+FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+
+#: What the servers run: the application alone, and the same mounted as frameworks and by hand mount it.
+SHOP: Final = """
+import os
+from litestar import Litestar, asgi
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
+from gatewaypy.sandbox import MERCHANT
+
+router = Router()
+
+@router.on(CallbackEvent)
+def hear(event, context):
+    with open(os.environ["HEARD"], "a") as file:
+        file.write(f"{context.key} {event.merchant_transaction_id}\\n")
+
+alone = CallbackApp(router, MERCHANT, inbox=os.environ["INBOX"])
+by_starlette = Starlette(routes=[Mount("/starlette", alone)])
+by_litestar = Litestar([asgi("/litestar", is_mount=True, copy_scope=True)(alone)], logging_config=None)
+
+async def mounted(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await alone(scope, receive, send)
+    elif scope["path"].startswith("/starlette"):
+        await by_starlette(scope, receive, send)
+    elif scope["path"].startswith("/litestar"):
+        await by_litestar(scope, receive, send)
+    else:
+        await alone({**scope, "root_path": "/by-hand"}, receive, send)
+"""
+
+COMMANDS: Final = {
+    "uvicorn": "-m uvicorn --host 127.0.0.1 --port {port} --lifespan on shop:{app}",
+    "hypercorn": "-m hypercorn --bind 127.0.0.1:{port} shop:{app}",
+    "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port} shop:{app}",
+}
+# uvicorn, once its lifespan is over, dies of the signal that it was sent.
+EXITS: Final = {"uvicorn": {0, -signal.SIGTERM}, "hypercorn": {0}, "granian": {0}}
+
+
+@frozen
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Host(Protocol):
+    """Whatever runs the application."""
+
+    async def send(
+        self, pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+    ) -> Answer: ...
+
+    def heard(self) -> list[str]: ...
+
+
+# Requests
+
+
+def callback(order: str, **changes: str) -> dict[str, Any]:
+    """Give a signed callback of an order."""
+    fields = {**json.loads(VECTOR.read_text()), "merchantTransactionId": order, **changes}
+    return {**fields, "checksum": sign_callback(fields, MERCHANT)}
+
+
+def as_json(fields: dict[str, Any]) -> list[bytes]:
+    return [json.dumps(fields).encode()]
+
+
+async def wait_until_heard(host: Host, order: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not any(line.endswith(f" {order}") for line in host.heard()):
+            await asyncio.sleep(0.02)
+
+
+# A client on a socket that reads while it writes, for servers that answer before they have heard the end
+
+
+@contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.setblocking(False)
+        yield client
+
+
+def parsed(received: bytes) -> Answer | None:
+    """Read an answer, where it is there as a whole."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    if not end or len(body) < int(headers["content-length"]):
+        return None
+    return Answer(int(lines[0].split(" ")[1]), headers, body)
+
+
+def exchange(port: int, pieces: Iterable[bytes], *, insist: bool = False, patience: float = PATIENCE) -> Answer | None:
+    """Send the pieces, and give the answer, or ``None`` where the server closed without one.
+
+    Where it is to insist, it goes on to send after the answer, until the server closes, or has taken nothing for a second.
+    """
+    coming, rest, received, is_closed = iter(pieces), b"", b"", False
+    deadline = time.monotonic() + patience
+    with connected(port) as client:
+        while not is_closed and (insist or parsed(received) is None):
+            rest = rest or next(coming, b"")
+            if not rest and parsed(received) is not None:
+                break
+            pause = 1.0 if parsed(received) is not None else max(deadline - time.monotonic(), 0)
+            readable, writable, _ = select.select([client], [client] if rest else [], [], pause)
+            if not readable and not writable:
+                assert parsed(received) is not None, f"neither an answer nor an end after {patience} s"
+                break
+            try:
+                if readable:
+                    piece = client.recv(64 * KIB)
+                    received, is_closed = received + piece, not piece
+                elif writable:
+                    rest = rest[client.send(rest) :]
+            except ConnectionResetError:
+                is_closed = True
+            except BrokenPipeError:
+                # The server reads no more; what it had said before can still be read.
+                coming, rest = iter(()), b""
+    return parsed(received)
+
+
+def request(
+    pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+) -> Iterator[bytes]:
+    pieces = pieces if chunked else list(pieces)
+    length = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(sum(map(len, pieces)))}
+    lines = [f"{name}: {value}" for name, value in {"host": "127.0.0.1", **length, **headers}.items()]
+    yield "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
+    for piece in pieces:
+        yield b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+    if chunked:
+        yield b"0\r\n\r\n"
+
+
+# Hosts
+
+
+@frozen
+class Served:
+    """A server in processes of its own."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    async def send(self, pieces: Iterable[bytes], headers: dict[str, str], **how: Any) -> Answer:
+        answer = await asyncio.to_thread(exchange, self.port, request(pieces, headers, **how))
+        assert answer is not None
+        return answer
+
+    def heard(self) -> list[str]:
+        file = self.folder / "heard"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def pids(self) -> set[int]:
+        """Find its processes: some servers keep their workers in children."""
+        found, new = set[int](), {self.process.pid}
+        while new:
+            found |= new
+            new = {
+                int(child)
+                for pid in new
+                for children in Path(f"/proc/{pid}/task").glob("*/children")
+                for child in children.read_text().split()
+            }
+        return found
+
+    def peaks(self) -> dict[int, int]:
+        """Measure the most memory that each process ever had, in bytes."""
+        statuses = {pid: Path(f"/proc/{pid}/status").read_text().splitlines() for pid in self.pids()}
+        words = {pid: line.split() for pid, lines in statuses.items() for line in lines if line.startswith("VmHWM:")}
+        return {pid: int(kibibytes) * KIB for pid, (_, kibibytes, _) in words.items()}
+
+
+@frozen
+class InProcess:
+    """The application called as ASGI says, without a server."""
+
+    app: CallbackApp
+    lines: list[str] = field(factory=list)
+
+    async def send(
+        self, pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+    ) -> Answer:
+        return await self.talk(list(pieces), headers, method=method, path=path, chunked=chunked)[1]
+
+    def talk(
+        self, pieces: list[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+    ) -> tuple[ApplicationCommunicator, Any]:
+        length = {} if chunked else {"content-length": str(sum(map(len, pieces)))}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in {**length, **headers}.items()],
+        }
+        communicator = ApplicationCommunicator(self.app, scope)
+        return communicator, self._talk(communicator, pieces)
+
+    @staticmethod
+    async def _talk(communicator: ApplicationCommunicator, pieces: list[bytes]) -> Answer:
+        for piece in pieces:
+            communicator.input_queue.put_nowait({"type": "http.request", "body": piece, "more_body": True})
+        communicator.input_queue.put_nowait({"type": "http.request"})
+        start = await communicator.receive_output(PATIENCE)
+        body = await communicator.receive_output(PATIENCE)
+        await communicator.wait(PATIENCE)
+        assert (start["type"], body["type"], body.get("more_body", False)) == (
+            "http.response.start",
+            "http.response.body",
+            False,
+        )
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], headers, body["body"])
+
+    def heard(self) -> list[str]:
+        return self.lines
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(server: str, folder: Path, app: str = "alone") -> Iterator[Served]:
+    """Run a server, and want it to end cleanly when it is told to."""
+    (folder / "shop.py").write_text(SHOP)
+    port = free_port()
+    environ = os.environ | {
+        "HEARD": str(folder / "heard"),
+        "INBOX": f"sqlite:///{folder}/inbox.db",
+        "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, *COMMANDS[server].format(port=port, app=app).split()]
+    with (
+        (folder / "log").open("wb") as output,
+        subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output) as process,
+    ):
+        served = Served(process, port, folder)
+        try:
+            wait_until_answers(served)
+            yield served
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) in EXITS[server], served.log()
+            assert "Traceback" not in served.log(), served.log()
+        finally:
+            for pid in served.pids() if process.poll() is None else ():
+                os.kill(pid, signal.SIGKILL)
+
+
+def wait_until_answers(served: Served) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert served.process.poll() is None, served.log()
+        assert time.monotonic() < deadline, served.log()
+        try:
+            if exchange(served.port, request([], {}, method="GET", path="/nowhere")) is not None:
+                return
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Start each server once, when it is first asked for."""
+    running: dict[str, Served] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> Served:
+            if name not in running:
+                running[name] = stack.enter_context(serving(name, tmp_path_factory.mktemp(name)))
+            return running[name]
+
+        yield start
+
+
+@asynccontextmanager
+async def in_process(folder: Path) -> AsyncIterator[InProcess]:
+    """Run the application through its own lifespan."""
+    router = Router()
+    host = InProcess(CallbackApp(router, MERCHANT, inbox=f"sqlite:///{folder}/inbox.db"))
+
+    @router.on(CallbackEvent)
+    async def hear(event: CallbackEvent, context: EventContext) -> None:
+        host.lines.append(f"{context.key} {event.merchant_transaction_id}")
+
+    lifespan = ApplicationCommunicator(host.app, {"type": "lifespan", "asgi": {"version": "3.0"}})
+    await lifespan.send_input({"type": "lifespan.startup"})
+    assert await lifespan.receive_output(PATIENCE) == {"type": "lifespan.startup.complete"}
+    yield host
+    await lifespan.send_input({"type": "lifespan.shutdown"})
+    assert await lifespan.receive_output(PATIENCE) == {"type": "lifespan.shutdown.complete"}
+    await lifespan.wait(PATIENCE)
+
+
+@pytest.fixture(params=[*COMMANDS, "in process"])
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Host]:
+    """Run a test on each server, and without one."""
+    if request.param in COMMANDS:
+        yield request.getfixturevalue("servers")(request.param)
+        return
+    async with in_process(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(params=COMMANDS)
+def server(request: pytest.FixtureRequest) -> str:
+    """Run a test on each server alone."""
+    name: str = request.param
+    return name
+
+
+# What is taken
+
+
+async def test_a_signed_callback_is_heard_once_however_often_it_is_sent(host: Host) -> None:
+    """Each sending is answered 200 and OK, and the handler hears of it a single time."""
+    for _ in range(2):
+        answer = await host.send(as_json(callback("TWICE")), JSON)
+        assert (answer.status, answer.body) == (200, b"OK")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    await wait_until_heard(host, "TWICE")
+    # What comes after it is heard after it: a second hearing would have been before this one.
+    await host.send(as_json(callback("AFTER-TWICE")), JSON)
+    await wait_until_heard(host, "AFTER-TWICE")
+    assert len([line for line in host.heard() if line.endswith(" TWICE")]) == 1
+
+
+async def test_pieces_of_a_body_are_put_together(host: Host) -> None:
+    """A chunked callback, a few bytes a piece, is taken as if it had come at once."""
+    (body,) = as_json(callback("PIECES"))
+    answer = await host.send([body[start : start + 7] for start in range(0, len(body), 7)], JSON, chunked=True)
+    assert (answer.status, answer.body) == (200, b"OK")
+    await wait_until_heard(host, "PIECES")
+
+
+async def test_a_form_with_the_browser_returns_names_is_taken(host: Host) -> None:
+    """The flat form, its short status under the long one's name and its twins for both ids, is verified and heard."""
+    fields = {"trackingid": "54300", "desc": "FORM", "amount": "50.00", "currency": "EUR", "status": "Y"}
+    fields |= {"resultCode": "00001", "resultDescription": "Transaction succeeded", "cardBin": "444433"}
+    signed = {"paymentId": "54300", "merchantTransactionId": "FORM", "amount": "50.00", "status": "Y"}
+    body = urlencode({**fields, "cardLast4Digits": "1111", "checksum": sign_callback(signed, MERCHANT)}).encode()
+    assert (await host.send([body], FORM)).status == 200
+    await wait_until_heard(host, "FORM")
+
+
+# What is refused
+
+
+async def test_what_nobody_signed_is_refused_without_a_word(host: Host) -> None:
+    """A signature of other fields, none and an empty one are answered 401 with an empty body, and nobody hears of them."""
+    forged = callback("FORGED") | {"amount": "5000.00"}
+    unsigned = {name: value for name, value in callback("UNSIGNED").items() if name != "checksum"}
+    for fields in (forged, unsigned, unsigned | {"checksum": ""}):
+        answer = await host.send(as_json(fields), JSON)
+        assert (answer.status, answer.body) == (401, b"")
+    await host.send(as_json(callback("AFTER-FORGED")), JSON)
+    await wait_until_heard(host, "AFTER-FORGED")
+    assert not [line for line in host.heard() if line.endswith((" FORGED", " UNSIGNED"))]
+
+
+async def test_only_post_is_allowed(host: Host) -> None:
+    """Another method is answered 405, which names the one that is allowed."""
+    for method in ("GET", "PUT", "DELETE"):
+        answer = await host.send([], {}, method=method)
+        assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_neither_json_nor_a_form_is_refused(host: Host) -> None:
+    """A content type that no callback has is answered 415, whatever the body is."""
+    answer = await host.send(as_json(callback("TEXT")), {"content-type": "text/plain"})
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"paymentId": NaN}', b"[]", b"\xff", b'{"amount": 1, "amount": 2}'])
+async def test_what_is_no_callback_is_refused(host: Host, body: bytes) -> None:
+    """Broken JSON, a list, bytes that are no UTF-8 and a name that comes twice are answered 400."""
+    assert (await host.send([body], JSON)).status == 400
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+async def test_a_body_of_more_than_64_kib_is_refused(host: Host, chunked: bool) -> None:
+    """One KiB above the limit is answered 413, by its length and by counting; at the limit it is read."""
+    answer = await host.send([b" " * KIB] * 65, JSON, chunked=chunked)
+    assert (answer.status, answer.body) == (413, b"too large")
+    (body,) = as_json(callback(f"LARGE-{chunked}"))
+    full = body.ljust(64 * KIB)
+    pieces = [full[start : start + KIB] for start in range(0, len(full), KIB)]
+    assert (await host.send(pieces, JSON, chunked=chunked)).status == 200
+
+
+async def test_it_answers_at_its_root_alone(host: Host) -> None:
+    """Any other path is answered 404."""
+    assert (await host.send(as_json(callback("LOST")), JSON, path="/elsewhere")).status == 404
+
+
+# What servers alone can show
+
+
+async def test_mounted_it_answers_with_and_without_the_slash(server: str, tmp_path: Path) -> None:
+    """Wherever the mount lets a path through, with its slash or without, the callback is taken."""
+    with serving(server, tmp_path, "mounted") as served:
+        # Starlette's Mount redirects the path without its slash before CallbackApp is asked.
+        for path in ("/by-hand", "/by-hand/", "/litestar", "/litestar/", "/starlette/"):
+            order = path.replace("/", "-")
+            assert (await served.send(as_json(callback(order)), JSON, path=path)).status == 200, path
+            await wait_until_heard(served, order)
+        for path in ("/by-hand/more", "/litestar/more", "/starlette/more"):
+            assert (await served.send(as_json(callback("LOST")), JSON, path=path)).status == 404, path
+
+
+async def test_run_alone_it_starts_and_ends_with_its_server(server: str, tmp_path: Path) -> None:
+    """On SIGTERM the server ends as it does, without a traceback; the inbox is whole, and holds what was answered 200."""
+    orders = [f"ALONE-{number}" for number in range(5)]
+    with serving(server, tmp_path) as served:
+        for order in orders:
+            assert (await served.send(as_json(callback(order)), JSON)).status == 200
+        for order in orders:
+            await wait_until_heard(served, order)
+    with ExitStack() as stack:
+        inbox = sqlite3.connect(tmp_path / "inbox.db")
+        stack.callback(inbox.close)
+        assert inbox.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        kept = inbox.execute("SELECT json_extract(fields, '$.merchantTransactionId'), state FROM gatewaypy_inbox ORDER BY id")
+        # What was heard was brought to its end: nothing is left in a dead process's hands.
+        assert kept.fetchall() == [(order, "done") for order in orders]
+
+
+async def test_a_slow_body_is_given_up(servers: Any, server: str) -> None:
+    """Half a body, and then nothing for five seconds, is answered 408, or its connection is closed."""
+    served = servers(server)
+    (body,) = as_json(callback("SLOW"))
+    head, *_ = request([body], JSON)
+    began = time.monotonic()
+    answer = await asyncio.to_thread(partial(exchange, served.port, [head, body[: len(body) // 2]]))
+    assert 4 < time.monotonic() - began < 15
+    assert answer is None or (answer.status, answer.body) == (408, b"too slow")
+    assert (await served.send(as_json(callback("SLOW")), JSON)).status == 200
+
+
+async def test_a_huge_body_costs_no_memory(servers: Any, server: str) -> None:
+    """50 MB without a length are answered 413 while they come, and the server's peak memory hardly grows."""
+    served = servers(server)
+    await served.send(as_json(callback("BEFORE-HUGE")), JSON)
+    before = served.peaks()
+    pieces = request([bytes(64 * KIB)] * 800, JSON, chunked=True)
+    answer = await asyncio.to_thread(partial(exchange, served.port, pieces, insist=True))
+    assert answer is not None
+    assert answer.status == 413
+    assert (await served.send(as_json(callback("AFTER-HUGE")), JSON)).status == 200
+    grown = {pid: peak - before[pid] for pid, peak in served.peaks().items()}
+    assert max(grown.values()) < 20 * MIB, grown
+
+
+# What the letter of ASGI alone can show
+
+
+async def test_a_body_that_stops_is_answered_408(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the rest of a body does not come in time, the answer is 408."""
+    monkeypatch.setattr(app_module, "_BODY_SECONDS", 0.05)
+    async with in_process(tmp_path) as opened:
+        communicator, talking = opened.talk([b"{"], JSON)
+        talking.close()
+        await communicator.send_input({"type": "http.request", "body": b"{", "more_body": True})
+        assert (await communicator.receive_output(PATIENCE))["status"] == 408
+        await communicator.wait(PATIENCE)
+
+
+async def test_without_a_lifespan_the_first_callbacks_open_the_inbox(tmp_path: Path) -> None:
+    """Callbacks that come at once to an application that nobody entered are all taken, and all heard."""
+    router, heard = Router(), set[str | None]()
+    orders = {f"FIRST-{number}" for number in range(5)}
+    everybody_heard = asyncio.Event()
+
+    @router.on(CallbackEvent)
+    async def hear(event: CallbackEvent) -> None:
+        heard.add(event.merchant_transaction_id)
+        if heard == orders:
+            everybody_heard.set()
+
+    host = InProcess(CallbackApp(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"))
+    try:
+        answers = await asyncio.gather(*(host.send(as_json(callback(order)), JSON) for order in orders))
+        assert [answer.status for answer in answers] == [200] * 5
+        async with asyncio.timeout(PATIENCE):
+            await everybody_heard.wait()
+    finally:
+        await host.app.__aexit__()
+
+
+async def test_an_inbox_that_cannot_be_opened_is_told_to_the_server(tmp_path: Path) -> None:
+    """The lifespan's start fails, and says which file it was."""
+    app = CallbackApp(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/missing/inbox.db")
+    lifespan = ApplicationCommunicator(app, {"type": "lifespan", "asgi": {"version": "3.0"}})
+    await lifespan.send_input({"type": "lifespan.startup"})
+    told = await lifespan.receive_output(PATIENCE)
+    assert told["type"] == "lifespan.startup.failed"
+    assert "missing/inbox.db" in told["message"]
+    await lifespan.wait(PATIENCE)
+
+
+async def test_a_huge_body_is_left_where_it_is(tmp_path: Path) -> None:
+    """Once 64 KiB are counted, no further piece is asked for."""
+    async with in_process(tmp_path) as opened:
+        communicator, talking = opened.talk([bytes(16 * KIB)] * 3200, JSON, chunked=True)
+        assert (await talking).status == 413
+        assert communicator.input_queue.qsize() == 3201 - 5
+
+
+async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
+    """A body that breaks off is not taken for a callback, even where what came of it is one."""
+    async with in_process(tmp_path) as opened:
+        (body,) = as_json(callback("GONE"))
+        communicator, talking = opened.talk([body], JSON)
+        talking.close()
+        await communicator.send_input({"type": "http.request", "body": body, "more_body": True})
+        await communicator.send_input({"type": "http.disconnect"})
+        assert (await communicator.receive_output(PATIENCE))["status"] == 400
+        await communicator.wait(PATIENCE)
+        await opened.send(as_json(callback("AFTER-GONE")), JSON)
+        await wait_until_heard(opened, "AFTER-GONE")
+        assert [line.split()[1] for line in opened.heard()] == ["AFTER-GONE"]
