@@ -109,16 +109,20 @@ class PostgresStore:
                 return
 
     async def _commit(self, batch: list[_Transaction]) -> None:
-        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along."""
+        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along.
+
+        Where the connection is lost nobody knows what was committed: nothing is tried again then, and every caller hears of it.
+        """
         try:
             if self._connection.is_closed():
                 await self._connect()
             async with self._connection.transaction():
                 results = [[await self._fetch(statement) for statement in transaction.statements] for transaction in batch]
-        except (*_ERRORS, ConfigurationError) as error:
-            if len(batch) == 1:
-                if not batch[0].future.done():
-                    batch[0].future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its callers hear of it
+            if len(batch) == 1 or self._connection.is_closed() or isinstance(error, OSError):
+                for transaction in batch:
+                    if not transaction.future.done():
+                        transaction.future.set_exception(error)
                 return
         else:
             for transaction, result in zip(batch, results, strict=True):

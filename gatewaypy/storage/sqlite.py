@@ -128,21 +128,21 @@ class SqliteStore:
             batch.pop()
         return [transaction for transaction in batch if transaction is not None] or None
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | sqlite3.Error]:
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
         """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along."""
         try:
             return _as_one(connection, batch)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its caller hears of it
             if len(batch) == 1:
                 return [error]
-        results: list[list[Rows] | sqlite3.Error] = []
+        results: list[list[Rows] | Exception] = []
         for transaction in batch:
             results += self._commit(connection, [transaction])
         return results
 
     @staticmethod
-    def _answer(batch: list[_Transaction], results: list[list[Rows] | sqlite3.Error]) -> None:
-        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[list[Rows]], list[Rows] | sqlite3.Error]]] = {}
+    def _answer(batch: list[_Transaction], results: list[list[Rows] | Exception]) -> None:
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[list[Rows]], list[Rows] | Exception]]] = {}
         for transaction, result in zip(batch, results, strict=True):
             loops.setdefault(transaction.loop, []).append((transaction.future, result))
         for loop, answers in loops.items():
@@ -160,15 +160,15 @@ def _set(answers: list[tuple[asyncio.Future[list[Any]], Any]]) -> None:
             future.set_result(result)
 
 
-def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | sqlite3.Error]:
+def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        results: list[list[Rows] | sqlite3.Error] = [
+        results: list[list[Rows] | Exception] = [
             [connection.execute(_dialect(sql), tuple(parameters)).fetchall() for sql, parameters in transaction.statements]
             for transaction in batch
         ]
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except Exception:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -41,6 +41,16 @@ async def test_transactions_share_commits_and_keep_apart(store: Store) -> None:
     assert await store.run(("SELECT text FROM notes WHERE text = ?", ("half",))) == [[]]
 
 
+async def test_a_value_that_no_database_takes_fails_its_caller_alone(store: Store) -> None:
+    """The writer lives on, and so does everybody else's transaction."""
+    bad = store.run((ADD, (object(),)))
+    huge = store.run(("SELECT CAST(? AS BIGINT)", (2**70,)))
+    good = store.run((ADD, ("good",)))
+    results = await asyncio.gather(bad, huge, good, return_exceptions=True)
+    assert [isinstance(result, Exception) for result in results] == [True, True, False]
+    assert await store.run((ADD, ("after",))) == [[("after",)]]
+
+
 async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
     """Whoever stops waiting neither stops the writer nor breaks another's answer."""
     task = asyncio.ensure_future(store.run((ADD, ("cancelled",))))
