@@ -57,9 +57,8 @@ class PaymentOptions(TypedDict, total=False):
 
 def _sealed(options: PaymentOptions) -> PaymentOptions:
     """Seal the extra fields where they come in: no frame of the library's holds their text from there on."""
-    if options.get("extra") is None:
-        return options
-    return {**options, "extra": requests.sealed(options["extra"])}
+    extra = options.get("extra")
+    return options if extra is None else {**options, "extra": requests.sealed(extra)}
 
 
 def _platform(given: Platform | str | None) -> Platform:

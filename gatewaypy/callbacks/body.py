@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -62,8 +63,18 @@ def _read_json(text: str) -> dict[str, Any]:
     except UnreadableError as unreadable:
         reason = str(unreadable)
     else:
-        return fields if isinstance(fields.get("result"), dict) else nested(fields)
+        if not _has_half_characters(text, fields):
+            return fields if isinstance(fields.get("result"), dict) else nested(fields)
+        reason = "the body has half a character, or a NUL"
     raise UnreadableCallback(reason)
+
+
+def _has_half_characters(text: str, fields: dict[str, Any]) -> bool:
+    """Tell of escapes that no database and no UTF-8 takes: half of a surrogate pair, NUL."""
+    if "\\u" not in text:
+        return False
+    plain = json.dumps(fields, ensure_ascii=False)
+    return "\\u0000" in plain or any("\ud800" <= character <= "\udfff" for character in plain)
 
 
 def _read_form(text: str) -> dict[str, Any]:
@@ -72,8 +83,8 @@ def _read_form(text: str) -> dict[str, Any]:
     except ValueError:
         pairs = []
     fields = dict(pairs)
-    if not pairs or len(fields) != len(pairs):
-        reason = "the body is no form, or has a name twice"
+    if not pairs or len(fields) != len(pairs) or "\0" in "".join(f"{name}{value}" for name, value in pairs):
+        reason = "the body is no form, or has a name twice or a NUL"
         raise UnreadableCallback(reason)
     return fields
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import define, field
 
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import PaymentSucceeded, event_of
+from gatewaypy.callbacks.inbox import names_of, printable
 from gatewaypy.callbacks.router import EventContext
 from gatewaypy.errors import GatewayError
-from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.progress import Step, step
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ _LONGEST_PAUSE: Final = 3600.0
 _IDLE_PAUSE: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
 _COUNT_EVERY: Final = 5.0
+_SUCCEEDED: Final = frozenset({"y", "capturesuccess"})
 _CLOSING: Final = 10.0
+_HANDLERS_CLOSING: Final = 30.0
+_MOST_ASKED: Final = 24
 
 
 class Asks(Protocol):
@@ -46,7 +51,16 @@ class _NotOursError(Exception):
 
 
 class _UnconfirmedError(Exception):
-    """The gateway could not be asked; nothing is known."""
+    """The gateway could not be asked, or does not say (yet) what the callback says."""
+
+    def __init__(self, reason: str, *, answered: bool) -> None:
+        super().__init__(reason)
+        self.answered = answered
+
+
+def _is_old_news(entry: Entry, event: CallbackEvent) -> bool:
+    """Tell whether a payment had succeeded already: being settled after its capture is progress, but no second success."""
+    return not entry.forced and isinstance(event, PaymentSucceeded) and entry.known in _SUCCEEDED
 
 
 @define(eq=False, kw_only=True)
@@ -65,7 +79,7 @@ class Dispatcher:
     router: Router
     inbox: Inbox
     random: Random
-    confirm: Asks | None = None
+    confirm: Asks | Mapping[str, Asks] | None = None
     confirm_unsigned_only: bool = False
     check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None
     concurrency: int = 32
@@ -98,6 +112,12 @@ class Dispatcher:
                 self._loop.cancel()
                 await asyncio.wait([self._loop])
             self._loop, self._closing = None, False
+        deadline = asyncio.get_running_loop().time() + _HANDLERS_CLOSING
+        while self._running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.wait(self._running.values(), timeout=min(self.inbox.lease / 3, 1.0))
+            await self.inbox.renew(self._running)
+        for task in self._running.values():
+            task.cancel()
         if self._running:
             await asyncio.wait(self._running.values())
 
@@ -157,25 +177,40 @@ class Dispatcher:
         try:
             event = await self._believed(entry)
             if event is None:
-                await self.inbox.finish(entry, "refused", note="unsigned, and the gateway has no such payment")
+                await self.inbox.finish(entry, "refused", note="unsigned, and the gateway says nothing of the kind")
                 return
-            if not self._is_news(entry, event):
+            moves = self._is_forward(entry, event)
+            if not moves and not entry.forced:
                 await self.inbox.finish(entry, "swallowed", note=f"no news: the payment was {entry.known}")
                 return
-            await self._check(event)
-            await self.router.dispatch(event, EventContext(key=entry.key, attempt=entry.attempts + 1))
+            if not _is_old_news(entry, event):
+                await self._check(event)
+                await self.router.dispatch(event, EventContext(key=entry.key, attempt=entry.attempts + 1))
         except _NotOursError as reason:
             logger.warning("event %s is kept for review: %s", entry.key[:12], reason)
             await self.inbox.finish(entry, "review", note=str(reason))
         except _UnconfirmedError as reason:
-            await self.inbox.postpone(entry, self._pause(entry.attempts), note=f"not confirmed: {reason}", counted=False)
+            await self._unconfirmed(entry, reason)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            # A handler that awaited something cancelled has failed; nobody cancelled it.
+            await self._failed(entry, error)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
             await self._failed(entry, error)
         else:
-            await self.inbox.finish(entry, "done", progress=event.state)
+            names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
+            await self.inbox.finish(entry, "done", progress=event.state if moves else None, names=names)
 
-    async def _failed(self, entry: Entry, error: Exception) -> None:
-        attempt, note = entry.attempts + 1, f"{type(error).__name__}: {error}"
+    async def _unconfirmed(self, entry: Entry, reason: _UnconfirmedError) -> None:
+        """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
+        if reason.answered and entry.asked + 1 >= _MOST_ASKED:
+            await self.inbox.finish(entry, "review", note=f"never confirmed: {reason}")
+            return
+        await self.inbox.postpone(entry, self._pause(entry.asked), note=f"not confirmed: {reason}", asked=True)
+
+    async def _failed(self, entry: Entry, error: BaseException) -> None:
+        attempt, note = entry.attempts + 1, printable(f"{type(error).__name__}: {error}")
         if attempt >= self.max_attempts:
             logger.error("event %s is parked after %d tries: %s", entry.key[:12], attempt, note)
             await self.inbox.finish(entry, "parked", note=note)
@@ -187,44 +222,47 @@ class Dispatcher:
         return min(self.first_pause * 2.0**tries, _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
 
     async def _believed(self, entry: Entry) -> CallbackEvent | None:
-        """Return what handlers may hear: the event, or the gateway's answer about it; ``None`` where it knows no such payment."""
+        """Return what handlers may hear: the event, or the gateway's answer; ``None`` where it knows nothing of it."""
         event = event_of(entry.fields, signed=entry.signed, member_id=entry.member)
-        if self.confirm is None or (self.confirm_unsigned_only and entry.signed):
+        gateway = self.confirm.get(entry.member or "") if isinstance(self.confirm, Mapping) else self.confirm
+        if gateway is None or (self.confirm_unsigned_only and entry.signed):
             return event
         try:
             if event.payment_id is not None:
-                found = await self.confirm.inquire(payment_id=event.payment_id)
+                found = await gateway.inquire(payment_id=event.payment_id)
             else:
-                found = await self.confirm.inquire(merchant_transaction_id=event.merchant_transaction_id)
+                found = await gateway.inquire(merchant_transaction_id=event.merchant_transaction_id)
         except GatewayError as error:
             reason = f"{type(error).__name__}: {error}"
         else:
             return self._confirmed(entry, event, found)
-        raise _UnconfirmedError(reason)
+        raise _UnconfirmedError(reason, answered=False)
 
     def _confirmed(self, entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
+        """Turn the gateway's answer into what handlers hear: the answer alone, and never less than a signed callback said."""
         if not found.found:
             if entry.signed:
                 reason = "the gateway does not find the payment (yet)"
-                raise _UnconfirmedError(reason)
+                raise _UnconfirmedError(reason, answered=True)
             return None
-        if found.merchant_transaction_id not in {None, event.merchant_transaction_id} or found.amount not in {None, event.amount}:
+        is_other = found.merchant_transaction_id not in {None, event.merchant_transaction_id}
+        if is_other or found.amount not in {None, event.amount}:
             reason = f"the callback is of {event.amount}, {event.merchant_transaction_id}; the gateway says {found.amount},"
             reason += f" {found.merchant_transaction_id}"
             raise _NotOursError(reason)
-        fields = {**entry.fields, **found.raw}
-        try:
-            return event_of(fields, signed=entry.signed, member_id=entry.member, confirmed=found)
-        except UnreadableError as unreadable:
-            reason = str(unreadable)
-        raise _UnconfirmedError(reason)
+        answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found)
+        is_behind = answer.state is not None and event.state is not None and step(answer.state, event.state) is Step.FORWARD
+        if is_behind and entry.signed:
+            reason = f"the callback says {event.state}, the gateway still {answer.state}"
+            raise _UnconfirmedError(reason, answered=True)
+        return answer
 
     @staticmethod
-    def _is_news(entry: Entry, event: CallbackEvent) -> bool:
+    def _is_forward(entry: Entry, event: CallbackEvent) -> bool:
         if event.state is None:
             return True
         meaning = step(entry.known, event.state)
-        if meaning is Step.CONTRADICTION:
+        if meaning is Step.CONTRADICTION and not entry.forced:
             reason = f"it says {event.state}, but the payment was {entry.known}: both cannot be true; known by {entry.known_by}"
             raise _NotOursError(reason)
         return meaning is Step.FORWARD
@@ -233,6 +271,6 @@ class Dispatcher:
         if self.check is None:
             return
         verdict: Any = self.check(event)
-        if not (await verdict if asyncio.iscoroutine(verdict) else verdict):
+        if not (await verdict if inspect.isawaitable(verdict) else verdict):
             reason = "the shop's own check says that it does not fit its order"
             raise _NotOursError(reason)

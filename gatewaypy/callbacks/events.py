@@ -53,8 +53,12 @@ class CallbackEvent:
 
     @property
     def key(self) -> bytes:
-        """What exact repeats share: a digest of the merchant, both ids, the status and the amount."""
-        return event_key(self.member_id, self.raw)
+        """What exact repeats share: a digest of the merchant, both ids, the status, the amount, and how it came.
+
+        An unsigned callback must never stand in for the signed one, nor either for an inquiry's answer.
+        """
+        came = "inquiry" if self.confirmed is not None else "signed" if self.signed else "unsigned"
+        return event_key(self.member_id, self.raw, came)
 
 
 class PaymentPending(CallbackEvent):
@@ -142,11 +146,11 @@ def event_of(
     )
 
 
-def event_key(member_id: str | None, fields: Mapping[str, Any]) -> bytes:
-    """Digest what makes two callbacks the same: SHA-256 over length-prefixed merchant, ids, status and amount."""
+def event_key(member_id: str | None, fields: Mapping[str, Any], came: str) -> bytes:
+    """Digest what makes two callbacks the same: SHA-256 over length-prefixed merchant, ids, status, amount and way of coming."""
     names = ("merchantTransactionId", "paymentId", "status", "transactionStatus", "amount")
     digest = hashlib.sha256()
-    for value in (member_id, *(fields.get(name) for name in names)):
+    for value in (came, member_id, *(fields.get(name) for name in names)):
         part = value.encode(errors="surrogatepass") if isinstance(value, str) else b""
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()

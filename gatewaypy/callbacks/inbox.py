@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import frozen
 
+from gatewaypy.cards import luhn_valid
 from gatewaypy.storage import open_store
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _SCHEMA: Final = (
         fields TEXT NOT NULL,
         state TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
+        asked INTEGER NOT NULL DEFAULT 0,
+        forced INTEGER NOT NULL DEFAULT 0,
         due DOUBLE PRECISION NOT NULL,
         owner TEXT,
         lease DOUBLE PRECISION NOT NULL DEFAULT 0,
@@ -48,6 +52,7 @@ _SCHEMA: Final = (
         due DOUBLE PRECISION NOT NULL,
         asked INTEGER NOT NULL DEFAULT 0
     )""",
+    "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
 )
 
 #: What becomes of an event: open until its handlers have succeeded, then done; swallowed where it was no news; parked after too
@@ -55,10 +60,13 @@ _SCHEMA: Final = (
 #: gateway does not know it.
 STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
 
-# A machine that was restarted counts its clock from the start: a time further ahead than any that is ever set is in the past.
-_HORIZON: Final = 4 * 3600.0
-
-_NUMBERS: Final = frozenset({"number", "cvv", "card.number", "card.cvv"})
+_NUMBERS: Final = frozenset({"number", "cvv", "pan", "cardnumber", "card.number", "card.cvv", "card.pan"})
+# Fields whose digits are ids or digests, however much they look like a card number.
+_IDS: Final = frozenset(
+    {"paymentId", "merchantTransactionId", "trackingid", "trackingId", "desc", "bankReferenceId", "checksum", "timestamp"}
+)
+_DIGITS: Final = re.compile(r"[0-9]{13,19}", re.ASCII)
+_LONGEST_NOTE: Final = 2000
 
 
 @frozen
@@ -72,6 +80,8 @@ class Entry:
     signed: bool
     fields: dict[str, Any]
     attempts: int
+    asked: int
+    forced: bool
     known: str | None
     known_by: str | None
 
@@ -88,9 +98,16 @@ class Kept:
     fields: dict[str, Any]
 
 
-def payment_of(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> str:
-    """Name a payment: events of one are handled in order, of several at once."""
-    return json.dumps([member_id, merchant_transaction_id, payment_id], ensure_ascii=True)
+def names_of(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> list[str]:
+    """Name a payment: events of one are handled in order, of several at once.
+
+    Both ids name it. Progress is written under the merchant's own as well, so that a callback without the gateway's id is known
+    for the same payment's.
+    """
+    names = [json.dumps([member_id, merchant_transaction_id, payment_id])]
+    if payment_id is not None and merchant_transaction_id is not None:
+        names.append(json.dumps([member_id, merchant_transaction_id, None]))
+    return names
 
 
 class Inbox:
@@ -109,7 +126,22 @@ class Inbox:
     async def __aenter__(self) -> Self:
         """Open the store."""
         await self._store.open(_SCHEMA)
+        await self._forget_old_times()
         return self
+
+    async def _forget_old_times(self) -> None:
+        """After a restart of the machine its clock has begun anew: what was due or leased by the old one is due and free."""
+        boot = self._store.boot
+        (rows,) = await self._store.run(("SELECT boot FROM gatewaypy_boot WHERE id = 1", ()))
+        if rows != [(boot,)]:
+            await self._store.run(
+                ("UPDATE gatewaypy_inbox SET due = 0, lease = 0 WHERE state = 'open'", ()),
+                ("UPDATE gatewaypy_watched SET due = 0", ()),
+                (
+                    "INSERT INTO gatewaypy_boot (id, boot) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET boot = excluded.boot",
+                    (boot,),
+                ),
+            )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -125,7 +157,7 @@ class Inbox:
                 " VALUES (?, ?, ?, ?, ?, 'open', {now}) ON CONFLICT (key) DO NOTHING RETURNING id",
                 (
                     event.key.hex(),
-                    payment_of(event.member_id, event.merchant_transaction_id, event.payment_id),
+                    names_of(event.member_id, event.merchant_transaction_id, event.payment_id)[0],
                     event.member_id,
                     int(event.signed),
                     json.dumps(without_numbers(event.raw)),
@@ -136,16 +168,14 @@ class Inbox:
 
     async def take(self, most: int) -> list[Entry]:
         """Take events that are due: the oldest open one of each payment, in no other process's hands."""
-        free = "(lease <= {now} OR lease > {now} + ?)"
-        due = "(due <= {now} OR due > {now} + ?)"
         taken, progress = await self._store.run(
             (
-                f"UPDATE gatewaypy_inbox SET owner = ?, lease = {{now}} + ? WHERE state = 'open' AND {free} AND id IN"  # noqa: S608 - no value
-                f" (SELECT id FROM gatewaypy_inbox AS mine WHERE state = 'open' AND {due} AND {free} AND NOT EXISTS"
+                "UPDATE gatewaypy_inbox SET owner = ?, lease = {now} + ? WHERE state = 'open' AND lease <= {now} AND id IN"
+                " (SELECT id FROM gatewaypy_inbox AS mine WHERE state = 'open' AND due <= {now} AND lease <= {now} AND NOT EXISTS"
                 " (SELECT 1 FROM gatewaypy_inbox AS earlier WHERE earlier.payment = mine.payment AND earlier.state = 'open'"
                 " AND earlier.id < mine.id) ORDER BY id LIMIT ?)"
-                " RETURNING id, key, payment, member, signed, fields, attempts",
-                (self._owner, self.lease, _HORIZON, _HORIZON, _HORIZON, most),
+                " RETURNING id, key, payment, member, signed, fields, attempts, asked, forced",
+                (self._owner, self.lease, most),
             ),
             (
                 "SELECT payment, state, evidence FROM gatewaypy_progress WHERE payment IN"
@@ -155,8 +185,19 @@ class Inbox:
         )
         known = {payment: (state, evidence) for payment, state, evidence in progress}
         entries = [
-            Entry(identifier, key, payment, member, bool(signed), json.loads(fields), attempts, *known.get(payment, (None, None)))
-            for identifier, key, payment, member, signed, fields, attempts in taken
+            Entry(
+                i,
+                key,
+                payment,
+                member,
+                bool(signed),
+                json.loads(fields),
+                attempts,
+                asked,
+                bool(forced),
+                *known.get(payment, (None, None)),
+            )
+            for i, key, payment, member, signed, fields, attempts, asked, forced in taken
         ]
         return sorted(entries, key=lambda entry: entry.id)
 
@@ -169,31 +210,39 @@ class Inbox:
         if statements:
             await self._store.run(*statements)
 
-    async def finish(self, entry: Entry, state: str, *, note: str | None = None, progress: str | None = None) -> None:
-        """End an event, and in the same commit move its payment forward where ``progress`` says to."""
-        statements: list[Any] = [
+    async def finish(
+        self, entry: Entry, state: str, *, note: str | None = None, progress: str | None = None, names: Iterable[str] = ()
+    ) -> None:
+        """End an event, and in the same commit move its payment forward where ``progress`` says to.
+
+        Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
+        """
+        moves: list[Any] = [
+            (
+                "INSERT INTO gatewaypy_progress (payment, state, evidence)"
+                " SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT) WHERE EXISTS"
+                " (SELECT 1 FROM gatewaypy_inbox WHERE id = ? AND owner = ?) ON CONFLICT (payment) DO UPDATE"
+                " SET state = excluded.state, evidence = excluded.evidence, changed_at = CURRENT_TIMESTAMP",
+                (name, progress, json.dumps(entry.fields), entry.id, self._owner),
+            )
+            for name in {entry.payment, *names}
+            if progress is not None
+        ]
+        await self._store.run(
+            *moves,
             (
                 "UPDATE gatewaypy_inbox SET state = ?, note = ?, owner = NULL, lease = 0 WHERE id = ? AND owner = ?",
-                (state, note, entry.id, self._owner),
-            )
-        ]
-        if progress is not None:
-            statements.append(
-                (
-                    "INSERT INTO gatewaypy_progress (payment, state, evidence) VALUES (?, ?, ?) ON CONFLICT (payment) DO UPDATE"
-                    " SET state = excluded.state, evidence = excluded.evidence, changed_at = CURRENT_TIMESTAMP",
-                    (entry.payment, progress, json.dumps(entry.fields)),
-                )
-            )
-        await self._store.run(*statements)
+                (state, None if note is None else printable(note), entry.id, self._owner),
+            ),
+        )
 
-    async def postpone(self, entry: Entry, seconds: float, *, note: str, counted: bool = True) -> None:
-        """Try an event again after a while; ``counted`` where the try was the handlers'."""
+    async def postpone(self, entry: Entry, seconds: float, *, note: str, asked: bool = False) -> None:
+        """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
         await self._store.run(
             (
-                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, due = {now} + ?, note = ?, owner = NULL, lease = 0"
-                " WHERE id = ? AND owner = ?",
-                (int(counted), seconds, note, entry.id, self._owner),
+                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, asked = asked + ?, due = {now} + ?, note = ?, owner = NULL,"
+                " lease = 0 WHERE id = ? AND owner = ?",
+                (int(not asked), int(asked), seconds, printable(note), entry.id, self._owner),
             )
         )
 
@@ -210,10 +259,17 @@ class Inbox:
         ]
 
     async def replay(self, *identifiers: int) -> int:
-        """Put parked events back, all of them where none is named; return how many."""
-        chosen = f" AND id IN ({', '.join('?' * len(identifiers))})" if identifiers else ""
-        put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, due = {now}, note = NULL WHERE state = 'parked'"
-        (rows,) = await self._store.run((f"{put_back}{chosen} RETURNING id", identifiers))
+        """Put events back: all that are parked, or those that are named, out of review too; return how many.
+
+        Handlers hear of them even where the payment has moved on since: somebody wants them to.
+        """
+        chosen = (
+            f"id IN ({', '.join('?' * len(identifiers))}) AND state IN ('parked', 'review')"
+            if identifiers
+            else "state = 'parked'"
+        )
+        put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, asked = 0, forced = 1, due = 0, note = NULL"
+        (rows,) = await self._store.run((f"{put_back} WHERE {chosen} RETURNING id", identifiers))
         return len(rows)
 
     async def prune(self, days: float) -> int:
@@ -242,7 +298,7 @@ class Inbox:
 
     async def watch(self, *, payment_id: str | None, merchant_transaction_id: str | None, seconds: float) -> None:
         """Remember to ask about a payment after that many seconds."""
-        name = payment_of(None, merchant_transaction_id, None if merchant_transaction_id else payment_id)
+        name = names_of(None, merchant_transaction_id, payment_id)[0]
         await self._store.run(
             (
                 "INSERT INTO gatewaypy_watched (payment, payment_id, merchant_transaction_id, due) VALUES (?, ?, ?, {now} + ?)"
@@ -257,9 +313,9 @@ class Inbox:
             (
                 "UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END),"
                 " asked = asked + 1 WHERE payment IN (SELECT payment FROM gatewaypy_watched"
-                " WHERE due <= {now} OR due > {now} + ? ORDER BY due LIMIT ?)"
+                " WHERE due <= {now} ORDER BY due LIMIT ?)"
                 " RETURNING payment, payment_id, merchant_transaction_id, asked",
-                (pause, _HORIZON * 64, most),
+                (pause, most),
             )
         )
         return [(payment, payment_id, own_id, asked) for payment, payment_id, own_id, asked in rows]
@@ -270,12 +326,22 @@ class Inbox:
 
 
 def without_numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Take out what must never be stored, should a gateway send it: a whole card number, a CVV."""
-    kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in _NUMBERS}
-    card = kept.get("card")
-    if isinstance(card, dict):
-        kept["card"] = {name: value for name, value in card.items() if name not in _NUMBERS}
-    return kept
+    """Take out what must never be stored, should a gateway send it: a whole card number, a CVV; by name and by looks."""
+    return {name: _without_numbers(name, value) for name, value in fields.items() if name.lower() not in _NUMBERS}
+
+
+def _without_numbers(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return without_numbers(value)
+    if isinstance(value, list):
+        return [_without_numbers(name, inner) for inner in value]
+    looks = isinstance(value, str) and name not in _IDS and _DIGITS.fullmatch(value) and luhn_valid(value)
+    return f"{value[:6]}******{value[-4:]}" if looks else value
+
+
+def printable(note: str) -> str:
+    """Make a note fit for every database and log: no half characters, no NUL, not too long."""
+    return note.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NOTE]
 
 
 def _before(days: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from attrs import frozen
@@ -57,7 +58,8 @@ class Receiver:
 
     :param credentials: one account, or several that share the URL; each one's key is tried, older keys while a rotation lasts.
     :param inbox: ``"sqlite:///…"``, ``"postgresql://…"`` or an `Inbox`.
-    :param confirm: a `Gateway` to ask before handlers hear of an event: they hear the inquiry's answer then. Needs an inbox.
+    :param confirm: a `Gateway` to ask before handlers hear of an event: they hear the inquiry's answer then. With several
+        merchants one for each, by its member id. Needs an inbox.
     :param confirm_when: ``"always"``, ``"unsigned_only"`` (unsigned callbacks are refused without ``confirm``), or ``"never"``.
     :param check: your own look at an event against your order: false keeps it for review.
     :param max_open: how many events may wait before further ones are answered 503.
@@ -69,7 +71,7 @@ class Receiver:
         credentials: Credentials | Iterable[Credentials],
         *,
         inbox: Inbox | str | None = None,
-        confirm: Asks | None = None,
+        confirm: Asks | Mapping[str, Asks] | None = None,
         confirm_when: Literal["always", "unsigned_only", "never"] = "always",
         check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None,
         concurrency: int = 32,
@@ -88,8 +90,12 @@ class Receiver:
         if (confirm is not None or check is not None) and inbox is None:
             msg = "confirm and check need an inbox: they may have to be tried again"
             raise ConfigurationError(msg)
+        if confirm is not None and len(self._accounts) > 1 and not isinstance(confirm, Mapping):
+            msg = "several merchants need a gateway each to confirm with: confirm={member_id: gateway, …}"
+            raise ConfigurationError(msg)
         self._router = router
-        self._takes_unsigned = confirm is not None and confirm_when != "never"
+        # An unsigned callback does not say whose it is: only where there is one merchant can it be asked about.
+        self._takes_unsigned = confirm is not None and confirm_when != "never" and len(self._accounts) == 1
         self._inbox = Inbox(inbox) if isinstance(inbox, str) else inbox
         self._max_open = max_open
         self._waiting = 0
@@ -146,7 +152,6 @@ class Receiver:
             signer = find_signer(fields, self._accounts)
             if signer is None and (fields.get("checksum") or not self._takes_unsigned):
                 return UNAUTHORIZED
-            # An unsigned callback belongs to whoever confirms it; with one account there is no doubt whose it is.
             owner = signer or self._accounts[0]
             event = typed(fields, signed=signer is not None, member_id=owner.member_id)
         except UnreadableCallback as unreadable:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from attrs import define, field
 
 from gatewaypy.callbacks.events import event_of
-from gatewaypy.errors import GatewayError
+from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.models import Outcome
 from gatewaypy.protocol.parse import UnreadableError
 
@@ -41,6 +41,7 @@ class Reconciler:
     :param gateway: an open `Gateway`.
     :param inbox: an open `Inbox`: the receiver's.
     :param first: seconds before the first question.
+    :param member_id: the merchant's, as in the receiver's credentials; the gateway's own where none is given.
     :param give_up_after: questions after which a payment is no longer asked about; it is logged as a warning then.
     """
 
@@ -54,6 +55,9 @@ class Reconciler:
 
     async def __aenter__(self) -> Self:
         """Begin to ask."""
+        if self.member_id is None:
+            # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
+            self.member_id = getattr(getattr(self.gateway, "credentials", None), "member_id", None)
         self._task = asyncio.get_running_loop().create_task(self._run())
         return self
 
@@ -69,6 +73,8 @@ class Reconciler:
         """Watch a payment or payout that is still open; returns whether there is anything to watch. It is on disk then."""
         if payment.outcome not in {Outcome.PENDING, Outcome.REDIRECT, Outcome.UNKNOWN}:
             return False
+        if payment.payment_id is None and payment.merchant_transaction_id is None:
+            raise InvalidRequest("payment_id", "a payment can be watched by one of its ids, and this one has none")
         await self.inbox.watch(
             payment_id=payment.payment_id, merchant_transaction_id=payment.merchant_transaction_id, seconds=self.first
         )

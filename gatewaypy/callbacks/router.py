@@ -47,7 +47,10 @@ class Handler:
         if self.is_async:
             await self.function(*arguments)
         else:
-            await anyio.to_thread.run_sync(self.function, *arguments)
+            answer = await anyio.to_thread.run_sync(self.function, *arguments)
+            if inspect.isawaitable(answer):
+                # Such as a lambda around a coroutine function.
+                await answer
 
 
 class Router:

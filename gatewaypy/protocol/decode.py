@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -30,8 +31,6 @@ from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from attrs import AttrsInstance
 
     from gatewaypy.protocol.judge import Verdict
@@ -95,7 +94,7 @@ def _known(kind: type[AttrsInstance]) -> frozenset[str]:
 
 
 def _attributes(fields: object) -> dict[str, Any]:
-    if not isinstance(fields, dict):
+    if not isinstance(fields, Mapping):
         return {}
     return {ATTRIBUTES[name]: value for name, value in fields.items() if name in ATTRIBUTES}
 

@@ -20,6 +20,11 @@ class Store(Protocol):
     Every transaction that returned is durable: ``synchronous=FULL`` in SQLite, ``synchronous_commit=on`` in PostgreSQL.
     """
 
+    @property
+    def boot(self) -> str:
+        """What the store's clock counts from: another text means that times written before are meaningless."""
+        ...
+
     async def open(self, schema: Sequence[str]) -> None:
         """Connect, check that what is promised can be kept, and create what is missing."""
         ...

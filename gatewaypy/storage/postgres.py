@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gatewaypy.storage.base import Rows, Statement
 
 _MOST_AT_ONCE: Final = 256
+_CLOSED: Final = "this store is not open"
+_SECONDS: Final = 15
 # Serialises the creation of tables among processes that start together: any fixed number, ours alone.
 _SCHEMA_LOCK: Final = 0x67617465
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -52,6 +54,11 @@ class PostgresStore:
         self._waiting: asyncio.Queue[_Transaction | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
 
+    @property
+    def boot(self) -> str:
+        """Always the same: the server's clock counts from the epoch."""
+        return "epoch"
+
     async def open(self, schema: Sequence[str]) -> None:
         """Connect and create what is missing.
 
@@ -75,6 +82,8 @@ class PostgresStore:
 
         :raises Exception: what asyncpg raised, where it failed; after a lost connection it may have been kept or not.
         """
+        if self._writer is None:
+            raise ConfigurationError(_CLOSED)
         future: asyncio.Future[list[Rows]] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(_Transaction(statements, future))
         return await future
@@ -91,7 +100,7 @@ class PostgresStore:
 
     async def _connect(self) -> None:
         settings = {"synchronous_commit": "on", "application_name": "gatewaypy", "timezone": "UTC"}
-        self._connection = await asyncpg.connect(self._url, server_settings=settings)
+        self._connection = await asyncpg.connect(self._url, server_settings=settings, timeout=_SECONDS, command_timeout=_SECONDS)
         if await self._connection.fetchval("SHOW fsync") != "on":
             await self._connection.close()
             msg = "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"

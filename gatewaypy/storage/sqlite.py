@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE: Final = 512
 _BUSY_SECONDS: Final = 30.0
 _FULL: Final = 2
+_CLOSED: Final = "this store is not open"
 #: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
 _NETWORKED: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.s3fs", "glusterfs"}
@@ -54,6 +55,14 @@ class SqliteStore:
         self._waiting: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
+    @property
+    def boot(self) -> str:
+        """The present run of this machine, since the clock counts from its start; empty where the system does not tell."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
     async def open(self, schema: Sequence[str]) -> None:
         """Open the file and create what is missing.
 
@@ -72,6 +81,8 @@ class SqliteStore:
 
         :raises sqlite3.Error: where it failed; nothing of it was kept then.
         """
+        if self._thread is None:
+            raise ConfigurationError(_CLOSED)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Rows]] = loop.create_future()
         self._waiting.put(_Transaction(statements, loop, future))

@@ -62,7 +62,8 @@ def test_a_record_that_is_found_decides(
     result = settle(new(operation), record(status, short), duplicate=True)
     assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
     assert (result.outcome, result.settled_by, result.duplicate) == (outcome, SettledBy.INQUIRY, True)
-    assert (result.payment_id, result.amount) == ("54279", EUROS)
+    assert (result.payment_id, result.merchant_transaction_id, result.amount) == ("54279", "TX-1", EUROS)
+    assert (result.status, result.transaction_status) == (status, short)
 
 
 @pytest.mark.parametrize(
