@@ -291,7 +291,7 @@ async def test_connections_are_refused_for_a_while_by_switch(client: Gateway, sa
     sandbox.faults.add("refuse", operation="debit", seconds=0.5)
     assert (await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")).succeeded
     told: list[str] = []
-    while told[-2:] != ["refused", "paid"]:
+    while "refused" not in told or told[-1] != "paid":
         try:
             await client.debit(EUROS, CARD, merchant_transaction_id=f"ORDER-X{len(told)}")
             told.append("paid")
