@@ -112,19 +112,25 @@ class SqliteStore:
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
         _check_file_system(self._path)
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection, schema)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection, schema: tuple[str, ...]) -> None:
         connection.create_function("gatewaypy_now", 0, boot_clock)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute(f"PRAGMA synchronous={_FULL}")
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
         if mode != "wal" or synchronous != _FULL:
-            connection.close()
             msg = (
                 f"{self._path} cannot keep what is promised: journal_mode is {mode}, synchronous {synchronous}; use a local disk"
             )
             raise ConfigurationError(msg)
         for statement in schema:
             connection.execute(_dialect(statement))
-        return connection
 
     def _next_batch(self) -> list[_Transaction] | None:
         batch = [self._waiting.get()]
