@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
 _LONGEST_PAUSE: Final = 3600.0
+# A gateway may be out of reach for a thousand questions, and two to that power is no float.
+_MOST_DOUBLINGS: Final = 30
 _IDLE_PAUSE: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
 _COUNT_EVERY: Final = 5.0
@@ -219,7 +221,7 @@ class Dispatcher:
         await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
-        return min(self.first_pause * 2.0**tries, _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
+        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
 
     async def _believed(self, entry: Entry) -> CallbackEvent | None:
         """Return what handlers may hear: the event, or the gateway's answer; ``None`` where it knows nothing of it."""

@@ -56,7 +56,8 @@ class _Progress:
                 self.withheld = True
                 raise _WithheldError
             self.stage = _Stage.SENDING
-        elif event == "connection.connect_tcp.started":
+        elif event == "connection.connect_tcp.started" and self.stage is _Stage.UNTOLD:
+            # Never back from sending: whatever a client does after that, a byte has left.
             self.stage = _Stage.CONNECTING
 
 

@@ -15,6 +15,7 @@ import trustme
 from gatewaypy import HttpxTransport, Limits, Secret, Timeouts, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
 from gatewaypy.secret import SealedBytes
+from gatewaypy.transport.httpx import _Progress, _Stage
 from gatewaypy.transport.tls import checked, default_context
 
 if TYPE_CHECKING:
@@ -224,6 +225,14 @@ async def test_a_request_can_be_called_off_before_its_first_byte(library: str) -
         assert isinstance(await send(transport, port), WireReply)
         assert not (await send(transport, port, say=False)).sent
     assert requests == 1
+
+
+async def test_a_request_that_went_out_never_counts_as_unsent_again() -> None:
+    """Should a client connect anew after it began to send, the byte that left stays left."""
+    progress = _Progress(lambda: True)
+    for event in ("connection.connect_tcp.started", "http11.send_request_headers.started", "connection.connect_tcp.started"):
+        await progress.trace(event, {})
+    assert progress.stage is _Stage.SENDING
 
 
 async def test_a_redirect_is_not_followed(library: str) -> None:
