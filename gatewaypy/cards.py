@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.secret import Secret, shape_of
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"[0-9]{12,19}", re.ASCII)
 _CVV: Final = re.compile(r"[0-9]{3,4}", re.ASCII)
+_WORD: Final = re.compile(r"[A-Za-z0-9_ -]{1,40}", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MONTHS: Final = range(1, 13)
 _YEARS: Final = range(2000, 2100)
@@ -50,7 +51,7 @@ def luhn_valid(digits: str) -> bool:
 
 
 def _sealed_number(value: object) -> Secret | InvalidRequest:
-    # Like _sealed_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
+    # Like sealed_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
     # the number.
     text = value.reveal() if isinstance(value, Secret) else value
     digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
@@ -61,7 +62,8 @@ def _sealed_number(value: object) -> Secret | InvalidRequest:
     return Secret(digits)
 
 
-def _sealed_cvv(value: object) -> Secret | InvalidRequest | None:
+def sealed_cvv(value: object) -> Secret | InvalidRequest | None:
+    """Seal a CVV; what is none is described, not raised, as the frame that raises must not have seen it."""
     if value is None:
         return None
     text = value.reveal() if isinstance(value, Secret) else value
@@ -85,6 +87,12 @@ def _check_holder(_: object, __: object, holder: str | None) -> None:
         raise InvalidRequest("card.holder", "text without control characters", shape_of(holder))
 
 
+def _check_word(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not _WORD.fullmatch(value)):
+        name = f"card.{attribute.name}"
+        raise InvalidRequest(name, "the gateway's word for it, such as 'VISA' or 'CC'", shape_of(value))
+
+
 @frozen(repr=False, init=False)
 class Card:
     """A card to pay with (protocol section 6, documented).
@@ -94,6 +102,8 @@ class Card:
     :param expiry_year: four digits; the wire gets ``2030``.
     :param cvv: three digits, four for AMEX. Kept as a `Secret`, sent once, stored nowhere.
     :param holder: the name on the card.
+    :param brand: the ``paymentBrand``, where the number's first digits do not tell, or tell wrong.
+    :param mode: the ``paymentMode``: ``"CC"``, or ``"DC"`` for a debit card where the acquirer tells them apart.
     :raises InvalidRequest: for anything else; the error describes the value and never shows it.
 
     ``repr`` shows the brand, the first six and the last four digits: what PCI DSS 3.4.1 lets be shown.
@@ -104,6 +114,8 @@ class Card:
     expiry_year: int = field(validator=_check_year)
     cvv: Secret | None
     holder: str | None = field(validator=_check_holder)
+    brand: str | None = field(validator=_check_word)
+    mode: str = field(validator=_check_word)
 
     def __init__(
         self,
@@ -112,24 +124,24 @@ class Card:
         expiry_year: int,
         cvv: str | Secret | None = None,
         holder: str | None = None,
+        *,
+        brand: str | None = None,
+        mode: str = "CC",
     ) -> None:
         """Check the card and seal its number and CVV."""
-        sealed_number, sealed_cvv = _sealed_number(number), _sealed_cvv(cvv)
+        sealed_number, digits = _sealed_number(number), sealed_cvv(cvv)
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del number, cvv
         if isinstance(sealed_number, InvalidRequest):
             del self
             raise sealed_number
-        if isinstance(sealed_cvv, InvalidRequest):
+        if isinstance(digits, InvalidRequest):
             del self
-            raise sealed_cvv
+            raise digits
         # pyright does not know what attrs generates.
-        self.__attrs_init__(sealed_number, expiry_month, expiry_year, sealed_cvv, holder)  # pyright: ignore[reportAttributeAccessIssue]
-
-    @property
-    def brand(self) -> str | None:
-        """The ``paymentBrand`` that the number's first digits belong to, such as ``"VISA"``."""
-        return brand_of(self.number.reveal())
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            sealed_number, expiry_month, expiry_year, digits, holder, brand or brand_of(sealed_number.reveal()), mode
+        )
 
     @property
     def bin(self) -> str:

@@ -71,7 +71,7 @@ class Money:
     currency: str = field(validator=_check_currency)
 
     def __attrs_post_init__(self) -> None:
-        if abs(self.amount) >= _LIMIT:
+        if self.amount.copy_abs() >= _LIMIT:
             raise InvalidRequest("amount", "at most ten digits before the point", shape_of(f"{self.amount:f}"))
         allowed = decimals_of(self.currency)
         if self.amount != _rounded(self.amount, allowed):
@@ -105,20 +105,20 @@ class Money:
     def __add__(self, other: Money) -> Money:
         if not isinstance(other, Money):
             return NotImplemented
-        return Money(self.amount + self._same_currency(other), self.currency)
+        return Money(_EXACT.add(self.amount, self._same_currency(other)), self.currency)
 
     def __sub__(self, other: Money) -> Money:
         if not isinstance(other, Money):
             return NotImplemented
-        return Money(self.amount - self._same_currency(other), self.currency)
+        return Money(_EXACT.subtract(self.amount, self._same_currency(other)), self.currency)
 
     def __neg__(self) -> Money:
-        return Money(-self.amount, self.currency)
+        return Money(self.amount.copy_negate(), self.currency)
 
     def __mul__(self, factor: int | Decimal) -> Money:
         if isinstance(factor, bool) or not isinstance(factor, int | Decimal):
             return NotImplemented
-        return Money(self.amount * factor, self.currency)
+        return Money(_EXACT.multiply(self.amount, Decimal(factor)), self.currency)
 
     __rmul__ = __mul__
 

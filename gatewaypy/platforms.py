@@ -3,13 +3,16 @@
 Hosts: protocol section 1. Variations: protocol section 13; the defaults are what most integrations run with. A merchant whose
 platform differs changes a value, not the library::
 
-    mine = attrs.evolve(platforms.XOALA.live, inquiry_path="/inquiry")
+    mine = attrs.evolve(
+        platforms.XOALA.live, inquiry_path="/inquiry", operations={"customer sign-up": {"path": "/signup"}}
+    )
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping  # noqa: TC003 - attrs reads the annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -59,6 +62,9 @@ class Platform:
     :param stored_card_path: where stored cards are charged and deleted (documented; one client: ``"/registrations/{id}"``).
     :param list_date_format: ``strftime`` format of the transaction list's dates (documented; ``"%m/%d/%Y"`` seen on one host).
     :param three_d_spelling: how ``attemptThreeD`` spells its three values (documented; ``"Only3D"`` seen).
+    :param operations: what else differs, by an operation's name in docs/protocol.md: ``path``, ``rule`` (a rule's name, or
+        ``None`` for no checksum), ``success`` codes, ``required`` fields.
+    :param field_names: fields that this host spells otherwise: the library's wire name to the host's own.
     :param token_rejected: HTTP statuses that mean that the token was refused and nothing was done (401 seen).
     """
 
@@ -69,6 +75,8 @@ class Platform:
     stored_card_path: str = field(default="/paywithtoken/{id}", validator=_path)
     list_date_format: str = "%d/%m/%Y"
     three_d_spelling: tuple[str, str, str] = ("direct", "3D", "only3D")
+    operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False)
+    field_names: Mapping[str, str] = field(factory=dict, hash=False)
     token_rejected: frozenset[int] = frozenset({401})
 
 

@@ -1,7 +1,8 @@
-"""Write docs/protocol.md and docs/sandbox-tables.md from the tables in the code; with --check, only say whether they are."""
+"""Write docs/protocol.md, states.md and sandbox-tables.md from the tables in the code; with --check, only compare."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,9 @@ from gatewaypy.protocol.codes import BANK_REFUSALS, MEANINGS, class_of, is_refus
 from gatewaypy.protocol.fields import FIELDS
 from gatewaypy.protocol.grades import Grade
 from gatewaypy.protocol.operations import OPERATIONS
+from gatewaypy.protocol.progress import MOVES
 from gatewaypy.protocol.statuses import LONG, SHORT
-from gatewaypy.sandbox.rules import AMOUNTS, CARDS
+from gatewaypy.sandbox.rules import AMOUNTS, CARDS, ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,6 +125,52 @@ def protocol() -> Iterator[str]:
     example = next(label.test for label in labels.values() if label.test is not None)
     varying = ("inquiry_path", "refund_path", "stored_card_path", "list_date_format", "three_d_spelling", "token_rejected")
     yield from table(("attribute", "default"), ((code(name), code(str(getattr(example, name)))) for name in varying))
+    yield "Everything else in the tables above that is from one source or our choice can be changed for one platform too:"
+    yield '`operations={"customer sign-up": {"path": "/signup", "rule": "E"}}` changes an operation\'s `path`, `rule`, `success`'
+    yield 'codes or `required` fields; `field_names={"bankAccount.iban": "iban"}` the name of a field.'
+
+
+def states() -> Iterator[str]:
+    """Write the states and their moves."""
+    yield "# The states of a payment and of a payout"
+    yield ""
+    yield "Made by `make docs` from `MOVES` in `gatewaypy/protocol/progress.py`, the one table that results, callbacks,"
+    yield "inquiries, payout jobs and the sandbox's ledger go by. The statuses are documented by the vendor; the moves follow"
+    yield "from their meanings and from protocol section 8 (our choice)."
+    yield ""
+    yield "```mermaid"
+    yield "stateDiagram-v2"
+    names = {name: name if name.isalpha() else f"s_{re.sub('[^a-z0-9]', '_', name)}" for name in MOVES}
+    yield from (f'    state "{LONG[name].name}" as {alias}' for name, alias in names.items() if alias != name)
+    yield f"    [*] --> {names['begun']}"
+    for name, following in MOVES.items():
+        yield from (f"    {names[name]} --> {names[after]}" for after in following)
+        if not following:
+            yield f"    {names[name]} --> [*]"
+    yield "```"
+    yield ""
+    yield "A status that is heard of is compared with the last one that moved the payment forward:"
+    yield ""
+    yield "- it can be reached from there, in however many moves: **forward**, it is news (steps may be skipped);"
+    yield "- the last one can be reached from it: **stale**, it is older and changes nothing;"
+    yield "- it is the same, or another word for the same end without money: **repeat**;"
+    yield "- neither: **contradiction**. Nothing is changed by it, and a person must look. A success after a failure is one, and"
+    yield "  so is a failure after a success; only a refund or a chargeback overrides a success."
+    yield ""
+    yield from table(
+        ("status", "kind", "outcome", "may be followed by"),
+        (
+            (
+                code(LONG[name].name),
+                "final" if LONG[name].final else "intermediate",
+                LONG[name].outcome.name,
+                ", ".join(code(LONG[after].name) for after in following) or NONE,
+            )
+            for name, following in MOVES.items()
+        ),
+    )
+    yield "A short status stands for what it proves where no long one is told: a bare `Y` may be an authorisation or a capture,"
+    yield "so a capture may still follow it; `N` and `C` are ends."
 
 
 def sandbox() -> Iterator[str]:
@@ -132,6 +180,9 @@ def sandbox() -> Iterator[str]:
     yield "Made by `make docs` from `gatewaypy/sandbox/rules.py`; edit that. Any future expiry and any CVV will do."
     yield ""
     yield from table(("card", "what happens"), ((code(number), decision.explanation) for number, decision in CARDS.items()))
+    yield f"A wallet, a bank, an account or a voucher in place of a card: {ELSEWHERE.explanation}."
+    yield "A repeat is approved where its payer would be asked: nobody is there."
+    yield ""
     yield "An amount decides before the card does, in every currency, for payouts too:"
     yield ""
     yield from table(("amount", "what happens"), ((code(f"{amount}.00"), d.explanation) for amount, d in AMOUNTS.items()))
@@ -140,7 +191,7 @@ def sandbox() -> Iterator[str]:
 def main() -> int:
     """Write the files, or check them."""
     stale = []
-    for name, lines in (("protocol.md", protocol()), ("sandbox-tables.md", sandbox())):
+    for name, lines in (("protocol.md", protocol()), ("states.md", states()), ("sandbox-tables.md", sandbox())):
         text = "\n".join(lines).rstrip("\n") + "\n"
         path = DOCS / name
         if "--check" in sys.argv:

@@ -69,6 +69,30 @@ RULES: Final[Mapping[str, Rule]] = {
     )
 }
 
+#: Where a rule's value stands in the request, if not under the rule's own name: the first that is there.
+STANDS_AS: Final[Mapping[str, tuple[str, ...]]] = {
+    "cardNumber": ("card.number", "bankAccount.bic", "bankAccount.routingNumber"),
+    "givenName": ("customer.givenName",),
+    "surname": ("customer.surname",),
+    "email": ("customer.email",),
+    "orderID": ("merchant.orderID",),
+    "amount": ("amount", "merchant.amount"),
+}
+
+
+def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, str | Secret]:
+    """Find what a rule signs among a request's fields.
+
+    :raises InvalidRequest: naming the one that is not there.
+    """
+    values: dict[str, str | Secret] = {}
+    for name in rule.fields:
+        place = next((place for place in (name, *STANDS_AS.get(name, ())) if place in fields), None)
+        if place is None:
+            raise InvalidRequest(name, "required: the checksum signs it")
+        values[name] = fields[place]
+    return values
+
 
 def joined(rule: Rule, values: Mapping[str, str | Secret]) -> str:
     """Return the text that a rule signs with every secret in it masked: what may be shown to the gateway's support."""

@@ -13,6 +13,9 @@ SUCCEEDED: Final = "00001"
 CAPTURED: Final = "00004"
 REFUNDED: Final = "00005"
 CANCELLED: Final = "00006"
+CUSTOMER_REGISTERED: Final = "00007"
+INVOICE_GENERATED: Final = "00010"
+REMINDER_SENT: Final = "00012"
 RECORD_FOUND: Final = "00026"
 RECORD_NOT_FOUND: Final = "10026"
 DUPLICATE: Final = "20015"
@@ -36,9 +39,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     CAPTURED: "captured",
     REFUNDED: "refunded",
     CANCELLED: "cancelled",
-    "00007": "cardholder registered",
-    "00010": "invoice generated",
-    "00012": "reminder sent",
+    CUSTOMER_REGISTERED: "cardholder registered",
+    INVOICE_GENERATED: "invoice generated",
+    REMINDER_SENT: "reminder sent",
     RECORD_FOUND: "record found",
     THREE_D_PENDING: "3-D authentication pending",
     "10001": "declined or failed",

@@ -12,7 +12,10 @@ from attrs import fields_dict
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import (
+    NO_FIELDS,
+    AccountOnFile,
     Capture,
+    CardOnFile,
     Fields,
     FollowUp,
     Outcome,
@@ -59,6 +62,20 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "terminalId": "terminal_id",
     "captureamount": "captured",
     "refundamount": "refunded",
+    "chargebackamount": "charged_back",
+    "payoutamount": "paid_out",
+    "transactionDate": "transaction_date",
+    "terminalid": "terminal_id",
+    "customer": "customer",
+    "customerId": "customer_id",
+    "systemInvoiceId": "invoice_id",
+    "merchantInvoiceId": "merchant_invoice_id",
+    "transactionUrl": "payment_url",
+    "customerEmail": "customer_email",
+    "merchantOrderDescription": "description",
+    "expirationPeriod": "expiration_period",
+    "createdDate": "created_date",
+    "createdTime": "created_time",
     "code": "code",
     "description": "description",
     "bin": "bin",
@@ -69,8 +86,20 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "expiryYear": "expiry_year",
 }
 
+_AMOUNTS: Final = frozenset({"captureamount", "refundamount", "chargebackamount", "payoutamount"})
+
 # What this module has already turned into its type when cattrs comes to it.
-_READY: Final = (Outcome, SettledBy, Fields, Money | None, Redirect | None, Transaction | None, bool)
+_READY: Final = (
+    Outcome,
+    SettledBy,
+    Fields,
+    Money | None,
+    Redirect | None,
+    Transaction | None,
+    tuple[CardOnFile, ...],
+    tuple[AccountOnFile, ...],
+    bool,
+)
 
 
 def _make_converter() -> cattrs.Converter:
@@ -115,8 +144,11 @@ def money(amount: object, currency: object) -> Money | None:
         return None
 
 
-def result(kind: type[R], fields: Mapping[str, Any], **judged: Any) -> R:  # noqa: ANN401 - attributes of any result
-    """Build a result, or a callback's event, from the gateway's fields and what was judged of them."""
+def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] = (), **judged: Any) -> R:  # noqa: ANN401 - any result's
+    """Build a result, or a callback's event, from the gateway's fields and what was judged of them.
+
+    :param taken: further fields that ``judged`` has read, which need not stay in ``extra``.
+    """
     # mypy takes a class of any type for unhashable.
     known = _known(kind)  # type: ignore[arg-type]
     values = _attributes(fields)
@@ -124,11 +156,13 @@ def result(kind: type[R], fields: Mapping[str, Any], **judged: Any) -> R:  # noq
     values["payment_id"] = payment_id(fields)
     values["amount"] = money(fields.get("amount"), fields.get("currency"))
     values["card"] = _attributes(fields.get("card")) or None
-    values["captured"] = money(fields.get("captureamount"), fields.get("currency"))
-    values["refunded"] = money(fields.get("refundamount"), fields.get("currency"))
+    for name in _AMOUNTS & fields.keys():
+        values[ATTRIBUTES[name]] = money(fields[name], fields.get("currency"))
+    customer = fields.get("customer")
+    values["customer"] = Fields(customer) if isinstance(customer, Mapping) else NO_FIELDS
     values["redirect"] = None
     values["raw"] = Fields(fields)
-    values["extra"] = Fields({name: value for name, value in fields.items() if name not in known})
+    values["extra"] = Fields({name: value for name, value in fields.items() if name not in known and name not in taken})
     return _converter.structure({**values, **judged}, kind)
 
 
@@ -142,7 +176,7 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
     if not isinstance(target, dict) or not target:
         return None
     url = scalar(target, "url") or ""
-    if not _is_safe(url):
+    if not is_safe(url):
         msg = "the reply sends the payer to a URL that is not https"
         raise UnreadableError(msg)
     listed = ("parameters", "listofParameters", "listOfParameters", "params")
@@ -154,7 +188,8 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
     return Redirect(url=url, method=method, parameters=parameters, target=scalar(target, "target"))
 
 
-def _is_safe(url: str) -> bool:
+def is_safe(url: str) -> bool:
+    """Tell whether a browser may be sent there: https, or http to this machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname

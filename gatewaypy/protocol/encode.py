@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
-from gatewaypy.errors import InvalidRequest
-from gatewaypy.protocol.checksum import KEY, RULES, checksum
+from gatewaypy.errors import ConfigurationError, InvalidRequest
+from gatewaypy.models import HostedForm
+from gatewaypy.protocol.checksum import KEY, RULES, checksum, signed_values
 from gatewaypy.protocol.fields import check
-from gatewaypy.protocol.operations import ReplyKind
+from gatewaypy.protocol.operations import Login, ReplyKind
 from gatewaypy.protocol.wire import WireRequest
 from gatewaypy.secret import SealedBytes, Secret
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -33,10 +38,35 @@ def encode(
 
     :raises InvalidRequest: naming the field that breaks its rule; nothing has been sent.
     """
-    operation = request.operation
+    operation = request.operation.on(platform)
+    fields = complete(request, platform=platform, credentials=credentials)
+    body = operation.body or body
+    return WireRequest(
+        url=f"{platform.base_url}{operation.root.value}{_path(operation, request.subject)}",
+        content_type=CONTENT_TYPES[body],
+        accept=ACCEPTS[accept],
+        body=write(fields, body),
+    )
+
+
+def hosted_form(request: Request, *, platform: Platform, credentials: Credentials) -> HostedForm:
+    """Check and sign a form that the payer's browser posts to one of the gateway's pages.
+
+    :raises InvalidRequest: naming the field that breaks its rule.
+    """
+    operation = request.operation.on(platform)
+    fields = complete(request, platform=platform, credentials=credentials)
+    return HostedForm(f"{platform.base_url}{operation.root.value}{operation.path}", tuple(fields.items()))
+
+
+def complete(request: Request, *, platform: Platform, credentials: Credentials) -> dict[str, str | Secret]:
+    """Return every field of a request as this platform names them, checked and signed.
+
+    :raises InvalidRequest: naming the field that breaks its rule.
+    """
+    operation = request.operation.on(platform)
     try:
-        fields = _complete(request, credentials)
-        path = _path(request, platform, fields)
+        fields = _complete(operation, request, credentials)
     except InvalidRequest as refusal:
         raise InvalidRequest(
             refusal.field,
@@ -45,61 +75,72 @@ def encode(
             operation=operation.name,
             merchant_transaction_id=request.merchant_transaction_id,
         ) from None
-    return WireRequest(
-        url=f"{platform.base_url}{operation.root.value}{path}",
-        content_type=CONTENT_TYPES[body],
-        accept=ACCEPTS[accept],
-        body=write(fields, body),
-    )
+    if not platform.field_names:
+        return fields
+    names = {name: _renamed(name, platform) for name in fields}
+    spelled = set(names.values())
+    if len(spelled) != len(names) or any(other.startswith(f"{name}.") for name in spelled for other in spelled):
+        msg = f"platform.field_names gives two fields of {operation.name} one name"
+        raise ConfigurationError(msg)
+    return {names[name]: value for name, value in fields.items()}
 
 
-def _complete(request: Request, credentials: Credentials) -> dict[str, str | Secret]:
-    operation = request.operation
+def _renamed(name: str, platform: Platform) -> str:
+    """Return a field's name on a platform; one of several products keeps its position: product[1].quantity."""
+    if "[" not in name:
+        return platform.field_names.get(name, name)
+    group, _, rest = name.partition("[")
+    position, _, leaf = rest.partition("].")
+    spelled = platform.field_names.get(f"{group}.{leaf}", f"{group}.{leaf}")
+    head, _, tail = spelled.partition(".")
+    return f"{head}[{position}].{tail}"
+
+
+def _complete(operation: Operation, request: Request, credentials: Credentials) -> dict[str, str | Secret]:
+    is_page = operation.reply is ReplyKind.PAGE
     fields: dict[str, str | Secret] = {}
-    if operation.reply is not ReplyKind.TOKEN:
-        fields["authentication.memberId"] = credentials.member_id
-    if operation.payment_type is not None:
-        fields["paymentType"] = operation.payment_type
+    if operation.login is Login.MERCHANT and operation.reply is not ReplyKind.TOKEN:
+        fields["memberId" if is_page else "authentication.memberId"] = credentials.member_id
+    fields.update(operation.fixed)
     fields.update(request.fields)
     for name in operation.required:
         if name not in fields:
             raise InvalidRequest(name, "required")
     for name, value in fields.items():
         check(name, value)
+    key = credentials.partner_secret_key if operation.login is Login.PARTNER else credentials.secret_key
+    signed: dict[str, str | Secret] = {**fields, "memberId": credentials.member_id, KEY: key or credentials.secret_key}
     if request.subject is not None:
-        check("merchantTransactionId" if request.subject == request.merchant_transaction_id else "paymentId", request.subject)
+        check(operation.subject, request.subject)
+        # Rule C calls whichever id is asked by "id".
+        signed |= {operation.subject: request.subject, "id": request.subject}
+        if "{id}" not in operation.path:
+            # Newer hosts take the ids in the body (protocol section 13, one source).
+            fields.setdefault(operation.subject, request.subject)
+    elif "{id}" in operation.path:
+        raise InvalidRequest(operation.subject, "required: what is acted on")
     if operation.rule is not None:
-        subject = request.subject or ""
-        values = {
-            "memberId": credentials.member_id,
-            KEY: credentials.secret_key,
-            "id": subject,
-            "paymentId": subject,
-            **request.fields,
-        }
-        fields["authentication.checksum"] = Secret(checksum(RULES[operation.rule], values))
+        rule = RULES[operation.rule]
+        digest = checksum(rule, signed_values(rule, signed))
+        fields["checksum" if is_page else "authentication.checksum"] = Secret(digest)
     return fields
 
 
-def _path(request: Request, platform: Platform, fields: dict[str, str | Secret]) -> str:
-    path = request.operation.path_on(platform)
-    if request.subject is None:
-        if "{id}" in path:
-            raise InvalidRequest("paymentId", "required: the payment that is acted on")
-        return path
-    if "{id}" not in path:
-        # Newer hosts take the ids in the body (protocol section 13, one source).
-        fields.setdefault("paymentId" if request.merchant_transaction_id is None else "merchantTransactionId", request.subject)
-    return path.replace("{id}", quote(request.subject, safe=""))
+def _path(operation: Operation, subject: str | None) -> str:
+    return operation.path if subject is None else operation.path.replace("{id}", quote(subject, safe=""))
 
 
 def write(fields: Mapping[str, str | Secret], body: str) -> SealedBytes:
     """Write fields as a body. The only place where secrets are revealed; nothing here raises once they are."""
     if body == "form":
-        return SealedBytes(
-            urlencode([(n, v.reveal() if isinstance(v, Secret) else v) for n, v in fields.items()]).encode("ascii")
-        )
+        pairs = [(n, v.reveal() if isinstance(v, Secret) else v) for n, v in fields.items()]
+        return SealedBytes("&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs]).encode("ascii"))
     return SealedBytes(json.dumps(_nested({n: v.reveal() if isinstance(v, Secret) else v for n, v in fields.items()})).encode())
+
+
+def _quoted(text: str) -> str:
+    # Most names and values need no quoting, and finding that out costs a tenth of doing it.
+    return text if _SAFE.fullmatch(text) else quote_plus(text)
 
 
 def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -108,6 +149,14 @@ def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
         *branches, leaf = name.split(".")
         node = tree
         for branch in branches:
-            node = node.setdefault(branch, {})
+            group, bracket, _ = branch.partition("[")
+            if bracket:
+                # product[0], product[1], … come in order, each with all its fields before the next.
+                listed = node.setdefault(group, [])
+                if branch != f"{group}[{len(listed) - 1}]":
+                    listed.append({})
+                node = listed[-1]
+            else:
+                node = node.setdefault(branch, {})
         node[leaf] = value
     return tree

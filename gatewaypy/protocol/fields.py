@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Half of a surrogate pair is no character: it could not be written as UTF-8.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Several products are told apart by their position: product[1].quantity.
+_POSITION: Final = re.compile(r"\[[0-9]+\]", re.ASCII)
 
 
 @frozen
@@ -33,6 +35,14 @@ def _field(name: str, pattern: str, rule: str, grade: Grade = Grade.DOCUMENTED) 
 
 
 _URL = r"https?://[\x21-\x7e]+"
+_ID = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})"
+_ID_RULE = "the gateway's id: letters and digits, never '-'"
+_OWN_ID = r"(?=[ .-]*[A-Za-z0-9])(?! )[A-Za-z0-9 .-]{1,100}(?<! )"
+_OWN_ID_RULE = "1 to 100 of letters, digits, space, '.' and '-', a letter or digit among them, no space at either end"
+_AMOUNT = r"[0-9]{1,10}\.[0-9]{2}"
+_AMOUNT_RULE = "up to ten digits, a point, two digits"
+_CURRENCY = r"[A-Z]{3}"
+_CURRENCY_RULE = "three upper-case letters of ISO 4217"
 _URL_RULE = "an absolute http or https URL in ASCII"
 
 #: Fields with a format of their own. All others are text without control characters.
@@ -43,16 +53,25 @@ FIELDS: Final[Mapping[str, Field]] = {
         _field("authentication.partnerId", r"[0-9]{1,10}", "one to ten digits"),
         _field("authentication.terminalId", r"[0-9]{1,6}", "one to six digits"),
         _field("authentication.accountId", r"[0-9]{1,10}", "one to ten digits"),
-        _field(
-            "merchantTransactionId",
-            r"(?=[ .-]*[A-Za-z0-9])(?! )[A-Za-z0-9 .-]{1,100}(?<! )",
-            "1 to 100 of letters, digits, space, '.' and '-', a letter or digit among them, no space at either end",
-        ),
-        _field("amount", r"[0-9]{1,10}\.[0-9]{2}", "up to ten digits, a point, two digits", Grade.SEEN),
-        _field("currency", r"[A-Z]{3}", "three upper-case letters of ISO 4217"),
+        _field("merchantTransactionId", _OWN_ID, _OWN_ID_RULE),
+        _field("amount", _AMOUNT, _AMOUNT_RULE, Grade.SEEN),
+        _field("currency", _CURRENCY, _CURRENCY_RULE),
         _field("tmpl_amount", r"[0-9]{1,8}\.[0-9]{2}", "up to eight digits, a point, two digits"),
-        _field("tmpl_currency", r"[A-Z]{3}", "three upper-case letters of ISO 4217"),
-        _field("paymentId", r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})", "the gateway's id: letters and digits, never '-'", Grade.SEEN),
+        _field("tmpl_currency", _CURRENCY, _CURRENCY_RULE),
+        _field("paymentId", _ID, _ID_RULE, Grade.SEEN),
+        _field("registrationId", _ID, _ID_RULE, Grade.ONE_SOURCE),
+        _field("invoiceId", _ID, _ID_RULE),
+        _field("merchantInvoiceId", _OWN_ID, _OWN_ID_RULE, Grade.OUR_CHOICE),
+        _field("merchant.orderID", _OWN_ID, _OWN_ID_RULE, Grade.OUR_CHOICE),
+        _field("merchant.amount", _AMOUNT, _AMOUNT_RULE),
+        _field("merchant.currency", _CURRENCY, _CURRENCY_RULE),
+        _field("product.productAmount", _AMOUNT, _AMOUNT_RULE),
+        _field("product.productTotal", _AMOUNT, _AMOUNT_RULE),
+        _field("product.quantity", r"[0-9]{1,9}", "a whole number"),
+        _field("invoiceExpirationPeriod", r"[0-9]{1,9}", "a whole number"),
+        _field("TMPL_AMOUNT", r"[0-9]{1,8}\.[0-9]{2}", "up to eight digits, a point, two digits"),
+        _field("TMPL_CURRENCY", _CURRENCY, _CURRENCY_RULE),
+        _field("terminalid", r"[0-9]{1,6}", "one to six digits"),
         _field("merchantRedirectUrl", _URL, _URL_RULE),
         _field("notificationUrl", _URL, _URL_RULE),
         _field("card.number", r"[0-9]{12,19}", "12 to 19 digits"),
@@ -80,7 +99,7 @@ def _refusal(name: str, value: str | Secret) -> InvalidRequest | None:
     text = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str):
         return InvalidRequest(name, "text", shape_of(text))
-    field = FIELDS.get(name)
+    field = FIELDS.get(_POSITION.sub("", name))
     if field is None:
         return InvalidRequest(name, "text without control characters", shape_of(text)) if _CONTROL.search(text) else None
     return None if field.pattern.fullmatch(text) else InvalidRequest(name, field.rule, shape_of(text))

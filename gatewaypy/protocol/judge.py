@@ -69,7 +69,7 @@ def judge(operation: Operation, fields: Mapping[str, Any], *, redirected: bool) 
 
 def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str) -> Verdict:
     brief = short_outcome(scalar(fields, "transactionStatus"))
-    if code == operation.success and brief in {None, Outcome.SUCCEEDED}:
+    if code in operation.success and brief in {None, Outcome.SUCCEEDED}:
         return Verdict(Outcome.SUCCEEDED)
     if codes.is_refusal(code) and brief in {None, Outcome.FAILED, Outcome.CANCELLED}:
         return Verdict(Outcome.FAILED)

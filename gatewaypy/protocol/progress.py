@@ -24,41 +24,68 @@ class Step(enum.Enum):
     CONTRADICTION = "both cannot be true"
 
 
-#: The way of a payment and of a payout; the further, the higher. The short statuses stand for what they prove: a bare ``Y``
-#: may be an authorisation or a capture, so either may still follow (our choice).
-_WAY: Final[Mapping[str, int]] = {
-    "begun": 0,
-    "p": 1,
-    "authstarted": 2,
-    "payoutstarted": 2,
-    "3d": 3,
-    "3d authstarted": 3,
-    "authsuccessful": 10,
-    "cancelstarted": 11,
-    "capturestarted": 12,
-    "y": 15,
-    "capturesuccess": 20,
-    "payoutsuccessful": 20,
-    "settled": 21,
-    "markedforreversal": 30,
-    "reversed": 31,
-    "chargeback": 32,
+#: Every move that a payment or payout makes, by long status in lower case. The statuses are documented; the moves follow from
+#: their meanings and from section 8's rules (our choice). A step may be skipped: nobody promises to tell of each.
+MOVES: Final[Mapping[str, tuple[str, ...]]] = {
+    "begun": ("authstarted", "payoutstarted", "failed", "cancelled"),
+    "authstarted": ("3d authstarted", "authsuccessful", "authfailed", "failed", "cancelled"),
+    "3d authstarted": ("authsuccessful", "authfailed", "failed", "cancelled"),
+    "authsuccessful": ("capturestarted", "cancelstarted"),
+    "cancelstarted": ("authcancelled", "capturestarted"),
+    "capturestarted": ("capturesuccess", "capturefailed"),
+    "capturefailed": ("capturestarted", "cancelstarted"),
+    "capturesuccess": ("settled", "markedforreversal", "chargeback"),
+    "settled": ("markedforreversal", "chargeback"),
+    "markedforreversal": ("reversed", "chargeback"),
+    "reversed": ("chargeback",),
+    "payoutstarted": ("payoutsuccessful", "payoutfailed", "failed"),
+    "failed": (),
+    "authfailed": (),
+    "authcancelled": (),
+    "cancelled": (),
+    "chargeback": (),
+    "payoutsuccessful": (),
+    "payoutfailed": (),
 }
 
-#: Ends without money, and how far a payment may have come to meet each.
-_ENDS: Final[Mapping[str, int]] = {
-    "n": 9,
-    "c": 12,
-    "failed": 9,
-    "authfailed": 9,
-    "payoutfailed": 9,
-    "cancelled": 9,
-    "authcancelled": 12,
-    "capturefailed": 12,
+# Where only a short status is told, it stands for what it proves: a bare Y may be an authorisation or a capture, so either may
+# still follow (our choice).
+_SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
+    "begun": ("p",),
+    "p": ("authstarted", "payoutstarted", "n", "c"),
+    "authstarted": ("3d", "n", "c"),
+    "3d": (*MOVES["3d authstarted"], "n", "c"),
+    "3d authstarted": ("n", "c"),
+    "payoutstarted": ("y", "n"),
+    "authsuccessful": ("y", "c"),
+    "cancelstarted": ("y", "c"),
+    "capturestarted": ("y", "c"),
+    "y": ("capturesuccess", "payoutsuccessful"),
+    "n": (),
+    "c": (),
 }
 
-# From here on money has moved.
-_MOVED: Final = 15
+# Two words for one state: the second adds nothing.
+_SAME: Final = (frozenset({"3d", "3d authstarted"}), frozenset({"n", "failed", "authfailed", "payoutfailed"}))
+# The ends without money. One after another is no news either, be it a decline after a cancellation.
+_ENDS: Final = frozenset({"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"})
+
+
+def _reachable() -> dict[str, frozenset[str]]:
+    """Return what may follow each state, in however many moves; a short status is where a way begins or ends, never a station."""
+    moves = {state: {*MOVES.get(state, ()), *_SHORT_MOVES.get(state, ())} for state in {*MOVES, *_SHORT_MOVES}}
+    following: dict[str, frozenset[str]] = {}
+    for state, ahead in moves.items():
+        found: set[str] = set()
+        new = set(ahead)
+        while new:
+            found |= new
+            new = {after for station in new if station in MOVES for after in moves[station]} - found
+        following[state] = frozenset(found)
+    return following
+
+
+_FOLLOWING: Final = _reachable()
 
 
 def state_of(long: str | None, short: str | None) -> str | None:
@@ -79,22 +106,10 @@ def step(known: str | None, heard: str) -> Step:
     """
     if known is None:
         return Step.FORWARD
-    if known == heard:
+    if known == heard or any(known in same and heard in same for same in _SAME):
         return Step.REPEAT
-    if known in _ENDS:
-        return _after_end(known, heard)
-    if heard in _ENDS:
-        return Step.FORWARD if _WAY[known] <= _ENDS[heard] else Step.CONTRADICTION
-    if _WAY[heard] == _WAY[known]:
-        return Step.REPEAT
-    return Step.FORWARD if _WAY[heard] > _WAY[known] else Step.STALE
-
-
-def _after_end(known: str, heard: str) -> Step:
-    if heard in _ENDS:
-        # Two words for an end without money, such as N and authfailed: the second adds nothing.
-        return Step.REPEAT
-    if known == "capturefailed" and _WAY[heard] >= _WAY["capturestarted"]:
-        # A capture may be tried again.
+    if heard in _FOLLOWING[known]:
         return Step.FORWARD
-    return Step.CONTRADICTION if _WAY[heard] >= _MOVED else Step.STALE
+    if known in _FOLLOWING[heard]:
+        return Step.STALE
+    return Step.REPEAT if known in _ENDS and heard in _ENDS else Step.CONTRADICTION

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gatewaypy.models import OperationResult, Outcome, Payment, Payout, SettledBy
-from gatewaypy.protocol import decode
+from gatewaypy.protocol import decode, requests
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatewaypy.models import Transaction
+    from gatewaypy.models import Invoice, Transaction
     from gatewaypy.protocol.requests import Request
 
 
 @frozen
 class Unsettled:
-    """The answer leaves it open. ``hopeless`` where asking again cannot change that."""
+    """The answer leaves it open. ``hopeless`` where asking again cannot change that; the rest is what it told all the same."""
 
     reason: str
     hopeless: bool = False
+    payment_id: str | None = None
+    status: str | None = None
+    code: str | None = None
 
 
 @frozen
@@ -48,11 +51,13 @@ _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
 }
 
 
-def inquiry_about(request: Request) -> dict[str, str]:
-    """Return what to inquire by: the arguments of ``requests.inquiry``."""
+def question_about(request: Request) -> Request:
+    """Return the request that asks what became of another."""
+    if request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID:
+        return requests.invoice_status(str(request.fields["merchantInvoiceId"]))
     if request.operation.inquire_by is InquireBy.PAYMENT_ID:
-        return {"payment_id": request.subject or ""}
-    return {"merchant_transaction_id": request.merchant_transaction_id or ""}
+        return requests.inquiry(payment_id=request.subject)
+    return requests.inquiry(merchant_transaction_id=request.merchant_transaction_id)
 
 
 def is_about(transaction: Transaction, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> bool:
@@ -70,6 +75,22 @@ def is_of(request: Request, fields: Mapping[str, Any]) -> bool:
     return decode.money(amount, currency if currency is not None else request.amount.currency) == request.amount
 
 
+def _details(invoice: Invoice) -> Mapping[str, Any]:
+    details = invoice.raw.get("invoiceDetails")
+    return details if isinstance(details, dict) else {}
+
+
+def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
+    """Turn an invoice's status into the result of its generation, where it can be."""
+    if invoice.outcome is not Outcome.SUCCEEDED:
+        return Unsettled("invoice not found")
+    if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
+        return Unsettled(f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True)
+    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or not is_of(request, _details(invoice)):
+        return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
+    return evolve(invoice, settled_by=SettledBy.INQUIRY)
+
+
 def settle(
     request: Request, transaction: Transaction, *, duplicate: bool = False, is_first: bool = False
 ) -> OperationResult | Unsettled:
@@ -78,6 +99,13 @@ def settle(
     :param is_first: whether the payment that a follow-up acts on is known to have borne no trace of an earlier follow-up. Without
         that, a refunded payment may be the work of an earlier refund, and proves nothing of this one.
     """
+    settled = _settle(request, transaction, duplicate=duplicate, is_first=is_first)
+    if not isinstance(settled, Unsettled):
+        return settled
+    return evolve(settled, payment_id=transaction.payment_id, status=transaction.status, code=transaction.result.code)
+
+
+def _settle(request: Request, transaction: Transaction, *, duplicate: bool, is_first: bool) -> OperationResult | Unsettled:
     if not transaction.found:
         return Unsettled("record not found")
     if transaction.outcome is Outcome.UNKNOWN:

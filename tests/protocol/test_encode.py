@@ -205,7 +205,8 @@ def test_what_breaks_a_rule_is_refused_by_name(request_: Request, field: str) ->
     [
         (lambda: debit(three_d="4D"), "attemptThreeD"),
         (lambda: debit(amount=50.0), "amount"),
-        (lambda: debit(source="4000000000000051"), "card"),
+        (lambda: debit(source="4000000000000051"), "source"),
+        (lambda: debit(extra={"recurringType": "INITIAL"}), "recurringType"),
         (lambda: debit(shown_amount="50.00"), "tmpl_amount"),
         (lambda: requests.follow_up(operations.CAPTURE, "1", None), "amount"),
         (lambda: requests.follow_up(operations.REFUND, None, EUROS), "paymentId"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gatewaypy import Card, Credentials, Money, Outcome, Payment, Payout, Platform, SettledBy
 from gatewaypy.protocol import decode, operations, requests
 from gatewaypy.protocol.requests import Request
-from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, settle
+from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle
 from gatewaypy.protocol.statuses import LONG
 
 MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)
@@ -142,8 +142,8 @@ def test_a_follow_up_of_another_amount_is_not_ours() -> None:
 
 def test_what_to_ask_by() -> None:
     """New payments are asked about by the merchant's id, follow-ups by the gateway's; other records are recognised."""
-    assert inquiry_about(new(operations.DEBIT)) == {"merchant_transaction_id": "TX-1"}
-    assert inquiry_about(requests.follow_up(operations.REFUND, "54279", EUROS)) == {"payment_id": "54279"}
+    assert question_about(new(operations.DEBIT)).merchant_transaction_id == "TX-1"
+    assert question_about(requests.follow_up(operations.REFUND, "54279", EUROS)).subject == "54279"
     assert is_about(record("settled"), payment_id="54279")
     assert not is_about(record("settled"), payment_id="1")
     assert is_about(record("settled"), merchant_transaction_id="TX-1")

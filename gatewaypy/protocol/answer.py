@@ -1,0 +1,110 @@
+"""An answer as it came, be it a reply or none, read for the request that it belongs to; a doubt is left for an inquiry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.models import CustomerAccounts, Invoice, Outcome, StoredCard
+from gatewaypy.protocol import decode
+from gatewaypy.protocol.judge import Verdict, judge, result_code, scalar
+from gatewaypy.protocol.operations import ReplyKind
+from gatewaypy.protocol.parse import UnreadableError, parse
+from gatewaypy.protocol.records import record
+from gatewaypy.protocol.settle import is_of
+from gatewaypy.protocol.wire import WireFailure
+
+if TYPE_CHECKING:
+    from gatewaypy.models import OperationResult
+    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.requests import Request
+    from gatewaypy.protocol.wire import WireReply
+
+_SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
+_UNAUTHORIZED: Final = 401
+_REDIRECTS: Final = range(300, 400)
+
+
+def fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
+    """Read a reply's fields.
+
+    :raises UnreadableError: where there is no reply, or one that says nothing of the payment.
+    """
+    if isinstance(answer, WireFailure):
+        raise UnreadableError(answer.reason)
+    status = answer.http_status
+    if status >= _SERVER_ERROR or status in {_UNAUTHORIZED, _TOO_MANY} or status in _REDIRECTS:
+        msg = f"HTTP {status}"
+        raise UnreadableError(msg)
+    return parse(answer)
+
+
+def record_of(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation
+    """Read the answer to an operation that moves no money.
+
+    :raises UnreadableError: where there is none, or one that cannot be told from none.
+    """
+    told = record(request.operation, fields_of(answer))
+    if not _is_about(request, told):
+        msg = "the reply is about another record than the one asked for"
+        raise UnreadableError(msg)
+    return told
+
+
+def _is_about(request: Request, told: object) -> bool:
+    """Tell whether a record is the one asked for, as far as it names itself; a refusal needs not."""
+    if not isinstance(told, Invoice | CustomerAccounts | StoredCard) or told.outcome is not Outcome.SUCCEEDED:
+        return True
+    asked, named = request.fields, {}
+    if isinstance(told, Invoice):
+        named = {told.merchant_invoice_id: asked.get("merchantInvoiceId"), told.amount: request.amount}
+    elif isinstance(told, CustomerAccounts):
+        named = {told.customer_id: asked.get("customer.customerId")}
+    elif request.subject is not None:
+        named = {told.registration_id: request.subject}
+    return all(None in {mine, theirs} or mine == theirs for theirs, mine in named.items())
+
+
+def tells_of_something(operation: Operation, answer: WireReply) -> bool:
+    """Tell whether a reply with an HTTP status that refuses a token says all the same that something was done."""
+    try:
+        fields = parse(answer)
+        codes_told = {result_code({"result": fields.get(name)}) for name in ("result", "statusInvoiceResult")}
+    except (UnreadableError, ConfigurationError):
+        return False
+    if not codes_told.isdisjoint(operation.success):
+        return True
+    return fields.get("transactionStatus") not in (None, "") or fields.get("paymentId") not in (None, "", "-")
+
+
+def judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, OperationResult]:
+    """Read and judge the reply to a request that moves money."""
+    operation, target = request.operation, decode.redirect(fields)
+    verdict = judge(operation, fields, redirected=target is not None)
+    result: OperationResult
+    if operation.reply is ReplyKind.FOLLOW_UP:
+        subject = request.subject or ""
+        result = decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
+    elif operation.reply is ReplyKind.PAYOUT:
+        result = decode.payout(fields, verdict)
+    else:
+        result = decode.payment(fields, verdict, target)
+    return _matched(request, verdict, fields), result
+
+
+def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verdict:
+    """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
+    if verdict.doubt is not None:
+        return verdict
+    identifier = decode.payment_id(fields)
+    own = scalar(fields, "merchantTransactionId")
+    if request.payment_id is not None and identifier not in {None, request.payment_id}:
+        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one asked for")
+    if request.merchant_transaction_id is not None and own not in {None, "", request.merchant_transaction_id}:
+        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one sent")
+    if not is_of(request, fields):
+        return Verdict(Outcome.UNKNOWN, "the reply is of another amount than the one sent")
+    if request.payment_id is None and identifier is None and verdict.outcome is not Outcome.FAILED:
+        return Verdict(Outcome.UNKNOWN, "the reply names no paymentId")
+    return verdict

@@ -1,0 +1,239 @@
+"""Replies that tell of records and not of one payment: lists, stored cards, customers, invoices, links (protocol section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gatewaypy.models import (
+    AccountOnFile,
+    CardOnFile,
+    CustomerAccounts,
+    Fields,
+    Invoice,
+    InvoiceConfiguration,
+    OperationResult,
+    Outcome,
+    PaymentLink,
+    SignedUpCustomer,
+    SignedUpMerchant,
+    StoredCard,
+    Transaction,
+)
+from gatewaypy.protocol import codes, decode
+from gatewaypy.protocol.judge import result_code, scalar
+from gatewaypy.protocol.operations import DELETE_STORED_CARD, INVOICE_GENERATE, INVOICE_STATUS, ReplyKind
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.statuses import outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gatewaypy.protocol.operations import Operation
+
+_SHOWN_OF_IBAN: Final = 4
+_ACCOUNT_NUMBERS: Final = frozenset({"iban", "accountNumber", "routingNumber", "vpa"})
+
+
+def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
+    """Judge the reply to an operation that moves no money, by its code alone.
+
+    :raises UnreadableError: where it has none.
+    """
+    code = result_code(fields)
+    if not code:
+        msg = "the reply has no result code"
+        raise UnreadableError(msg)
+    if code in operation.success:
+        return Outcome.SUCCEEDED
+    return Outcome.FAILED if codes.is_refusal(code) or code == codes.RECORD_NOT_FOUND else Outcome.UNKNOWN
+
+
+def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one type an operation
+    """Read a reply to an operation that moves no money; one with an unlisted code has the outcome ``UNKNOWN``.
+
+    :raises UnreadableError: where it has no code, or says yes without what was asked for.
+    """
+    if operation.reply in {ReplyKind.ACCOUNTS, ReplyKind.LIST}:
+        fields = _without_numbers(fields)
+    return _READERS[operation.reply](operation, fields)
+
+
+def _without_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Mask what names a bank account: neither a result nor its ``raw`` shows more than its ends."""
+    if isinstance(value, dict):
+        return {
+            name: _masked(inner) if name in _ACCOUNT_NUMBERS and isinstance(inner, str) else _without_numbers(inner)
+            for name, inner in value.items()
+        }
+    return [_without_numbers(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _require(result: OperationResult, name: str, value: str | None) -> None:
+    if result.outcome is Outcome.SUCCEEDED and not value:
+        msg = f"the reply says that it was done, but has no {name}"
+        raise UnreadableError(msg)
+
+
+def _stored_card(operation: Operation, fields: Mapping[str, Any]) -> StoredCard:
+    stored = decode.result(StoredCard, fields, outcome=outcome_of_code(operation, fields))
+    if operation.name != DELETE_STORED_CARD.name:
+        _require(stored, "registrationId", stored.registration_id)
+    return stored
+
+
+def _customer(operation: Operation, fields: Mapping[str, Any]) -> SignedUpCustomer:
+    customer = decode.result(SignedUpCustomer, fields, outcome=outcome_of_code(operation, fields))
+    _require(customer, "customerId", customer.customer_id)
+    return customer
+
+
+def _merchant(operation: Operation, fields: Mapping[str, Any]) -> SignedUpMerchant:
+    outcome = outcome_of_code(operation, fields)
+    merchant = decode.result(SignedUpMerchant, fields, outcome=outcome, taken=("memberId",), member_id=scalar(fields, "memberId"))
+    _require(merchant, "memberId", merchant.member_id)
+    return merchant
+
+
+def _link(operation: Operation, fields: Mapping[str, Any]) -> PaymentLink:
+    outcome = outcome_of_code(operation, fields)
+    url = scalar(fields["result"], "url")
+    link = decode.result(PaymentLink, fields, outcome=outcome, url=_safe(url) if outcome is Outcome.SUCCEEDED else None)
+    _require(link, "url", link.url)
+    return link
+
+
+def _invoice(operation: Operation, fields: Mapping[str, Any]) -> Invoice:
+    flat = _flattened(fields)
+    details = flat.pop("invoiceDetails", None)
+    flat = {**(details if isinstance(details, dict) else {}), **flat}
+    outcome = outcome_of_code(operation, flat)
+    created = scalar(flat, "createdTime")
+    invoice = decode.result(
+        Invoice,
+        flat,
+        outcome=outcome,
+        created_time=None if created is None else created.strip().rstrip("."),
+        payment_url=_safe(scalar(flat, "transactionUrl")) if outcome is Outcome.SUCCEEDED else None,
+        raw=Fields(fields),
+    )
+    if operation.name in {INVOICE_GENERATE.name, INVOICE_STATUS.name}:
+        _require(invoice, "systemInvoiceId", invoice.invoice_id)
+    return invoice
+
+
+def _configuration(operation: Operation, fields: Mapping[str, Any]) -> InvoiceConfiguration:
+    flat = _flattened(fields)
+    return decode.result(InvoiceConfiguration, flat, outcome=outcome_of_code(operation, flat), raw=Fields(fields))
+
+
+def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an invoice's result its common name; a refusal that came before there was an invoice has that already."""
+    flat = dict(fields)
+    told = flat.pop("statusInvoiceResult", None)
+    return flat if told is None else flat | {"result": told}
+
+
+def _accounts(operation: Operation, fields: Mapping[str, Any]) -> CustomerAccounts:
+    return decode.result(
+        CustomerAccounts,
+        fields,
+        taken=("cards", "bankaccounts"),
+        outcome=outcome_of_code(operation, fields),
+        cards=tuple(_card_on_file(card) for card in rows(fields, "cards")),
+        accounts=tuple(_account_on_file(account) for account in rows(fields, "bankaccounts")),
+    )
+
+
+def _card_on_file(fields: Mapping[str, Any]) -> CardOnFile:
+    names = {
+        "registrationId": "registration_id",
+        "registrationStatus": "status",
+        "cardType": "brand",
+        "bin": "bin",
+        "last4Digits": "last_four",
+        "expiryMonth": "expiry_month",
+        "expiryYear": "expiry_year",
+    }
+    known = {attribute: scalar(fields, name) for name, attribute in names.items()}
+    return CardOnFile(**known, extra=Fields({name: value for name, value in fields.items() if name not in names}))
+
+
+def _account_on_file(fields: Mapping[str, Any]) -> AccountOnFile:
+    names = ("registrationId", "registrationStatus", "iban", "bic", "accountNumber", "routingNumber")
+    return AccountOnFile(
+        registration_id=scalar(fields, "registrationId"),
+        status=scalar(fields, "registrationStatus"),
+        iban=scalar(fields, "iban") or None,
+        bic=scalar(fields, "bic"),
+        extra=Fields({name: value for name, value in fields.items() if name not in names}),
+    )
+
+
+def _masked(number: str) -> str:
+    if not number:
+        return number
+    is_long = len(number) >= 3 * _SHOWN_OF_IBAN
+    return f"{number[:_SHOWN_OF_IBAN]}***{number[-_SHOWN_OF_IBAN:]}" if is_long else "***"
+
+
+def _transactions(operation: Operation, fields: Mapping[str, Any]) -> tuple[Transaction, ...]:
+    """Read one page of the transaction list; empty where nothing matches."""
+    listed = rows(fields, "transaction")
+    code = result_code(fields)
+    if code == codes.RECORD_NOT_FOUND and not listed:
+        return ()
+    if code not in operation.success:
+        msg = f"the list's code {code or '(none)'} says neither that there are transactions nor that there are none"
+        raise UnreadableError(msg)
+    return tuple(_row(row) for row in listed)
+
+
+def _row(fields: Mapping[str, Any]) -> Transaction:
+    word = scalar(fields, "transactionStatus")
+    return decode.result(
+        Transaction,
+        {**fields, "paymentId": fields.get("systemPaymentId") or fields.get("paymentId")},
+        taken=("systemPaymentId",),
+        found=True,
+        outcome=outcome_of(word, None),
+        # Rows have the long word under the short one's name (seen).
+        status=word,
+        transaction_status=None,
+        raw=Fields(fields),
+    )
+
+
+def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a reply's list; one row may come as an object, and XML wraps nothing as empty text (our choice).
+
+    :raises UnreadableError: where it is anything else.
+    """
+    value = fields.get(name)
+    if value is None or value in ("", []):
+        return []
+    listed = [value] if isinstance(value, dict) else value
+    if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
+        msg = f"the reply's {name} is no list of records"
+        raise UnreadableError(msg)
+    return listed
+
+
+def _safe(url: str | None) -> str | None:
+    if url is None or not url.strip():
+        return None
+    if not decode.is_safe(url.strip()):
+        msg = "the reply's link is not https"
+        raise UnreadableError(msg)
+    return url.strip()
+
+
+_READERS: Final[Mapping[ReplyKind, Callable[[Operation, Mapping[str, Any]], Any]]] = {
+    ReplyKind.STORED_CARD: _stored_card,
+    ReplyKind.CUSTOMER: _customer,
+    ReplyKind.MERCHANT: _merchant,
+    ReplyKind.LINK: _link,
+    ReplyKind.INVOICE: _invoice,
+    ReplyKind.CONFIGURATION: _configuration,
+    ReplyKind.ACCOUNTS: _accounts,
+    ReplyKind.LIST: _transactions,
+}

@@ -1,0 +1,103 @@
+"""Requests about earlier payments: follow-ups, payouts, inquiries and the transaction list (protocol sections 4 and 6)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.protocol import operations
+from gatewaypy.protocol.requests.parties import customer_fields
+from gatewaypy.protocol.requests.request import Request, check_amount, check_type, present, with_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatewaypy.config import Credentials
+    from gatewaypy.models import Customer
+    from gatewaypy.money import Money
+    from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.requests.request import Fields
+    from gatewaypy.secret import Secret
+
+
+def follow_up(operation: Operation, payment_id: str, amount: Money | None) -> Request:
+    """Build a capture, a refund (both with an amount) or a reversal (without: it is of the whole, protocol section 4)."""
+    if "amount" in operation.required:
+        check_amount(amount, operation)
+    check_type("paymentId", payment_id, str, "the gateway's id of the payment, as text", operation)
+    fields: Fields = {} if amount is None else {"amount": amount.wire(), "currency": amount.currency}
+    return Request(operation=operation, fields=fields, subject=payment_id, amount=amount)
+
+
+def payout(
+    *,
+    credentials: Credentials,
+    amount: Money,
+    merchant_transaction_id: str,
+    payment_id: str | None,
+    customer: Customer | None,
+    stored_card: str | None = None,
+    notification_url: str | None,
+    terminal_id: str | None,
+    extra: Mapping[str, str | Secret] | None,
+) -> Request:
+    """Build a payout, to the payer of an earlier payment or to a customer's account (protocol section 6, documented)."""
+    check_amount(amount, operations.PAYOUT)
+    if [payment_id, customer, stored_card].count(None) != 2:  # noqa: PLR2004 - one of three is there
+        rule = "one of the paymentId of a captured payment, a customer's account details, and a stored card's id"
+        raise InvalidRequest("paymentId", rule, operation=operations.PAYOUT.name, merchant_transaction_id=merchant_transaction_id)
+    fields: Fields = {
+        "merchantTransactionId": merchant_transaction_id,
+        "amount": amount.wire(),
+        "currency": amount.currency,
+    }
+    fields |= present(
+        {
+            "paymentId": payment_id,
+            "registrationId": stored_card,
+            "authentication.terminalId": terminal_id or credentials.terminal_id,
+            "notificationUrl": notification_url,
+        }
+    )
+    fields |= customer_fields(customer) if customer else {}
+    return Request(
+        operation=operations.PAYOUT,
+        fields=with_extra(fields, extra, operations.PAYOUT),
+        merchant_transaction_id=merchant_transaction_id,
+        amount=amount,
+    )
+
+
+def inquiry(*, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Request:
+    """Build an inquiry by the gateway's id or by the merchant's own."""
+    if payment_id is not None and merchant_transaction_id is None:
+        return Request(operation=operations.INQUIRE_BY_PAYMENT_ID, fields={}, subject=payment_id)
+    if merchant_transaction_id is not None and payment_id is None:
+        return Request(
+            operation=operations.INQUIRE_BY_MERCHANT_ID,
+            fields={"merchantTransactionId": merchant_transaction_id},
+            subject=merchant_transaction_id,
+            merchant_transaction_id=merchant_transaction_id,
+        )
+    raise InvalidRequest("paymentId", "either payment_id or merchant_transaction_id, and only one of them", operation="inquiry")
+
+
+def transaction_list(*, platform: Platform, start: date, end: date, status: str | None, page: int, page_size: int) -> Request:
+    """Ask for one page of the transactions between two days, both included (protocol section 6, documented and seen)."""
+    operation = operations.TRANSACTION_LIST
+    for name, day in (("pagination.fromdate", start), ("pagination.todate", end)):
+        # A datetime is a date to Python, with a zone that the gateway's day knows nothing of.
+        check_type(name, day, date, "a date without a time", operation)
+        if isinstance(day, datetime):
+            raise InvalidRequest(name, "a date without a time", "a value of type datetime", operation=operation.name)
+    if end < start:
+        raise InvalidRequest("pagination.todate", "not before the first day", operation=operation.name)
+    fields: Fields = {
+        "pagination.fromdate": start.strftime(platform.list_date_format),
+        "pagination.todate": end.strftime(platform.list_date_format),
+        "pagination.pageno": str(page),
+        "pagination.records": str(page_size),
+    }
+    return Request(operation=operation, fields=fields | present({"status": status}))

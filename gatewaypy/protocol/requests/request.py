@@ -1,0 +1,101 @@
+"""A request before it is written: an operation, its fields by their wire names, and what its result is recognised by."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from attrs import frozen
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.money import Money
+from gatewaypy.protocol import operations
+from gatewaypy.protocol.checksum import RULES, STANDS_AS
+from gatewaypy.secret import Secret, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatewaypy.protocol.operations import Operation
+
+    Fields: TypeAlias = dict[str, str | Secret]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", re.ASCII)
+
+
+@frozen(kw_only=True)
+class Request:
+    """An operation filled in: its fields by their wire names, and what is needed to recognise its result.
+
+    ``subject`` is the id that the operation acts on and that goes into its path; ``None`` for a new payment or payout.
+    """
+
+    operation: Operation
+    fields: Mapping[str, str | Secret]
+    subject: str | None = None
+    merchant_transaction_id: str | None = None
+    amount: Money | None = None
+
+    @property
+    def payment_id(self) -> str | None:
+        """The gateway's id, where the operation acts on an earlier payment."""
+        return self.subject if self.operation.inquire_by is operations.InquireBy.PAYMENT_ID else None
+
+
+def present(values: Mapping[str, str | Secret | None]) -> Fields:
+    """Leave out what is ``None``."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def prefixed(prefix: str, values: Mapping[str, str | Secret | None]) -> Fields:
+    """Put a group's name before its fields, and leave out what is ``None``."""
+    return {f"{prefix}.{name}": value for name, value in values.items() if value is not None}
+
+
+def check_type(name: str, value: object, kind: type[object] | tuple[type[object], ...], rule: str, operation: Operation) -> None:
+    """Refuse a value of the wrong type before it is used."""
+    if not isinstance(value, kind):
+        raise InvalidRequest(name, rule, shape_of(value) if isinstance(value, str) else f"a value of type {type(value).__name__}",
+                             operation=operation.name)  # fmt: skip
+
+
+def check_amount(amount: object, operation: Operation) -> None:
+    """Refuse anything but Money."""
+    check_type("amount", amount, Money, "Money, such as Money('50.00', 'EUR')", operation)
+
+
+def sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, str | Secret] | None:
+    """Seal the values of extra fields: account details go there too, and nobody knows which."""
+    return (
+        None if extra is None else {name: value if isinstance(value, Secret) else Secret(value) for name, value in extra.items()}
+    )
+
+
+def _signed_places(operation: Operation) -> set[str]:
+    """Return where a checksum looks for what it signs: nothing of a caller's may stand there."""
+    rule = RULES.get(operation.rule or "")
+    return set() if rule is None else {place for name in rule.fields for place in (name, *STANDS_AS.get(name, ()))}
+
+
+def _overlap(name: str, known: str) -> bool:
+    return name == known or known.startswith(f"{name}.") or name.startswith(f"{known}.")
+
+
+def with_extra(fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation) -> Fields:
+    """Add a caller's own fields, which must not touch the library's, nor stand where a checksum looks for one."""
+    if not extra:
+        return fields
+    reserved = {"memberId", "checksum", "authentication", *operations.DISCRIMINATORS, *_signed_places(operation)}
+    if operation.fixed.get("recurringType") == "REPEATED":
+        # Nobody is there to give a CVV, and a merchant must not have kept one.
+        reserved.add("card")
+    for name, value in extra.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest("extra", "names of letters, digits, '_' and '.'", shape_of(name), operation=operation.name)
+        ours = any(_overlap(name, known) for known in reserved)
+        # product[1].quantity is known as product: positions tell nothing apart here.
+        if ours or any(_overlap(name, known.partition("[")[0]) for known in fields):
+            refused = "extra carries only fields that the library does not set itself"
+            raise InvalidRequest(name, refused, operation=operation.name)
+        fields[name] = value
+    return fields

@@ -1,0 +1,55 @@
+"""Token calls (protocol section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.protocol import operations
+from gatewaypy.protocol.operations import Login
+from gatewaypy.protocol.requests.request import Request
+
+if TYPE_CHECKING:
+    from gatewaypy.config import Credentials
+    from gatewaypy.secret import Secret
+
+
+def merchant_token(credentials: Credentials) -> Request:
+    """Ask for a merchant's token."""
+    return Request(
+        operation=operations.AUTH_TOKEN,
+        fields={
+            "authentication.partnerId": credentials.partner_id,
+            "merchant.username": credentials.username,
+            "authentication.sKey": credentials.secret_key,
+        },
+    )
+
+
+def partner_token(partner_id: str, username: str, secret_key: Secret) -> Request:
+    """Ask for a partner's token, with the partner's own login and key."""
+    return Request(
+        operation=operations.PARTNER_TOKEN,
+        fields={"authentication.partnerId": partner_id, "partner.userName": username, "authentication.sKey": secret_key},
+    )
+
+
+def regenerated_token(credentials: Credentials, old: Secret) -> Request:
+    """Ask for a new token in exchange for an old one."""
+    return Request(
+        operation=operations.REGENERATE_TOKEN,
+        fields={"authentication.partnerId": credentials.partner_id, "authToken": old},
+    )
+
+
+def token_of(login: Login, credentials: Credentials) -> Request:
+    """Ask for the token that an operation wants: the merchant's, or the partner's.
+
+    :raises ConfigurationError: where the credentials lack the partner's login.
+    """
+    if login is Login.MERCHANT:
+        return merchant_token(credentials)
+    if credentials.partner_username is None or credentials.partner_secret_key is None:
+        msg = "a partner token needs partner_username and partner_secret_key in the credentials"
+        raise ConfigurationError(msg)
+    return partner_token(credentials.partner_id, credentials.partner_username, credentials.partner_secret_key)

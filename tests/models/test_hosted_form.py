@@ -1,0 +1,119 @@
+"""Forms that take the payer's browser to the gateway's own pages."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import HostedForm, Secret
+
+URL = "https://gateway.example/transaction/Checkout"
+CHECKSUM = "f50bcb9ee2fae8a3c22ab125b27451bf"
+FORM = HostedForm(URL, (("memberId", "11344"), ("orderDescription", "Order 1"), ("lang", ""), ("checksum", Secret(CHECKSUM))))
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+HOSTILE = st.text(st.sampled_from("\"'<>&;=/ \n#x2723ampltg{}%"), max_size=20)
+VALUES = ANY_TEXT | HOSTILE
+
+
+class Page(HTMLParser):
+    """What a browser finds in a page: each element, and the inputs of its one form."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [found for name, found in self.elements if name == tag]
+
+    @property
+    def pairs(self) -> tuple[tuple[str | None, str | None], ...]:
+        return tuple((found["name"], found["value"]) for found in self.all("input"))
+
+
+def test_the_page_posts_the_form_by_itself() -> None:
+    """It posts UTF-8 to the gateway, with a button where scripts are off, and tells the gateway nothing of the page's URL."""
+    page = Page(FORM.html())
+    assert page.all("form") == [{"action": URL, "method": "post", "accept-charset": "utf-8"}]
+    assert page.all("body") == [{"onload": "document.forms[0].submit()"}]
+    assert page.all("button") == [{"type": "submit"}]
+    assert {"charset": "utf-8"} in page.all("meta")
+    assert {"name": "referrer", "content": "no-referrer"} in page.all("meta")
+    assert {found["type"] for found in page.all("input")} == {"hidden"}
+
+
+def test_the_inputs_are_in_the_clear_and_in_order() -> None:
+    """Empty ones too; the checksum is what the gateway needs to see."""
+    assert FORM.inputs() == (("memberId", "11344"), ("orderDescription", "Order 1"), ("lang", ""), ("checksum", CHECKSUM))
+    assert Page(FORM.html()).pairs == FORM.inputs()
+
+
+@pytest.mark.parametrize("shown", [repr(FORM), str(FORM), f"{FORM}", repr(FORM.fields), str(dict(FORM.fields))])
+def test_the_checksum_is_masked(shown: str) -> None:
+    """Whoever logs a form logs no signature."""
+    assert CHECKSUM not in shown
+
+
+def test_what_is_logged_of_a_form_is_where_it_goes() -> None:
+    """Names and addresses of the payer are no more shown than the checksum."""
+    assert repr(FORM) == f"HostedForm(url='{URL}')"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        '"><script>alert(1)</script>',
+        "'><img src=x onerror=alert(1)>",
+        '" onfocus="alert(1)" autofocus="',
+        "</form></body></html>",
+        "&quot;&#x27;&lt;",
+        "&copy=1&amp",
+        "a&b=c",
+        "{url}{inputs}%s",
+        "Zoë ツ 𝄞",
+    ],
+)
+def test_no_value_leaves_its_attribute(hostile: str) -> None:
+    """Names, values, secrets and the URL are escaped: the page has the same elements as ever, and gives the same pairs."""
+    form = HostedForm(f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("sealed", Secret(hostile))))
+    page = Page(form.html())
+    assert page.pairs == ((hostile, "1"), ("name", hostile), ("sealed", hostile))
+    assert page.all("form")[0]["action"] == form.url
+    usual = Page(HostedForm(URL, (("a", "1"), ("b", "2"), ("c", "3"))).html())
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in usual.elements]
+    assert all(set(found) == {"type", "name", "value"} for found in page.all("input"))
+
+
+@given(VALUES, st.lists(st.tuples(VALUES, VALUES | VALUES.map(Secret)), max_size=6))
+def test_every_pair_comes_back_out_of_the_page(query: str, fields: list[tuple[str, str | Secret]]) -> None:
+    """Whatever the values hold, a browser reads the pairs that were put in, and nothing else."""
+    form = HostedForm(f"{URL}?{query}", tuple(fields))
+    page = Page(form.html())
+    assert page.pairs == form.inputs()
+    assert [found["action"] for found in page.all("form")] == [form.url]
+    assert {tag for tag, _ in page.elements} <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "body",
+        "form",
+        "input",
+        "noscript",
+        "p",
+        "button",
+    }
+
+
+def test_forms_are_compared_by_what_they_carry() -> None:
+    """The same fields to the same page are the same form; another checksum is another."""
+    assert HostedForm(URL, FORM.fields) == FORM
+    assert HostedForm(URL, (*FORM.fields[:-1], ("checksum", Secret("0" * 32)))) != FORM

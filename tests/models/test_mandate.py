@@ -1,0 +1,159 @@
+"""Mandates: what is kept of an initial payment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import Mandate, Money, Outcome, Payment, Transaction, errors
+from gatewaypy.models import Fields, MaskedCard
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.just("payment_id"), inner, max_size=3),
+    max_leaves=6,
+)
+CARD = MaskedCard(bin="400000", last_four="0051", holder="Ada Lovelace", expiry_month="07", expiry_year="2031")
+INITIAL: dict[str, Any] = {
+    "outcome": Outcome.SUCCEEDED,
+    "payment_id": "54279",
+    "merchant_transaction_id": "SUB-1",
+    "amount": Money("5.00", "EUR"),
+    "registration_id": "REG123",
+    "payment_mode": "CC",
+    "payment_brand": "VISA",
+    "terminal_id": "1106",
+    "card": CARD,
+    "raw": Fields({"card": {"number": "4000000000000051", "holder": "Ada Lovelace"}}),
+}
+MANDATE = Mandate(
+    payment_id="54279",
+    registration_id="REG123",
+    payment_mode="CC",
+    payment_brand="VISA",
+    terminal_id="1106",
+    merchant_transaction_id="SUB-1",
+    currency="EUR",
+)
+
+
+@pytest.mark.parametrize("payment", [Payment(**INITIAL), Transaction(**INITIAL, found=True)], ids=["payment", "transaction"])
+def test_a_mandate_is_made_of_a_payment_or_of_what_an_inquiry_finds(payment: Payment | Transaction) -> None:
+    """Both give the same mandate, with everything that repeats need."""
+    assert payment.mandate() == Mandate.of(payment) == MANDATE
+
+
+def test_what_the_payment_lacks_the_mandate_lacks() -> None:
+    """A payment id is enough for one."""
+    assert Payment(outcome=Outcome.SUCCEEDED, payment_id="54279").mandate() == Mandate(payment_id="54279")
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED])
+@pytest.mark.parametrize("kind", [Payment, Transaction])
+def test_only_a_payment_that_has_succeeded_makes_one(kind: type[Payment | Transaction], outcome: Outcome) -> None:
+    """Anything else is refused, with the outcome and the merchant's own id in the error."""
+    facts = INITIAL | {"outcome": outcome} | ({"found": True} if kind is Transaction else {})
+    with pytest.raises(errors.InvalidRequest, match=outcome.name) as refused:
+        kind(**facts).mandate()
+    assert (refused.value.field, refused.value.merchant_transaction_id) == ("mandate", "SUB-1")
+
+
+def test_a_payment_without_an_id_makes_none() -> None:
+    """There would be nothing to repeat by."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        Payment(**INITIAL | {"payment_id": None}).mandate()
+    assert refused.value.field == "mandate"
+
+
+def test_a_mandate_holds_no_card_data() -> None:
+    """Neither its attributes nor its JSON nor its repr know anything of the card, not even what may be shown."""
+    mandate = Payment(**INITIAL).mandate()
+    assert {attribute.name for attribute in attrs.fields(Mandate)} == {
+        "payment_id",
+        "registration_id",
+        "payment_mode",
+        "payment_brand",
+        "terminal_id",
+        "merchant_transaction_id",
+        "currency",
+    }
+    for shown in (mandate.to_json(), repr(mandate)):
+        for told in ("4000000000000051", *(value for value in attrs.astuple(CARD) if len(value) > 2)):
+            assert told not in shown
+
+
+def test_the_json_is_an_object_of_texts() -> None:
+    """What is missing is left out; whoever reads it needs no library of ours."""
+    assert json.loads(MANDATE.to_json()) == attrs.asdict(MANDATE)
+    assert json.loads(Mandate(payment_id="1").to_json()) == {"payment_id": "1"}
+    assert Mandate(payment_id="Zoë").to_json().isascii()
+
+
+@given(
+    st.builds(
+        Mandate,
+        payment_id=TEXT,
+        **dict.fromkeys((a.name for a in attrs.fields(Mandate) if a.name != "payment_id"), st.none() | TEXT),
+    )
+)
+def test_a_mandate_survives_json(mandate: Mandate) -> None:
+    """Whatever it holds, the same mandate is read back, from text and from bytes."""
+    assert Mandate.from_json(mandate.to_json()) == mandate
+    assert Mandate.from_json(mandate.to_json().encode()) == mandate
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "null",
+        "54279",
+        '"54279"',
+        "[]",
+        '["54279"]',
+        "{}",
+        "{",
+        '{"payment_id": "1"',
+        '{"payment_id": "1"} {}',
+        '{"payment_id": null}',
+        '{"payment_id": 54279}',
+        '{"payment_id": ["54279"]}',
+        '{"payment_id": NaN}',
+        '{"registration_id": "REG123"}',
+        '{"payment_id": "1", "registration_id": null}',
+        '{"payment_id": "1", "currency": true}',
+        '{"payment_id": "1", "card": "4000000000000051"}',
+        '{"paymentId": "1"}',
+        "[" * 100_000,
+        '{"payment_id": ' + "1" * 5000 + "}",
+        b"\xff\xfe{",
+        b"",
+        None,
+        7,
+    ],
+    ids=lambda text: repr(text)[:40],
+)  # fmt: skip
+def test_other_text_is_no_mandate(text: Any) -> None:
+    """What to_json did not write is refused by name, and not shown."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        Mandate.from_json(text)
+    assert refused.value.field == "mandate"
+    assert "4000000000000051" not in str(refused.value)
+
+
+@given(ANY_JSON.map(json.dumps) | TEXT | st.binary(max_size=40))
+def test_any_text_is_a_mandate_or_refused(text: str | bytes) -> None:
+    """No text breaks the reader; what it takes, it writes again."""
+    try:
+        mandate = Mandate.from_json(text)
+    except errors.InvalidRequest as refused:
+        assert refused.field == "mandate"  # noqa: PT017 - either is right
+    else:
+        assert Mandate.from_json(mandate.to_json()) == mandate

@@ -1,0 +1,120 @@
+"""What a list of transactions adds up to."""
+
+from __future__ import annotations
+
+import decimal
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import Statement, Totals, Transaction
+from gatewaypy.protocol.operations import TRANSACTION_LIST
+from gatewaypy.protocol.records import record
+
+SUMS = {"captured": "captureamount", "refunded": "refundamount", "charged_back": "chargebackamount", "paid_out": "payoutamount"}
+ROW = {"systemPaymentId": "54279", "transactionStatus": "capturesuccess", "amount": "50.00", "currency": "EUR"}
+
+CENTS = st.integers(0, 10**12 - 1).map(lambda cents: f"{cents // 100}.{cents % 100:02}")
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"amount": CENTS, "currency": st.sampled_from(["EUR", "USD", "KWD"])},
+        optional=dict.fromkeys(SUMS.values(), CENTS | st.just("")),
+    ),
+    max_size=8,
+)
+
+
+def listed(*rows: dict[str, Any]) -> tuple[Transaction, ...]:
+    page: tuple[Transaction, ...] = record(TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": list(rows)})
+    return page
+
+
+def test_a_statement_adds_up_each_currency_by_itself() -> None:
+    """Captures, refunds, chargebacks and payouts have a sum each, in every currency; what is left of them is net."""
+    statement = Statement.of(
+        listed(
+            ROW | {"captureamount": "50.00", "refundamount": "20.00", "chargebackamount": "0.00", "payoutamount": "0.00"},
+            ROW | {"captureamount": "0.10", "chargebackamount": "0.03"},
+            ROW | {"currency": "JPY", "amount": "100.00", "payoutamount": "100.00"},
+            ROW,
+        )
+    )
+    assert statement.by_currency == {
+        "EUR": Totals(Decimal("50.10"), Decimal("20.00"), Decimal("0.03"), Decimal(0), 3),
+        "JPY": Totals(paid_out=Decimal(100), count=1),
+    }
+    assert (statement.by_currency["EUR"].net, statement.by_currency["JPY"].net) == (Decimal("30.07"), Decimal(-100))
+    assert statement.complete
+
+
+def test_nothing_adds_up_to_nothing() -> None:
+    """An empty list has no currency, and lacks nothing."""
+    assert Statement.of(iter(())) == Statement()
+    assert Statement().complete
+    assert Totals().net == 0
+
+
+@pytest.mark.parametrize("left_out", [{}, {"captureamount": None}, {"captureamount": ""}])
+def test_an_amount_that_was_left_out_is_nothing(left_out: dict[str, Any]) -> None:
+    """Gateways leave zeros out."""
+    statement = Statement.of(listed(ROW | left_out))
+    assert statement.by_currency == {"EUR": Totals(count=1)}
+    assert statement.complete
+
+
+@pytest.mark.parametrize("name", SUMS.values())
+@pytest.mark.parametrize("amount", ["x", "1,00", "1.005", "1e3", "-", "NaN", "12345678901.00", {}, [], ["1.00"], True])
+def test_an_amount_that_cannot_be_read_is_told_of(name: str, amount: Any) -> None:
+    """Its transaction is in no sum, and the statement is not complete."""
+    statement = Statement.of(listed(ROW | {"captureamount": "1.00", name: amount}, ROW | {"captureamount": "2.00"}))
+    assert statement.unreadable == ["54279"]
+    assert not statement.complete
+    assert statement.by_currency == {"EUR": Totals(captured=Decimal("2.00"), count=1)}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (ROW | {"amount": None}, "54279"),
+        (ROW | {"amount": "fifty"}, "54279"),
+        (ROW | {"currency": "Euro"}, "54279"),
+        (ROW | {"currency": None}, "54279"),
+        (ROW | {"currency": "JPY", "amount": "100.50"}, "54279"),
+        ({"merchantTransactionId": "TX-1001"}, "TX-1001"),
+        ({"systemPaymentId": "-", "merchantTransactionId": "TX-1001"}, "TX-1001"),
+        ({"amount": "1.00"}, "(no id)"),
+    ],
+)
+def test_a_transaction_without_money_is_told_of_by_what_it_is_known_by(row: dict[str, Any], told: str) -> None:
+    """The gateway's id, else the merchant's own, else that there is none."""
+    statement = Statement.of(listed(row))
+    assert (statement.unreadable, statement.by_currency) == ([told], {})
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_transactions_changes_no_sum(rows: list[dict[str, str]], random: Any) -> None:
+    """Every sum is the exact sum of the gateway's own texts, however they come, at once or one by one."""
+    shuffled = random.sample(rows, len(rows))
+    statement, one_by_one = Statement.of(listed(*rows)), Statement()
+    for transaction in listed(*shuffled):
+        one_by_one.add(transaction)
+    assert one_by_one == statement
+    for currency, totals in statement.by_currency.items():
+        mine = [row for row in rows if row["currency"] == currency]
+        assert totals.count == len(mine)
+        for attribute, name in SUMS.items():
+            assert getattr(totals, attribute) == sum((Decimal(row.get(name) or 0) for row in mine), Decimal(0))
+    assert sum(totals.count for totals in statement.by_currency.values()) == len(rows)
+
+
+def test_an_applications_own_decimal_context_rounds_no_sum() -> None:
+    """A thread's lowered precision takes no cent away, as with Money itself."""
+    rows = listed(*[ROW | {"captureamount": "1234.56", "refundamount": "0.01"}] * 3)
+    with decimal.localcontext() as context:
+        context.prec = 3
+        totals = Statement.of(rows).by_currency["EUR"]
+        assert (totals.captured, totals.refunded) == (Decimal("3703.68"), Decimal("0.03"))
+        assert totals.net == Decimal("3703.65")

@@ -1,0 +1,116 @@
+"""The table of moves: which long status may follow which."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy.protocol.progress import MOVES, Step, state_of, step
+from gatewaypy.protocol.statuses import LONG
+
+PAYOUTS = ("payoutstarted", "payoutsuccessful", "payoutfailed")
+# What either may be; everything else is said of payments alone.
+BOTH = ("begun", "failed", "cancelled")
+PAYMENTS = tuple(state for state in LONG if state not in (*PAYOUTS, *BOTH))
+# Ends without money: one after another is no news, and no contradiction.
+NOTHING_CAME_OF_IT = {"authfailed", "authcancelled", "payoutfailed"}
+
+# Once money has moved, these are the states that are left: each may come after those before it, never the other way.
+MONEY_MOVED = ("capturesuccess", "settled", "markedforreversal", "reversed", "chargeback")
+PAID_OUT = "payoutsuccessful"
+
+
+def reachable(state: str) -> set[str]:
+    """Walk the table from a state; a step may be skipped."""
+    found: set[str] = set()
+    ahead = [state]
+    while ahead:
+        news = set(MOVES[ahead.pop()]) - found
+        found |= news
+        ahead += news
+    return found
+
+
+REACHABLE = {state: reachable(state) for state in MOVES}
+
+
+def test_every_long_status_has_its_moves() -> None:
+    """The table and the statuses of protocol section 8 name the same states, in the form that a state is kept in."""
+    assert set(MOVES) == set(LONG)
+    assert all(state_of(status.name, None) in MOVES for status in LONG.values())
+
+
+@pytest.mark.parametrize("state", MOVES)
+def test_every_move_leads_to_another_status(state: str) -> None:
+    """No move goes nowhere, to itself, or twice to the same place."""
+    assert set(MOVES[state]) <= set(LONG) - {state}
+    assert len(set(MOVES[state])) == len(MOVES[state])
+
+
+def test_every_status_can_come_about() -> None:
+    """Whatever a payment or payout may become, it begins as begun."""
+    assert REACHABLE["begun"] == set(LONG) - {"begun"}
+
+
+@pytest.mark.parametrize(
+    "end", ["failed", "authfailed", "authcancelled", "cancelled", "chargeback", "payoutsuccessful", "payoutfailed"]
+)
+def test_an_end_has_no_way_on(end: str) -> None:
+    """Nothing is news after it."""
+    assert MOVES[end] == ()
+    assert not any(step(end, heard) is Step.FORWARD for heard in LONG)
+
+
+def test_what_is_no_end_is_under_way_or_may_be_undone() -> None:
+    """A status that is not final has a next one."""
+    assert all(MOVES[state] for state, status in LONG.items() if not status.final)
+
+
+@pytest.mark.parametrize("known", LONG)
+def test_a_step_is_news_where_the_table_leads_there(known: str) -> None:
+    """What can be reached is news, what it could be reached from is stale, and the rest is neither."""
+    others = set(LONG) - {known}
+    meanings = {heard: step(known, heard) for heard in others}
+    stale = {heard for heard in others if known in REACHABLE[heard]} - REACHABLE[known]
+    assert {heard for heard in others if meanings[heard] is Step.FORWARD} == REACHABLE[known] - {known}
+    assert {heard for heard in others if meanings[heard] is Step.STALE} == stale
+
+
+@pytest.mark.parametrize("state", LONG)
+def test_a_status_that_was_known_is_a_repeat_and_the_first_is_news(state: str) -> None:
+    """Before anything is known, all is news; twice the same is none."""
+    assert step(None, state) is Step.FORWARD
+    assert step(state, state) is Step.REPEAT
+
+
+@pytest.mark.parametrize(("earlier", "later"), list(itertools.combinations(MONEY_MOVED, 2)))
+def test_money_that_moved_is_only_ever_given_back(earlier: str, later: str) -> None:
+    """After the capture come settlement, refund and chargeback, each overriding what was before, none the other way."""
+    assert step(earlier, later) is Step.FORWARD
+    assert step(later, earlier) is Step.STALE
+
+
+@given(st.lists(st.sampled_from(list(LONG)), max_size=15))
+def test_however_statuses_arrive_money_never_goes_back(heard: list[str]) -> None:
+    """In any order, with any of them twice, a state once booked gives way only to what the table puts after it."""
+    known: str | None = None
+    for status in heard:
+        before = known
+        if step(known, status) is Step.FORWARD:
+            known = status
+        if before in MONEY_MOVED:
+            assert known in MONEY_MOVED
+            assert MONEY_MOVED.index(known) >= MONEY_MOVED.index(before)
+        if before == PAID_OUT:
+            assert known == PAID_OUT
+
+
+@pytest.mark.parametrize("payout", PAYOUTS)
+def test_a_payment_never_becomes_a_payout(payout: str) -> None:
+    """Money that was to be taken is not paid out, nor the other way: both cannot be true of one record."""
+    for payment in PAYMENTS:
+        expected = Step.REPEAT if {payment, payout} <= NOTHING_CAME_OF_IT else Step.CONTRADICTION
+        assert (payment, step(payment, payout), step(payout, payment)) == (payment, expected, expected)

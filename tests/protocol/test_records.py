@@ -1,0 +1,649 @@
+"""Replies that tell of records and not of one payment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import (
+    AccountOnFile,
+    CardOnFile,
+    CustomerAccounts,
+    Invoice,
+    InvoiceConfiguration,
+    Money,
+    Outcome,
+    PaymentLink,
+    SignedUpCustomer,
+    SignedUpMerchant,
+    StoredCard,
+    Transaction,
+)
+from gatewaypy.models import NO_FIELDS, Fields, MaskedCard, OperationResult, ResultCode
+from gatewaypy.protocol import operations, requests
+from gatewaypy.protocol.answer import record_of
+from gatewaypy.protocol.decode import ATTRIBUTES
+from gatewaypy.protocol.operations import Operation, ReplyKind, Root
+from gatewaypy.protocol.parse import UnreadableError, parse, parse_json
+from gatewaypy.protocol.records import record
+from gatewaypy.protocol.wire import WireFailure, WireReply
+
+REPLIES = Path(__file__).parent.parent / "vectors" / "replies"
+FOUND = ResultCode("00026", "Your record found successfully")
+YES = {"result": {"code": "00001", "description": "Transaction succeeded"}}
+
+# Every operation whose reply tells of records; all but the list have one result.
+RECORDS = [
+    operation
+    for operation in operations.OPERATIONS.values()
+    if not operation.moves_money and operation.reply not in {ReplyKind.TOKEN, ReplyKind.INQUIRY, ReplyKind.PAGE}
+]
+SINGLE = [operation for operation in RECORDS if operation.reply is not ReplyKind.LIST]
+
+# Each vector: the operation, what it is read into, and the part of the reply that has no attribute there.
+VECTORS: dict[str, tuple[Operation, Any, Any]] = {
+    "list": (
+        operations.TRANSACTION_LIST,
+        Transaction(
+            outcome=Outcome.SUCCEEDED,
+            found=True,
+            status="capturesuccess",
+            payment_id="54279",
+            merchant_transaction_id="TX-1001",
+            amount=Money("50.00", "EUR"),
+            captured=Money("50.00", "EUR"),
+            refunded=Money(0, "EUR"),
+            charged_back=Money(0, "EUR"),
+            paid_out=Money(0, "EUR"),
+            transaction_date="2026-06-01 16:31:36",
+            remark="ok",
+            customer=Fields({"givenName": "John", "surname": "Doe", "email": "john@shop.example"}),
+            card=MaskedCard(bin="400000", last_four="0051"),
+            terminal_id="1106",
+        ),
+        {"date": "2026-06-01"},
+    ),
+    "invoice": (
+        operations.INVOICE_GENERATE,
+        Invoice(
+            outcome=Outcome.SUCCEEDED,
+            result=ResultCode("00010", "Invoice generated successfully"),
+            invoice_id="1746",
+            merchant_invoice_id="INV-1",
+            amount=Money("250.00", "USD"),
+            payment_url="https://preprod.example/transaction/PayInvoice?inv=2625&ct=wgde",
+            customer_email="john@shop.example",
+            description="Invoice for goods",
+            expiration_period="10",
+            created_date="2026-02-08",
+            created_time="16:15:46",
+        ),
+        {"memberId": "11344"},
+    ),
+    "stored-card": (
+        operations.STORE_CARD,
+        StoredCard(
+            outcome=Outcome.SUCCEEDED,
+            result=ResultCode("00001", "Transaction succeeded"),
+            registration_id="REG123",
+            payment_brand="VISA",
+            payment_mode="CC",
+            timestamp="2026-06-01 16:31:36",
+        ),
+        {"memberId": "11344"},
+    ),
+    "stored-cards": (
+        operations.LIST_STORED_CARDS,
+        CustomerAccounts(
+            outcome=Outcome.SUCCEEDED,
+            result=FOUND,
+            customer_id="10279",
+            cards=(
+                CardOnFile(
+                    registration_id="REG123",
+                    status="ACTIVE",
+                    brand="VISA",
+                    bin="400000",
+                    last_four="0051",
+                    expiry_month="07",
+                    expiry_year="2030",
+                ),
+            ),
+            accounts=(AccountOnFile(registration_id="REG124", status="ACTIVE", iban="DE09***7893", bic="PBNKDEFFXXX"),),
+        ),
+        {"partnerId": "4", "memberId": "11344"},
+    ),
+    "customer-signup": (
+        operations.CUSTOMER_SIGN_UP,
+        SignedUpCustomer(
+            outcome=Outcome.SUCCEEDED,
+            result=ResultCode("00007", "Cardholder successfully registered"),
+            customer_id="10279",
+            timestamp="2026-06-27 14:22:39",
+        ),
+        {"memberId": "11344"},
+    ),
+    "pay-by-link": (
+        operations.PAY_BY_LINK,
+        PaymentLink(
+            outcome=Outcome.SUCCEEDED,
+            result=FOUND,
+            url="https://test.example/transaction/PayByLink?orderId=TX-1001&authToken=a4000890",
+        ),
+        {},
+    ),
+}
+INVOICE = VECTORS["invoice"][0]
+
+
+def vector(name: str) -> dict[str, Any]:
+    return parse_json((REPLIES / f"{name}.json").read_text())
+
+
+def read(operation: Operation, fields: dict[str, Any]) -> Any:
+    """Read a reply that has one result, be it the one row of a list."""
+    result = record(operation, fields)
+    return result[0] if operation.reply is ReplyKind.LIST else result
+
+
+def named(operation: Operation) -> str:
+    return operation.name
+
+
+# What was recorded
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_every_field_of_a_recorded_reply_is_read(name: str) -> None:
+    """Each becomes its attribute, by the library's name and in the library's type."""
+    operation, expected, _ = VECTORS[name]
+    assert attrs.evolve(read(operation, vector(name)), extra=NO_FIELDS) == expected
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_what_has_no_attribute_is_in_extra(name: str) -> None:
+    """That, and nothing that has one: a value that is masked elsewhere is not in the clear there."""
+    operation, _, extra = VECTORS[name]
+    assert dict(read(operation, vector(name)).extra) == extra
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_whole_reply_is_in_raw(name: str) -> None:
+    """As it was received, but for the numbers of bank accounts; a row of a list has its row."""
+    operation, fields = VECTORS[name][0], vector(name)
+    raw = dict(read(operation, fields).raw)
+    whole = fields["transaction"][0] if name == "list" else fields
+    if name == "stored-cards":
+        whole["bankaccounts"][0]["iban"] = "DE09***7893"
+    assert raw == whole
+
+
+def test_an_empty_list_has_no_transactions() -> None:
+    """Nothing matched, which is no error."""
+    assert record(operations.TRANSACTION_LIST, vector("list-empty")) == ()
+
+
+def test_a_customer_without_a_record_has_no_cards() -> None:
+    """The same reply to the question for stored cards is a no with empty lists."""
+    accounts = record(operations.LIST_STORED_CARDS, vector("list-empty"))
+    assert (accounts.outcome, accounts.cards, accounts.accounts) == (Outcome.FAILED, (), ())
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_numbers_in_place_of_text_are_text(name: str) -> None:
+    """A gateway that sends ids and amounts as numbers is read alike."""
+    operation, expected, _ = VECTORS[name]
+    text = (REPLIES / f"{name}.json").read_text()
+    for number in ('"54279"', '"50.00"', '"250.00"', '"0.00"', '"1746"', '"10"', '"10279"', '"1106"', '"400000"', '"2030"'):
+        text = text.replace(number, number.strip('"'))
+    assert attrs.evolve(read(operation, parse_json(text)), extra=NO_FIELDS) == expected
+
+
+def test_a_sign_up_of_a_merchant_names_the_account() -> None:
+    """No reply is documented: the member id is what counts."""
+    merchant = record(operations.MERCHANT_SIGN_UP, YES | {"memberId": "50001", "partnerId": "4", "plan": "basic"})
+    assert attrs.evolve(merchant, extra=NO_FIELDS) == SignedUpMerchant(
+        outcome=Outcome.SUCCEEDED, result=ResultCode(**YES["result"]), member_id="50001"
+    )
+    assert dict(merchant.extra) == {"partnerId": "4", "plan": "basic"}
+
+
+@pytest.mark.parametrize("name", ["result", "statusInvoiceResult"])
+def test_a_configuration_is_all_extra(name: str) -> None:
+    """No reply is documented: what the gateway tells is carried as it came."""
+    fields = {name: {"code": "00026", "description": "found"}, "smsAllowed": "Y", "reminders": ["1", "2"]}
+    configuration = record(operations.INVOICE_CONFIGURATION, fields)
+    assert configuration == InvoiceConfiguration(
+        outcome=Outcome.SUCCEEDED,
+        result=ResultCode("00026", "found"),
+        extra=Fields({"smsAllowed": "Y", "reminders": ["1", "2"]}),
+    )
+    assert dict(configuration.raw) == fields
+
+
+# Rows
+
+
+ROW = {"systemPaymentId": "7", "registrationId": "R7"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "count"),
+    [([], 0), (None, 0), ("", 0), (ROW, 1), ([ROW], 1), ([ROW, ROW | {"x": "y"}], 2), ([{}], 1)],
+)
+@pytest.mark.parametrize("name", ["transaction", "cards", "bankaccounts"])
+def test_one_row_may_come_as_an_object(name: str, listed: Any, count: int) -> None:
+    """A list of one may be the one itself, and a list of none may be left out, null or an empty text."""
+    fields = {"result": {"code": "00026"}, name: listed}
+    if name == "transaction":
+        rows = record(operations.TRANSACTION_LIST, fields)
+        assert all(row.payment_id == "7" for row in rows if row.raw)
+    else:
+        accounts = record(operations.LIST_STORED_CARDS, fields)
+        rows = {"cards": accounts.cards, "bankaccounts": accounts.accounts}[name]
+        assert all(row.registration_id in {"R7", None} for row in rows)
+    assert len(rows) == count
+
+
+@pytest.mark.parametrize("listed", ["x", " ", True, False, 0, [None], ["x"], [[]], [ROW, "x"], [ROW, None]])
+@pytest.mark.parametrize("name", ["transaction", "cards", "bankaccounts"])
+def test_a_list_of_anything_else_is_unreadable(name: str, listed: Any) -> None:
+    """A row that cannot be read may be the very one that matters."""
+    operation = operations.TRANSACTION_LIST if name == "transaction" else operations.LIST_STORED_CARDS
+    with pytest.raises(UnreadableError, match=name):
+        record(operation, {"result": {"code": "00026"}, name: listed})
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"),
+    [
+        ("capturesuccess", Outcome.SUCCEEDED),
+        (" Settled ", Outcome.SUCCEEDED),
+        ("authstarted", Outcome.PENDING),
+        ("authfailed", Outcome.FAILED),
+        ("authcancelled", Outcome.CANCELLED),
+        ("reversed", Outcome.REFUNDED),
+        ("chargeback", Outcome.CHARGED_BACK),
+        ("payoutsuccessful", Outcome.SUCCEEDED),
+        ("onhold", Outcome.UNKNOWN),
+        ("", Outcome.UNKNOWN),
+        (None, Outcome.UNKNOWN),
+    ],
+)
+def test_a_row_has_the_long_word_under_the_short_ones_name(word: str | None, outcome: Outcome) -> None:
+    """It is the row's status, and decides its outcome; an unknown one is carried."""
+    (row,) = record(operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": {"transactionStatus": word}})
+    assert (row.outcome, row.status, row.transaction_status, row.found) == (outcome, word, None, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "payment_id"),
+    [
+        ({"systemPaymentId": "7"}, "7"),
+        ({"paymentId": "7"}, "7"),
+        ({"systemPaymentId": "7", "paymentId": "8"}, "7"),
+        ({"systemPaymentId": "-"}, None),
+        ({"systemPaymentId": " "}, None),
+        ({}, None),
+    ],
+)
+def test_a_row_is_known_by_the_gateways_id(row: dict[str, str], payment_id: str | None) -> None:
+    """The list calls the payment's id by another name; a dash is none."""
+    (read_row,) = record(operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": [row]})
+    assert read_row.payment_id == payment_id
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        ("<transaction><systemPaymentId>7</systemPaymentId><amount/></transaction>", ["7"]),
+        (
+            "<transaction><systemPaymentId>7</systemPaymentId></transaction>"
+            "<transaction><systemPaymentId>8</systemPaymentId></transaction>",
+            ["7", "8"],
+        ),
+        ("<transaction/>", []),
+        ("", []),
+    ],
+)
+def test_a_list_may_come_as_xml(body: str, ids: list[str]) -> None:
+    """Rows are repeated elements: one of them, several or none."""
+    xml = f"<reply><result><code>00026</code></result>{body}</reply>"
+    fields = parse(WireReply(200, "application/xml", xml.encode()))
+    assert [row.payment_id for row in record(operations.TRANSACTION_LIST, fields)] == ids
+
+
+# Yes, no, and neither
+
+
+@pytest.mark.parametrize("operation", RECORDS, ids=named)
+@pytest.mark.parametrize("fields", [{}, {"result": None}, {"result": {}}, {"result": {"code": ""}}, {"result": {"code": None}},
+                                    {"result": "00026"}, {"result": []}, {"result": {"code": ["00026"]}}, {"result": {"code": True}},
+                                    {"paymentId": "7"}])  # fmt: skip
+def test_a_reply_without_a_code_is_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
+    """It says neither yes nor no."""
+    with pytest.raises(UnreadableError):
+        record(operation, fields)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        (operations.STORE_CARD, "10003"),
+        (operations.STORE_CARD, "20007"),
+        (operations.STORE_CARD, "11014"),
+        (operations.DELETE_STORED_CARD, "10008"),
+        (operations.DELETE_STORED_CARD, "10026"),
+        (operations.LIST_STORED_CARDS, "10026"),
+        (operations.CUSTOMER_SIGN_UP, "10009"),
+        (operations.CUSTOMER_SIGN_UP, "10024"),
+        (operations.MERCHANT_SIGN_UP, "10016"),
+        (operations.PAY_BY_LINK, "10001"),
+        (operations.INVOICE_GENERATE, "10011"),
+        (operations.INVOICE_REGENERATE, "10014"),
+        (operations.INVOICE_STATUS, "10026"),
+        (operations.INVOICE_REMIND, "10013"),
+        (operations.INVOICE_CANCEL, "10012"),
+        (operations.INVOICE_CONFIGURATION, "10023"),
+    ],
+)
+def test_a_refusal_is_a_result(operation: Operation, code: str) -> None:
+    """It failed, with the gateway's code and words; invoices may have them under their own name or the common one."""
+    names = ["result"] if operation.root is not Root.INVOICES else ["result", "statusInvoiceResult"]
+    for name in names:
+        refused = record(operation, {name: {"code": code, "description": "No"}})
+        assert (refused.outcome, refused.result) == (Outcome.FAILED, ResultCode(code, "No"))
+
+
+@pytest.mark.parametrize("operation", SINGLE, ids=named)
+@pytest.mark.parametrize("code", ["99999", "77777", "x", "20999", "10099", "90026"])
+def test_an_unknown_code_proves_nothing_and_is_carried(operation: Operation, code: str) -> None:
+    """The outcome is unknown, and nothing that a yes would bring is asked for."""
+    result = record(operation, {"result": {"code": code}})
+    assert (result.outcome, result.result.code) == (Outcome.UNKNOWN, code)
+
+
+@pytest.mark.parametrize("fields", [{"result": {"code": "77777"}}, {"result": {"code": "10001"}}, {"result": {"code": "10026"}, "transaction": [ROW]}])  # fmt: skip
+def test_a_list_with_another_code_is_unreadable(fields: dict[str, Any]) -> None:
+    """No page of it can be told from the end of the list."""
+    with pytest.raises(UnreadableError, match="list's code"):
+        record(operations.TRANSACTION_LIST, fields)
+
+
+@pytest.mark.parametrize("operation", [operation for operation in RECORDS if operation.reply is not ReplyKind.LINK], ids=named)
+def test_every_code_of_success_is_a_yes(operation: Operation) -> None:
+    """Each operation has its own; another operation's is none."""
+    ids = {"registrationId": "R", "customerId": "C", "memberId": "M", "systemInvoiceId": "I"}
+    for code in operation.success:
+        result = record(operation, ids | {"result": {"code": code}})
+        assert result == () or result.outcome is Outcome.SUCCEEDED
+    if operation in SINGLE:
+        other = record(operation, ids | {"result": {"code": "00005"}})
+        assert other.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "code"),
+    [
+        (operations.STORE_CARD, "registrationId", "00001"),
+        (operations.CUSTOMER_SIGN_UP, "customerId", "00007"),
+        (operations.MERCHANT_SIGN_UP, "memberId", "00001"),
+        (operations.PAY_BY_LINK, "url", "00026"),
+        (operations.INVOICE_GENERATE, "systemInvoiceId", "00010"),
+        (operations.INVOICE_STATUS, "systemInvoiceId", "00026"),
+    ],
+)
+@pytest.mark.parametrize(
+    "told", [[], [None], [""], [["7"]], [{}], [True]], ids=["missing", "null", "empty", "list", "object", "true"]
+)
+def test_a_yes_without_what_was_asked_for_is_unreadable(operation: Operation, name: str, code: str, told: list[Any]) -> None:
+    """Done, but by which id nobody knows: that is for the caller to look into."""
+    asked_for = dict.fromkeys([name], told[0]) if told else {}
+    fields = {"result": {"code": code} | asked_for} if name == "url" else {"result": {"code": code}} | asked_for
+    with pytest.raises(UnreadableError, match=name):
+        record(operation, fields)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        (operations.DELETE_STORED_CARD, "00001"),
+        (operations.INVOICE_REGENERATE, "00010"),
+        (operations.INVOICE_REMIND, "00012"),
+        (operations.INVOICE_CANCEL, "00006"),
+    ],
+)
+def test_a_yes_about_what_is_known_needs_no_id(operation: Operation, code: str) -> None:
+    """The caller named it."""
+    assert record(operation, {"result": {"code": code}}).succeeded
+
+
+# Links
+
+
+INSECURE = [
+    "http://gateway.example/pay",
+    "HTTP://gateway.example/pay",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://gateway.example/pay",
+    "//gateway.example/pay",
+    "/transaction/PayByLink",
+    "gateway.example/pay",
+    "https://",
+    "https:///pay",
+    "https://[",
+    "https://gateway.example/a\nb",
+    "https://gateway.example/\x00",
+    "http://127.0.0.1.evil.example/",
+    "http://localhost@evil.example/",
+]
+SECURE = ["https://gateway.example/pay?a=1", "HTTPS://gateway.example/", "http://127.0.0.1:8080/pay", "http://localhost/pay"]
+
+
+def with_link(operation: Operation, url: Any) -> dict[str, Any]:
+    if operation.reply is ReplyKind.LINK:
+        return {"result": {"code": "00026", "url": url}}
+    return vector("invoice") | {"invoiceDetails": vector("invoice")["invoiceDetails"] | {"transactionUrl": url}}
+
+
+def link_of(result: PaymentLink | Invoice) -> str | None:
+    return result.url if isinstance(result, PaymentLink) else result.payment_url
+
+
+@pytest.mark.parametrize("operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named)
+@pytest.mark.parametrize("url", INSECURE)
+def test_a_link_that_is_not_https_is_refused(operation: Operation, url: str) -> None:
+    """No customer is sent to pay in the clear, or to a script."""
+    with pytest.raises(UnreadableError, match="link is not https"):
+        record(operation, with_link(operation, url))
+
+
+@pytest.mark.parametrize("operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named)
+@pytest.mark.parametrize("url", SECURE)
+def test_a_link_to_https_or_to_this_machine_is_taken(operation: Operation, url: str) -> None:
+    """With the spaces around it taken off."""
+    assert link_of(record(operation, with_link(operation, f" {url}\n"))) == url
+
+
+@pytest.mark.parametrize("url", [None, "", " "])
+def test_an_invoice_may_have_no_link(url: str | None) -> None:
+    """The customer has it by e-mail."""
+    assert record(INVOICE, with_link(INVOICE, url)).payment_url is None
+
+
+@given(st.text() | st.text(st.sampled_from("htps:/[]@.?#\\ \n1270localhost")))
+def test_no_text_makes_an_unsafe_link(url: str) -> None:
+    """Whatever comes as a link, a browser may be sent there or the reply is unreadable."""
+    for operation in (operations.PAY_BY_LINK, operations.INVOICE_GENERATE):
+        try:
+            link = link_of(record(operation, with_link(operation, url)))
+        except UnreadableError:
+            continue
+        assert link is None or link.lower().startswith(("https://", "http://localhost", "http://127.", "http://[::1]"))
+
+
+# What is masked
+
+
+@pytest.mark.parametrize(
+    ("iban", "shown"),
+    [
+        ("DE09100100101234567893", "DE09***7893"),
+        ("NO9386011117947", "NO93***7947"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_iban_shows_its_ends_alone(iban: str | None, shown: str | None) -> None:
+    """By which the customer knows it."""
+    accounts = record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": iban}})
+    assert accounts.accounts[0].iban == shown
+
+
+@pytest.mark.parametrize("number", ["DE091001", "1234567", "12345", "1234", "1"])
+def test_a_short_account_number_is_not_shown_whole(number: str) -> None:
+    """Its two ends must not be all of it."""
+    shown = record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": number}}).accounts[0].iban
+    assert len((shown or "").replace("***", "")) < len(number)
+
+
+def test_accounts_show_no_number_and_no_rows() -> None:
+    """A customer's accounts can be logged."""
+    shown = repr(record(operations.LIST_STORED_CARDS, vector("stored-cards")))
+    assert "100100101234567893" not in shown
+    assert "DE09***7893" in shown
+
+
+# What is not known
+
+
+NEWS = st.dictionaries(st.from_regex(r"new[A-Z][a-z]{1,6}", fullmatch=True), st.text(max_size=5) | st.lists(st.text(max_size=3)), max_size=4)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VECTORS)
+@given(news=NEWS)
+def test_unknown_fields_are_kept(name: str, news: dict[str, Any]) -> None:
+    """Each is in extra under the gateway's own name, and in raw."""
+    operation, fields = VECTORS[name][0], vector(name)
+    if name == "list":
+        fields["transaction"][0] |= news
+    else:
+        fields |= news
+    result = read(operation, fields)
+    assert news.items() <= dict(result.extra).items()
+    assert news.items() <= dict(result.raw).items()
+
+
+@given(NEWS)
+def test_unknown_fields_of_an_invoices_details_are_kept(news: dict[str, Any]) -> None:
+    """They are in extra beside those around them; raw has them in their place."""
+    fields = vector("invoice")
+    fields["invoiceDetails"] |= news
+    invoice = record(INVOICE, fields)
+    assert dict(invoice.extra) == {"memberId": "11344"} | news
+    assert invoice.raw["invoiceDetails"] == fields["invoiceDetails"]
+
+
+@given(NEWS)
+def test_unknown_fields_of_a_row_on_file_are_kept(news: dict[str, Any]) -> None:
+    """A stored card or account keeps what its row told."""
+    fields = vector("stored-cards")
+    fields["cards"][0] |= news
+    fields["bankaccounts"][0] |= news
+    accounts = record(operations.LIST_STORED_CARDS, fields)
+    assert dict(accounts.cards[0].extra) == dict(accounts.accounts[0].extra) == news
+
+
+@given(NEWS)
+def test_unknown_fields_of_a_link_are_not_lost(news: dict[str, Any]) -> None:
+    """What is told beside the link is in raw."""
+    fields = vector("pay-by-link")
+    fields["result"] |= news
+    assert record(operations.PAY_BY_LINK, fields).raw["result"] == fields["result"]
+
+
+WIRE_NAMES = sorted({*ATTRIBUTES, "systemPaymentId", "transaction", "cards", "bankaccounts", "invoiceDetails", "registrationStatus",
+                     "cardType", "iban", "bic", "memberId", "url", "new"})  # fmt: skip
+CODES = st.sampled_from(
+    sorted({code for operation in RECORDS for code in operation.success} | {"10026", "10003", "20015", "x", ""})
+)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.text(max_size=6) | CODES | st.sampled_from([*SECURE, *INSECURE, "50.00", "EUR"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WIRE_NAMES) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+RESULT = st.builds(
+    lambda told, code: told | {"code": code}, st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=3), CODES
+)
+REPLY = st.builds(
+    lambda fields, told: fields | told,
+    st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=8),
+    st.fixed_dictionaries({}, optional={"result": RESULT | ANY_JSON, "statusInvoiceResult": RESULT | ANY_JSON}),
+)
+
+
+@pytest.mark.parametrize("operation", RECORDS, ids=named)
+@given(fields=REPLY)
+def test_any_json_is_a_result_or_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
+    """A field of a type that nobody expects is carried or makes the reply unreadable; nothing of it is lost."""
+    received = json.loads(json.dumps(fields))
+    try:
+        result = record(operation, fields)
+    except UnreadableError:
+        return
+    assert fields == received
+    results = result if isinstance(result, tuple) else (result,)
+    assert all(isinstance(one, OperationResult) and isinstance(one.outcome, Outcome) for one in results)
+    if any(f'"{name}"' in json.dumps(received) for name in ("iban", "accountNumber", "routingNumber", "vpa")):
+        # These alone are masked: the test above looks at them.
+        return
+    if operation.reply is ReplyKind.LIST:
+        listed = fields.get("transaction") or []
+        assert [dict(one.raw) for one in results] == ([listed] if isinstance(listed, dict) and listed else list(listed))
+    else:
+        assert dict(results[0].raw) == received
+    for one in results:
+        texts = (one.payment_id, one.merchant_transaction_id, one.status, one.transaction_status, one.remark, one.timestamp)
+        assert all(isinstance(text, str | None) for text in texts)
+        assert isinstance(one.amount, Money | None)
+
+
+# From the wire
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        WireFailure(sent=True, reason="the connection was closed"),
+        WireReply(500, "application/json", (REPLIES / "stored-card.json").read_bytes()),
+        WireReply(503, "text/html", b"<html>"),
+        WireReply(429, "application/json", (REPLIES / "stored-card.json").read_bytes()),
+        WireReply(401, "application/json", b"{}"),
+        WireReply(302, "text/html", b""),
+        WireReply(200, "text/html", b"<html>Maintenance</html>"),
+        WireReply(200, "application/json", b""),
+        WireReply(200, "application/json", b"[]"),
+        WireReply(200, "application/json", b'{"result": {"code": "00001"'),
+    ],
+    ids=lambda answer: repr(answer)[:60],
+)
+def test_no_answer_is_no_record(answer: WireReply | WireFailure) -> None:
+    """Neither a failure nor an error page nor half a body says yes or no."""
+    with pytest.raises(UnreadableError):
+        record_of(requests.delete_stored_card("REG123"), answer)
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 404])
+def test_an_answer_that_can_be_read_is_one(status: int) -> None:
+    """The body decides, whatever HTTP says of a request that was understood."""
+    answer = WireReply(status, "application/json", (REPLIES / "stored-card.json").read_bytes())
+    assert record_of(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
