@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 10_000
 
-# What each operation takes from, and what its success gives room for.
-_TAKES_FROM: Final = {"capture": "authorised", "refund": "captured"}
-_GIVES: Final = {"preauth": "authorised", "debit": "captured", "capture": "captured"}
+# By paymentType: what each operation takes from, and what its success gives room for.
+_TAKES_FROM: Final = {"CP": "authorised", "RF": "captured"}
+_GIVES: Final = {"PA": "authorised", "DB": "captured", "CP": "captured"}
 # What must be known of a payment for a follow-up's trace to be told from an older one.
-_ACTS_ON: Final = {"capture": "authorised", "reversal": "authorised", "refund": "captured"}
+_ACTS_ON: Final = {"CP": "authorised", "RV": "authorised", "RF": "captured"}
 
 
 @define
@@ -51,7 +51,7 @@ class Bounds:
 
         :raises InvalidRequest: naming the amount's field.
         """
-        kind = _TAKES_FROM.get(request.operation.name)
+        kind = _TAKES_FROM.get(request.operation.payment_type or "")
         known = self._known.get(request.subject or "")
         if kind is None or known is None or request.amount is None:
             return
@@ -69,7 +69,7 @@ class Bounds:
 
         Only then does a status that is found afterwards prove that this follow-up was carried out, and no other.
         """
-        needed = _ACTS_ON.get(request.operation.name)
+        needed = _ACTS_ON.get(request.operation.payment_type or "")
         if needed is None or request.subject is None:
             return False
         known = self._known.setdefault(request.subject, _Known())
@@ -86,7 +86,8 @@ class Bounds:
 
     def learn(self, request: Request, result: OperationResult) -> None:
         """Remember what a result says of the payment's amounts."""
-        gives, takes = _GIVES.get(request.operation.name), _TAKES_FROM.get(request.operation.name)
+        kind = request.operation.payment_type or ""
+        gives, takes = _GIVES.get(kind), _TAKES_FROM.get(kind)
         amount = request.amount
         if result.payment_id is None or amount is None or result.outcome is not Outcome.SUCCEEDED:
             return

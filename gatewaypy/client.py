@@ -5,60 +5,48 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from gatewaypy.bounds import Bounds
 from gatewaypy.config import Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.limits import Slots
 from gatewaypy.observe import log_event
-from gatewaypy.parts import Tokens
+from gatewaypy.parts import (
+    Checkout,
+    Customers,
+    Invoices,
+    Links,
+    Merchants,
+    PaymentOptions,
+    Recurring,
+    StoredCards,
+    Tokens,
+    TransactionList,
+    pay,
+    sealed,
+    sealed_source,
+)
 from gatewaypy.pipeline import Pipeline
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol import operations, requests
+from gatewaypy.protocol.operations import check_platform
+from gatewaypy.tokens import SharedTokens
 from gatewaypy.transport import HttpxTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import date
     from types import TracebackType
 
-    from gatewaypy.cards import Card
     from gatewaypy.config import Credentials
-    from gatewaypy.models import Address, BrowserInfo, Capture, Customer, Payment, Payout, Refund, Reversal, Transaction
+    from gatewaypy.models import Capture, Customer, Payment, PaymentSource, Payout, Refund, Reversal, Transaction
     from gatewaypy.money import Money
     from gatewaypy.observe import Observer
-    from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.secret import Secret
+    from gatewaypy.tokens import TokenStore
     from gatewaypy.transport import Transport
-
-
-class PaymentOptions(TypedDict, total=False):
-    """What a debit or preauthorization can carry besides its amount, card and id (protocol section 6).
-
-    ``redirect_url`` is where the payer's browser comes back to after 3-D Secure, ``notification_url`` where callbacks go;
-    ``three_d`` is ``"direct"``, ``"3D"`` or ``"only3D"``; ``shown_amount`` the amount and currency shown to the payer where they
-    differ; ``store_card`` asks for a registration id; ``terminal_id`` overrides the credentials' own; ``extra`` carries fields
-    by their wire names that the library does not know.
-    """
-
-    customer: Customer | None
-    shipping: Address | None
-    redirect_url: str | None
-    notification_url: str | None
-    three_d: str | None
-    browser: BrowserInfo | None
-    descriptor: str | None
-    shown_amount: Money | None
-    store_card: bool
-    terminal_id: str | None
-    extra: Mapping[str, str | Secret] | None
-
-
-def _sealed(options: PaymentOptions) -> PaymentOptions:
-    """Seal the extra fields where they come in: no frame of the library's holds their text from there on."""
-    extra = options.get("extra")
-    return options if extra is None else {**options, "extra": requests.sealed(extra)}
 
 
 def _platform(given: Platform | str | None) -> Platform:
@@ -90,6 +78,7 @@ class Gateway:
         body: Literal["form", "json"] = "form",
         accept: Literal["json", "xml"] = "json",
         observer: Observer | None = None,
+        token_store: TokenStore | None = None,
     ) -> None:
         """Configure a client; nothing is loaded or connected before it is opened.
 
@@ -98,6 +87,7 @@ class Gateway:
         :param body: how requests are written: as a form, which every known integration runs with, or as nested JSON.
         :param accept: how replies are asked for; XML needs the extra ``gatewaypy[xml]``.
         :param observer: hears of each call's end and of late results; the logger ``gatewaypy`` does where none is given.
+        :param token_store: shares tokens with other processes: ``RedisTokens("rediss://…")``; each has its own without it.
         :raises InvalidRequest: for a base URL that is not https (or http to this machine).
         """
         if body not in {"form", "json"}:
@@ -106,13 +96,22 @@ class Gateway:
             raise InvalidRequest("accept", "'json' or 'xml'")
         self.platform = _platform(platform_or_url)
         self.credentials = credentials
+        check_platform(self.platform)
         self.tokens = Tokens(self._open_pipeline)
+        self.recurring = Recurring(self._open_pipeline)
+        self.stored_cards = StoredCards(self._open_pipeline)
+        self.customers = Customers(self._open_pipeline)
+        self.merchants = Merchants(self._open_pipeline)
+        self.invoices = Invoices(self._open_pipeline)
+        self.links = Links(self._open_pipeline)
+        self.checkout = Checkout(self._open_pipeline)
         self._transport: Transport = HttpxTransport() if transport is None else transport
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._limits = Limits() if limits is None else limits
         self._body = body
         self._accept = accept
         self._observer: Observer = log_event if observer is None else observer
+        self._token_store = token_store
         self._pipeline: Pipeline | None = None
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,10 +128,16 @@ class Gateway:
                 msg = "accept='xml' needs the extra: pip install 'gatewaypy[xml]'"
                 raise ConfigurationError(msg) from None
         self._loop = asyncio.get_running_loop()
+        transport = await self._transport.__aenter__()
+        try:
+            store = None if self._token_store is None else await self._token_store.__aenter__()
+        except BaseException:
+            await self._transport.__aexit__(None, None, None)
+            raise
         self._pipeline = Pipeline(
             platform=self.platform,
             credentials=self.credentials,
-            transport=await self._transport.__aenter__(),
+            transport=transport,
             slots=Slots(self._limits.max_in_flight),
             bounds=Bounds(),
             timeouts=self._timeouts,
@@ -142,6 +147,7 @@ class Gateway:
             observer=self._observer,
             wall_clock=time.time,
             random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
+            shared_tokens=None if store is None else SharedTokens(store, self._observer),
         )
         return self
 
@@ -165,6 +171,8 @@ class Gateway:
             self._pipeline = None
             self._is_closing = False
             await self._transport.__aexit__(None, None, None)
+            if self._token_store is not None:
+                await self._token_store.__aexit__(None, None, None)
 
     def _open_pipeline(self) -> Pipeline:
         if self._pipeline is None or self._is_closing:
@@ -176,10 +184,11 @@ class Gateway:
         return self._pipeline
 
     async def debit(
-        self, amount: Money, source: Card, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+        self, amount: Money, source: PaymentSource, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
     ) -> Payment:
-        """Take money from a card at once (protocol section 4, ``DB``, documented and seen).
+        """Take money from a card, or another source, at once (protocol section 4, ``DB``, documented and seen).
 
+        :param source: a `Card`, or a wallet, bank, account or voucher, whose payers are sent on by a redirect.
         :param merchant_transaction_id: your own id of this attempt: 1 to 100 of letters, digits, space, ``.`` and ``-``, never
             used before. Keep it before you call: it is what to ask by if this process dies.
         :param options: see `PaymentOptions`.
@@ -190,18 +199,18 @@ class Gateway:
         :raises AuthenticationFailed: no token; nothing was done.
         :raises OutcomeUnknown: sent, and nobody could tell what became of it.
         """
-        options = _sealed(options)
-        return await self._pay(operations.DEBIT, amount, source, merchant_transaction_id, options)
+        options, source = sealed(options), sealed_source(source)
+        return await pay(self._open_pipeline(), operations.DEBIT, amount, source, merchant_transaction_id, options)
 
     async def preauth(
-        self, amount: Money, source: Card, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+        self, amount: Money, source: PaymentSource, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
     ) -> Payment:
         """Hold money on a card, to be captured or reversed later (protocol section 4, ``PA``, documented and seen).
 
         Parameters, result and errors as in :meth:`debit`.
         """
-        options = _sealed(options)
-        return await self._pay(operations.PREAUTH, amount, source, merchant_transaction_id, options)
+        options, source = sealed(options), sealed_source(source)
+        return await pay(self._open_pipeline(), operations.PREAUTH, amount, source, merchant_transaction_id, options)
 
     async def capture(self, payment_id: str, amount: Money) -> Capture:
         """Take the whole or a part of what a preauthorization holds (protocol section 4, ``CP``, documented).
@@ -241,15 +250,20 @@ class Gateway:
         merchant_transaction_id: str,
         payment_id: str | None = None,
         customer: Customer | None = None,
+        stored_card: str | None = None,
         notification_url: str | None = None,
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> Payout:
         """Send money to the payer of an earlier payment, or to a customer's account (protocol sections 4 and 6, documented).
 
         :param merchant_transaction_id: your own id of this payout, as in :meth:`debit`.
         :param payment_id: a captured or settled sale whose card is paid; or else
-        :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them.
+        :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them; or else
+        :param stored_card: the registration id of a stored card or account (our choice: no field is documented).
+        :param may_send: asked right before the first byte goes out; where it answers false, nothing is sent and `NotSent` is
+            raised. A journal's last word: its intent may have grown too old meanwhile.
 
         Errors as in :meth:`debit`.
         """
@@ -261,11 +275,12 @@ class Gateway:
             merchant_transaction_id=merchant_transaction_id,
             payment_id=payment_id,
             customer=customer,
+            stored_card=stored_card,
             notification_url=notification_url,
             terminal_id=terminal_id,
             extra=extra,
         )
-        payout: Payout = await pipeline.run(request)
+        payout: Payout = await pipeline.run(request, may_send=may_send)
         return payout
 
     async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
@@ -282,21 +297,18 @@ class Gateway:
         )
         return transaction
 
-    async def _pay(
-        self, operation: Operation, amount: Money, source: Card, merchant_transaction_id: str, options: PaymentOptions
-    ) -> Payment:
-        pipeline = self._open_pipeline()
-        request = requests.payment(
-            operation,
-            platform=self.platform,
-            credentials=self.credentials,
-            amount=amount,
-            source=source,
-            merchant_transaction_id=merchant_transaction_id,
-            **options,
-        )
-        payment: Payment = await pipeline.run(request)
-        return payment
+    def transactions(self, start: date, end: date, *, status: str | None = None, page_size: int = 100) -> TransactionList:
+        """List the payments and payouts between two days, both included (protocol sections 4, 6 and 7, documented and seen).
+
+        ``async for transaction in gateway.transactions(start, end)`` gives row after row and asks for page after page;
+        ``await gateway.transactions(start, end).statement()`` adds them up.
+
+        :param status: only those with this long status, such as ``"capturesuccess"``.
+        :param page_size: how many rows to ask for at a time.
+        :raises InvalidRequest: for days that are no dates or in the wrong order, once it is iterated over.
+        :raises UnreadableReply: where a page got no usable answer.
+        """
+        return TransactionList(self._open_pipeline, start=start, end=end, status=status, page_size=page_size)
 
     async def _run(self, request: Request) -> Any:  # noqa: ANN401 - each operation names its own result
         return await self._open_pipeline().run(request)

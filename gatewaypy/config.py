@@ -19,7 +19,16 @@ _MEMBER_ID: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _TERMINAL_ID: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNSIGNABLE: Final = re.compile(r"[|\x00-\x1f\x7f\ud800-\udfff]")
 _WEAK_KEY: Final = 16
-_VARIABLES: Final = ("member_id", "partner_id", "username", "secret_key", "terminal_id", "partner_username", "partner_secret_key")
+_VARIABLES: Final = (
+    "member_id",
+    "partner_id",
+    "username",
+    "secret_key",
+    "terminal_id",
+    "partner_username",
+    "partner_secret_key",
+    "partner_name",
+)
 
 
 def _matching(pattern: re.Pattern[str], name: str, rule: str) -> Callable[[Any, Any, Any], None]:
@@ -33,6 +42,11 @@ def _matching(pattern: re.Pattern[str], name: str, rule: str) -> Callable[[Any, 
 def _check_username(_: object, __: object, username: str) -> None:
     if not isinstance(username, str) or not username or _UNSIGNABLE.search(username):
         raise InvalidRequest("username", "the login that the gateway gave, without control characters", shape_of(username))
+
+
+def _check_partner_name(_: object, __: object, name: str | None) -> None:
+    if name is not None and (not isinstance(name, str) or not name or _UNSIGNABLE.search(name)):
+        raise InvalidRequest("partner_name", "the partner's name as the gateway gave it, without '|'", shape_of(name))
 
 
 def _sealed_key(name: str, value: object) -> Secret | InvalidRequest:
@@ -62,6 +76,7 @@ class Credentials:
     :param terminal_id: up to six digits; the default for payments, one per currency and brand as the acquirer set up.
     :param partner_username: the partner's own login, for partner tokens only.
     :param partner_secret_key: the partner's own key, for partner tokens only.
+    :param partner_name: the partner's name, which the hosted pages want as ``totype``; fixed per account.
     :param previous_secret_keys: keys that callbacks may still be signed with while a rotation lasts; requests use the new one.
     :raises InvalidRequest: where a value cannot be what it says.
     """
@@ -73,6 +88,7 @@ class Credentials:
     terminal_id: str | None = field(validator=_matching(_TERMINAL_ID, "terminal_id", "one to six digits"))
     partner_username: str | None
     partner_secret_key: Secret | None
+    partner_name: str | None = field(validator=_check_partner_name)
     previous_secret_keys: tuple[Secret, ...]
 
     def __init__(
@@ -85,6 +101,7 @@ class Credentials:
         terminal_id: str | None = None,
         partner_username: str | None = None,
         partner_secret_key: str | Secret | None = None,
+        partner_name: str | None = None,
         previous_secret_keys: Iterable[str | Secret] = (),
     ) -> None:
         """Check the account and seal its keys."""
@@ -112,6 +129,7 @@ class Credentials:
             terminal_id=terminal_id,
             partner_username=partner_username,
             partner_secret_key=partner_key,
+            partner_name=partner_name,
             previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
         )
 
@@ -123,7 +141,7 @@ class Credentials:
     @classmethod
     def from_env(cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None) -> Self:
         """Read the account from environment variables: ``GATEWAYPY_MEMBER_ID``, ``…PARTNER_ID``, ``…USERNAME``,
-        ``…SECRET_KEY`` and, where wanted, ``…TERMINAL_ID``, ``…PARTNER_USERNAME``, ``…PARTNER_SECRET_KEY``.
+        ``…SECRET_KEY`` and, where wanted, ``…TERMINAL_ID``, ``…PARTNER_USERNAME``, ``…PARTNER_SECRET_KEY``, ``…PARTNER_NAME``.
 
         :raises ConfigurationError: naming every variable that is missing.
         """  # noqa: D205 - the list of names is the summary

@@ -1,4 +1,4 @@
-"""What a gateway tells whoever watches it: each call's end, results that nobody waited for, tokens that could not be renewed.
+"""What a gateway tells whoever watches it: each call's end, results that nobody waited for, trouble with tokens.
 
 An observer is a function of one event. Events hold an allow-list of plain facts: no field of a request, no amount, no secret.
 """
@@ -49,7 +49,14 @@ class TokenRenewalFailed:
     reason: str
 
 
-Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed
+@frozen(kw_only=True)
+class TokenStoreLost:
+    """The shared token store could not be used: tokens are asked for without it. Told once, until it has worked again."""
+
+    reason: str
+
+
+Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed | TokenStoreLost
 Observer: TypeAlias = "Callable[[Event], None]"
 
 
@@ -66,6 +73,8 @@ def log_event(event: Event) -> None:
             )
         case TokenRenewalFailed():
             logger.warning("no new token for %s: %s", event.root, event.reason)
+        case TokenStoreLost():
+            logger.warning("the shared token store cannot be used (%s): tokens are asked for without it", event.reason)
         case CallEnded():
             logger.debug(
                 "%s: %s, HTTP %s, %d requests, %.3f s",

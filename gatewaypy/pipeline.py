@@ -7,20 +7,22 @@ settled by inquiry or raised as `OutcomeUnknown`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
+from gatewaypy.protocol.answer import fields_of, judged, record_of, tells_of_something
 from gatewaypy.protocol.encode import encode
-from gatewaypy.protocol.judge import Verdict, judge, result_code, scalar
-from gatewaypy.protocol.operations import InquireBy, Repeat, ReplyKind, Root
-from gatewaypy.protocol.parse import UnreadableError, parse
-from gatewaypy.protocol.settle import Unsettled, inquiry_about, is_about, is_of, settle
+from gatewaypy.protocol.judge import result_code
+from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
+from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.tokens import TokenSource
 
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from gatewaypy.limits import Slots
     from gatewaypy.observe import Observer
     from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.token import AuthToken
     from gatewaypy.protocol.wire import WireReply, WireRequest
+    from gatewaypy.tokens import SharedTokens
     from gatewaypy.transport.base import Transport
 
 _CLOSED: Final = "the gateway object was closed"
@@ -43,10 +47,6 @@ _SHORTEST_QUESTION: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
 _READ_TRIES: Final = 3
-_SERVER_ERROR: Final = 500
-_TOO_MANY: Final = 429
-_UNAUTHORIZED: Final = 401
-_REDIRECTS: Final = range(300, 400)
 
 
 @define(eq=False)
@@ -57,14 +57,22 @@ class _Call:
     wire: WireRequest
     started: float
     deadline: float
+    may_send: Callable[[], bool] | None = None
     abandoned: bool = False
+    began: bool = False
     ended: bool = False
     requests: int = 0
     http_status: int | None = None
 
     def about_to_send(self) -> bool:
-        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back."""
-        return not self.abandoned
+        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back.
+
+        Once a request has begun to go out, only its own guard can break it off: its process may have been frozen meanwhile.
+        """
+        if self.abandoned and not self.began:
+            return False
+        self.began = self.may_send is None or self.may_send()
+        return self.began
 
 
 @define(eq=False, kw_only=True)
@@ -83,21 +91,24 @@ class Pipeline:
     observer: Observer
     wall_clock: Callable[[], float]
     random: Random
-    _tokens: dict[Root, TokenSource] = field(factory=dict, init=False)
+    shared_tokens: SharedTokens | None = None
+    _tokens: dict[tuple[Root, Login], TokenSource] = field(factory=dict, init=False)
 
-    async def run(self, request: Request) -> Any:  # noqa: ANN401 - the client's methods name the result
+    async def run(self, request: Request, *, may_send: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
         """Carry a request to its result.
 
+        :param may_send: asked right before the first byte goes out; where it answers false, nothing is sent.
         :raises InvalidRequest: refused; nothing was sent.
         :raises NotSent: no byte of it left.
         :raises AuthenticationFailed: no token, or a fresh one refused; nothing was done.
         :raises UnreadableReply: it moves no money, and got no usable answer.
         :raises OutcomeUnknown: it was sent, and nobody could tell what became of it.
         """
+        request = self._on_platform(request)
         self.bounds.check(request)
         wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         loop = asyncio.get_running_loop()
-        call = _Call(request, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
+        call = _Call(request, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total, may_send=may_send)
         await self._take_slot(call)
         task = self.slots.run(self._carry(call), ended=lambda task: self._ended(call, task))
         try:
@@ -111,6 +122,10 @@ class Pipeline:
                 raise
         # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
         raise self._not_sent(call, _CLOSED)
+
+    def _on_platform(self, request: Request) -> Request:
+        operation = request.operation.on(self.platform)
+        return request if operation is request.operation else evolve(request, operation=operation)
 
     async def aclose(self) -> None:
         """Let what is under way end, for as long as a call may take; then give the token calls up."""
@@ -172,12 +187,14 @@ class Pipeline:
         try:
             if call.request.operation.repeat is Repeat.FREELY:
                 return await self._read(call)
+            if not call.request.operation.moves_money:
+                return await self._change(call)
             return await self._move(call)
         except asyncio.CancelledError:
             # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
             pass
         if call.requests:
-            raise self._unknown(call, "the gateway object was closed before the answer was there", inquiry=None)
+            raise self._unanswered(call, "the gateway object was closed before the answer was there")
         raise self._not_sent(call, _CLOSED)
 
     async def _move(self, call: _Call) -> OperationResult:
@@ -189,9 +206,9 @@ class Pipeline:
             self.bounds.refused(call.request)
             raise
         try:
-            fields = _fields_of(answer)
+            fields = fields_of(answer)
             duplicate = result_code(fields) == codes.DUPLICATE
-            verdict, result = _judged(call.request, fields)
+            verdict, result = judged(call.request, fields)
             doubt = verdict.doubt
         except UnreadableError as unreadable:
             doubt = str(unreadable)
@@ -201,7 +218,38 @@ class Pipeline:
             if doubt is None:
                 self._learn(call.request, result)
                 return result
-        return await self._inquire_about(call, doubt or "", duplicate=duplicate, is_first=is_first)
+
+        def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
+            transaction = self._transaction(question, answer)
+            return settle(call.request, transaction, duplicate=duplicate, is_first=is_first)
+
+        question = question_about(call.request)
+        result = await self._inquire_about(call, doubt or "", question, settled)
+        self._learn(call.request, result)
+        return result
+
+    async def _change(self, call: _Call) -> OperationResult:
+        """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
+        answer = await self._send_with_token(call)
+        try:
+            changed: OperationResult = record_of(call.request, answer)
+        except UnreadableError as unreadable:
+            doubt = str(unreadable)
+        except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
+            doubt = f"the reply could not be read ({type(error).__name__})"
+        else:
+            can_ask = call.request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID
+            if changed.outcome is not Outcome.UNKNOWN or not can_ask:
+                return changed
+            doubt = f"the reply's code {changed.result.code} says neither yes nor no"
+        if call.request.operation.inquire_by is not InquireBy.MERCHANT_INVOICE_ID:
+            raise self._unanswered(call, doubt)
+        question = self._on_platform(question_about(call.request))
+
+        def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
+            return settle_invoice(call.request, record_of(question, answer))
+
+        return await self._inquire_about(call, doubt, question, settled)
 
     def _learn(self, request: Request, result: OperationResult) -> None:
         self.bounds.learn(request, result)
@@ -212,30 +260,26 @@ class Pipeline:
         """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
         operation = call.request.operation
         answer: WireReply | WireFailure
-        for is_last in (False, True):
+        # Of shared tokens the second may be an old one too, which another process has put there.
+        for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
             current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
             answer = await self._send(call, evolve(call.wire, token=current))
-            if isinstance(answer, WireFailure) or not self._is_refused_token(answer):
+            if isinstance(answer, WireFailure) or not self._is_refused_token(operation, answer):
                 return answer
             if current is not None:
-                self._source(operation.root).reject(current)
-            if is_last or current is None:
+                self._source(operation).reject(current)
+            if not tries_left or current is None:
                 break
         message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
         raise AuthenticationFailed(message, http_status=call.http_status, **self._facts(call.request))
 
-    def _is_refused_token(self, answer: WireReply) -> bool:
-        """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of a payment."""
-        if answer.http_status not in self.platform.token_rejected:
-            return False
-        try:
-            fields = parse(answer)
-        except (UnreadableError, ConfigurationError):
-            return True
-        return fields.get("transactionStatus") in (None, "") and fields.get("paymentId") in (None, "", "-")
+    def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
+        """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
+        return answer.http_status in self.platform.token_rejected and not tells_of_something(operation, answer)
 
     async def _send(self, call: _Call, wire: WireRequest) -> WireReply | WireFailure:
         call.requests += 1
+        call.began = False
         answer: WireReply | WireFailure
         try:
             answer = await self.transport.send(
@@ -249,26 +293,29 @@ class Pipeline:
             raise self._not_sent(call, answer.reason)
         return answer
 
-    async def _inquire_about(self, call: _Call, doubt: str, *, duplicate: bool, is_first: bool) -> OperationResult:
+    async def _inquire_about(
+        self,
+        call: _Call,
+        doubt: str,
+        question: Request,
+        settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
+    ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
         loop = asyncio.get_running_loop()
         call.deadline = loop.time() + self.timeouts.settle
-        pause, last, facts = _FIRST_PAUSE, None, {}
+        pause, last = _FIRST_PAUSE, Unsettled("none was possible")
         while True:
             try:
-                transaction = await self._ask(call)
+                result = settled(await self._ask(call, question))
             except UnreadableError as unreadable:
-                last = f"no answer ({unreadable})"
+                last = evolve(last, reason=f"no answer ({unreadable})")
             except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
-                last = f"no answer ({type(error).__name__})"
+                last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
-                settled = settle(call.request, transaction, duplicate=duplicate, is_first=is_first)
-                if not isinstance(settled, Unsettled):
-                    self._learn(call.request, settled)
-                    return settled
-                last = settled.reason
-                facts = {"status": transaction.status, "code": transaction.result.code, "payment_id": transaction.payment_id}
-                if settled.hopeless:
+                if not isinstance(result, Unsettled):
+                    return result
+                last = result
+                if last.hopeless:
                     break
             rest = call.deadline - loop.time()
             if rest < _FIRST_PAUSE:
@@ -276,23 +323,22 @@ class Pipeline:
             # Half of what is left at the most, so that the last question comes near the end.
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        raise self._unknown(call, doubt, inquiry=last, **facts)
+        raise self._unanswered(call, doubt, last)
 
-    async def _ask(self, call: _Call) -> Transaction:
-        about = inquiry_about(call.request)
-        question = requests.inquiry(**about)
+    async def _ask(self, call: _Call, question: Request) -> WireReply | WireFailure:
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         # Asked even where the caller has gone away: the answer is for the observer then.
         # Each question gets a part of the time that is left: one that is never answered must not use it all up.
         loop = asyncio.get_running_loop()
         share = max((call.deadline - loop.time()) / 3, _SHORTEST_QUESTION)
         inquiry = _Call(question, wire, started=call.started, deadline=min(call.deadline, loop.time() + share))
-        answer = await self._send_with_token(inquiry)
-        call.requests += inquiry.requests
-        return self._transaction(question, answer)
+        try:
+            return await self._send_with_token(inquiry)
+        finally:
+            call.requests += inquiry.requests
 
     def _transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
-        transaction = decode.transaction(_fields_of(answer))
+        transaction = decode.transaction(fields_of(answer))
         payment_id = question.subject if question.merchant_transaction_id is None else None
         if transaction.found and not is_about(
             transaction, payment_id=payment_id, merchant_transaction_id=question.merchant_transaction_id
@@ -305,7 +351,11 @@ class Pipeline:
     async def _read(self, call: _Call) -> Any:  # noqa: ANN401 - see run
         """Carry a request that moves no money; it may be sent again while its deadline lasts."""
         loop, pause, reason = asyncio.get_running_loop(), _FIRST_PAUSE, ""
-        read = self._granted if call.request.operation.reply is ReplyKind.TOKEN else self._transaction
+        readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
+            ReplyKind.TOKEN: self._granted,
+            ReplyKind.INQUIRY: self._transaction,
+        }
+        read = readers.get(call.request.operation.reply, record_of)
         for tries_left in reversed(range(_READ_TRIES)):
             answer = await self._send_with_token(call)
             try:
@@ -316,25 +366,37 @@ class Pipeline:
                 break
             await asyncio.sleep(pause)
             pause *= 2
-        raise UnreadableReply(reason, http_status=call.http_status, **self._facts(call.request))
+        raise self._unanswered(call, reason)
 
     # Tokens
 
-    def _source(self, root: Root) -> TokenSource:
-        if root not in self._tokens:
-            self._tokens[root] = TokenSource(
+    def _source(self, operation: Operation) -> TokenSource:
+        # The partner's own token is documented at one root alone.
+        root = Root.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
+        key = (root, operation.login)
+        if key not in self._tokens:
+            self._tokens[key] = TokenSource(
                 root.name.lower(),
-                lambda: self.token(requests.merchant_token(self.credentials), root),
+                lambda: self.token(requests.token_of(operation.login, self.credentials), root),
                 clock=asyncio.get_running_loop().time,
                 observer=self.observer,
+                shared=self.shared_tokens,
+                name=self._shared_name(root, operation.login),
             )
-        return self._tokens[root]
+        return self._tokens[key]
+
+    def _shared_name(self, root: Root, login: Login) -> str:
+        """Name a token for all processes: whose it is and where it is good, by a digest; the key has no part in it."""
+        mine = self.credentials
+        account = (mine.partner_id, mine.partner_username) if login is Login.PARTNER else (mine.member_id, mine.username)
+        named = "\n".join(map(str, (self.platform.base_url, root.value, login.value, *account)))
+        return f"{root.name.lower()}:{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
     async def _token(self, call: _Call) -> Any:  # noqa: ANN401 - a Secret
         reason = f"no token within {self.timeouts.total:g} s"
         try:
             async with asyncio.timeout_at(call.deadline):
-                return await self._source(call.request.operation.root).get()
+                return await self._source(call.request.operation).get()
         except AuthenticationFailed as refused:
             raise AuthenticationFailed(
                 str(refused),
@@ -358,12 +420,12 @@ class Pipeline:
         granted: AuthToken = await self._read(call)
         return granted
 
-    def keep(self, granted: AuthToken, root: Root = Root.TRANSACTIONS) -> None:
-        """Use a token that was asked for by hand for the calls that follow."""
-        self._source(root).accept(granted)
+    def keep(self, granted: AuthToken) -> None:
+        """Use a merchant's token that was asked for by hand for the payments that follow."""
+        self._source(DEBIT).accept(granted)
 
     def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
-        granted = token.read(_fields_of(answer), now=self.wall_clock())
+        granted = token.read(fields_of(answer), now=self.wall_clock())
         if isinstance(granted, token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
@@ -378,53 +440,22 @@ class Pipeline:
     def _not_sent(self, call: _Call, reason: str) -> NotSent:
         return NotSent(reason, **self._facts(call.request))
 
-    def _unknown(self, call: _Call, reason: str, *, inquiry: str | None, **facts: Any) -> OutcomeUnknown:  # noqa: ANN401
-        if call.request.operation.inquire_by is InquireBy.PAYMENT_ID:
-            facts = {**facts, "payment_id": call.request.subject}
-        return OutcomeUnknown(reason, inquiry=inquiry, **facts, **self._facts(call.request))
-
-
-def _fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
-    """Read a reply's fields.
-
-    :raises UnreadableError: where there is no reply, or one that says nothing of the payment.
-    """
-    if isinstance(answer, WireFailure):
-        raise UnreadableError(answer.reason)
-    status = answer.http_status
-    if status >= _SERVER_ERROR or status in {_UNAUTHORIZED, _TOO_MANY} or status in _REDIRECTS:
-        msg = f"HTTP {status}"
-        raise UnreadableError(msg)
-    return parse(answer)
-
-
-def _judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, OperationResult]:
-    """Read and judge the reply to a request that moves money."""
-    operation, target = request.operation, decode.redirect(fields)
-    verdict = judge(operation, fields, redirected=target is not None)
-    result: OperationResult
-    if operation.reply is ReplyKind.FOLLOW_UP:
-        subject = request.subject or ""
-        result = decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
-    elif operation.reply is ReplyKind.PAYOUT:
-        result = decode.payout(fields, verdict)
-    else:
-        result = decode.payment(fields, verdict, target)
-    return _matched(request, verdict, fields), result
-
-
-def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verdict:
-    """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
-    if verdict.doubt is not None:
-        return verdict
-    identifier = decode.payment_id(fields)
-    own = scalar(fields, "merchantTransactionId")
-    if request.payment_id is not None and identifier not in {None, request.payment_id}:
-        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one asked for")
-    if request.merchant_transaction_id is not None and own not in {None, "", request.merchant_transaction_id}:
-        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one sent")
-    if not is_of(request, fields):
-        return Verdict(Outcome.UNKNOWN, "the reply is of another amount than the one sent")
-    if request.payment_id is None and identifier is None and verdict.outcome is not Outcome.FAILED:
-        return Verdict(Outcome.UNKNOWN, "the reply names no paymentId")
-    return verdict
+    def _unanswered(self, call: _Call, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
+        """Make the error of a request that was sent, and of which nobody could tell what became of it."""
+        operation = call.request.operation
+        if not operation.moves_money:
+            if last is not None:
+                reason = f"{reason}; asked afterwards: {last.reason}"
+            if operation.repeat is Repeat.ONLY_UNSENT:
+                reason = f"{reason}; it may have been carried out: look before you call again"
+            return UnreadableReply(reason, http_status=call.http_status, **self._facts(call.request))
+        told = Unsettled("none was possible") if last is None else last
+        by_payment = operation.inquire_by is InquireBy.PAYMENT_ID
+        return OutcomeUnknown(
+            reason,
+            inquiry=told.reason if last is not None else None,
+            payment_id=call.request.subject if by_payment else told.payment_id,
+            status=told.status,
+            code=told.code,
+            **self._facts(call.request),
+        )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from attrs import define
 
 from gatewaypy.errors import GatewayError
-from gatewaypy.observe import TokenRenewalFailed, tell
+from gatewaypy.observe import TokenRenewalFailed, TokenStoreLost, tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
     from gatewaypy.observe import Observer
     from gatewaypy.protocol.token import AuthToken
@@ -21,6 +24,63 @@ _STALE_AT: Final = 0.99
 _PAUSE: Final = 5.0
 
 
+class TokenStore(Protocol):
+    """Where processes share their tokens; `RedisTokens` is one.
+
+    It is entered once by every `Gateway` that uses it, and closes what it has open when the last of them leaves. It must never
+    cost more than a token call: whatever goes wrong with it, it asks the gateway instead.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Take one more user."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let a user go."""
+        ...
+
+    async def token(
+        self,
+        name: str,
+        fetch: Callable[[], Awaitable[AuthToken]],
+        *,
+        instead_of: Secret | None,
+        is_refused: bool,
+        heard: Callable[[str | None], None],
+    ) -> AuthToken:
+        """Return the token that is shared under a name; make the call that gets one where there is none, once for all processes.
+
+        :param name: tells an account's token at one service root from all others; nothing in it is secret.
+        :param fetch: makes the token call; what it raises is for the caller.
+        :param instead_of: a token that is not wanted any more.
+        :param is_refused: the gateway refused that one: nobody must be given it again.
+        :param heard: to be told why the store could not be used, or ``None`` where it could.
+        """
+        ...
+
+
+@define(eq=False)
+class SharedTokens:
+    """A gateway's way to the store: it tells the observer of the store's loss once, and not at every call."""
+
+    store: TokenStore
+    observer: Observer
+    _is_lost: bool = False
+
+    async def token(
+        self, name: str, fetch: Callable[[], Awaitable[AuthToken]], *, instead_of: Secret | None, is_refused: bool
+    ) -> AuthToken:
+        """Return a token; see `TokenStore.token`."""
+        return await self.store.token(name, fetch, instead_of=instead_of, is_refused=is_refused, heard=self._heard)
+
+    def _heard(self, reason: str | None) -> None:
+        if reason is not None and not self._is_lost:
+            tell(self.observer, TokenStoreLost(reason=reason))
+        self._is_lost = reason is not None
+
+
 class TokenSource:
     """Gives the token of one service root.
 
@@ -30,18 +90,30 @@ class TokenSource:
     """
 
     def __init__(
-        self, root: str, fetch: Callable[[], Awaitable[AuthToken]], *, clock: Callable[[], float], observer: Observer
+        self,
+        root: str,
+        fetch: Callable[[], Awaitable[AuthToken]],
+        *,
+        clock: Callable[[], float],
+        observer: Observer,
+        shared: SharedTokens | None = None,
+        name: str = "",
     ) -> None:
         """Make a source.
 
         :param fetch: makes one token call; raises a `GatewayError` where it gets none.
         :param clock: a monotonic clock, in seconds. The wall clock decides nothing once a token is here.
+        :param shared: where other processes' tokens are, and
+        :param name: what this one is called there.
         """
         self._root = root
         self._fetch = fetch
         self._clock = clock
         self._observer = observer
+        self._shared = shared
+        self._name = name
         self._token: Secret | None = None
+        self._refused: Secret | None = None
         self._renew_at = 0.0
         self._stale_at = 0.0
         self._renewal: asyncio.Task[Secret] | None = None
@@ -61,12 +133,12 @@ class TokenSource:
     def reject(self, token: Secret) -> None:
         """Drop a token that the gateway refused; a newer one stays."""
         if token is self._token:
-            self._token = None
+            self._token, self._refused = None, token
 
     def accept(self, token: AuthToken) -> Secret:
         """Take a token that was got by other means."""
         now = self._clock()
-        self._token = token.value
+        self._token, self._refused = token.value, None
         self._renew_at = now + token.lifetime * _RENEW_AT
         self._stale_at = now + token.lifetime * _STALE_AT
         return token.value
@@ -84,7 +156,10 @@ class TokenSource:
         return self._renewal
 
     async def _run(self) -> Secret:
-        return self.accept(await self._fetch())
+        if self._shared is None:
+            return self.accept(await self._fetch())
+        old, is_refused = (self._token, False) if self._token is not None else (self._refused, self._refused is not None)
+        return self.accept(await self._shared.token(self._name, self._fetch, instead_of=old, is_refused=is_refused))
 
     def _ended(self, renewal: asyncio.Task[Secret]) -> None:
         self._renewal = None

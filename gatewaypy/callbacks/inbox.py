@@ -313,7 +313,7 @@ class Inbox:
             (
                 "UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END),"
                 " asked = asked + 1 WHERE payment IN (SELECT payment FROM gatewaypy_watched"
-                " WHERE due <= {now} ORDER BY due LIMIT ?)"
+                " WHERE due <= {now} ORDER BY due LIMIT ?) AND due <= {now}"
                 " RETURNING payment, payment_id, merchant_transaction_id, asked",
                 (pause, most),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from attrs import define, field
 
@@ -14,6 +14,7 @@ from gatewaypy.models import Outcome
 from gatewaypy.protocol.parse import UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from gatewaypy.callbacks.dispatcher import Asks
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
 _AT_ONCE: Final = 20
+
+
+class Reconciled(Protocol):
+    """A payout journal, or whatever else has pending payments of its own."""
+
+    async def reconcile(self, gateway: Any) -> int:  # noqa: ANN401 - an open gateway
+        """Ask about what is pending."""
+        ...
 
 
 @define(eq=False)
@@ -38,6 +47,9 @@ class Reconciler:
     A payment is asked about ``first`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
     that. Callbacks and inquiries go through one function that only moves a payment forward, so it does no harm where both come.
 
+    Payout journals can be looked after as well: ``Reconciler(gateway, inbox, journals=[journal])`` asks about their pending rows
+    every ``first`` seconds.
+
     :param gateway: an open `Gateway`.
     :param inbox: an open `Inbox`: the receiver's.
     :param first: seconds before the first question.
@@ -51,6 +63,7 @@ class Reconciler:
     give_up_after: int = 40
     member_id: str | None = None
     poll: float = 5.0
+    journals: Sequence[Reconciled] = ()
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
@@ -87,8 +100,13 @@ class Reconciler:
         return len(due)
 
     async def _run(self) -> None:
+        loop, due = asyncio.get_running_loop(), 0.0
         while True:
             try:
+                if self.journals and loop.time() >= due:
+                    due = loop.time() + self.first
+                    for journal in self.journals:
+                        await journal.reconcile(self.gateway)
                 if await self.ask():
                     continue
             except Exception:

@@ -10,15 +10,18 @@ from gatewaypy.callbacks.body import FORM, read_body
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.callbacks.signature import find_signer
 from gatewaypy.config import Credentials
-from gatewaypy.errors import SignatureMismatch, UnreadableCallback
+from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
+from gatewaypy.models import Fields, Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.statuses import short_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gatewaypy.models import Fields, Outcome, ResultCode
+    from gatewaypy.models import ResultCode
     from gatewaypy.money import Money
+    from gatewaypy.secret import Secret
 
 #: What older platforms sign a cancel return with, in place of key and payment id (seen): anybody can.
 _NULL: Final = "null"
@@ -73,6 +76,55 @@ def read_return(body: bytes, credentials: Credentials | Iterable[Credentials]) -
             raw=event.raw,
         )
     raise UnreadableCallback(reason)
+
+
+@frozen(kw_only=True)
+class RegistrationReturn:
+    """What a browser says that returns from the hosted card registration.
+
+    The signature covers the merchant and the status alone (rule P', documented): it is the same for every registration that
+    succeeds, and the browser can put any ``registration_id`` beside it. Take the id for a claim: pay with it only for the
+    customer whose ``gateway.stored_cards.list`` shows it.
+    """
+
+    outcome: Outcome
+    status: str
+    registration_id: str | None
+    member_id: str
+    raw: Fields = field(repr=False, eq=False)
+
+
+def read_registration_return(body: bytes, credentials: Credentials | Iterable[Credentials]) -> RegistrationReturn:
+    """Read and verify the form that comes back from the hosted card registration (protocol section 5, rule P', documented).
+
+    :raises UnreadableCallback: where it is no such form.
+    :raises SignatureMismatch: where no key fits.
+    """
+    fields = read_body(body, FORM)
+    accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    status, received = fields.get("status", ""), fields.get("checksum", "")
+    registration_id = fields.get("registrationId") or fields.get("token") or None
+    for account in accounts:
+        for key in account.verifying_keys:
+            if _signs_registration(account, key, status, received):
+                return RegistrationReturn(
+                    outcome=short_outcome(status) or Outcome.UNKNOWN,
+                    status=status,
+                    registration_id=registration_id,
+                    member_id=account.member_id,
+                    raw=Fields(fields),
+                )
+    reason = "no key fits the card registration's signature"
+    raise SignatureMismatch(reason)
+
+
+def _signs_registration(account: Credentials, key: Secret, status: str, received: str) -> bool:
+    values: dict[str, str | Secret] = {"memberId": account.member_id, "status": status, KEY: key}
+    try:
+        return matches(checksum(RULES["P'"], values), received)
+    except InvalidRequest:
+        # A status that cannot be signed was not signed.
+        return False
 
 
 def _is_null_signed(fields: Mapping[str, str]) -> bool:

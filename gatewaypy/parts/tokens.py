@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol import requests
+from gatewaypy.protocol.operations import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +51,4 @@ class Tokens:
         :raises UnreadableReply: where it gives no usable answer.
         """
         pipeline = self._pipeline()
-        credentials = pipeline.credentials
-        if credentials.partner_username is None or credentials.partner_secret_key is None:
-            msg = "a partner token needs partner_username and partner_secret_key in the credentials"
-            raise ConfigurationError(msg)
-        return await pipeline.token(
-            requests.partner_token(credentials.partner_id, credentials.partner_username, credentials.partner_secret_key)
-        )
+        return await pipeline.token(requests.token_of(Login.PARTNER, pipeline.credentials))

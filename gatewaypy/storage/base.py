@@ -25,6 +25,11 @@ class Store(Protocol):
         """What the store's clock counts from: another text means that times written before are meaningless."""
         ...
 
+    @property
+    def home(self) -> str:
+        """Where the data lives, once it is open: another text means that it was restored. Empty where that cannot be known."""
+        ...
+
     async def open(self, schema: Sequence[str]) -> None:
         """Connect, check that what is promised can be kept, and create what is missing."""
         ...

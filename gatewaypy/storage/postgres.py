@@ -29,6 +29,7 @@ _CLOSED: Final = "this store is not open"
 _SECONDS: Final = 15
 # Serialises the creation of tables among processes that start together: any fixed number, ours alone.
 _SCHEMA_LOCK: Final = 0x67617465
+_HOME: Final = "SELECT system_identifier || '/' || timeline_id FROM pg_control_system(), pg_control_checkpoint()"
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
@@ -51,6 +52,7 @@ class PostgresStore:
         """Name the database; nothing is connected yet."""
         self._url = url
         self._connection: Any = None
+        self._home = ""
         self._waiting: asyncio.Queue[_Transaction | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
 
@@ -58,6 +60,11 @@ class PostgresStore:
     def boot(self) -> str:
         """Always the same: the server's clock counts from the epoch."""
         return "epoch"
+
+    @property
+    def home(self) -> str:
+        """The cluster and its timeline: a cluster that was restored has another timeline, a dump another cluster."""
+        return self._home
 
     async def open(self, schema: Sequence[str]) -> None:
         """Connect and create what is missing.
@@ -105,6 +112,12 @@ class PostgresStore:
             await self._connection.close()
             msg = "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"
             raise ConfigurationError(msg)
+        home = await self._connection.fetchval(_HOME)
+        if self._home not in {"", home}:
+            await self._connection.close()
+            msg = "this is another PostgreSQL server than before, or a restored one: it may lack commits; open the store anew"
+            raise ConfigurationError(msg)
+        self._home = home
 
     async def _write(self) -> None:
         while True:
@@ -128,10 +141,11 @@ class PostgresStore:
             async with self._connection.transaction():
                 results = [[await self._fetch(statement) for statement in transaction.statements] for transaction in batch]
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its callers hear of it
+            if not _is_about_sql(error):
+                # Whatever state the connection is in, nothing is asked of it any more; the next transaction opens another.
+                self._connection.terminate()
             if len(batch) == 1 or self._connection.is_closed() or isinstance(error, OSError):
-                for transaction in batch:
-                    if not transaction.future.done():
-                        transaction.future.set_exception(error)
+                _fail(batch, error)
                 return
         else:
             for transaction, result in zip(batch, results, strict=True):
@@ -144,6 +158,17 @@ class PostgresStore:
     async def _fetch(self, statement: Statement) -> Rows:
         sql, parameters = statement
         return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *parameters)]
+
+
+def _fail(batch: list[_Transaction], error: Exception) -> None:
+    for transaction in batch:
+        if not transaction.future.done():
+            transaction.future.set_exception(error)
+
+
+def _is_about_sql(error: Exception) -> bool:
+    """Tell whether an error is a statement's own, and not the connection's or the server's end (SQLSTATE classes 08 and 57)."""
+    return isinstance(error, asyncpg.PostgresError) and not str(getattr(error, "sqlstate", "")).startswith(("08", "57"))
 
 
 @lru_cache

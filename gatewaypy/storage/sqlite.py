@@ -63,6 +63,11 @@ class SqliteStore:
         except OSError:
             return ""
 
+    @property
+    def home(self) -> str:
+        """Unknown: a file can be copied anywhere."""
+        return ""
+
     async def open(self, schema: Sequence[str]) -> None:
         """Open the file and create what is missing.
 

@@ -49,6 +49,7 @@ class _Progress:
     about_to_send: Callable[[], bool]
     stage: _Stage = _Stage.UNTOLD
     withheld: bool = False
+    torn: bool = False
 
     async def trace(self, event: str, _: dict[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
@@ -56,6 +57,10 @@ class _Progress:
                 self.withheld = True
                 raise _WithheldError
             self.stage = _Stage.SENDING
+        elif event == "http11.send_request_body.started" and not self.about_to_send():
+            # Its head is out, so it counts as sent; without its body nobody can carry it out.
+            self.torn = True
+            raise _WithheldError
         elif event == "connection.connect_tcp.started" and self.stage is _Stage.UNTOLD:
             # Never back from sending: whatever a client does after that, a byte has left.
             self.stage = _Stage.CONNECTING
@@ -249,4 +254,6 @@ class HttpxTransport:
 def _failure(progress: _Progress, reason: str) -> WireFailure:
     if progress.withheld:
         return WireFailure(sent=False, reason="it was called off before its first byte")
+    if progress.torn:
+        return WireFailure(sent=True, reason="it was called off between its head and its body")
     return WireFailure(sent=progress.stage is not _Stage.CONNECTING, reason=reason)

@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import pytest
 from callback_bodies import fields, signed
 
 from gatewaypy.callbacks import Inbox
 
+pytestmark = pytest.mark.heavy
 TESTS = Path(__file__).parent.parent
 DISTINCT, REPEATED, FORGED, KILLS, SENDERS = 8_000, 2_000, 100, 3, 24
 

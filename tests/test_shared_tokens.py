@@ -1,0 +1,445 @@
+"""Tokens in Redis: shared by processes, and never in the way of a payment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from services import need_redis
+
+from gatewaypy import Credentials, Customer, Gateway, Money, Payout, RedisTokens, Secret, Timeouts, TokenStoreLost, errors
+from gatewaypy.protocol.token import AuthToken
+from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
+
+redis = pytest.importorskip("redis.asyncio")
+TESTS = Path(__file__).parent
+QUICK = Timeouts(connect=2, read=2, total=5, settle=3)
+NUMBERS = count()
+
+
+@pytest.fixture
+async def prefix() -> AsyncIterator[str]:
+    """Give keys of the test's own, and clear them away."""
+    name = f"gatewaypy-test-{secrets.token_hex(6)}:"
+    yield name
+    async with redis.Redis.from_url(need_redis()) as client:
+        async for key in client.scan_iter(f"{name}*"):
+            await client.delete(key)
+
+
+async def kept(prefix: str) -> dict[str, str]:
+    """Return what lies in Redis under a test's own keys."""
+    async with redis.Redis.from_url(need_redis(), decode_responses=True) as client:
+        return {key: await client.get(key) async for key in client.scan_iter(f"{prefix}*")}
+
+
+async def pay(gateway: Gateway) -> Payout:
+    return await gateway.payout(
+        Money("5.00", "EUR"), merchant_transaction_id=f"T-{next(NUMBERS)}", customer=Customer(email="a@b.example")
+    )
+
+
+class Proxy:
+    """A way to Redis that can be closed, or stand still."""
+
+    def __init__(self) -> None:
+        self.still = asyncio.Event()
+        self.writers: list[asyncio.StreamWriter] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self.server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cut()
+
+    async def cut(self) -> None:
+        self.server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = need_redis().split("//")[1].split("/")[0].split(":")
+        there, onward = await asyncio.open_connection(address[0], int(address[1]))
+        self.writers += [writer, onward]
+        for source, sink in ((reader, onward), (there, writer)):
+            task = asyncio.create_task(self._copy(source, sink))
+            self.tasks.add(task)
+
+    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if self.still.is_set():
+                    await asyncio.Event().wait()
+                sink.write(data)
+        sink.close()
+
+
+def make(sandbox: Sandbox, store: RedisTokens, heard: list[object]) -> Gateway:
+    return Gateway(sandbox.base_url, sandbox.credentials, token_store=store, observer=heard.append, timeouts=QUICK)
+
+
+def losses(heard: list[object]) -> list[object]:
+    return [event for event in heard if isinstance(event, TokenStoreLost)]
+
+
+async def speak(process: asyncio.subprocess.Process, line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line)
+    await process.stdin.drain()
+
+
+async def hear(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 30)).strip()
+
+
+async def test_twenty_gateways_in_four_processes_make_one_token_call(sandbox: Sandbox, prefix: str) -> None:
+    """With an empty store one of them asks and all pay with its token; when the gateway refuses that one, one asks again."""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    arguments = [str(TESTS / "token_process.py"), sandbox.base_url, need_redis(), prefix, "5"]
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    assert [await hear(process) for process in processes] == [b"ready"] * 4
+    for asked in (1, 2):
+        await asyncio.gather(*(speak(process, b"go\n") for process in processes))
+        assert [await hear(process) for process in processes] == [b"5"] * 4
+        # One, where Redis answers in time; on a busy machine some give up waiting for it and ask for themselves.
+        assert asked <= sandbox.requests["token"] < 20 * asked
+        if asked == 1:
+            sandbox.tokens.expire_all()
+            assert [await hear(process) for process in processes] == [b"ready"] * 4
+    assert [await process.wait() for process in processes] == [0] * 4
+    assert len(sandbox.ledger.entries) == 40
+
+
+async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, prefix: str) -> None:
+    """A token lies in Redis under a name that tells nothing, for as long as it lives, and whoever comes later uses it."""
+    for _ in range(3):
+        async with make(sandbox, RedisTokens(need_redis(), prefix=prefix), []) as gateway:
+            assert (await pay(gateway)).succeeded
+    assert sandbox.requests["token"] == 1
+    ((key, _),) = (await kept(prefix)).items()
+    assert MERCHANT.username not in key
+    assert MERCHANT.member_id not in key
+    async with redis.Redis.from_url(need_redis()) as client:
+        assert 3500 < await client.ttl(key) <= 3600
+
+
+async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
+    """Tokens are told apart by gateway, account and service root."""
+    other = Credentials(member_id="11345", partner_id="4", username="other", secret_key="another0Key0For0The0Other0Shop00")
+    async with Sandbox((MERCHANT, other)).serve() as sandbox:
+        for account in (MERCHANT, other):
+            store = RedisTokens(need_redis(), prefix=prefix)
+            async with Gateway(sandbox.base_url, account, token_store=store, timeouts=QUICK) as gateway:
+                assert (await pay(gateway)).succeeded
+        assert sandbox.requests["token"] == 2
+    assert len(await kept(prefix)) == 2
+
+
+async def test_a_token_near_its_end_is_not_handed_on(sandbox: Sandbox, prefix: str) -> None:
+    """Of a token with less than a tenth of its life left nobody takes a copy."""
+    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix), []) as gateway:
+        await pay(gateway)
+    ((key, _),) = (await kept(prefix)).items()
+    async with redis.Redis.from_url(need_redis()) as client:
+        await client.expire(key, 300)
+    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix), []) as gateway:
+        await pay(gateway)
+    assert sandbox.requests["token"] == 2
+
+
+@pytest.mark.parametrize("planted", ["", "x", "3600 a\r\nb: c", "inf abc", "3600 ", "nan abc"])
+async def test_what_is_no_token_is_replaced(sandbox: Sandbox, prefix: str, planted: str) -> None:
+    """Whatever somebody wrote under the key, nothing but a token is ever sent, and a good one takes its place."""
+    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix), []) as gateway:
+        await pay(gateway)
+    ((key, token),) = (await kept(prefix)).items()
+    async with redis.Redis.from_url(need_redis()) as client:
+        await client.set(key, planted, px=3_600_000)
+    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix), []) as gateway:
+        assert (await pay(gateway)).succeeded
+    assert (await kept(prefix))[key] not in {token, planted}
+
+
+async def test_a_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: str) -> None:
+    """Where this process's token and the store's newer one are both refused, a fresh one is asked for, and the payment is made."""
+    heard: list[object] = []
+    async with (
+        make(sandbox, RedisTokens(need_redis(), prefix=prefix), heard) as first,
+        make(sandbox, RedisTokens(need_redis(), prefix=prefix), heard) as second,
+    ):
+        await asyncio.gather(pay(first), pay(second))
+        sandbox.tokens.expire_all()
+        await pay(first)
+        sandbox.tokens.expire_all()
+        assert (await pay(second)).succeeded
+    assert sandbox.requests["token"] == 3
+    assert losses(heard) == []
+
+
+async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix: str) -> None:
+    """A newer token that lies in the store is taken, whatever was refused; the refused one itself goes at once."""
+    calls = count(1)
+
+    async def fetch() -> AuthToken:
+        return AuthToken(value=Secret(f"token-{next(calls)}"), lifetime=100.0)
+
+    async def ask(store: RedisTokens, instead_of: str | None, *, is_refused: bool) -> str:
+        old = None if instead_of is None else Secret(instead_of)
+        granted = await store.token("x", fetch, instead_of=old, is_refused=is_refused, heard=lambda _: None)
+        return granted.value.reveal()
+
+    async with RedisTokens(need_redis(), prefix=prefix) as store:
+        assert await ask(store, None, is_refused=False) == "token-1"
+        assert await ask(store, "older", is_refused=True) == "token-1"
+        assert await ask(store, "token-1", is_refused=False) == "token-2"
+        assert await ask(store, "token-1", is_refused=True) == "token-2"
+
+        async def fail() -> AuthToken:
+            assert await kept(prefix) == {f"{prefix}x:lock": (await kept(prefix))[f"{prefix}x:lock"]}
+            raise errors.NotSent("no connection")
+
+        with pytest.raises(errors.NotSent):
+            await store.token("x", fail, instead_of=Secret("token-2"), is_refused=True, heard=lambda _: None)
+    assert await kept(prefix) == {}
+
+
+async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
+    """Where the process that asks never comes back, the others ask for themselves."""
+
+    async def fetch() -> AuthToken:
+        return AuthToken(value=Secret("mine"), lifetime=100.0)
+
+    async with redis.Redis.from_url(need_redis()) as client:
+        await client.set(f"{prefix}x:lock", "somebody else's")
+        async with RedisTokens(need_redis(), prefix=prefix, patience=0.2) as store:
+            granted = await store.token("x", fetch, instead_of=None, is_refused=False, heard=lambda _: None)
+        assert granted.value == Secret("mine")
+        assert await client.get(f"{prefix}x:lock") == b"somebody else's"
+
+
+async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, unused_tcp_port: int) -> None:
+    """Without Redis payments go on, each process with a token of its own, and the observer hears of it once."""
+    heard: list[object] = []
+    async with make(sandbox, RedisTokens(f"redis://127.0.0.1:{unused_tcp_port}/0"), heard) as gateway:
+        for _ in range(3):
+            assert (await pay(gateway)).succeeded
+            sandbox.tokens.expire_all()
+    assert sandbox.requests["token"] == 3
+    assert losses(heard) == [TokenStoreLost(reason="ConnectionError")]
+
+
+async def test_without_an_observer_the_log_tells_of_the_loss(
+    sandbox: Sandbox, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nobody observes, the loss is a warning in the log, once."""
+    store = RedisTokens(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    async with Gateway(sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK) as gateway:
+        await pay(gateway)
+        sandbox.tokens.expire_all()
+        await pay(gateway)
+    assert caplog.text.count("the shared token store cannot be used (ConnectionError)") == 1
+
+
+async def test_two_gateways_may_use_one_store(sandbox: Sandbox, prefix: str) -> None:
+    """The store stays connected until the last of its gateways is closed."""
+    store = RedisTokens(need_redis(), prefix=prefix)
+    async with make(sandbox, store, []) as first:
+        async with make(sandbox, store, []) as second:
+            await pay(second)
+        sandbox.tokens.expire_all()
+        assert (await pay(first)).succeeded
+    assert sandbox.requests["token"] == 2
+
+
+@pytest.mark.parametrize("how", ["gone", "still"])
+async def test_redis_that_goes_away_stops_no_payment(sandbox: Sandbox, prefix: str, how: str) -> None:
+    """Redis may go down or stand still in mid-run: payments go on, and the loss is told once."""
+    heard: list[object] = []
+    async with Proxy() as proxy, make(sandbox, RedisTokens(proxy.url, prefix=prefix, timeout=0.2), heard) as gateway:
+        assert (await pay(gateway)).succeeded
+        assert losses(heard) == []
+        if how == "gone":
+            await proxy.cut()
+        else:
+            proxy.still.set()
+        for _ in range(3):
+            sandbox.tokens.expire_all()
+            assert all(payout.succeeded for payout in await asyncio.gather(*(pay(gateway) for _ in range(10))))
+    assert sandbox.requests["token"] == 4
+    assert len(losses(heard)) == 1
+
+
+async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(sandbox: Sandbox, prefix: str) -> None:
+    """Each outage is told once, however many calls it lasts for."""
+    heard: list[object] = []
+    async with Proxy() as proxy, make(sandbox, RedisTokens(proxy.url, prefix=prefix, timeout=0.2), heard) as gateway:
+        for is_still in (True, True, False, True, True):
+            (proxy.still.set if is_still else proxy.still.clear)()
+            sandbox.tokens.expire_all()
+            await pay(gateway)
+    assert len(losses(heard)) == 2
+
+
+async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_its_caller(prefix: str) -> None:
+    """A token that could not be put away is used all the same."""
+    reasons: list[str | None] = []
+    async with Proxy() as proxy, RedisTokens(proxy.url, prefix=prefix, timeout=0.2) as store:
+
+        async def fetch() -> AuthToken:
+            await proxy.cut()
+            return AuthToken(value=Secret("mine"), lifetime=100.0)
+
+        granted = await store.token("x", fetch, instead_of=None, is_refused=False, heard=reasons.append)
+    assert granted.value == Secret("mine")
+    assert reasons == [None, "ConnectionError"]
+
+
+async def test_refused_credentials_reach_the_caller(prefix: str) -> None:
+    """The gateway's no to a token call is the caller's to hear, with and without a store, and the lock is let go."""
+    async with Sandbox().serve() as sandbox:
+        wrong = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="not0the0Key0That0Was0Agreed0On00")
+        store = RedisTokens(need_redis(), prefix=prefix)
+        async with Gateway(sandbox.base_url, wrong, token_store=store, timeouts=QUICK) as gateway:
+            with pytest.raises(errors.AuthenticationFailed):
+                await pay(gateway)
+    assert await kept(prefix) == {}
+
+
+def test_the_store_shows_no_password() -> None:
+    """Neither the store's repr nor the refusal of a URL tells what is in it."""
+    pytest.importorskip("redis")
+    assert repr(RedisTokens("redis://user:hunter2@tokens.internal:6380/1?password=hunter3")) == (
+        "RedisTokens(redis://tokens.internal:6380/1)"
+    )
+    with pytest.raises(errors.ConfigurationError) as caught:
+        RedisTokens("http://user:hunter2@tokens.internal")
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "hunter2" not in shown.replace('RedisTokens("http://user:hunter2@tokens.internal")', "")
+
+
+async def test_without_the_extra_the_store_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where redis is not installed, that is said before anything is sent."""
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[redis\]"):
+        RedisTokens("redis://127.0.0.1")
+
+
+def test_a_store_serves_one_loop_at_a_time() -> None:
+    """A store in use on one event loop is refused on another, and can be used again once it is free."""
+    store, held = RedisTokens("redis://127.0.0.1"), RedisTokens("redis://127.0.0.1")
+
+    async def use(tokens: RedisTokens) -> None:
+        async with tokens:
+            pass
+
+    async def hold() -> None:
+        await held.__aenter__()
+
+    for _ in range(2):
+        asyncio.run(use(store))
+    asyncio.run(hold())
+    with pytest.raises(errors.ConfigurationError, match="another event loop"):
+        asyncio.run(use(held))
+
+
+async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(sandbox: Sandbox) -> None:
+    """A store that refuses to be entered leaves nothing open."""
+
+    class Refusing:
+        users = 0
+
+        async def __aenter__(self) -> Self:
+            raise errors.ConfigurationError("not here")
+
+    class Counting:
+        users = 0
+
+        async def __aenter__(self) -> Self:
+            self.users += 1
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            self.users -= 1
+
+    transport: Any = Counting()
+    store: Any = Refusing()
+    with pytest.raises(errors.ConfigurationError, match="not here"):
+        await Gateway(sandbox.base_url, MERCHANT, transport=transport, token_store=store).__aenter__()
+    assert transport.users == 0
+
+
+async def test_no_token_and_no_key_is_shown(
+    sandbox: Sandbox, prefix: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through sharing, refusal and loss, at every log level, in every event and error, there is no trace of a token or a key."""
+    caplog.set_level(logging.DEBUG)
+    told = io.StringIO()
+    tokens: set[Secret] = set()
+    heard: list[object] = []
+
+    def note(gateway: Gateway) -> None:
+        tokens.update(Secret(token) for _, token in sandbox.tokens._grants)
+        told.write(f"{gateway!r} {heard!r}")
+
+    async with Proxy() as proxy:
+        store = RedisTokens(proxy.url, prefix=prefix, timeout=0.2)
+        told.write(repr(store))
+        async with make(sandbox, store, heard) as gateway:
+            await pay(gateway)
+            note(gateway)
+            sandbox.tokens.expire_all()
+            await pay(gateway)
+            note(gateway)
+            proxy.still.set()
+            sandbox.tokens.expire_all()
+            sandbox.faults.add(FaultKind.REJECT_TOKEN, times=5)
+            with pytest.raises(errors.AuthenticationFailed) as refused:
+                await pay(gateway)
+            sandbox.faults.clear()
+            sandbox.faults.add(FaultKind.SERVER_ERROR, operation="token", times=None)
+            with pytest.raises(errors.NotSent) as unsent:
+                await pay(gateway)
+            note(gateway)
+    for caught in (refused, unsent):
+        told.write("".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()))
+        told.write(repr(caught.value))
+    told.write(" ".join(await kept(prefix)) + caplog.text + "".join(capsys.readouterr()))
+    assert len(tokens) >= 2
+    shown = told.getvalue()
+    assert not [token for token in tokens if token.reveal() in shown]
+    assert MERCHANT.secret_key.reveal() not in shown
+
+
+def test_the_package_loads_no_redis() -> None:
+    """Whoever shares no tokens does not load what sharing needs."""
+    code = "import sys, gatewaypy; gatewaypy.RedisTokens; print(sorted({'redis', 'taskiq'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip() == "[]"
