@@ -92,7 +92,7 @@ def shown(value: object) -> str:
 
 
 def secrets(sandbox: Sandbox) -> list[str]:
-    tokens = [token for _, token in sandbox.tokens._expiries]
+    tokens = [token for _, token in sandbox.tokens._grants]
     return [NUMBER, f"{NUMBER[:4]} {NUMBER[4:8]}", CVV, KEY, LOGIN_KEY, *tokens]
 
 

@@ -7,7 +7,6 @@ import contextlib
 import random as random_module
 import time
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
-from urllib.parse import parse_qs, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,15 +14,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gatewaypy.config import Credentials
-from gatewaypy.protocol.operations import Root
-from gatewaypy.sandbox import pages, replies
+from gatewaypy.platforms import Platform
+from gatewaypy.protocol.operations import Login, ReplyKind, Root, check_platform
+from gatewaypy.sandbox import replies
+from gatewaypy.sandbox.admission import RejectedError, Routes, admit, named
 from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
-from gatewaypy.sandbox.desk import Desk, RejectedError, operation_of
+from gatewaypy.sandbox.desk import Desk
 from gatewaypy.sandbox.faults import FaultKind, Faults
-from gatewaypy.sandbox.ledger import Ledger
+from gatewaypy.sandbox.hosted import HostedPages
+from gatewaypy.sandbox.invoices import Bills
+from gatewaypy.sandbox.keeping import Keeping
+from gatewaypy.sandbox.ledger import ImpossibleMoveError, Ledger
+from gatewaypy.sandbox.payer import PayerPages
 from gatewaypy.sandbox.server import listen, make_server
 from gatewaypy.sandbox.strike import strike
 from gatewaypy.sandbox.tokens import TokenDesk
+from gatewaypy.sandbox.vault import Vault
 from gatewaypy.sandbox.wire import MalformedError, read_fields, write_reply
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ MERCHANT: Final = Credentials(
     terminal_id="1106",
     partner_username="partner",
     partner_secret_key="sandboxPartnerKeyOpensNoDoor0000",  # noqa: S106 - made up, for the sandbox alone
+    partner_name="SandboxPartner",
 )
 
 # What answers a request: the reply's fields, or None where its token is not good.
@@ -69,6 +76,8 @@ class Sandbox:
     :param settle_after: seconds before an asynchronous payment is approved.
     :param delay: seconds that every reply takes.
     :param callbacks: how callbacks are sent; see `CallbackStyle`.
+    :param platform: which paths, rules, names and date format it has (protocol section 13), and no others; its base URL does not
+        matter.
     :param seed: makes what is random repeatable.
     """
 
@@ -82,20 +91,32 @@ class Sandbox:
         settle_after: float = 0.2,
         delay: float = 0.0,
         callbacks: CallbackStyle | None = None,
+        platform: Platform | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Open a sandbox with empty books."""
         random: Random = random_module.Random(seed)  # noqa: S311 - it must be repeatable, not secret
-        self.ledger = Ledger(clock=clock)
+        self.platform = platform or Platform(name="sandbox", base_url="http://localhost")
+        check_platform(self.platform)
+        self.ledger = Ledger(clock=clock, wall_clock=wall_clock)
         self.tokens = TokenDesk(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
         self.faults = Faults(random)
         self.courier = Courier(random, callbacks)
         self.desk = Desk(
             ledger=self.ledger,
             tokens=self.tokens,
+            keeping=Keeping(
+                vault=Vault(),
+                invoices=Bills(random),
+                links=Bills(random),
+                random=random,
+                wall_clock=wall_clock,
+                base_url=lambda: self.base_url or "http://localhost",
+            ),
             merchants=merchants,
+            platform=self.platform,
             refuse_duplicates=refuse_duplicates,
             inquiry_lag=inquiry_lag,
             settle_after=settle_after,
@@ -105,10 +126,13 @@ class Sandbox:
         self.delay = delay
         self.base_url = ""
         self.requests: dict[str, int] = {}
+        self._routes = Routes(self.platform)
+        self._payer = PayerPages(ledger=self.ledger, merchant_of=self.desk.merchant_of, notify=self._notify)
         self._pages = Starlette(
             routes=[
-                Route("/sandbox/acs/{payment_id}", self._challenge, methods=["GET", "POST"]),
-                Route("/sandbox/acs/{payment_id}/answer", self._challenge_answer, methods=["POST"]),
+                *self._payer.routes(),
+                *HostedPages(desk=self.desk, onward=self._payer.onward).routes(),
+                Route("/sandbox/payments/{payment_id}/{event}", self._set_event, methods=["POST"]),
                 Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
                 Route("/sandbox/deliveries", self._show_deliveries, methods=["GET"]),
                 Route("/sandbox/faults", self._set_fault, methods=["POST", "DELETE"]),
@@ -129,7 +153,7 @@ class Sandbox:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be an ASGI application."""
         path = scope.get("path", "")
-        root = next((root.value for root in Root if path.startswith(f"{root.value}/")), None)
+        root = next((root.value for root in Root if root is not Root.PAGES and path.startswith(f"{root.value}/")), None)
         if scope["type"] == "http" and root is not None and scope["method"] == "POST":
             await self._serve(root, path.removeprefix(root), scope, receive, send)
         else:
@@ -144,7 +168,7 @@ class Sandbox:
             await asyncio.sleep(self.delay)
         fields: dict[str, str] = {}
         try:
-            fields = read_fields(body, request.headers.get("content-type", ""))
+            fields = named(read_fields(body, request.headers.get("content-type", "")), self.platform)
             name, answer = self._route(root, path, fields)
         except MalformedError:
             name, answer = "unreadable", lambda _: replies.rejected("20007", "the body is neither a form nor JSON", None)
@@ -173,18 +197,21 @@ class Sandbox:
             return "token", lambda _: self.desk.regenerate(root, fields)
         if path == "/partnerAuthToken":
             return "token", lambda _: self.desk.grant_partner(root, fields)
-        operation = operation_of(path, fields)
-        subject = unquote(path.split("/", 2)[2]) if path.count("/") > 1 else None
-        if subject is None and operation.payment_type == "IN":
-            subject = fields.get("paymentId") if fields.get("idType") == "PID" else fields.get("merchantTransactionId")
+        operation, subject = self._routes.find(root, path, fields)
 
         def answer(request: Request) -> dict[str, Any] | None:
-            if not self.tokens.is_valid(root, request.headers.get("authtoken")):
+            # The partner's own token is documented at one root alone.
+            is_partners = operation.login is Login.PARTNER
+            granted_by = Root.TRANSACTIONS.value if is_partners else root
+            holder = self.tokens.holder(granted_by, request.headers.get("authtoken"))
+            if holder is None or holder.role != operation.login.value:
                 return None
-            asked = self.desk.admit(operation, subject, fields)
-            return self.desk.serve(asked, lambda record: self._redirect(record, request))
+            asked = admit(operation, subject, fields, self.desk.merchants)
+            if holder.login != (asked.merchant.partner_username if is_partners else asked.merchant.username):
+                return None
+            return self.desk.serve(asked, lambda record: self._payer.redirect(record, request))
 
-        return operation.name.split(" ")[0], answer
+        return "inquiry" if operation.reply is ReplyKind.INQUIRY else operation.name, answer
 
     @staticmethod
     def _reply(answer: _Answer, request: Request) -> Response:
@@ -211,55 +238,17 @@ class Sandbox:
 
         self.courier.start(self.courier.later(seconds, approve))
 
-    # The payer's browser
-
-    def _redirect(self, record: Record, request: Request) -> dict[str, Any]:
-        base = f"{request.url.scheme}://{request.url.netloc}"
-        return {
-            "url": f"{base}/sandbox/acs/{record.payment_id}",
-            "method": "POST",
-            "listofParameters": [
-                {"name": "PaReq", "value": f"sandbox+{record.payment_id}/=="},
-                {"name": "MD", "value": record.payment_id},
-                {"name": "flag", "value": ""},
-            ],
-        }
-
-    def _challenged(self, request: Request) -> Record | None:
-        record = self.ledger.records.get(request.path_params["payment_id"])
-        return record if record is not None and record.short == "3D" else None
-
-    async def _challenge(self, request: Request) -> Response:
-        record = self._challenged(request)
-        if record is None:
-            return pages.notice("There is nothing to confirm here.", status=404)
-        sent = parse_qs((await request.body()).decode(), keep_blank_values=True)
-        if sent != {"PaReq": [f"sandbox+{record.payment_id}/=="], "MD": [record.payment_id], "flag": [""]}:
-            return pages.notice("The shop did not send every parameter of the redirect as it was.", status=400)
-        return pages.challenge(
-            action=f"{request.url.path}/answer",
-            merchant_transaction_id=record.merchant_transaction_id,
-            amount=f"{record.amount:.2f}",
-            currency=record.currency,
-            card=record.card,
-        )
-
-    async def _challenge_answer(self, request: Request) -> Response:
-        record = self._challenged(request)
-        answer = parse_qs((await request.body()).decode()).get("answer", [""])[0]
-        if record is None or answer not in {"approve", "decline", "abandon"}:
-            return pages.notice("There is nothing to confirm here.", status=404)
-        if answer == "abandon":
-            return pages.notice("You left without an answer; the shop hears nothing of it.")
-        if answer == "approve":
-            self.ledger.approve(record)
-        else:
-            self.ledger.decline(record, "11005", "3-D authentication failed")
+    def settle(self, payment_id: str) -> None:
+        """Have the bank pay a captured payment, and tell the merchant."""
+        record = self.ledger.records[payment_id]
+        self.ledger.settle(record)
         self._notify(record)
-        url = record.fields.get("merchantRedirectUrl")
-        if not url:
-            return pages.notice("Thank you. The shop gave no address to go back to.")
-        return pages.way_back(url=url, fields=replies.browser_return(record, self.desk.merchant_of(record)))
+
+    def charge_back(self, payment_id: str) -> None:
+        """Have the issuer take a captured payment back, and tell the merchant."""
+        record = self.ledger.records[payment_id]
+        self.ledger.charge_back(record)
+        self._notify(record)
 
     # Looking in, and switching faults from another process
 
@@ -273,6 +262,17 @@ class Sandbox:
                 for d in self.courier.deliveries
             ]
         )
+
+    async def _set_event(self, request: Request) -> Response:
+        payment_id, event = request.path_params["payment_id"], request.path_params["event"]
+        act = {"settle": self.settle, "chargeback": self.charge_back}.get(event)
+        if act is None or payment_id not in self.ledger.records:
+            return JSONResponse({"error": "no such payment, or neither settle nor chargeback"}, 404)
+        try:
+            act(payment_id)
+        except ImpossibleMoveError as error:
+            return JSONResponse({"error": str(error)}, 409)
+        return JSONResponse({"status": self.ledger.records[payment_id].status})
 
     async def _set_fault(self, request: Request) -> Response:
         if request.method == "DELETE":

@@ -4,74 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, frozen
 
-from gatewaypy.errors import InvalidRequest
-from gatewaypy.protocol import checksum as signing
-from gatewaypy.protocol import operations
-from gatewaypy.protocol.fields import check
+from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.sandbox import replies, rules
+from gatewaypy.sandbox.admission import Asked, RejectedError
 from gatewaypy.sandbox.faults import FaultKind
+from gatewaypy.sandbox.keeping import Keeping, masked
+from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gatewaypy.config import Credentials
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.platforms import Platform
     from gatewaypy.sandbox.faults import Fault
     from gatewaypy.sandbox.ledger import Ledger, Record, Refusal
     from gatewaypy.sandbox.tokens import TokenDesk
-    from gatewaypy.secret import Secret
 
-#: Which operation a ``paymentType`` names, on each path that serves several.
-BY_TYPE: Final[Mapping[str, Operation]] = {
-    "DB": operations.DEBIT,
-    "PA": operations.PREAUTH,
-    "CP": operations.CAPTURE,
-    "RV": operations.REVERSAL,
-    "RF": operations.REFUND,
-    "PO": operations.PAYOUT,
-}
+_MOST_RECORDS: Final = 100
 
 
-class RejectedError(Exception):
-    """A request that is refused before anything is booked."""
-
-    def __init__(self, code: str, description: str) -> None:
-        """Keep the code and its words."""
-        super().__init__(f"{code} {description}")
-        self.code = code
-        self.description = description
+# What a payment must have become for later ones to rest on it.
+_CONSENTED: Final = ("authsuccessful", "capturesuccess", "settled")
 
 
 @frozen
-class Asked:
-    """A request that got through: which operation, by whom, about which earlier payment, with which fields."""
+class PaidFrom:
+    """What a payment is taken from, as far as books and rules need to know."""
 
-    operation: Operation
-    merchant: Credentials
-    subject: str | None
-    fields: Mapping[str, str]
-
-
-def operation_of(path: str, fields: Mapping[str, str]) -> Operation:
-    """Find the operation that a request is for.
-
-    :raises RejectedError: for a ``paymentType`` that does not belong on this path.
-    """
-    payment_type = fields.get("paymentType", "")
-    if payment_type == "IN":
-        by_own_id = fields.get("idType") == "MID"
-        return operations.INQUIRE_BY_MERCHANT_ID if by_own_id else operations.INQUIRE_BY_PAYMENT_ID
-    operation = BY_TYPE.get(payment_type)
-    has_subject = path.startswith(("/payments/", "/refund/"))
-    takes_subject = operation in {operations.CAPTURE, operations.REVERSAL, operations.REFUND}
-    if operation is None or has_subject is not takes_subject or (operation is operations.PAYOUT) is not (path == "/payout"):
-        raise RejectedError("20007", "paymentType is missing, unknown or not for this path")
-    return operation
+    mode: str = "CC"
+    brand: str = "VISA"
+    number: Secret | None = None
+    card: Mapping[str, str] = {}
+    payer_is_there: bool = True
+    is_elsewhere: bool = False
 
 
 @define(eq=False, kw_only=True)
@@ -86,7 +57,9 @@ class Desk:
 
     ledger: Ledger
     tokens: TokenDesk
+    keeping: Keeping
     merchants: tuple[Credentials, ...]
+    platform: Platform
     refuse_duplicates: bool = True
     inquiry_lag: float = 0.0
     settle_after: float = 0.2
@@ -130,10 +103,14 @@ class Desk:
     def regenerate(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """Answer ``regenerateToken``."""
         partner = fields.get("authentication.partnerId")
-        merchant = next((m for m in self.merchants if m.partner_id == partner), None)
-        if merchant is None or not self.tokens.is_valid(root, fields.get("authToken")):
+        holder = self.tokens.holder(root, fields.get("authToken"))
+        merchant = next(
+            (m for m in self.merchants if holder is not None and holder.login in {m.username, m.partner_username}), None
+        )
+        if merchant is None or holder is None or merchant.partner_id != partner:
             return {"result": replies.result("10010", "Token regeneration failed"), "timestamp": replies.now()}
-        return self._granted(root, merchant, merchant.username, "merchant") | {"memberId": merchant.member_id}
+        whose = {} if holder.role == "partner" else {"memberId": merchant.member_id}
+        return self._granted(root, merchant, holder.login, holder.role) | whose
 
     def _granted(self, root: str, merchant: Credentials, login: str, role: str) -> dict[str, Any]:
         return {
@@ -146,49 +123,57 @@ class Desk:
 
     # Everything else
 
-    def admit(self, operation: Operation, subject: str | None, fields: Mapping[str, str]) -> Asked:
-        """Check who asks, every field's format, and the signature.
-
-        :raises RejectedError: with the code and words of the reply.
-        """
-        member = fields.get("authentication.memberId")
-        merchant = next((m for m in self.merchants if m.member_id == member), None)
-        if merchant is None:
-            raise RejectedError("20007", "authentication.memberId is unknown")
-        missing = [name for name in operation.required if not fields.get(name)]
-        if missing:
-            raise RejectedError("20007", f"missing: {', '.join(missing)}")
-        refused = None
-        try:
-            for name, value in fields.items():
-                check(name, value)
-        except InvalidRequest as refusal:
-            refused = refusal.field
-        if refused is not None:
-            raise RejectedError("20007", f"not in its format: {refused}")
-        if not self._is_signed(operation, merchant, subject, fields):
-            raise RejectedError("20007", "authentication.checksum is wrong")
-        return Asked(operation, merchant, subject, fields)
-
-    @staticmethod
-    def _is_signed(operation: Operation, merchant: Credentials, subject: str | None, fields: Mapping[str, str]) -> bool:
-        rule = signing.RULES[operation.rule or ""]
-        given: dict[str, str | Secret] = {**fields, "memberId": merchant.member_id, signing.KEY: merchant.secret_key}
-        values = given | ({"id": subject, "paymentId": subject} if subject is not None else {})
-        return signing.matches(signing.checksum(rule, values), fields.get("authentication.checksum", ""))
-
     def serve(self, asked: Asked, redirect: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
-        """Carry a request out and return the reply's fields."""
-        operation = asked.operation
-        if operation in {operations.INQUIRE_BY_PAYMENT_ID, operations.INQUIRE_BY_MERCHANT_ID}:
-            return self._inquire(asked)
-        if operation in {operations.DEBIT, operations.PREAUTH, operations.PAYOUT}:
-            return self._open(asked, redirect)
-        return self._follow_up(asked)
+        """Carry a request out and return the reply's fields.
+
+        :param redirect: makes the address of the page that a payer has to be sent to.
+        """
+        match asked.operation.reply:
+            case ReplyKind.INQUIRY:
+                return self._inquire(asked)
+            case ReplyKind.PAYMENT | ReplyKind.PAYOUT:
+                return self._open(asked, redirect)
+            case ReplyKind.FOLLOW_UP:
+                return self._follow_up(asked)
+            case ReplyKind.LIST:
+                return self._list(asked)
+            case ReplyKind.MERCHANT:
+                return self._sign_up_merchant(asked)
+            case _:
+                return self.keeping.serve(asked)
+
+    def _sign_up_merchant(self, asked: Asked) -> dict[str, Any]:
+        username, email = asked["merchant.username"], asked["merchant.email"]
+        if any(merchant.username == username for merchant in self.merchants):
+            return {"result": replies.result("10016", "Merchant signup failed: the username is taken")}
+        member_id = str(max(int(merchant.member_id) for merchant in self.merchants) + 1)
+        self.merchants += (self.keeping.new_merchant(asked.merchant, member_id, username),)
+        return {"memberId": member_id, "email": email, "result": replies.result(rules.SUCCESS), "timestamp": replies.now()}
+
+    def _list(self, asked: Asked) -> dict[str, Any]:
+        try:
+            first, last = (
+                datetime.strptime(asked[name], self.platform.list_date_format).date()  # noqa: DTZ007 - a day without a zone
+                for name in ("pagination.fromdate", "pagination.todate")
+            )
+            page, size = int(asked["pagination.pageno"]), min(int(asked["pagination.records"]), _MOST_RECORDS)
+        except ValueError:
+            raise RejectedError("20007", "not in its format: pagination") from None
+        found = [
+            record
+            for record in self.ledger.records.values()
+            if record.member_id == asked.member_id
+            and first <= datetime.fromtimestamp(record.created, UTC).date() <= last
+            and asked["status"].casefold() in {"", record.status.casefold()}
+        ]
+        rows = [replies.row(record) for record in found[(page - 1) * size : page * size]] if page >= 1 else []
+        if not rows:
+            return {"result": replies.result("10026")}
+        return {"result": replies.result("00026"), "transaction": rows}
 
     def _inquire(self, asked: Asked) -> dict[str, Any]:
         member, subject = asked.merchant.member_id, asked.subject or ""
-        if asked.operation is operations.INQUIRE_BY_MERCHANT_ID:
+        if asked.operation.subject == "merchantTransactionId":
             record = self.ledger.by_merchant_id(member, subject)
         else:
             record = self.ledger.by_payment_id(member, subject)
@@ -197,39 +182,100 @@ class Desk:
         return replies.inquiry(record)
 
     def _open(self, asked: Asked, redirect: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
-        fields, operation = asked.fields, asked.operation
-        merchant_id = fields["merchantTransactionId"]
-        earlier = self.ledger.by_merchant_id(asked.merchant.member_id, merchant_id)
+        merchant_id = asked["merchantTransactionId"]
+        earlier = self.ledger.by_merchant_id(asked.member_id, merchant_id)
         if earlier is not None and self.refuse_duplicates:
             return replies.duplicate(earlier)
-        amount = Decimal(fields["amount"])
-        if operation is operations.PAYOUT:
+        if asked.operation.reply is ReplyKind.PAYOUT:
             self._check_payee(asked)
-        elif not fields.get("card.number") or not fields.get("card.expiryMonth") or not fields.get("card.expiryYear"):
-            raise RejectedError("20007", "missing: card.number, card.expiryMonth or card.expiryYear")
+        record = self.book(asked)
+        if asked.operation.reply is ReplyKind.PAYOUT:
+            return replies.payout(record)
+        return replies.payment(record, redirect(record) if record.awaits_payer else None)
+
+    def book(self, asked: Asked) -> Record:
+        """Book a payment or payout as the rules decide, tell of it, and have what is pending end a moment later."""
+        paid_from = self._paid_from(asked)
+        fields = {name: value for name, value in asked.fields.items() if not name.startswith(("card.", "bankAccount."))}
+        amount, number = Decimal(asked["amount"]), paid_from.number.reveal() if paid_from.number is not None else None
+        decision = (
+            rules.decide_elsewhere(amount)
+            if paid_from.is_elsewhere
+            else rules.decide(amount, number, asked["attemptThreeD"], payer_is_there=paid_from.payer_is_there)
+        )
         record = self.ledger.open(
-            member_id=asked.merchant.member_id,
-            payment_type=operation.payment_type or "",
-            merchant_transaction_id=merchant_id,
+            member_id=asked.member_id,
+            payment_type=asked.operation.payment_type or asked["transactionType"],
+            merchant_transaction_id=asked["merchantTransactionId"],
             amount=amount,
-            currency=fields["currency"],
-            fields={name: value for name, value in fields.items() if not name.startswith("card.")},
-            card=_masked(fields),
-            decision=rules.decide(amount, fields.get("card.number"), fields.get("attemptThreeD")),
+            currency=asked["currency"],
+            fields={"paymentMode": paid_from.mode, "paymentBrand": paid_from.brand} | fields,
+            card=paid_from.card,
+            number=paid_from.number,
+            decision=decision,
             lag=self.inquiry_lag,
         )
+        if asked["createRegistration"] == "true" and record.card:
+            record.registration_id = self.keeping.store(asked, came_with=record).registration_id
         self.on_change(record)
         if record.decision.later:
             self.on_pending(record, self.settle_after)
-        if operation is operations.PAYOUT:
-            return replies.payout(record)
-        return replies.payment(record, redirect(record) if record.short == "3D" else None)
+        return record
+
+    def cancelled(self, asked: Asked) -> Record:
+        """Book a payment that its payer called off on the page."""
+        record = self.ledger.open(
+            member_id=asked.member_id,
+            payment_type=asked["transactionType"],
+            merchant_transaction_id=asked["merchantTransactionId"],
+            amount=Decimal(asked["amount"]),
+            currency=asked["currency"],
+            fields=asked.fields,
+            card={},
+            number=None,
+            decision=rules.ELSEWHERE,
+            lag=self.inquiry_lag,
+        )
+        self.ledger.cancel(record)
+        self.on_change(record)
+        return record
+
+    def _paid_from(self, asked: Asked) -> PaidFrom:
+        """Find what a payment is taken from: a card in the request, a stored one, or an initial payment's."""
+        operation, subject = asked.operation, asked.subject or ""
+        is_repeat = operation.fixed.get("recurringType") == "REPEATED"
+        if is_repeat and asked["card.cvv"]:
+            raise RejectedError("20007", "a repeat carries no card.cvv: the payer is not there to give it")
+        if operation.subject == "registrationId":
+            stored = self.keeping.vault.find(asked.member_id, subject)
+            if stored is None:
+                raise RejectedError("10002", "registrationId is of no stored card")
+            return PaidFrom(stored.mode, stored.brand, stored.number, stored.card, payer_is_there=not is_repeat)
+        if is_repeat:
+            initial = self.ledger.by_payment_id(asked.member_id, subject)
+            is_initial = initial is not None and initial.fields.get("recurringType") == "INITIAL"
+            if initial is None or not is_initial or initial.status not in _CONSENTED:
+                raise RejectedError("10002", "the payment is no initial one that succeeded")
+            mode, brand = initial.fields["paymentMode"], initial.fields["paymentBrand"]
+            return PaidFrom(mode, brand, initial.number, initial.card, payer_is_there=False)
+        if operation.reply is ReplyKind.PAYOUT or asked["paymentMode"] not in {"CC", "DC", ""}:
+            return PaidFrom(
+                asked["paymentMode"],
+                asked["paymentBrand"],
+                is_elsewhere=operation.reply is not ReplyKind.PAYOUT,
+            )
+        if not asked["card.number"] or not asked["card.expiryMonth"] or not asked["card.expiryYear"]:
+            raise RejectedError("20007", "missing: card.number, card.expiryMonth or card.expiryYear")
+        number = Secret(asked["card.number"])
+        return PaidFrom(asked["paymentMode"], asked["paymentBrand"], number, masked(asked.fields))
 
     def _check_payee(self, asked: Asked) -> None:
-        payment_id = asked.fields.get("paymentId")
+        payment_id, registration_id = asked["paymentId"] or None, asked["registrationId"] or None
         has_customer = any(name.startswith("customer.") for name in asked.fields)
-        if (payment_id is None) is not has_customer:
-            raise RejectedError("20007", "either paymentId or customer account details")
+        if [payment_id is not None, registration_id is not None, has_customer].count(True) != 1:
+            raise RejectedError("20007", "one of paymentId, registrationId and customer account details")
+        if registration_id is not None and self.keeping.vault.find(asked.member_id, registration_id) is None:
+            raise RejectedError("10002", "registrationId is of no stored card")
         if payment_id is not None:
             paid = self.ledger.by_payment_id(asked.merchant.member_id, payment_id)
             if paid is None or paid.status not in {"capturesuccess", "settled"}:
@@ -237,23 +283,23 @@ class Desk:
 
     def _follow_up(self, asked: Asked) -> dict[str, Any]:
         operation, subject = asked.operation, asked.subject or ""
-        failed = {"capture": "10005", "reversal": "10007", "refund": "10006"}[operation.name]
+        failed = {"CP": "10005", "RV": "10007", "RF": "10006"}[operation.payment_type or ""]
         record = self.ledger.by_payment_id(asked.merchant.member_id, subject)
         if record is None:
             return replies.follow_up(subject, failed, "No such payment")
         refusal: Refusal | None
-        if operation is operations.REVERSAL:
+        if operation.payment_type == "RV":
             refusal = self.ledger.reverse(record)
         elif asked.fields["currency"] != record.currency:
             return replies.follow_up(subject, failed, "Not in the payment's currency")
-        elif operation is operations.CAPTURE:
+        elif operation.payment_type == "CP":
             refusal = self.ledger.capture(record, Decimal(asked.fields["amount"]))
         else:
             refusal = self.ledger.refund(record, Decimal(asked.fields["amount"]))
         if refusal is not None:
             return replies.follow_up(subject, refusal.code, refusal.description)
         self.on_change(record)
-        return replies.follow_up(subject, operation.success)
+        return replies.follow_up(subject, operation.success[0])
 
     def merchant_of(self, record: Record) -> Credentials:
         """Return the merchant that a record belongs to."""
@@ -263,16 +309,3 @@ class Desk:
 def _same(fields: Mapping[str, str], partner_id: str, login: str, key: str, login_field: str) -> bool:
     given = (fields.get("authentication.partnerId", ""), fields.get(login_field, ""), fields.get("authentication.sKey", ""))
     return hmac.compare_digest("\0".join(given).encode(), f"{partner_id}\0{login}\0{key}".encode())
-
-
-def _masked(fields: Mapping[str, str]) -> dict[str, str]:
-    number = fields.get("card.number")
-    if not number:
-        return {}
-    return {
-        "bin": number[:6],
-        "last4Digits": number[-4:],
-        "holder": fields.get("card.holder", ""),
-        "expiryMonth": fields.get("card.expiryMonth", ""),
-        "expiryYear": fields.get("card.expiryYear", ""),
-    }

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from gatewaypy.protocol.progress import Step, step
 from gatewaypy.sandbox.rules import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gatewaypy.sandbox.rules import Decision
+    from gatewaypy.secret import Secret
 
 ZERO = Decimal(0)
 
@@ -49,7 +51,25 @@ class Record:
     remark: str = ""
     captured: Decimal = ZERO
     refunded: Decimal = ZERO
+    charged_back: Decimal = ZERO
     card: Mapping[str, str] = field(factory=dict)
+    number: Secret | None = None
+    registration_id: str | None = None
+    created: float = 0.0
+
+    @property
+    def awaits_payer(self) -> bool:
+        """Whether the payer's answer on a page is what it waits for."""
+        return self.decision.page is not None and self.short in {"3D", "P"}
+
+    @property
+    def paid_out(self) -> Decimal:
+        """What went out, for a payout that is done."""
+        return self.amount if self.status == "payoutsuccessful" else ZERO
+
+
+class ImpossibleMoveError(Exception):
+    """The books were asked for a move that protocol section 8 does not have: a fault of the sandbox's own."""
 
 
 @frozen
@@ -67,18 +87,21 @@ class Balance:
     held: Decimal = ZERO
     captured: Decimal = ZERO
     refunded: Decimal = ZERO
+    charged_back: Decimal = ZERO
     paid_out: Decimal = ZERO
 
 
 class Ledger:
     """The books of one sandbox."""
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
         """Open empty books.
 
         :param clock: a monotonic clock, in seconds.
+        :param wall_clock: tells the days that the transaction list goes by, in seconds since the epoch.
         """
         self._clock = clock
+        self._wall_clock = wall_clock
         self._ids = count(54279)
         self.records: dict[str, Record] = {}
         self.entries: list[Entry] = []
@@ -117,6 +140,8 @@ class Ledger:
                     balance.captured += entry.amount
                 case "refund":
                     balance.refunded += entry.amount
+                case "chargeback":
+                    balance.charged_back += entry.amount
                 case "payout":
                     balance.paid_out += entry.amount
         return dict(sums)
@@ -133,6 +158,7 @@ class Ledger:
         currency: str,
         fields: Mapping[str, str],
         card: Mapping[str, str],
+        number: Secret | None,
         decision: Decision,
         lag: float,
     ) -> Record:
@@ -151,13 +177,16 @@ class Ledger:
             decision=decision,
             visible_at=self._clock() + lag,
             card=card,
+            number=number,
+            created=self._wall_clock(),
         )
         self.records[record.payment_id] = record
         self._by_merchant_id.setdefault((member_id, merchant_transaction_id), record)
-        if decision.three_d:
-            record.status, record.short, record.code = "3D Authstarted", "3D", "90026"
+        if decision.page is not None:
+            record.short, record.code = decision.short, decision.code
+            self._move(record, "3D Authstarted" if decision.short == "3D" else "authstarted")
         elif decision.short == "P":
-            record.status = "payoutstarted" if payment_type == "PO" else "authstarted"
+            self._move(record, "payoutstarted" if payment_type == "PO" else "authstarted")
         elif decision.booked:
             self.approve(record)
         else:
@@ -168,19 +197,25 @@ class Ledger:
         """Do what the payment is for."""
         record.short, record.code, record.remark = "Y", SUCCESS, record.decision.remark or "Approved"
         if record.payment_type == "PA":
-            record.status = "authsuccessful"
+            self._move(record, "authsuccessful")
             self._book("hold", record, record.amount)
         elif record.payment_type == "PO":
-            record.status = "payoutsuccessful"
+            self._move(record, "payoutsuccessful")
             self._book("payout", record, record.amount)
         else:
-            record.status, record.captured = "capturesuccess", record.amount
+            self._move(record, "capturesuccess")
+            record.captured = record.amount
             self._book("capture", record, record.amount)
 
     def decline(self, record: Record, code: str, remark: str) -> None:
         """End the payment without moving money."""
         record.short, record.code, record.remark = "N", code, remark
-        record.status = "payoutfailed" if record.payment_type == "PO" else "authfailed"
+        self._move(record, "payoutfailed" if record.payment_type == "PO" else "authfailed")
+
+    def cancel(self, record: Record) -> None:
+        """End the payment as its payer wishes, without moving money."""
+        record.short, record.code, record.remark = "C", "10001", "Cancelled by the payer"
+        self._move(record, "cancelled")
 
     def capture(self, record: Record, amount: Decimal) -> Refusal | None:
         """Take at most the authorised amount, once; the rest of the hold is released."""
@@ -190,7 +225,8 @@ class Ledger:
             return Refusal("10005", "Capture failed: more than was authorised")
         self._book("release", record, record.amount)
         self._book("capture", record, amount)
-        record.status, record.captured = "capturesuccess", amount
+        self._move(record, "capturesuccess")
+        record.captured = amount
         return None
 
     def reverse(self, record: Record) -> Refusal | None:
@@ -198,7 +234,8 @@ class Ledger:
         if record.payment_type != "PA" or record.status != "authsuccessful":
             return Refusal("10007", f"Cancel failed: the payment is {record.status}")
         self._book("release", record, record.amount)
-        record.status, record.short = "authcancelled", "C"
+        self._move(record, "authcancelled")
+        record.short = "C"
         return None
 
     def refund(self, record: Record, amount: Decimal) -> Refusal | None:
@@ -208,8 +245,37 @@ class Ledger:
         if not ZERO < amount <= record.captured:
             return Refusal("10006", "Refund failed: more than was captured")
         self._book("refund", record, amount)
-        record.status, record.refunded = "reversed", amount
+        self._move(record, "reversed")
+        record.refunded = amount
         return None
+
+    def settle(self, record: Record) -> None:
+        """Have the bank pay a captured payment.
+
+        :raises ImpossibleMoveError: for one that is not captured.
+        """
+        if not record.captured:
+            # A status may skip steps on its way to a merchant; the books may not.
+            raise ImpossibleMoveError(_move_of(record, "settled"))
+        self._move(record, "settled")
+
+    def charge_back(self, record: Record) -> None:
+        """Have the issuer take what is left of a captured payment back.
+
+        :raises ImpossibleMoveError: for one that was never captured.
+        """
+        if not record.captured:
+            raise ImpossibleMoveError(_move_of(record, "chargeback"))
+        self._move(record, "chargeback")
+        record.charged_back = record.captured - record.refunded
+        self._book("chargeback", record, record.charged_back)
+
+    @staticmethod
+    def _move(record: Record, status: str) -> None:
+        known, heard = record.status.casefold(), status.casefold()
+        if step(known, heard) is not Step.FORWARD:
+            raise ImpossibleMoveError(_move_of(record, status))
+        record.status = status
 
     def _book(self, kind: str, record: Record, amount: Decimal) -> None:
         self.entries.append(Entry(kind, record.payment_id, record.merchant_transaction_id, amount, record.currency))
@@ -218,7 +284,9 @@ class Ledger:
         """Return the books as plain data: balances, entries and records, cards masked."""
         return {
             "balances": {
-                currency: {name: f"{getattr(b, name):.2f}" for name in ("held", "captured", "refunded", "paid_out")}
+                currency: {
+                    name: f"{getattr(b, name):.2f}" for name in ("held", "captured", "refunded", "charged_back", "paid_out")
+                }
                 for currency, b in self.balances().items()
             },
             "entries": [
@@ -243,3 +311,7 @@ class Ledger:
                 for r in self.records.values()
             ],
         }
+
+
+def _move_of(record: Record, status: str) -> str:
+    return f"payment {record.payment_id}: from {record.status} to {status}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from gatewaypy.callbacks.signature import sign_callback
+from gatewaypy.protocol.checksum import KEY, RULES, checksum
 from gatewaypy.protocol.codes import meaning_of
 from gatewaypy.sandbox.rules import SUCCESS
 
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewaypy.config import Credentials
+    from gatewaypy.sandbox.invoices import Bill
     from gatewaypy.sandbox.ledger import Record
+    from gatewaypy.sandbox.vault import Registration
+    from gatewaypy.secret import Secret
 
 _WORDS: Final[Mapping[str, str]] = {
     "200": "Token generated successfully",
@@ -23,6 +28,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "00006": "Transaction cancelled successfully",
     "00026": "Your record found successfully",
     "90026": "ThreeD Authentication Pending",
+    "00007": "Cardholder successfully registered",
+    "00010": "Invoice generated successfully",
+    "00012": "Reminder sent successfully",
     "10026": "Record not found",
 }
 
@@ -59,7 +67,7 @@ def payment(record: Record, redirect: dict[str, Any] | None) -> dict[str, Any]:
     fields = _common(record) | {
         "paymentType": record.payment_type,
         "transactionStatus": record.short,
-        "result": result(record.code if decision.three_d else decision.code),
+        "result": result(decision.code),
     }
     return fields | ({"redirect": redirect} if redirect is not None else {})
 
@@ -112,7 +120,111 @@ def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
         "cardLast4Digits": record.card.get("last4Digits", ""),
         "timestamp": now(),
     }
+    if "paymentMode" in record.fields:
+        fields |= {name: record.fields[name] for name in ("paymentMode", "paymentBrand") if name in record.fields}
+    if record.registration_id is not None and record.short == "Y":
+        fields |= {"registrationId": record.registration_id, "token": record.registration_id}
     return fields | {"checksum": sign_callback(fields, credentials)}
+
+
+def registration_return(credentials: Credentials, registration_id: str | None) -> dict[str, str]:
+    """Make the form that comes back from the hosted card registration: rule P' signs the member and the status alone."""
+    status = "Y" if registration_id is not None else "N"
+    values: dict[str, str | Secret] = {"memberId": credentials.member_id, "status": status, KEY: credentials.secret_key}
+    fields = {"memberId": credentials.member_id, "status": status, "checksum": checksum(RULES["P'"], values)}
+    if registration_id is not None:
+        fields |= {"registrationId": registration_id, "token": registration_id}
+    return fields
+
+
+def row(record: Record) -> dict[str, Any]:
+    """Make a row of the transaction list: the long word stands under the short one's name, and the id has another name."""
+    sent = record.fields
+    fields: dict[str, Any] = {
+        "amount": f"{record.amount:.2f}",
+        "currency": record.currency,
+        "systemPaymentId": record.payment_id,
+        "merchantTransactionId": record.merchant_transaction_id,
+        "transactionStatus": record.status,
+        "captureamount": f"{record.captured:.2f}",
+        "refundamount": f"{record.refunded:.2f}",
+        "chargebackamount": f"{record.charged_back:.2f}",
+        "payoutamount": f"{record.paid_out:.2f}",
+        "date": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d"),
+        "transactionDate": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "remark": record.remark,
+        "terminalid": sent.get("authentication.terminalId", ""),
+    }
+    customer = {name.partition(".")[2]: value for name, value in sent.items() if name.startswith("customer.")}
+    if customer:
+        fields["customer"] = customer
+    if record.card:
+        fields["card"] = {"bin": record.card["bin"], "lastFourDigits": record.card["last4Digits"]}
+    return fields
+
+
+def registration(stored: Registration) -> dict[str, Any]:
+    """Reply to storing or deleting a card."""
+    return {
+        "memberId": stored.member_id,
+        "registrationId": stored.registration_id,
+        "paymentBrand": stored.brand,
+        "paymentMode": stored.mode,
+        "timestamp": now(),
+        "result": result(SUCCESS),
+    }
+
+
+def accounts(partner_id: str, customer_id: str, member_id: str, stored: list[Registration]) -> dict[str, Any]:
+    """Reply with a customer's cards and bank accounts."""
+    cards = [
+        {
+            "registrationId": r.registration_id,
+            "registrationStatus": "ACTIVE",
+            "cardType": r.brand,
+            **{name: r.card[name] for name in ("bin", "last4Digits", "expiryMonth", "expiryYear")},
+        }
+        for r in stored
+        if r.card
+    ]
+    banks = [{"registrationId": r.registration_id, "registrationStatus": "ACTIVE", **r.account} for r in stored if not r.card]
+    return {
+        "partnerId": partner_id,
+        "memberId": member_id,
+        "customerId": customer_id,
+        "result": result("00026"),
+        "cards": cards,
+        "bankaccounts": banks,
+    }
+
+
+def invoice(bill: Bill, code: str, base_url: str) -> dict[str, Any]:
+    """Reply about an invoice; its time has a leading space and a trailing dot, as was seen."""
+    sent = bill.fields
+    date, time = bill.created
+    return {
+        "memberId": bill.member_id,
+        "statusInvoiceResult": result(code),
+        "invoiceDetails": {
+            "amount": f"{bill.amount:.2f}",
+            "currency": bill.currency,
+            "expirationPeriod": sent.get("invoiceExpirationPeriod", "10"),
+            "createdDate": date,
+            "createdTime": f" {time}.",
+            "merchantInvoiceId": bill.own_id,
+            "customerEmail": bill.email,
+            "merchantOrderDescription": sent.get("merchantOrderDescription", ""),
+            "systemInvoiceId": bill.bill_id,
+            "status": bill.state,
+            "transactionUrl": f"{base_url}/transaction/PayInvoice?{urlencode({'inv': bill.bill_id, 'ct': bill.token})}",
+        },
+    }
+
+
+def link(bill: Bill, base_url: str) -> dict[str, Any]:
+    """Reply with a link to pay by: it is inside the result."""
+    url = f"{base_url}/transaction/PayByLink?{urlencode({'orderId': bill.own_id, 'authToken': bill.token})}"
+    return {"result": result("00026") | {"url": url}}
 
 
 def _common(record: Record) -> dict[str, Any]:
@@ -133,6 +245,8 @@ def _common(record: Record) -> dict[str, Any]:
     }
     if record.card:
         fields["card"] = dict(record.card)
+    if record.registration_id is not None and record.short == "Y":
+        fields["registrationId"] = record.registration_id
     if "authentication.terminalId" in sent:
         fields["terminalId"] = sent["authentication.terminalId"]
     return fields

@@ -17,9 +17,9 @@ SUCCESS: Final = "00001"
 class Decision:
     """What becomes of a payment or payout.
 
-    ``short`` and ``code`` are what the reply says; ``three_d`` sends the payer to the challenge page first; ``later`` answers
-    pending and settles a moment afterwards, with a callback. ``booked`` is whether the money really moves: with some of these
-    the reply lies about that, as a broken gateway might.
+    ``short`` and ``code`` are what the reply says; ``page`` sends the payer to a page first, ``"acs"`` for 3-D Secure or
+    ``"wallet"`` for what is no card; ``later`` answers pending and settles a moment afterwards, with a callback. ``booked`` is
+    whether the money really moves: with some of these the reply lies about that, as a broken gateway might.
     """
 
     explanation: str
@@ -27,11 +27,14 @@ class Decision:
     code: str = SUCCESS
     remark: str = "Approved"
     booked: bool = True
-    three_d: bool = False
+    page: str | None = None
     later: bool = False
 
 
 APPROVED: Final = Decision("approved")
+#: What no card pays is asked of the payer on a page (protocol section 6, ``paymentMode``).
+ELSEWHERE: Final = Decision("the payer is sent to the wallet's, bank's or voucher's page", short="P", page="wallet")
+CHALLENGED: Final = Decision("3-D Secure: the payer is sent to the challenge page", short="3D", code="90026", page="acs")
 
 
 def _declined(code: str, remark: str) -> Decision:
@@ -46,7 +49,7 @@ CARDS: Final[Mapping[str, Decision]] = {
     "5101080000000009": APPROVED,
     "375510513169537": APPROVED,
     "378282246310005": APPROVED,
-    "4000000000000002": Decision("3-D Secure: the payer is sent to the challenge page", three_d=True),
+    "4000000000000002": CHALLENGED,
     "4000000000000069": _declined("11054", "Expired card"),
     "4000000000000077": _declined("11005", "Do not honour"),
     "4000000000000085": _declined("11051", "Insufficient funds"),
@@ -69,9 +72,17 @@ AMOUNTS: Final[Mapping[Decimal, Decision]] = {
 }
 
 
-def decide(amount: Decimal, card_number: str | None, three_d: str | None) -> Decision:
-    """Decide on a payment or payout: by its amount, else by its card; cards that are not listed are approved."""
+def decide(amount: Decimal, card_number: str | None, three_d: str | None, *, payer_is_there: bool = True) -> Decision:
+    """Decide on a payment or payout: by its amount, else by its card; cards that are not listed are approved.
+
+    :param payer_is_there: false for a repeat, which nobody can be asked about: it is approved where a payer would be asked.
+    """
     decision = AMOUNTS.get(amount) or CARDS.get(card_number or "", APPROVED)
     if decision is APPROVED and (three_d or "").lower() == "only3d":
-        return CARDS["4000000000000002"]
-    return decision
+        decision = CHALLENGED
+    return APPROVED if decision is CHALLENGED and not payer_is_there else decision
+
+
+def decide_elsewhere(amount: Decimal) -> Decision:
+    """Decide on a payment that no card pays: by its amount, else by what the payer says on a page."""
+    return AMOUNTS.get(amount) or ELSEWHERE

@@ -1,4 +1,4 @@
-"""The sandbox's tokens: JWTs that expire, several valid at once, each for the root that gave it."""
+"""The sandbox's tokens: JWTs that expire, several valid at once, each for the root that gave it and the login that asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,15 @@ def _part(content: bytes) -> str:
 _HEADER: Final = _part(b'{"typ":"JWT","alg":"HS256"}')
 
 
+@frozen
+class Grant:
+    """Who got a token, and until when it is good."""
+
+    login: str
+    role: str
+    expiry: float
+
+
 class TokenDesk:
     """Grants tokens and knows the ones it granted."""
 
@@ -29,7 +40,7 @@ class TokenDesk:
         self.granted = 0
         self._wall_clock = wall_clock
         self._random = random
-        self._expiries: dict[tuple[str, str], float] = {}
+        self._grants: dict[tuple[str, str], Grant] = {}
 
     def grant(self, root: str, login: str, role: str) -> str:
         """Grant a token for one root."""
@@ -43,14 +54,15 @@ class TokenDesk:
         }
         signed = f"{_HEADER}.{_part(json.dumps(claims).encode())}"
         token = f"{signed}.{_part(hmac.digest(b'sandbox', signed.encode(), hashlib.sha256))}"
-        self._expiries[root, token] = expiry
+        self._grants[root, token] = Grant(login, role, expiry)
         self.granted += 1
         return token
 
-    def is_valid(self, root: str, token: str | None) -> bool:
-        """Tell whether a token was granted by this root and has not expired."""
-        return self._expiries.get((root, token or ""), 0.0) > self._wall_clock()
+    def holder(self, root: str, token: str | None) -> Grant | None:
+        """Return who got a token from this root, unless it has expired."""
+        grant = self._grants.get((root, token or ""))
+        return grant if grant is not None and grant.expiry > self._wall_clock() else None
 
     def expire_all(self) -> None:
         """Let every token granted so far end now, whatever its ``exp`` says."""
-        self._expiries.clear()
+        self._grants.clear()

@@ -30,6 +30,8 @@ def read_fields(body: bytes, content_type: str) -> dict[str, str]:
 def _flattened(value: Any, prefix: str) -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
     if isinstance(value, dict):
         return [pair for name, inner in value.items() for pair in _flattened(inner, f"{prefix}.{name}" if prefix else name)]
+    if isinstance(value, list):
+        return [pair for place, inner in enumerate(value) for pair in _flattened(inner, f"{prefix}[{place}]")]
     return [(prefix, value if isinstance(value, str) else json.dumps(value))]
 
 

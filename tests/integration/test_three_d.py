@@ -86,8 +86,10 @@ async def test_an_answer_counts_once(begin: Callable, sandbox: Sandbox, browser:
     """The bank's page is gone once it was answered."""
     payment = await begin()
     await answer(browser, payment.redirect, "approve")
-    again = await browser.post(f"{payment.redirect.url}/answer", data={"answer": "approve"})
-    assert again.status_code == 404
+    url, fields = form_of(payment.redirect.html())
+    challenge = await browser.post(url, data=fields)
+    again = await browser.post(httpx.URL(url).join(f"/sandbox/answer/{payment.payment_id}"), data={"answer": "approve"})
+    assert (challenge.status_code, again.status_code) == (404, 404)
     assert len(sandbox.ledger.entries) == 1
 
 

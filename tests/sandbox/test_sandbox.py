@@ -65,10 +65,10 @@ async def raw() -> AsyncIterator[Raw]:
         ({"authentication.checksum": "0" * 32}, "checksum is wrong"),
         ({"authentication.checksum": None}, "checksum is wrong"),
         ({"amount": "51.00"}, "checksum is wrong"),
-        ({"amount": "50.0"}, "not in its format: amount"),
+        ({"amount": "50.0"}, "not in its format, or missing: amount"),
         ({"currency": None}, "missing: currency"),
-        ({"merchantTransactionId": "A|B"}, "not in its format: merchantTransactionId"),
-        ({"authentication.memberId": "1"}, "memberId is unknown"),
+        ({"merchantTransactionId": "A|B"}, "not in its format, or missing: merchantTransactionId"),
+        ({"authentication.memberId": "1"}, "memberId or partnerId is unknown"),
         ({"paymentType": "XX"}, "paymentType"),
         ({"paymentType": "RF"}, "paymentType"),
         ({"card.number": None}, "card.number"),
@@ -151,18 +151,6 @@ async def test_a_payout_needs_one_payee(raw: Raw) -> None:
     for data in (both, neither):
         assert (await raw.post("/payout", data))["result"]["code"] == "20007"
     assert (await raw.post("/payout", raw.body(request)))["result"]["code"] == "10002"
-
-
-async def test_newer_hosts_take_inquiries_at_a_path_of_their_own(raw: Raw) -> None:
-    """The ids may come in the body, and refunds at their own path."""
-    platform = Platform(name="new", base_url="http://localhost", inquiry_path="/inquiry", refund_path="/refund/{id}")
-    from gatewaypy import HttpxTransport
-
-    async with Gateway(platform, MERCHANT, transport=HttpxTransport(app=raw.sandbox)) as gateway:
-        paid = await gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")
-        assert (await gateway.inquire(payment_id=paid.payment_id)).succeeded
-        assert (await gateway.inquire(merchant_transaction_id="ORDER-1")).succeeded
-        assert (await gateway.refund(paid.payment_id or "", EUROS)).succeeded
 
 
 class Shop:
@@ -250,7 +238,13 @@ async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbo
         assert (await http.delete("/sandbox/faults")).json() == {"switches": 0}
         assert (await http.get("/elsewhere")).status_code == 404
     assert paid.outcome is Outcome.SUCCEEDED
-    assert ledger["balances"]["EUR"] == {"held": "0.00", "captured": "50.00", "refunded": "0.00", "paid_out": "0.00"}
+    assert ledger["balances"]["EUR"] == {
+        "held": "0.00",
+        "captured": "50.00",
+        "refunded": "0.00",
+        "charged_back": "0.00",
+        "paid_out": "0.00",
+    }
     assert [entry["kind"] for entry in ledger["entries"]] == ["capture"]
     assert ledger["records"][0]["status"] == "capturesuccess"
     assert deliveries[0]["fields"]["status"] == "capturesuccess"

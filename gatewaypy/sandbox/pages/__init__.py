@@ -19,17 +19,42 @@ _templates: Final = Environment(
 )
 
 
-def challenge(*, action: str, merchant_transaction_id: str, amount: str, currency: str, card: Mapping[str, str]) -> HTMLResponse:
-    """Show the bank's page: approve, decline, or walk away."""
+def challenge(
+    *, action: str, asker: str, merchant_transaction_id: str, amount: str, currency: str, card: Mapping[str, str]
+) -> HTMLResponse:
+    """Show the bank's or the wallet's page: approve, decline, or walk away."""
     page = _templates.get_template("challenge.html")
     return HTMLResponse(
-        page.render(action=action, merchant_transaction_id=merchant_transaction_id, amount=amount, currency=currency, card=card)
+        page.render(
+            action=action,
+            asker=asker,
+            merchant_transaction_id=merchant_transaction_id,
+            amount=amount,
+            currency=currency,
+            card=card,
+        )
     )
+
+
+def payment(*, action: str, words: str, amount: str, currency: str, mode: str) -> HTMLResponse:
+    """Show the hosted payment page: pay by card, go on to a wallet, or cancel."""
+    page = _templates.get_template("payment.html")
+    return HTMLResponse(page.render(action=action, words=words, amount=amount, currency=currency, by_card=mode in {"CC", "DC"}))
+
+
+def registration(*, action: str) -> HTMLResponse:
+    """Show the hosted card registration page."""
+    return HTMLResponse(_templates.get_template("registration.html").render(action=action))
+
+
+def onward(*, url: str, method: str, fields: Mapping[str, str]) -> HTMLResponse:
+    """Send the browser on to another page."""
+    return HTMLResponse(_templates.get_template("way_back.html").render(url=url, method=method, fields=fields))
 
 
 def way_back(*, url: str, fields: Mapping[str, str]) -> HTMLResponse:
     """Send the browser back to the shop with the browser return's fields."""
-    return HTMLResponse(_templates.get_template("way_back.html").render(url=url, fields=fields))
+    return onward(url=url, method="post", fields=fields)
 
 
 def notice(text: str, *, status: int = 200) -> HTMLResponse:

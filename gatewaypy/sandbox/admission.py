@@ -1,0 +1,134 @@
+"""Who may come to the sandbox's counter, and with what: the operation, the merchant, every field's format, the signature."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from attrs import frozen
+
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.protocol import checksum as signing
+from gatewaypy.protocol.fields import check
+from gatewaypy.protocol.operations import DISCRIMINATORS, OPERATIONS, Login, ReplyKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gatewaypy.config import Credentials
+    from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.secret import Secret
+
+
+class RejectedError(Exception):
+    """A request that is refused before anything is booked."""
+
+    def __init__(self, code: str, description: str) -> None:
+        """Keep the code and its words."""
+        super().__init__(f"{code} {description}")
+        self.code = code
+        self.description = description
+
+
+class TokenRefusedError(Exception):
+    """A request whose token is not good."""
+
+
+@frozen
+class Asked:
+    """A request that got through: which operation, by whom, about which earlier payment or card, with which fields."""
+
+    operation: Operation
+    merchant: Credentials
+    subject: str | None
+    fields: Mapping[str, str]
+
+    @property
+    def member_id(self) -> str:
+        """Whose books it goes into."""
+        return self.merchant.member_id
+
+    def __getitem__(self, name: str) -> str:
+        """Return a field, empty where there is none."""
+        return self.fields.get(name, "")
+
+    def rejected(self, code: str, description: str) -> dict[str, Any]:
+        """Reply with a refusal that has no payment about it."""
+        return {"memberId": self.member_id, "result": {"code": code, "description": description}}
+
+
+class Routes:
+    """Which operation a platform has on which path, under which ``paymentType`` and its like."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Lay the operations' table out for looking up."""
+        self._routes: dict[tuple[str, tuple[str | None, ...]], list[tuple[re.Pattern[str], Operation]]] = {}
+        for row in OPERATIONS.values():
+            operation = row.on(platform)
+            if operation.reply not in {ReplyKind.TOKEN, ReplyKind.PAGE}:
+                place, taken, end = operation.path.partition("{id}")
+                pattern = re.compile(f"{re.escape(place)}{'([^/]+)' if taken else ''}{re.escape(end)}")
+                key = (operation.root.value, tuple(operation.fixed.get(name) for name in DISCRIMINATORS))
+                self._routes.setdefault(key, []).append((pattern, operation))
+
+    def find(self, root: str, path: str, fields: Mapping[str, str]) -> tuple[Operation, str | None]:
+        """Find the operation that a request is for, and what it acts on.
+
+        :raises RejectedError: where this platform has none on this path, or none with this ``paymentType``.
+        """
+        said = tuple(fields.get(name) or None for name in DISCRIMINATORS)
+        for pattern, operation in self._routes.get((root, said), ()):
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return operation, unquote(found[1]) if pattern.groups else fields.get(operation.subject)
+        raise RejectedError("20007", "paymentType or recurringType is missing, unknown or not for this path")
+
+
+def named(fields: Mapping[str, str], platform: Platform) -> dict[str, str]:
+    """Give the fields that a platform spells otherwise their usual names; under those it knows them not."""
+    usual = {theirs: ours for ours, theirs in platform.field_names.items()}
+    return {usual.get(name, name): value for name, value in fields.items() if name not in platform.field_names}
+
+
+def admit(operation: Operation, subject: str | None, fields: Mapping[str, str], merchants: Iterable[Credentials]) -> Asked:
+    """Check who asks, every field's format, and the signature.
+
+    :raises RejectedError: with the code and words of the reply.
+    """
+    is_page = operation.reply is ReplyKind.PAGE
+    if operation.login is Login.PARTNER:
+        partner = fields.get("authentication.partnerId")
+        merchant = next((m for m in merchants if m.partner_id == partner and m.partner_username is not None), None)
+    else:
+        member = fields.get("memberId" if is_page else "authentication.memberId")
+        merchant = next((m for m in merchants if m.member_id == member), None)
+    if merchant is None:
+        raise RejectedError("20007", "memberId or partnerId is unknown")
+    missing = [name for name in operation.required if not fields.get(name)]
+    if missing:
+        raise RejectedError("20007", f"missing: {', '.join(missing)}")
+    refused, is_signed = None, False
+    try:
+        for name, value in fields.items():
+            check(name, value)
+        is_signed = _is_signed(operation, merchant, subject, fields)
+    except InvalidRequest as refusal:
+        refused = refusal.field
+    if refused is not None:
+        raise RejectedError("20007", f"not in its format, or missing: {refused}")
+    if not is_signed:
+        raise RejectedError("20007", "checksum is wrong")
+    return Asked(operation, merchant, subject, fields)
+
+
+def _is_signed(operation: Operation, merchant: Credentials, subject: str | None, fields: Mapping[str, str]) -> bool:
+    if operation.rule is None:
+        return True
+    rule = signing.RULES[operation.rule]
+    key = merchant.partner_secret_key if operation.login is Login.PARTNER else merchant.secret_key
+    given: dict[str, str | Secret] = {**fields, "memberId": merchant.member_id, signing.KEY: key or merchant.secret_key}
+    values = given | ({operation.subject: subject, "id": subject} if subject is not None else {})
+    received = fields.get("checksum" if operation.reply is ReplyKind.PAGE else "authentication.checksum", "")
+    return signing.matches(signing.checksum(rule, signing.signed_values(rule, values)), received)

@@ -1,0 +1,104 @@
+"""What the sandbox keeps for customers: stored cards and accounts, and who signed up."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatewaypy.sandbox.ledger import Record
+    from gatewaypy.secret import Secret
+
+
+@define(eq=False)
+class Registration:
+    """A stored card or account. One that came with a payment counts once that payment has succeeded."""
+
+    registration_id: str
+    member_id: str
+    customer_id: str | None
+    mode: str
+    brand: str
+    number: Secret | None
+    card: Mapping[str, str]
+    account: Mapping[str, str]
+    came_with: Record | None = None
+    deleted: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it can be paid with."""
+        return not self.deleted and (self.came_with is None or self.came_with.short == "Y")
+
+
+@define(eq=False)
+class SignedUp:
+    """A customer who signed up."""
+
+    customer_id: str
+    member_id: str
+    email: str
+
+
+class Vault:
+    """Keeps registrations and customers."""
+
+    def __init__(self) -> None:
+        """Open an empty vault."""
+        self.registrations: dict[str, Registration] = {}
+        self.customers: dict[str, SignedUp] = {}
+        self._registration_ids = count(201)
+        self._customer_ids = count(10279)
+
+    def store(
+        self,
+        *,
+        member_id: str,
+        customer_id: str | None,
+        mode: str,
+        brand: str,
+        number: Secret | None,
+        card: Mapping[str, str],
+        account: Mapping[str, str],
+        came_with: Record | None = None,
+    ) -> Registration:
+        """Keep a card or an account."""
+        registration = Registration(
+            registration_id=f"REG{next(self._registration_ids)}",
+            member_id=member_id,
+            customer_id=customer_id,
+            mode=mode,
+            brand=brand,
+            number=number,
+            card=card,
+            account=account,
+            came_with=came_with,
+        )
+        self.registrations[registration.registration_id] = registration
+        return registration
+
+    def find(self, member_id: str, registration_id: str) -> Registration | None:
+        """Find what can be paid with."""
+        registration = self.registrations.get(registration_id)
+        is_theirs = registration is not None and registration.member_id == member_id and registration.is_active
+        return registration if is_theirs else None
+
+    def of_customer(self, member_id: str, customer_id: str) -> list[Registration]:
+        """Return what a customer has stored with a merchant."""
+        return [
+            registration
+            for registration in self.registrations.values()
+            if registration.member_id == member_id and registration.customer_id == customer_id and registration.is_active
+        ]
+
+    def sign_up(self, member_id: str, email: str) -> SignedUp | None:
+        """Sign a customer up; ``None`` where the merchant has one with this e-mail address."""
+        if any(known.member_id == member_id and known.email == email for known in self.customers.values()):
+            return None
+        customer = SignedUp(str(next(self._customer_ids)), member_id, email)
+        self.customers[customer.customer_id] = customer
+        return customer

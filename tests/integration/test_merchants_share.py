@@ -1,0 +1,382 @@
+"""Several merchants in one process on one transport: they share its connections, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import attrs
+import pytest
+
+from gatewaypy import Credentials, Customer, Gateway, HttpxTransport, Money, Outcome, Timeouts, errors
+from gatewaypy.sandbox import Sandbox
+from gatewaypy.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from gatewaypy import Card
+
+EUROS = Money("5.00", "EUR")
+BACK = "https://shop.example/back"
+PATIENT = Timeouts(connect=5, read=5, total=15, settle=5)
+# One partner's two merchants, so that only member, login, key and token tell them apart.
+ADA = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="ada",
+    secret_key="adaKeyOpensNoRealDoor00000000000",
+    terminal_id="1106",
+    partner_username="partner",
+    partner_secret_key="sandboxPartnerKeyOpensNoDoor0000",
+    partner_name="SandboxPartner",
+)
+BOB = Credentials(
+    member_id="11345", partner_id="4", username="bob", secret_key="bobKeyOpensNoRealDoor00000000000", terminal_id="1107"
+)
+LOGINS = {merchant.member_id: merchant.username for merchant in (ADA, BOB)}
+
+
+class Watched(Sandbox):
+    """A sandbox that counts the connections it has met, and notes whose token came with whose request."""
+
+    def __init__(self, *merchants: Credentials, **options: Any) -> None:
+        super().__init__(merchants or (ADA, BOB), **options)
+        self.peers: set[tuple[str, int]] = set()
+        self.asked: list[tuple[str, str]] = []
+        self.tokens_of: dict[str, set[str]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.peers.add(scope["client"])
+        body = b""
+
+        async def listen() -> Message:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            return message
+
+        await super().__call__(scope, listen, send)
+        token = dict(scope["headers"]).get(b"authtoken", b"").decode()
+        member = dict(parse_qsl(body.decode())).get("authentication.memberId")
+        if member is not None:
+            root = scope["path"].rpartition("/v1/")[0] + "/v1"
+            holder = self.tokens.holder(root, token)
+            self.asked.append((member, holder.login if holder is not None else ""))
+            self.tokens_of.setdefault(member, set()).add(token)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        assert self._served is not None
+        return len(self._served[0].server_state.connections)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Watched]:
+    """Serve a sandbox that knows two merchants."""
+    async with Watched().serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def shared(sandbox: Watched, library: str) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    """Open a gateway for each merchant, both on one transport."""
+    transport = HttpxTransport(library=library)
+    async with (
+        Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada,
+        Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob,
+    ):
+        yield ada, bob
+
+
+async def bill(gateway: Gateway, own_id: str = "INV-1") -> Any:
+    return await gateway.invoices.generate(
+        EUROS, merchant_invoice_id=own_id, customer=Customer(email="payer@shop.example"), redirect_url=BACK
+    )
+
+
+async def listed(gateway: Gateway) -> list[str | None]:
+    today = datetime.now(UTC).date()
+    return [row.payment_id async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1))]
+
+
+async def test_each_pays_with_its_own_token_and_key(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+    """Under one order id each has a payment of its own, and no request goes out with the other's token."""
+    ada, bob = shared
+    payments = await asyncio.gather(
+        *(gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1") for gateway in (ada, bob)),
+        bill(ada),
+        bill(bob),
+        ada.customers.sign_up(Customer("Cy", "Payer", "cy@shop.example")),
+        bob.customers.sign_up(Customer("Cy", "Payer", "cy@shop.example")),
+    )
+    assert all(payment.succeeded for payment in payments)
+    assert not any(payment.duplicate for payment in payments[:2])
+    assert len({payment.payment_id for payment in payments[:2]}) == 2
+    assert set(sandbox.asked) == set(LOGINS.items())
+    assert not sandbox.tokens_of[ADA.member_id] & sandbox.tokens_of[BOB.member_id]
+    # One for each merchant and service root.
+    assert (sandbox.requests["token"], sandbox.tokens.granted) == (6, 6)
+
+
+async def test_neither_pays_with_the_others_key(sandbox: Watched, card: Card) -> None:
+    """A merchant whose key is the other's gets no token, whatever the other has; and the other goes on paying."""
+    transport = HttpxTransport()
+    crossed = attrs.evolve(ADA, secret_key=BOB.secret_key)
+    async with (
+        Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob,
+        Gateway(sandbox.base_url, crossed, transport=transport, timeouts=PATIENT) as ada,
+    ):
+        assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
+        with pytest.raises(errors.AuthenticationFailed):
+            await ada.debit(EUROS, card, merchant_transaction_id="ORDER-2")
+        assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-3")).succeeded
+    assert {record.member_id for record in sandbox.ledger.records.values()} == {BOB.member_id}
+
+
+async def test_a_merchants_token_is_renewed_for_itself(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+    """Where the gateway refuses the token of one, that one asks for another; the other's stays in use."""
+    ada, bob = shared
+    for gateway in shared:
+        assert (await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
+    (before,) = sandbox.tokens_of[BOB.member_id]
+    for root, token in [key for key, grant in sandbox.tokens._grants.items() if grant.login == ADA.username]:
+        del sandbox.tokens._grants[root, token]
+    assert (await ada.debit(EUROS, card, merchant_transaction_id="ORDER-2")).succeeded
+    assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-2")).succeeded
+    assert sandbox.requests["token"] == 3
+    assert sandbox.tokens_of[BOB.member_id] == {before}
+
+
+async def test_a_token_asked_for_by_hand_stays_its_merchants(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
+    """A token that is exchanged for another belongs to the merchant that asked, whoever else the partner has."""
+    for gateway, merchant in zip(shared, (ADA, BOB), strict=True):
+        first = await gateway.tokens.merchant()
+        second = await gateway.tokens.regenerate(first)
+        assert (first.member_id, second.member_id) == (merchant.member_id, merchant.member_id)
+        assert (await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
+    assert set(sandbox.asked) == set(LOGINS.items())
+
+
+async def test_neither_sees_the_others_payments(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+    """An inquiry, a list and a follow-up find a merchant's own payments, and never the other's."""
+    ada, bob = shared
+    hers = await ada.debit(EUROS, card, merchant_transaction_id="ORDER-ADA")
+    held = await ada.preauth(EUROS, card, merchant_transaction_id="HELD-ADA")
+    his = await bob.debit(EUROS, card, merchant_transaction_id="ORDER-BOB")
+    assert not (await bob.inquire(payment_id=hers.payment_id)).found
+    assert not (await bob.inquire(merchant_transaction_id="ORDER-ADA")).found
+    assert (await ada.inquire(merchant_transaction_id="ORDER-ADA")).payment_id == hers.payment_id
+    refused = [
+        await bob.refund(hers.payment_id or "", EUROS),
+        await bob.capture(held.payment_id or "", EUROS),
+        await bob.reversal(held.payment_id or ""),
+        await bob.payout(EUROS, merchant_transaction_id="PAYOUT-1", payment_id=hers.payment_id),
+    ]
+    assert {result.outcome for result in refused} == {Outcome.FAILED}
+    assert await listed(ada) == [hers.payment_id, held.payment_id]
+    assert await listed(bob) == [his.payment_id]
+    assert [entry.kind for entry in sandbox.ledger.entries] == ["capture", "hold", "capture"]
+
+
+async def test_neither_pays_from_what_the_other_stored(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+    """Stored cards, customers and mandates of one are nothing to the other: not to be listed, charged, repeated or deleted."""
+    ada, bob = shared
+    customer = await ada.customers.sign_up(Customer("Cy", "Payer", "cy@shop.example"))
+    owner = Customer(customer_id=customer.customer_id)
+    stored = await ada.stored_cards.store(card, customer=owner)
+    initial = await ada.recurring.initial(EUROS, card, merchant_transaction_id="INITIAL", store_card=True)
+    registration = stored.registration_id or ""
+    his = await bob.stored_cards.list(customer.customer_id or "")
+    assert (his.outcome, his.cards) == (Outcome.FAILED, ())
+    refused = [
+        await bob.stored_cards.pay(registration, EUROS, merchant_transaction_id="ORDER-1"),
+        await bob.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="ORDER-2"),
+        await bob.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="ORDER-3", by="initial payment"),
+        await bob.stored_cards.delete(registration),
+    ]
+    assert {result.outcome for result in refused} == {Outcome.FAILED}
+    hers = await ada.stored_cards.list(customer.customer_id or "")
+    assert [kept.registration_id for kept in hers.cards] == [registration]
+    assert (await ada.stored_cards.pay(registration, EUROS, merchant_transaction_id="ORDER-1")).succeeded
+    assert {record.member_id for record in sandbox.ledger.records.values()} == {ADA.member_id}
+
+
+async def test_neither_touches_the_others_invoices(shared: tuple[Gateway, Gateway], sandbox: Watched) -> None:
+    """An invoice is found, sent again and taken back by its own merchant alone, though both use the same id."""
+    ada, bob = shared
+    hers = await bill(ada)
+    assert (await bob.invoices.status("INV-1")).outcome is Outcome.FAILED
+    refused = [
+        await bob.invoices.remind(hers.invoice_id),
+        await bob.invoices.regenerate(hers.invoice_id, redirect_url=BACK),
+        await bob.invoices.cancel(hers.invoice_id),
+    ]
+    assert {result.outcome for result in refused} == {Outcome.FAILED}
+    his = await bill(bob)
+    assert his.succeeded
+    assert (await bob.invoices.status("INV-1")).invoice_id == his.invoice_id
+    found = await ada.invoices.status("INV-1")
+    assert (found.invoice_id, found.status) == (hers.invoice_id, "unpaid")
+    assert len(sandbox.desk.keeping.invoices.mails) == 2
+
+
+async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(shared: tuple[Gateway, Gateway], sandbox: Watched) -> None:
+    """Where the reply to an invoice is lost, another merchant's invoice of the same id and amount says nothing of it."""
+    ada, bob = shared
+    await bill(ada)
+    sandbox.faults.add("cut before", operation="invoice generate")
+    async with Gateway(sandbox.base_url, BOB, timeouts=Timeouts(settle=0.3)) as hasty:
+        with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
+            await bill(hasty)
+    sandbox.faults.add("cut after", operation="invoice generate")
+    his = await bill(bob)
+    assert [(made.member_id, made.bill_id) for made in sandbox.desk.keeping.invoices.by_id.values()][1:] == [
+        (BOB.member_id, his.invoice_id)
+    ]
+
+
+# Connections
+
+
+async def test_one_connection_serves_both_in_turn(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+    """While one call is in flight at a time there is one connection, whichever merchant and root the call is for."""
+    for number in range(3):
+        for gateway in shared:
+            assert (await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")).succeeded
+            assert (await bill(gateway, f"INV-{number}")).succeeded
+            assert (await gateway.links.create(EUROS, order_id=f"LINK-{number}", customer=Customer("Cy"))).succeeded
+    assert len(sandbox.peers) == sandbox.open_connections == 1
+
+
+@pytest.mark.parametrize("callers", [1, 8, 25])
+async def test_no_more_connections_than_calls_in_flight(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card, callers: int
+) -> None:
+    """With many callers of both merchants there are at the most as many connections as callers, storm after storm."""
+
+    async def call(gateway: Gateway, name: str) -> None:
+        for number in range(4):
+            assert (await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{name}-{number}")).succeeded
+
+    for storm in range(2):
+        await asyncio.gather(*(call(gateway, f"{storm}-{caller}") for caller in range(callers) for gateway in shared))
+    assert len(sandbox.peers) <= 2 * callers
+    assert len(sandbox.ledger.entries) == 2 * callers * 2 * 4
+
+
+async def test_the_transport_closes_with_the_last_gateway(sandbox: Watched, card: Card, library: str) -> None:
+    """The first to leave closes nothing that the other uses; with the last every connection is closed."""
+    transport = HttpxTransport(library=library)
+    bob = Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT)
+    async with bob:
+        async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
+            calls = [ada.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(5)]
+            assert all(payment.succeeded for payment in await asyncio.gather(*calls))
+        peers = set(sandbox.peers)
+        assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
+        assert sandbox.peers == peers
+        assert sandbox.open_connections == len(peers)
+    async with asyncio.timeout(5):
+        while sandbox.open_connections:
+            await asyncio.sleep(0)
+    assert not transport._idle
+    with pytest.raises(errors.ConfigurationError, match="not open"):
+        await bob.debit(EUROS, card, merchant_transaction_id="ORDER-2")
+    # It may be opened again, on connections of its own.
+    async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as again:
+        assert (await again.debit(EUROS, card, merchant_transaction_id="ORDER-3")).succeeded
+    assert len(sandbox.peers) == len(peers) + 1
+
+
+async def test_one_that_leaves_lets_the_others_calls_end(sandbox: Watched, card: Card) -> None:
+    """Closing one gateway while the other's payments are under way disturbs none of them."""
+    transport = HttpxTransport()
+    async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob:
+        async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
+            assert (await ada.debit(EUROS, card, merchant_transaction_id="ORDER-0")).succeeded
+            sandbox.delay = 0.2
+            calls = [bob.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(5)]
+            tasks = [asyncio.create_task(call) for call in calls]
+            while not bob._pipeline.slots._tasks:
+                await asyncio.sleep(0)
+        assert not any(task.done() for task in tasks)
+        assert all(payment.succeeded for payment in await asyncio.gather(*tasks))
+
+
+# Partners
+
+
+def new_shop(gateway: Gateway, username: str = "newshop") -> Awaitable[Any]:
+    return gateway.merchants.sign_up(username, company_name="New Shop", email=f"{username}@shop.example", country="DE")
+
+
+async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(sandbox: Watched, card: Card, library: str) -> None:
+    """The partner's login signs a merchant up, who pays on the same connection with a token and key of its own."""
+    transport = HttpxTransport(library=library)
+    async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as partner:
+        signed_up = await new_shop(partner)
+        merchant = sandbox.desk.merchants[-1]
+        assert (signed_up.outcome, signed_up.member_id) == (Outcome.SUCCEEDED, merchant.member_id)
+        assert (merchant.username, merchant.partner_id) == ("newshop", ADA.partner_id)
+        assert merchant.secret_key not in {ADA.secret_key, ADA.partner_secret_key, BOB.secret_key}
+        async with Gateway(sandbox.base_url, merchant, transport=transport, timeouts=PATIENT) as shop:
+            payment = await shop.debit(EUROS, card, merchant_transaction_id="ORDER-1")
+            assert payment.succeeded
+            assert await listed(shop) == [payment.payment_id]
+            assert await listed(partner) == []
+            assert not (await partner.inquire(payment_id=payment.payment_id)).found
+    assert {(member, login) for member, login in sandbox.asked if member == merchant.member_id} == {
+        (merchant.member_id, "newshop")
+    }
+    assert len(sandbox.peers) == 1
+
+
+async def test_a_partner_signs_up_only_new_names(sandbox: Watched) -> None:
+    """A login that is taken is refused, as a result; the next one is signed up."""
+    async with Gateway(sandbox.base_url, ADA, timeouts=PATIENT) as partner:
+        assert (await new_shop(partner, "bob")).outcome is Outcome.FAILED
+        members = [(await new_shop(partner, name)).member_id for name in ("first", "second")]
+    assert members == [merchant.member_id for merchant in sandbox.desk.merchants[2:]]
+
+
+async def test_many_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
+    """However many merchants are signed up at once, the partner's login asks for one token, and the merchant's for none."""
+    async with Gateway(sandbox.base_url, ADA, timeouts=PATIENT) as partner:
+        await asyncio.gather(*(new_shop(partner, f"shop{number}") for number in range(5)))
+    assert sandbox.requests == {"token": 1, "merchant sign-up": 5}
+    assert {grant.role for grant in sandbox.tokens._grants.values()} == {"partner"}
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        lambda: BOB,
+        lambda: attrs.evolve(ADA, partner_secret_key=None),
+        lambda: attrs.evolve(ADA, partner_username=None),
+    ],
+    ids=["neither", "no key", "no login"],
+)
+async def test_without_the_partners_login_nothing_is_sent(sandbox: Watched, without: Callable[[], Credentials]) -> None:
+    """A merchant that lacks the partner's login or key is told so, and nothing leaves, not even for a token."""
+    async with Gateway(sandbox.base_url, without(), timeouts=PATIENT) as gateway:
+        with pytest.raises(errors.ConfigurationError, match="partner_username and partner_secret_key"):
+            await new_shop(gateway)
+    assert (sandbox.requests, sandbox.peers, len(sandbox.desk.merchants)) == ({}, set(), 2)
+
+
+async def test_a_wrong_partner_key_signs_nobody_up(sandbox: Watched) -> None:
+    """A partner's key that the gateway refuses is an error of authentication, and the merchant's own payments go on."""
+    wrong = attrs.evolve(ADA, partner_secret_key=Secret("anotherKeyThatOpensNoDoor00000000"))
+    async with Gateway(sandbox.base_url, wrong, timeouts=PATIENT) as gateway:
+        with pytest.raises(errors.AuthenticationFailed):
+            await new_shop(gateway)
+        assert (await bill(gateway)).succeeded
+    assert "merchant sign-up" not in sandbox.requests
