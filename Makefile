@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-one lint bench lock docs clean
+.PHONY: help demo test test-one lint bench soak proof lock docs clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,7 +23,7 @@ $(READY): locks/dev.txt pyproject.toml
 demo: $(READY)
 	$(BIN)/gatewaypy demo --payouts examples/payouts.csv
 
-## make test    the whole suite with its coverage gate, then the suite on every other Python from 3.11 to 3.14 that is here
+## make test    the whole suite with its coverage gate, then all but its heavy tests on every other Python from 3.11 to 3.14 that is here
 test: $(READY)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 4
@@ -31,11 +31,11 @@ test: $(READY)
 	$(BIN)/coverage report
 	@sh tools/other-pythons.sh "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-# One more interpreter's run, without coverage; tools/other-pythons.sh calls it.
+# One more interpreter's run, without coverage and without what takes minutes; tools/other-pythons.sh calls it.
 test-one: $(READY)
-	$(BIN)/python -m pytest -n 4 -q
+	$(BIN)/python -m pytest -n 4 -q -m "not heavy"
 
-## make lint    ruff, its format, mypy, pyright, import contracts, bandit, and that docs/protocol.md is up to date
+## make lint    ruff, its format, mypy, pyright, import contracts, bandit, and that the made docs are up to date
 lint: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -44,15 +44,28 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gatewaypy
 	$(BIN)/python tools/protocol_docs.py --check
+	$(BIN)/python tools/coverage_table.py --check
 
 ## make bench   what a payment costs, each figure against a peer in the same run
 bench: $(READY)
 	$(BIN)/python benchmarks/in_flight.py
 	$(BIN)/python benchmarks/receiver.py
+	$(BIN)/python benchmarks/payouts.py
 
-## make docs    write docs/protocol.md and docs/sandbox-tables.md from the tables in the code
+## make soak    20,000 payouts killed 20 times on each store, every named moment five times: about ten minutes
+soak: $(READY)
+	GATEWAYPY_SOAK_PAYOUTS=20000 GATEWAYPY_SOAK_KILLS=20 GATEWAYPY_SOAK_HITS=5 \
+		$(BIN)/python -m pytest tests/payouts/test_killed.py -n 2 --timeout 3600
+
+## make proof   200,000 simulated lives of payout jobs: some hours; SEEDS=… runs another number
+SEEDS ?= 200000
+proof: $(READY)
+	$(BIN)/python tools/simulate.py --seeds $(SEEDS)
+
+## make docs    write docs/protocol.md, states.md, sandbox-tables.md and coverage.md from the tables in the code
 docs: $(READY)
 	$(BIN)/python tools/protocol_docs.py
+	$(BIN)/python tools/coverage_table.py
 
 ## make lock    resolve the dependencies anew, for every Python and platform, with hashes
 lock: $(READY)

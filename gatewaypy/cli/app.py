@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import sys
+from datetime import datetime  # noqa: TC003 - typer reads the annotations
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Any
 
@@ -14,11 +16,27 @@ from gatewaypy.cli.callbacks import app as callbacks
 from gatewaypy.cli.checksum import show_checksum
 from gatewaypy.cli.demo import Demo
 from gatewaypy.cli.inquire import show_inquiry
+from gatewaypy.cli.payouts import app as payouts
+from gatewaypy.cli.transactions import Query, show_transactions
 from gatewaypy.errors import GatewayError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card-payment gateway's client, sandbox and tools.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="The card-payment gateway's client, sandbox and tools.",
+)
 
 app.add_typer(callbacks, name="callbacks")
+app.add_typer(payouts, name="payouts")
+
+
+class Form(enum.Enum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
 
 
 def _run(work: Any, *arguments: Any) -> None:  # noqa: ANN401 - any coroutine function
@@ -73,6 +91,30 @@ def inquire(
 ) -> None:
     """Ask what became of a payment or payout. Credentials come from GATEWAYPY_MEMBER_ID and its like."""
     _run(show_inquiry, Console(), url, payment_id, merchant_transaction_id)
+
+
+@app.command()
+def transactions(
+    url: Annotated[str, typer.Option(help="the gateway's base URL")],
+    start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="the first day")],
+    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="the last day")],
+    status: Annotated[str | None, typer.Option(help="only those with this status, such as capturesuccess")] = None,
+    date_format: Annotated[str, typer.Option(help="how this host writes days; %m/%d/%Y was seen too")] = "%d/%m/%Y",
+    form: Annotated[Form, typer.Option("--format", help="how to write the rows")] = Form.TABLE,
+    *,
+    statement: Annotated[bool, typer.Option("--statement", help="add up per currency in place of listing")] = False,
+) -> None:
+    """List payments and payouts, or add them up. Exit code 1 if a statement had to leave transactions out."""
+    query = Query(
+        url=url,
+        start=start.date(),
+        end=end.date(),
+        status=status,
+        date_format=date_format,
+        form=form.value,
+        add_up=statement,
+    )
+    _run(show_transactions, Console(), query)
 
 
 @app.command()

@@ -1,0 +1,231 @@
+"""``gatewaypy payouts report``: what a journal adds up to, its rows, its review list with the evidence, and its latency."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from attrs import frozen
+from rich.console import Console
+from rich.table import Table
+
+from gatewaypy.cli.payout_exit import judge
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.money import decimals_of
+from gatewaypy.payouts import Journal, Latency, State, duration
+from gatewaypy.payouts.report import make_report
+from gatewaypy.protocol.codes import meaning_of
+from gatewaypy.storage import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from decimal import Decimal
+
+    from gatewaypy.payouts import Listed, Report
+
+_SQLITE: Final = "sqlite:///"
+_COLUMNS: Final = (
+    "merchant_transaction_id",
+    "batch",
+    "amount",
+    "currency",
+    "state",
+    "attempt",
+    "payment_id",
+    "code",
+    "description",
+    "status",
+    "settled_by",
+    "seconds",
+    "evidence",
+    "planned_at",
+    "changed_at",
+)
+
+
+@frozen(kw_only=True)
+class ReportQuery:
+    """What to show of a journal, and how."""
+
+    journal: str
+    form: str
+    state: State | None
+    output: Path | None
+    histogram: Path | None
+
+
+def member_id() -> str:
+    """Read whose journal it is: all that a report needs of the credentials.
+
+    :raises ConfigurationError: where the environment does not say.
+    """
+    told = os.environ.get("GATEWAYPY_MEMBER_ID")
+    if not told:
+        msg = "environment variables not set: GATEWAYPY_MEMBER_ID"
+        raise ConfigurationError(msg)
+    return told
+
+
+def existing(journal: str) -> str:
+    """Return a journal's URL where there is one: a mistyped name must not make an empty journal.
+
+    :raises ConfigurationError: for a file that is not there.
+    """
+    path = journal.removeprefix(_SQLITE)
+    if journal.startswith(_SQLITE) and not Path(path).is_file():
+        msg = f"there is no journal at {path}"
+        raise ConfigurationError(msg)
+    return journal
+
+
+async def show_report(query: ReportQuery) -> int:
+    """Write the report; return the exit code that the journal's state calls for."""
+    draw = None if query.histogram is None else _drawing()
+    # Only looked at, so that a report can be had while a job runs: an open store, without the lock of who sends from it.
+    async with Journal(open_store(existing(query.journal)), member_id()) as journal:
+        report = await make_report(journal)
+        latency = Latency()
+        if query.form == "text" or draw is not None:
+            async for row in pages(journal):
+                if row.seconds is not None:
+                    latency.add(row.seconds)
+        with _opened(query.output) as file:
+            if query.form == "text":
+                await _write_text(file, journal, report, latency, query.state or State.REVIEW)
+            else:
+                await _write_rows(file, journal, query)
+        if draw is not None:
+            draw(latency, query.histogram)
+    return judge(report, failures=report.failed)
+
+
+async def pages(journal: Journal, state: State | None = None) -> AsyncIterator[Listed]:
+    """Give row after row, reading page after page."""
+    after = 0
+    while page := await journal.listed(after=after, state=state):
+        after = page[-1].id
+        for row in page:
+            yield row
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+async def _write_rows(file: TextIO, journal: Journal, query: ReportQuery) -> None:
+    writer = csv.writer(file)
+    if query.form == "csv":
+        writer.writerow(_COLUMNS)
+    async for row in pages(journal, query.state):
+        cells = _cells(row)
+        if query.form == "csv":
+            writer.writerow(cells.values())
+        else:
+            file.write(json.dumps(cells) + "\n")
+
+
+def _cells(row: Listed) -> dict[str, Any]:
+    amount, currency = str(row.amount).split(" ")
+    known = {"amount": amount, "currency": currency, "state": row.state.value}
+    known |= {name: str(getattr(row, name)) for name in ("planned_at", "changed_at")}
+    return {name: known[name] if name in known else getattr(row, name) for name in _COLUMNS}
+
+
+# Text
+
+
+async def _write_text(file: TextIO, journal: Journal, report: Report, latency: Latency, listed: State) -> None:
+    console = Console(file=file)
+
+    def say(text: str = "") -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    say(f"{report.total:,} orders")
+    for table in (_by_currency(report), _by_code(report)):
+        if table.row_count:
+            say()
+            console.print(table)
+    say()
+    say(f"Latency: {latency.summary()}")
+    for line in latency.lines():
+        say(line)
+    say()
+    count = 0
+    async for row in pages(journal, listed):
+        count += 1
+        say(f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}  attempt {row.attempt}  {_said(row)}")
+        say(f"    {_printable(row.evidence or 'no evidence')}")
+    say(f"{count:,} {listed.value}" + (": decide with 'gatewaypy payouts resolve'" if count and listed is State.REVIEW else ""))
+
+
+def _by_currency(report: Report) -> Table:
+    table = _table("currency", "state", "orders", "amount")
+    for currency, held in sorted(report.by_currency.items()):
+        for state in State:
+            if state in held.counts:
+                table.add_row(currency, state.value, f"{held.counts[state]:,}", _amount(held.amounts[state], currency))
+    return table
+
+
+def _by_code(report: Report) -> Table:
+    table = _table("code", "meaning", "orders")
+    for code, count in sorted(report.by_code.items()):
+        table.add_row(_printable(code), meaning_of(code) or "", f"{count:,}")
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None)
+    for name in names:
+        table.add_column(name, justify="right" if name in {"orders", "amount"} else "left")
+    return table
+
+
+def _amount(amount: Decimal, currency: str) -> str:
+    return f"{amount:,.{decimals_of(currency)}f}"
+
+
+def _said(row: Listed) -> str:
+    return _printable(" ".join(told for told in (row.code, row.description, row.status) if told))
+
+
+def _printable(text: str) -> str:
+    """Leave out what would move a terminal's cursor or change its colours: a gateway may say anything."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+# A picture
+
+
+def _drawing() -> Any:  # noqa: ANN401 - an extra's
+    """Return what draws a histogram, or say at once what is missing for it."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415 - see above
+    except ImportError:
+        msg = "a histogram as a picture needs the extra: pip install 'gatewaypy[plot]'"
+        raise ConfigurationError(msg) from None
+
+    def draw(latency: Latency, path: Path) -> None:
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        buckets = latency.buckets()
+        axes.bar([duration(end) for end, _ in buckets], [count for _, count in buckets], width=0.95)
+        axes.set_title(latency.summary(), fontsize="medium")
+        axes.set_xlabel("answered within")
+        axes.set_ylabel("payouts")
+        axes.tick_params(axis="x", rotation=60)
+        figure.savefig(path, format="png", dpi=150)
+
+    return draw

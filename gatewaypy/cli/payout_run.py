@@ -1,0 +1,193 @@
+"""``gatewaypy payouts run`` and ``resume``: a payout job with its progress, ended cleanly by a signal, summed up at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from attrs import define, field, frozen
+
+from gatewaypy.cli.payout_exit import judge, open_orders
+from gatewaypy.cli.payout_feed import FedJournal, Feed, about_how_many, check_whole, is_read_twice
+from gatewaypy.cli.payout_progress import PayoutProgress
+from gatewaypy.client import Gateway
+from gatewaypy.config import Credentials, Limits, Timeouts
+from gatewaypy.errors import ConfigurationError, GatewayError
+from gatewaypy.payouts import PayoutJob, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from gatewaypy.payouts import Journal, PayoutOrder, Report
+
+#: Slots beside the payouts': for questions about unknown ones.
+_BESIDE: Final = 100
+
+
+@frozen(kw_only=True)
+class RunSettings:
+    """What a run is told; see the options' help."""
+
+    journal: str
+    url: str
+    concurrency: int
+    per_second: float | None
+    quiet_period: float
+    resend_unknown: bool
+    pending_patience: float
+    pause_after: int
+    timeout: float
+    settle: float
+    every: float
+    strict: bool = False
+    batch: str = ""
+
+    def gateway(self, credentials: Credentials) -> Gateway:
+        """Make a client that has a slot for every payout that may be on its way, and for the questions about them."""
+        usual = Timeouts()
+        timeouts = Timeouts(
+            connect=min(usual.connect, self.timeout),
+            read=min(usual.read, self.timeout),
+            total=self.timeout,
+            settle=self.settle,
+        )
+        limits = Limits(max_in_flight=max(Limits().max_in_flight, self.concurrency + _BESIDE))
+        return Gateway(self.url, credentials, timeouts=timeouts, limits=limits)
+
+    def job(self, gateway: Gateway, journal: Journal) -> PayoutJob:
+        """Make the job."""
+        return PayoutJob(
+            gateway,
+            journal=journal,
+            concurrency=self.concurrency,
+            per_second=self.per_second,
+            quiet_period=self.quiet_period,
+            resend_unknown=self.resend_unknown,
+            pending_patience=self.pending_patience,
+            pause_after=self.pause_after,
+            batch=self.batch,
+        )
+
+
+@define(eq=False)
+class PayoutRun:
+    """One run of a job from the command line.
+
+    :param path: the file to run; ``None`` to finish what the journal holds.
+    """
+
+    console: Console
+    settings: RunSettings
+    path: Path | None = None
+    is_interrupted: bool = False
+    feed: Feed = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.feed = Feed(self.say)
+
+    async def run(self) -> int:
+        """Run it; return the exit code.
+
+        :raises GatewayError: what ended the run, once it is summed up.
+        """
+        credentials = Credentials.from_env()
+        settings = self.settings
+        orders, rows = self._open_file()
+        journal = FedJournal(settings.journal, credentials.member_id, self.feed)
+        failure: GatewayError | None = None
+        async with settings.gateway(credentials) as gateway, settings.job(gateway, journal) as job:
+            progress = PayoutProgress(self.console, self.feed, journal, settings.every, open_orders(await job.report()), rows)
+            async with self._stopped_by_signals(job), progress:
+                try:
+                    async with contextlib.aclosing(job.run(orders)) as results:  # type: ignore[type-var]
+                        async for result in results:
+                            progress.count(result)
+                except GatewayError as error:
+                    failure = error
+            report = await job.report()
+            failures = self.feed.bad + self.feed.conflicts + await self._failures(journal, report)
+        self._sum_up(progress, report)
+        if failure is not None:
+            raise failure
+        code = judge(report, failures=failures, is_interrupted=self.is_interrupted)
+        self._say_how_to_go_on(report)
+        return code
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _open_file(self) -> tuple[Iterator[PayoutOrder], int | None]:
+        """Open the file and check what can be checked before anything is paid; return its orders, and about how many they are."""
+        if self.path is None:
+            self.feed.is_read = True
+            return iter(()), 0
+        if not is_read_twice(self.path):
+            if self.settings.strict:
+                msg = "--strict reads a file before it pays anything, and this one can be read but once: give a file on a disk"
+                raise ConfigurationError(msg)
+            return self.feed.orders(self.path, strict=False), None
+        orders = self.feed.orders(self.path, strict=self.settings.strict)
+        if self.settings.strict:
+            check_whole(self.path)
+        return orders, about_how_many(self.path)
+
+    @contextlib.asynccontextmanager
+    async def _stopped_by_signals(self, job: PayoutJob) -> AsyncIterator[None]:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+
+            async def stop() -> None:
+                async for _ in signals:
+                    if not self.is_interrupted:
+                        self.is_interrupted = True
+                        self.say("Stopping: no payout is begun any more; what is on its way ends first and is journalled.")
+                        job.stop()
+
+            listening = asyncio.get_running_loop().create_task(stop())
+            try:
+                yield
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
+
+    async def _failures(self, journal: Journal, report: Report) -> int:
+        """Count the refused and declined orders of this file's batch; of the whole journal, where no file was given."""
+        if self.path is None or not report.failed:
+            return report.failed
+        count = after = 0
+        while page := await journal.listed(after=after, state=State.FAILED):
+            after = page[-1].id
+            count += sum(row.batch == self.settings.batch for row in page)
+        return count
+
+    def _sum_up(self, progress: PayoutProgress, report: Report) -> None:
+        feed = self.feed
+        if self.path is not None:
+            self.say(
+                f"{self.path.name}: {feed.taken:,} rows taken: {feed.new:,} new, {feed.known:,} in the journal before,"
+                f" {feed.bad:,} bad, {feed.conflicts:,} in conflict."
+            )
+        told = [f"{progress.ended.get(state, 0):,} {state.value}" for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)]
+        self.say(f"In this run: {', '.join(told)}.")
+        held = [f"{report.by_state[state]:,} {state.value}" for state in State if report.by_state.get(state)]
+        self.say(f"The journal holds {report.total:,} orders{': ' * bool(held)}{', '.join(held)}.")
+
+    def _say_how_to_go_on(self, report: Report) -> None:
+        if report.review:
+            self.say(
+                f"{report.review:,} wait for a person: see 'gatewaypy payouts report --journal …', decide with"
+                " 'gatewaypy payouts resolve …'."
+            )
+        left = open_orders(report)
+        if self.path is not None and not self.feed.is_taken:
+            self.say("Not all of the file was taken: run the same command again; what is paid is not paid twice.")
+        elif left:
+            self.say(f"{left:,} are not finished: run the same command again, or 'gatewaypy payouts resume …'.")
+        if self.feed.bad or self.feed.conflicts:
+            self.say("Bad rows and conflicts were not paid: put them right and run the file again.")

@@ -1,0 +1,207 @@
+"""``gatewaypy payouts``: run files of payouts, finish what was begun, report, and take a person's decisions."""
+
+from __future__ import annotations
+
+import enum
+import re
+import sqlite3
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import anyio
+import typer
+from rich.console import Console
+
+from gatewaypy.cards import brand_of, luhn_valid
+from gatewaypy.cli.payout_exit import EPILOG
+from gatewaypy.cli.payout_report import ReportQuery, existing, member_id, show_report
+from gatewaypy.cli.payout_run import PayoutRun, RunSettings
+from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.payouts import Journal, State
+from gatewaypy.secret import shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+app = typer.Typer(no_args_is_help=True, help="Run payout jobs that survive anything.")
+
+_CARD_NUMBER: Final = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){11,18}(?![0-9])", re.ASCII)
+
+_JOURNAL = Annotated[
+    str, typer.Option(envvar="GATEWAYPY_JOURNAL", help="sqlite:///payouts.db or postgresql://user@host/database")
+]
+_URL = Annotated[str, typer.Option(help="the gateway's base URL")]
+_CONCURRENCY = Annotated[int, typer.Option(min=1, help="payouts on their way at a time")]
+_PER_SECOND = Annotated[float | None, typer.Option(min=0.01, help="payouts begun in a second, at most")]
+_QUIET_PERIOD = Annotated[
+    float, typer.Option(min=0, help="seconds of 'not found' after which a payout whose answer was lost counts as not made")
+]
+_RESEND = Annotated[
+    bool, typer.Option("--resend-unknown", help="send it again then, as the platform refuses a used id; else it is for review")
+]
+_PATIENCE = Annotated[float, typer.Option(min=0, help="seconds to go on asking about pending payouts once all else is done")]
+_PAUSE_AFTER = Annotated[int, typer.Option(min=1, help="failures in a row after which the job pauses, longer each time")]
+_TIMEOUT = Annotated[float, typer.Option(min=0.1, help="seconds for one payout, from its turn to its answer")]
+_SETTLE = Annotated[float, typer.Option(min=0.1, help="seconds to go on asking about it after that")]
+_EVERY = Annotated[float, typer.Option(min=0.1, help="seconds between two lines of progress where there is no terminal")]
+
+
+class Form(enum.Enum):
+    """How a report is written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
+
+
+class Decision(enum.Enum):
+    """What a person may decide of a payout on the review list."""
+
+    PAID = "paid"
+    NOT_PAID = "not-paid"
+    SEND_AGAIN = "send-again"
+
+    @property
+    def state(self) -> State:
+        """The row's state from then on."""
+        return {Decision.PAID: State.SUCCEEDED, Decision.NOT_PAID: State.FAILED, Decision.SEND_AGAIN: State.PLANNED}[self]
+
+
+def _run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: Any) -> None:  # noqa: ANN401 - any arguments
+    try:
+        code = anyio.run(work, *arguments)
+    except Exception as error:
+        if not isinstance(error, GatewayError | OSError | sqlite3.Error) and not _is_of_postgres(error):
+            raise
+        sys.exit(f"{type(error).__name__}: {error}")
+    sys.exit(code)
+
+
+def _is_of_postgres(error: Exception) -> bool:
+    """Tell whether a database was lost in the middle of a run; its driver is an extra, and need not be there."""
+    asyncpg: Any = sys.modules.get("asyncpg")
+    return asyncpg is not None and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
+
+
+@app.command(epilog=EPILOG)
+def run(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="orders as CSV or JSON Lines (docs/payout-files.md)")],
+    journal: _JOURNAL,
+    url: _URL,
+    concurrency: _CONCURRENCY = 100,
+    per_second: _PER_SECOND = None,
+    quiet_period: _QUIET_PERIOD = 120.0,
+    batch: Annotated[str | None, typer.Option(help="these orders' name in the journal; the file's name by default")] = None,
+    pending_patience: _PATIENCE = 60.0,
+    pause_after: _PAUSE_AFTER = 20,
+    timeout: _TIMEOUT = 90.0,
+    settle: _SETTLE = 30.0,
+    every: _EVERY = 5.0,
+    *,
+    resend_unknown: _RESEND = False,
+    strict: Annotated[bool, typer.Option("--strict", help="read the whole file first; with one bad row, pay nothing")] = False,
+) -> None:
+    """Pay out a file's orders, after finishing what the journal holds. Run it again to go on: nothing is paid twice.
+
+    Stopped by SIGINT or SIGTERM, it lets what is on its way end. Credentials come from GATEWAYPY_MEMBER_ID and its like.
+    """
+    settings = RunSettings(
+        journal=journal,
+        url=url,
+        concurrency=concurrency,
+        per_second=per_second,
+        quiet_period=quiet_period,
+        resend_unknown=resend_unknown,
+        pending_patience=pending_patience,
+        pause_after=pause_after,
+        timeout=timeout,
+        settle=settle,
+        every=every,
+        strict=strict,
+        batch=file.name if batch is None else batch,
+    )
+    _run(PayoutRun(Console(), settings, file).run)
+
+
+@app.command(epilog=EPILOG)
+def resume(
+    journal: _JOURNAL,
+    url: _URL,
+    concurrency: _CONCURRENCY = 100,
+    per_second: _PER_SECOND = None,
+    quiet_period: _QUIET_PERIOD = 120.0,
+    pending_patience: _PATIENCE = 60.0,
+    pause_after: _PAUSE_AFTER = 20,
+    timeout: _TIMEOUT = 90.0,
+    settle: _SETTLE = 30.0,
+    every: _EVERY = 5.0,
+    *,
+    resend_unknown: _RESEND = False,
+) -> None:
+    """Finish what the journal holds: ask about what may have been sent, then send what is planned."""
+
+    async def finish() -> int:
+        settings = RunSettings(
+            journal=existing(journal),
+            url=url,
+            concurrency=concurrency,
+            per_second=per_second,
+            quiet_period=quiet_period,
+            resend_unknown=resend_unknown,
+            pending_patience=pending_patience,
+            pause_after=pause_after,
+            timeout=timeout,
+            settle=settle,
+            every=every,
+        )
+        return await PayoutRun(Console(), settings).run()
+
+    _run(finish)
+
+
+@app.command(epilog=EPILOG)
+def report(
+    journal: _JOURNAL,
+    form: Annotated[Form, typer.Option("--format", help="text sums up; csv and json give every row")] = Form.TEXT,
+    state: Annotated[State | None, typer.Option(help="only rows in this state; the text lists review by default")] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="write into this file")] = None,
+    histogram: Annotated[Path | None, typer.Option(dir_okay=False, help="draw the latency into this PNG file")] = None,
+) -> None:
+    """Say what a journal holds; it may be asked while a job runs. Needs GATEWAYPY_MEMBER_ID alone."""
+    query = ReportQuery(journal=journal, form=form.value, state=state, output=output, histogram=histogram)
+    _run(show_report, query)
+
+
+@app.command()
+def resolve(
+    merchant_transaction_id: Annotated[str, typer.Argument(metavar="MTID", help="the payout's own id")],
+    journal: _JOURNAL,
+    decision: Annotated[Decision, typer.Option("--as", help="what is true of it, or is to be done")],
+    because: Annotated[str, typer.Option(help="how you know; kept as evidence")],
+) -> None:
+    """Take a person's decision on a payout of the review list; exit code 1 where it is not on it.
+
+    send-again plans it anew under its own id, and resume sends it: only where you know that it was not carried out.
+    """
+    _run(_resolve, journal, merchant_transaction_id, decision, because)
+
+
+async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int:
+    _check_reason(because)
+    async with Journal(existing(url), member_id()) as journal:
+        is_decided = await journal.decide(mtid, decision.state, because)
+    if not is_decided:
+        sys.exit(f"{mtid} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'")
+    further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
+    Console().print(f"{mtid} is {decision.state.value}{further}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def _check_reason(text: str) -> None:
+    if not text.strip() or not text.isprintable():
+        raise InvalidRequest("because", "what you know, on one line", shape_of(text))
+    for found in _CARD_NUMBER.findall(text):
+        digits = found.replace(" ", "").replace("-", "")
+        if luhn_valid(digits) and brand_of(digits) is not None:
+            raise InvalidRequest("because", "no card number, as it is kept: its last four digits will do", shape_of(text))

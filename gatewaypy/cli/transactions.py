@@ -1,0 +1,93 @@
+"""``gatewaypy transactions``: the payments and payouts between two days, as a table, CSV or JSON Lines, or added up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from rich.table import Table
+
+from gatewaypy.client import Gateway
+from gatewaypy.config import Credentials
+from gatewaypy.platforms import Platform
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rich.console import Console
+
+    from gatewaypy.models import Statement, Transaction
+
+_COLUMNS: Final = (
+    "transaction_date",
+    "payment_id",
+    "merchant_transaction_id",
+    "status",
+    "outcome",
+    "amount",
+    "captured",
+    "refunded",
+    "charged_back",
+    "paid_out",
+    "remark",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Query:
+    """What to list, and how to write it."""
+
+    url: str
+    start: date
+    end: date
+    status: str | None
+    date_format: str
+    form: str
+    add_up: bool
+
+
+async def show_transactions(console: Console, query: Query) -> int:
+    """Print the rows as they come; the exit code is 1 where a statement leaves transactions out."""
+    platform = Platform(name="custom", base_url=query.url, list_date_format=query.date_format)
+    async with Gateway(platform, Credentials.from_env()) as gateway:
+        listed = gateway.transactions(query.start, query.end, status=query.status)
+        if query.add_up:
+            return _show_statement(console, await listed.statement())
+        if query.form == "table":
+            table = Table(*(name.replace("_", " ") for name in _COLUMNS), box=None)
+            async for transaction in listed:
+                table.add_row(*_cells(transaction))
+            console.print(table)
+            return 0
+        writer = csv.writer(sys.stdout)
+        if query.form == "csv":
+            writer.writerow(_COLUMNS)
+        async for transaction in listed:
+            if query.form == "csv":
+                writer.writerow(_cells(transaction))
+            else:
+                print(json.dumps(dict(zip(_COLUMNS, _cells(transaction), strict=True))))  # noqa: T201 - a command's output
+    return 0
+
+
+def _cells(transaction: Transaction) -> list[str]:
+    return [_text(getattr(transaction, name)) for name in _COLUMNS]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any attribute
+    return "" if value is None else str(getattr(value, "name", value))
+
+
+def _show_statement(console: Console, statement: Statement) -> int:
+    table = Table("currency", "transactions", "captured", "refunded", "charged back", "paid out", "net", box=None)
+    for currency, totals in sorted(statement.by_currency.items()):
+        sums = (totals.captured, totals.refunded, totals.charged_back, totals.paid_out, totals.net)
+        table.add_row(currency, str(totals.count), *(f"{amount:.2f}" for amount in sums))
+    console.print(table)
+    if statement.complete:
+        return 0
+    console.print(f"not added up, as their amounts cannot be read: {', '.join(statement.unreadable)}")
+    return 1

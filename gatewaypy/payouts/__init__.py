@@ -1,0 +1,29 @@
+"""Payout jobs: journalled, resumable, never twice by themselves."""
+
+from gatewaypy.payouts.files import BadRow, numbered_orders, raise_bad_row, read_orders
+from gatewaypy.payouts.findings import Finding
+from gatewaypy.payouts.job import PayoutJob, PayoutResult
+from gatewaypy.payouts.journal import Journal, Listed
+from gatewaypy.payouts.latency import Latency, duration
+from gatewaypy.payouts.orders import PayoutOrder
+from gatewaypy.payouts.report import CurrencyReport, Report
+from gatewaypy.payouts.states import MOVES, State
+
+__all__ = [
+    "MOVES",
+    "BadRow",
+    "CurrencyReport",
+    "Finding",
+    "Journal",
+    "Latency",
+    "Listed",
+    "PayoutJob",
+    "PayoutOrder",
+    "PayoutResult",
+    "Report",
+    "State",
+    "duration",
+    "numbered_orders",
+    "raise_bad_row",
+    "read_orders",
+]

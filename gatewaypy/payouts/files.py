@@ -1,0 +1,311 @@
+"""Files of payout orders, CSV and JSON Lines, read line by line: what is no order is told by its line and shows no value."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from attrs import fields_dict, frozen
+
+from gatewaypy.config import Credentials
+from gatewaypy.errors import InvalidRequest
+from gatewaypy.models import Customer
+from gatewaypy.money import Money
+from gatewaypy.payouts.orders import PayoutOrder
+from gatewaypy.protocol import requests
+from gatewaypy.protocol.fields import check
+from gatewaypy.secret import shape_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Generator, Iterator
+    from typing import BinaryIO
+
+CSV: Final = ".csv"
+JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
+#: The longest line that is read, in bytes: an order is far shorter, and memory must not grow with a file that has no line ends.
+LONGEST_LINE: Final = 65_536
+
+_REQUIRED: Final = ("merchant_transaction_id", "amount", "currency")
+_PAYEES: Final = ("payment_id", "stored_card")
+_COLUMNS: Final = (*_REQUIRED, *_PAYEES, "terminal_id")
+_CUSTOMER: Final = tuple(fields_dict(Customer))
+_EXTRA: Final = "extra."
+# A name without digits cannot be a card number that stands where a name should.
+_HARMLESS: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,39}", re.ASCII)
+_SEPARATORS: Final = re.compile(r"[ .-]")
+_CARD_LENGTHS: Final = range(12, 20)
+_BEFORE_THE_FIRST: Final = 0
+# A payout's fields are put together as for sending, to be checked as they will be then; nothing is signed or sent with this.
+_NOBODY: Final = Credentials(member_id="0", partner_id="0", username="nobody", secret_key="opens nothing, signs nothing")  # noqa: S106
+
+
+@frozen
+class BadRow:
+    """A line of a file that is no payout order.
+
+    ``reason`` describes what is wrong and never shows a value. ``merchant_transaction_id`` is the order's id where it could be
+    read and cannot be a card number in the wrong column.
+    """
+
+    line: int
+    reason: str
+    merchant_transaction_id: str | None = None
+
+    def __str__(self) -> str:
+        known = "" if self.merchant_transaction_id is None else f" ({self.merchant_transaction_id})"
+        return f"line {self.line}{known}: {self.reason}"
+
+
+def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Generator[PayoutOrder | BadRow, None, None]:
+    """Read payout orders from a file, one at a time, whatever its size (our choice of schema: docs/payout-files.md).
+
+    ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with or without a byte order mark.
+
+    :param strict: raise for the first bad row in place of giving it.
+    :returns: for each line that is not empty its order, or a `BadRow` with the line's number.
+    :raises InvalidRequest: for another kind of file, or a header that no order fits, before anything is read; where it is strict,
+        naming the file and the line of a bad row.
+    """
+    return _orders(Path(path).name, numbered_orders(path), strict=strict)
+
+
+def _orders(
+    name: str, rows: Iterator[tuple[int, PayoutOrder | BadRow]], *, strict: bool
+) -> Generator[PayoutOrder | BadRow, None, None]:
+    for _, row in rows:
+        if strict and isinstance(row, BadRow):
+            raise_bad_row(name, row)
+        yield row
+
+
+def raise_bad_row(name: str, row: BadRow) -> NoReturn:
+    """Raise the error for a bad row of a file.
+
+    :raises InvalidRequest: always.
+    """
+    place = f"{name}, line {row.line}"
+    raise InvalidRequest(place, row.reason, merchant_transaction_id=row.merchant_transaction_id)
+
+
+def numbered_orders(path: str | os.PathLike[str]) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
+    """Read payout orders as :func:`read_orders` does, each with the number of its line.
+
+    :raises InvalidRequest: for another kind of file, or a header that no order fits.
+    """
+    rows = _rows(Path(path))
+    # The header is read and checked here and now: a file that cannot be read must not be found out in the middle of a job.
+    next(rows)
+    return rows
+
+
+def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
+    kind = path.suffix.lower()
+    if kind != CSV and kind not in JSON_LINES:
+        raise InvalidRequest("path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name))
+    with path.open("rb") as file:
+        lines = _lines(file)
+        parse = _header(path.name, lines) if kind == CSV else _json_fields
+        yield _BEFORE_THE_FIRST, BadRow(_BEFORE_THE_FIRST, "no row: the header was read")
+        for number, line in lines:
+            yield number, _row(number, line, parse)
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Give each line that is not empty with its number, and ``None`` for one that is too long."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield number, None
+        elif line.strip():
+            yield number, line
+
+
+def _row(number: int, line: bytes | None, parse: Callable[[str], dict[str, Any]]) -> PayoutOrder | BadRow:
+    mtid = None
+    try:
+        fields = parse(_text(line))
+        mtid = _showable(fields.get("merchant_transaction_id"))
+        order = PayoutOrder.from_fields(fields)
+        _check(order)
+    except InvalidRequest as refused:
+        return BadRow(number, str(refused), mtid)
+    return order
+
+
+def _text(line: bytes | None) -> str:
+    if line is None:
+        raise InvalidRequest("line", f"at most {LONGEST_LINE:,} bytes")
+    try:
+        return line.rstrip(b"\r\n").decode()
+    except UnicodeDecodeError:
+        # The decoder's error holds the line.
+        refused = InvalidRequest("line", "UTF-8 text")
+    raise refused
+
+
+def _showable(mtid: object) -> str | None:
+    """Return an id that may be shown: one in the form of an id, and nothing that might be a card number in its column."""
+    if not isinstance(mtid, str):
+        return None
+    try:
+        check("merchantTransactionId", mtid)
+    except InvalidRequest:
+        return None
+    # A mistyped card number is nearly a whole one: its check digit does not matter here.
+    digits = _SEPARATORS.sub("", mtid)
+    return None if digits.isdigit() and len(digits) in _CARD_LENGTHS else mtid
+
+
+def _check(order: PayoutOrder) -> None:
+    """Refuse here what would be refused when it is sent: a row that is in a journal cannot be put right any more."""
+    request = requests.payout(
+        credentials=_NOBODY,
+        amount=order.amount,
+        merchant_transaction_id=order.merchant_transaction_id,
+        payment_id=order.payment_id,
+        customer=order.customer,
+        stored_card=order.stored_card,
+        notification_url=None,
+        terminal_id=order.terminal_id,
+        extra=order.extra,
+    )
+    for name, value in request.fields.items():
+        check(name, value)
+
+
+def _named(name: str) -> str:
+    """Show a name, or describe it where it may be a value."""
+    return name if _HARMLESS.fullmatch(name) else shape_of(name)
+
+
+# CSV
+
+
+def _header(file: str, lines: Iterator[tuple[int, bytes | None]]) -> Callable[[str], dict[str, Any]]:
+    number, line = next(lines, (1, b""))
+    try:
+        columns = _columns(_cells(_text(line)))
+    except InvalidRequest as refusal:
+        refused = InvalidRequest(f"{file}, line {number}, the header: {refusal.field}", refusal.rule, refusal.shape)
+    else:
+        return lambda text: _csv_fields(columns, text)
+    # Where there is no header this is an order, and a frame that raises is kept by its error's traceback.
+    del line
+    raise refused
+
+
+def _cells(text: str) -> list[str]:
+    try:
+        # A line is a row: no value may hold a line break, and so a quote that is left open spoils no line but its own.
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        refused = InvalidRequest("line", "CSV: values between commas, and each quote closed on its line")
+    raise refused
+
+
+def _columns(cells: list[str]) -> list[tuple[str | None, str]]:
+    """Return for each column its group, ``customer`` or ``extra``, and its name."""
+    # Where a file has no header, its first line is an order: nothing of that is shown.
+    shown = _named if _REQUIRED[0] in cells else shape_of
+    columns = []
+    for number, cell in enumerate(cells, 1):
+        column, place = _column(cell), f"column {number}"
+        if column is None:
+            rule = f"one of {', '.join((*_COLUMNS, *_CUSTOMER))}, or extra.NAME"
+            raise InvalidRequest(place, rule, shown(cell))
+        if column in columns:
+            raise InvalidRequest(place, "no column twice", shown(cell))
+        columns.append(column)
+    names = {name for group, name in columns if group is None}
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise InvalidRequest(missing[0], "required")
+    if names.isdisjoint(_PAYEES) and not any(group == "customer" for group, _ in columns):
+        raise InvalidRequest("payee", f"a column that says whom to pay: {', '.join(_PAYEES)}, or a customer's")
+    # An order with every further field that this file may have: what can be said of their names is said now.
+    extra = {name: "1" for group, name in columns if group == "extra"}
+    _check(PayoutOrder(merchant_transaction_id="1", amount=Money(1, "EUR"), payment_id="1", extra=extra))
+    return columns
+
+
+def _column(cell: str) -> tuple[str | None, str] | None:
+    if cell in _COLUMNS:
+        return None, cell
+    if cell.removeprefix("customer.") in _CUSTOMER:
+        return "customer", cell.removeprefix("customer.")
+    return ("extra", cell.removeprefix(_EXTRA)) if cell.startswith(_EXTRA) and cell != _EXTRA else None
+
+
+def _csv_fields(columns: list[tuple[str | None, str]], text: str) -> dict[str, Any]:
+    cells = _cells(text)
+    if len(cells) != len(columns):
+        raise InvalidRequest("line", f"{len(columns)} values, as the header has", f"{len(cells)}")
+    fields: dict[str, Any] = {}
+    for (group, name), cell in zip(columns, cells, strict=True):
+        if cell:
+            (fields if group is None else fields.setdefault(group, {}))[name] = cell
+    return fields
+
+
+# JSON Lines
+
+
+def _json_fields(text: str) -> dict[str, Any]:
+    fields = _object(text)
+    _check_names("field", fields, (*_COLUMNS, "customer", "extra"))
+    customer, extra = fields.get("customer"), fields.get("extra")
+    if customer is not None:
+        if not isinstance(customer, dict) or not customer:
+            raise InvalidRequest("customer", "an object with a customer's fields", shape_of(customer))
+        _check_names("customer's field", customer, _CUSTOMER)
+    if extra is not None and not (isinstance(extra, dict) and all(isinstance(value, str) for value in extra.values())):
+        raise InvalidRequest("extra", "an object of texts by their wire names")
+    return fields
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        # The decoder's error holds the line.
+        refused = InvalidRequest("line", "JSON", f"something else at character {error.colno}")
+    except InvalidRequest as refusal:
+        refused = refusal
+    except ValueError:
+        refused = InvalidRequest("line", "JSON with numbers of fewer digits")
+    except RecursionError:
+        refused = InvalidRequest("line", "JSON that is not nested as deeply as this")
+    else:
+        if isinstance(fields, dict):
+            return fields
+        refused = InvalidRequest("line", "a JSON object", f"a value of type {type(fields).__name__}")
+    raise refused
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest("line", "no name twice in an object", _named(twice))
+    return fields
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise InvalidRequest("line", "JSON, which has no NaN and no Infinity")
+
+
+def _check_names(what: str, fields: dict[str, Any], known: tuple[str, ...]) -> None:
+    unknown = next((name for name in fields if name not in known), None)
+    if unknown is not None:
+        raise InvalidRequest(what, f"one of {', '.join(known)}", _named(unknown))

@@ -1,0 +1,118 @@
+"""``gatewaypy payouts``: mistakes and what is missing, each with its message, and what the exit codes say."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from payout_commands import ROOT, call
+
+from gatewaypy.cli.payout_exit import MEANINGS, PRECEDENCE, Exit, judge
+from gatewaypy.cli.payout_progress import time_left
+from gatewaypy.payouts import Report, State
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "nowhere.csv", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9"], 2, "nowhere.csv"),
+        (["run", "README.md", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9"], 1, "path: a file whose name ends"),
+        (["run", "examples/payouts.csv", "--journal", "mysql://x", "--url", "http://127.0.0.1:9"], 1, "a store's URL is"),
+        (["run", "examples/payouts.csv", "--journal", "sqlite:///{}/j.db", "--url", "http://shop.example"], 1, "InsecureConnection"),
+        (["run", "examples/payouts.csv", "--journal", "sqlite:///{}/j.db"], 2, "--url"),
+        (["run", "examples/payouts.csv", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9", "--concurrency", "0"], 2, "--concurrency"),
+        (["resume", "--journal", "sqlite:///{}/none.db", "--url", "http://127.0.0.1:9"], 1, "there is no journal at"),
+        (["report", "--journal", "sqlite:///{}/none.db"], 1, "there is no journal at"),
+        (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "paid", "--because", "x"], 1, "there is no journal at"),
+        (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "paid", "--because", " "], 1, "because: what you know, on one line"),
+        (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "lost", "--because", "x"], 2, "lost"),
+        (["report"], 2, "--journal"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    """Each ends with a message and its exit code, and makes no journal."""
+    done = call(*(argument.format(tmp_path) for argument in arguments))
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """Without a member's id, the plot extra, or a file's directory, the message says what to do."""
+    journal = f"sqlite:///{tmp_path}/journal.db"
+    sqlite3.connect(tmp_path / "journal.db").close()
+    (tmp_path / "journal.db").touch()
+    unknown = call("report", "--journal", journal, GATEWAYPY_MEMBER_ID="")
+    assert (unknown.returncode, "environment variables not set: GATEWAYPY_MEMBER_ID" in unknown.stderr) == (1, True)
+    empty = call("report", "--journal", journal)
+    assert (empty.returncode, empty.stdout.split("\n")[0]) == (Exit.SETTLED, "0 orders")
+    bare = "import sys; sys.modules['matplotlib'] = None\nfrom gatewaypy.cli import main; main()"
+    without = call("report", "--journal", journal, "--histogram", f"{tmp_path}/x.png", code=bare)
+    assert (without.returncode, "pip install 'gatewaypy[plot]'" in without.stderr) == (1, True)
+    nowhere = call("report", "--journal", journal, "--format", "csv", "--output", f"{tmp_path}/no/report.csv")
+    assert (nowhere.returncode, nowhere.stderr[:17]) == (1, "FileNotFoundError")
+
+
+def test_a_reason_with_a_card_number_is_refused(tmp_path: Path) -> None:
+    """What a person writes is kept: a card number has no place in it, other numbers do."""
+    at = ("--journal", f"sqlite:///{tmp_path}/none.db", "--as", "paid")
+    refused = call("resolve", "A", *at, "--because", "it was card 4000 0000 0000 0051")
+    assert "because: no card number" in refused.stderr
+    assert "0051" not in refused.stderr
+    for reason in ("reference 900000000000000000", "statement 2026-05-03, 12345678901234567890123"):
+        assert "there is no journal" in call("resolve", "A", *at, "--because", reason).stderr
+
+
+def test_a_lost_database_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What stores raise in the middle of a run ends with a message; what is nobody's fault but ours with a traceback."""
+    asyncpg = pytest.importorskip("asyncpg")
+    from gatewaypy.cli.payouts import _run
+
+    async def lose(error: Exception) -> int:
+        raise error
+
+    for error in (asyncpg.InterfaceError("connection is closed"), sqlite3.OperationalError("disk is full"), OSError("gone")):
+        with pytest.raises(SystemExit, match=str(error)):
+            _run(lose, error)
+    with pytest.raises(ZeroDivisionError):
+        _run(lose, ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    ("counts", "failures", "is_interrupted", "code"),
+    [
+        ({}, 0, False, Exit.SETTLED),
+        ({State.SUCCEEDED: 5}, 0, False, Exit.SETTLED),
+        ({State.SUCCEEDED: 5, State.FAILED: 1}, 1, False, Exit.FAILURES),
+        ({State.FAILED: 1}, 0, False, Exit.SETTLED),
+        ({State.PLANNED: 1}, 1, False, Exit.UNFINISHED),
+        ({State.SENDING: 1}, 0, False, Exit.UNFINISHED),
+        ({State.UNKNOWN: 1}, 0, False, Exit.UNFINISHED),
+        ({State.PENDING: 1}, 0, False, Exit.UNFINISHED),
+        ({State.PLANNED: 1}, 1, True, Exit.INTERRUPTED),
+        ({State.REVIEW: 1, State.PLANNED: 1}, 1, True, Exit.REVIEW),
+    ],
+)
+def test_an_exit_code_says_the_most_important_thing(
+    counts: dict[State, int], failures: int, is_interrupted: bool, code: Exit
+) -> None:
+    """Money that nobody is sure of comes first, then what is not finished, then what failed."""
+    assert judge(Report(counts, {}, {}), failures=failures, is_interrupted=is_interrupted) is code
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "report"])
+def test_every_exit_code_is_documented(command: str) -> None:
+    """Each is in the command's help and in the documents, with its meaning and its rank."""
+    told = " ".join(call(command, "--help").stdout.split())
+    page = (ROOT / "docs" / "payout-files.md").read_text()
+    for code, meaning in MEANINGS.items():
+        assert f"{code.value} {meaning}" in told
+        assert f"| {code.value} | {meaning} |" in page
+    assert ", ".join(str(code.value) for code in PRECEDENCE) in page
+    assert set(PRECEDENCE) == set(MEANINGS) == set(Exit)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (82, "1 min 22 s"), (7325, "2 h 2 min")])
+def test_the_time_left_is_written_for_people(seconds: float, text: str) -> None:
+    """Nobody needs the seconds of an hour."""
+    assert time_left(seconds) == text

@@ -1,0 +1,290 @@
+"""``gatewaypy payouts``, as a person runs it against a gateway on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from payout_commands import ACCOUNT, CANARY, COMMAND, HEAD, QUICK, ROOT, call, run, write
+from store_fixtures import store_url  # noqa: F401 - a fixture
+
+from gatewaypy.cli.payout_exit import Exit
+from gatewaypy.sandbox import Sandbox
+
+pytestmark = pytest.mark.heavy
+
+
+def paid(sandbox: Sandbox) -> Counter[str]:
+    """Count what the gateway has carried out, by the payouts' ids."""
+    entries = sandbox.ledger.summary()["entries"]
+    return Counter(entry["merchantTransactionId"] for entry in entries if entry["kind"] == "payout")
+
+
+def kept(folder: Path) -> bytes:
+    """Return every byte of a journal's files."""
+    return b"".join(path.read_bytes() for path in folder.glob("journal.db*"))
+
+
+def states(journal: str) -> Counter[str]:
+    told = call("report", "--journal", journal, "--format", "json")
+    return Counter(json.loads(line)["state"] for line in told.stdout.splitlines())
+
+
+async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
+    sandbox: Sandbox,
+    store_url: str,  # noqa: F811 - see above
+    tmp_path: Path,
+) -> None:
+    """300 payouts, declines and a bad row among them: each is paid once however often the file is run, and told in every form."""
+    rows = [f"PAYOUT-{number},{'6051.00' if number % 100 == 7 else '1.25'},EUR,Ada" for number in range(300)]
+    file = write(tmp_path / "may.csv", *rows, f"BAD-1,1.001,EUR,{CANARY}", rows[0], "PAYOUT-1,99.00,EUR,Ada")
+    work = ("run", file, "--journal", store_url, "--url", sandbox.base_url, *QUICK)
+    first = await run(*work)
+    assert (first.returncode, first.stderr) == (Exit.FAILURES, "")
+    for words in (
+        "line 302 (BAD-1): amount: at most 2 decimals in EUR (the wire carries no more); got 5 characters: digits, '.'\n",
+        "line 304 (PAYOUT-1): conflict: the journal knows this id with another amount or payee; not paid\n",
+        "303 of 303 · done 297 · failed 5 · unknown 0 · review 0 · in the journal before 1",
+        "may.csv: 303 rows taken: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",
+        "In this run: 297 succeeded, 3 failed, 0 review.\n",
+        "The journal holds 300 orders: 297 succeeded, 3 failed.\n",
+        "put them right and run the file again",
+    ):
+        assert words in first.stdout
+    assert CANARY not in first.stdout
+    requests = sandbox.requests["payout"]
+    again = await run(*work)
+    assert again.returncode == Exit.FAILURES
+    assert "may.csv: 303 rows taken: 0 new, 301 in the journal before, 1 bad, 1 in conflict.\n" in again.stdout
+    assert (sandbox.requests["payout"], len(paid(sandbox)), max(paid(sandbox).values())) == (requests, 297, 1)
+    # Another file's failures are not this one's.
+    other = await run("run", write(tmp_path / "june.csv", "JUNE-1,1.00,EUR,Ada"), *work[2:])
+    assert (other.returncode, "The journal holds 301 orders" in other.stdout) == (Exit.SETTLED, True)
+    await reports(store_url, tmp_path)
+
+
+async def reports(journal: str, folder: Path) -> None:
+    """Look at every form of the report of 298 paid and 3 declined payouts, with nothing known but the member's id."""
+    # This process's own environment has no credentials, and neither has this command.
+    alone = {"GATEWAYPY_USERNAME": "", "GATEWAYPY_SECRET_KEY": "", "GATEWAYPY_PARTNER_ID": "", "GATEWAYPY_JOURNAL": journal}
+    text = await run("report", **alone)
+    assert text.returncode == Exit.FAILURES
+    lines = [line.split() for line in text.stdout.splitlines()]
+    for expected in (
+        "301 orders",
+        "EUR succeeded 298 372.25",
+        "EUR failed 3 18,153.00",
+        "00001 transaction succeeded 298",
+        "11051 insufficient funds 3",
+        "0 review",
+    ):
+        assert expected.split() in lines
+    assert "Latency: 301 answers: 50% within" in text.stdout
+    assert "█" in text.stdout
+    picture = folder / "latency.png"
+    table = await run("report", "--format", "csv", "--histogram", str(picture), **alone)
+    rows = list(csv.DictReader(io.StringIO(table.stdout)))
+    assert (len(rows), {row["batch"] for row in rows}) == (301, {"may.csv", "june.csv"})
+    assert [rows[7][name] for name in ("merchant_transaction_id", "amount", "currency", "state", "code", "attempt")] == [
+        "PAYOUT-7", "6051.00", "EUR", "failed", "11051", "1",
+    ]  # fmt: skip
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    output = folder / "failed.jsonl"
+    assert (await run("report", "--format", "json", "--state", "failed", "--output", str(output), **alone)).stdout == ""
+    assert [json.loads(line)["merchant_transaction_id"] for line in output.read_text().splitlines()] == [
+        "PAYOUT-7", "PAYOUT-107", "PAYOUT-207",
+    ]  # fmt: skip
+    listed = await run("report", "--state", "failed", **alone)
+    assert "PAYOUT-7  6051.00 EUR  payment" in listed.stdout
+    assert "3 failed\n" in listed.stdout
+
+
+async def test_a_run_that_is_terminated_is_resumed(
+    sandbox: Sandbox,
+    store_url: str,  # noqa: F811 - see above
+    tmp_path: Path,
+) -> None:
+    """A job may be looked at while it runs; SIGTERM lets what is on its way end; resume and run finish it, each payout once."""
+    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300)))
+    to = ("--journal", store_url, "--url", sandbox.base_url, *QUICK)
+    sandbox.delay = 0.2
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "run", file, *to, "--concurrency", "4", stdout=asyncio.subprocess.PIPE, env=os.environ | ACCOUNT, cwd=ROOT
+    )
+    async with asyncio.timeout(60):
+        while sandbox.requests.get("payout", 0) < 20:
+            await asyncio.sleep(0.01)
+        looked = await run("report", "--journal", store_url)
+        assert (looked.returncode, looked.stderr) == (Exit.UNFINISHED, "")
+        process.send_signal(signal.SIGTERM)
+        told, _ = await process.communicate()
+    sandbox.delay = 0.0
+    assert process.returncode == Exit.INTERRUPTED
+    assert b"Stopping: no payout is begun any more" in told
+    assert b"Not all of the file was taken: run the same command again" in told
+    before = await asyncio.to_thread(states, store_url)
+    assert set(before) == {"planned", "succeeded"}
+    assert before["succeeded"] == len(paid(sandbox))
+    assert 20 <= len(paid(sandbox)) < 300
+    resumed = await run("resume", *to)
+    assert (resumed.returncode, resumed.stderr) == (Exit.SETTLED, "")
+    assert f"In this run: {before['planned']:,} succeeded" in resumed.stdout
+    finished = await run("run", file, *to)
+    assert (finished.returncode, finished.stderr) == (Exit.SETTLED, "")
+    assert (len(paid(sandbox)), max(paid(sandbox).values()), sandbox.requests["payout"]) == (300, 1, 300)
+
+
+async def test_what_nobody_knows_is_for_a_person(
+    sandbox: Sandbox,
+    store_url: str,  # noqa: F811 - see above
+    tmp_path: Path,
+) -> None:
+    """A payout that is not found goes on the review list with its evidence, and a person's decision takes it off, once."""
+    sandbox.faults.add("cut before", operation="payout", times=3)
+    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},6051.00,EUR,Ada" for number in range(4)))
+    at = ("--journal", store_url)
+    done = await run("run", file, *at, "--url", sandbox.base_url, *QUICK)
+    # Money that nobody is sure of comes before the decline that is there too.
+    assert (done.returncode, done.stderr) == (Exit.REVIEW, "")
+    assert "3 wait for a person" in done.stdout
+    listed = await run("report", *at)
+    assert listed.returncode == Exit.REVIEW
+    assert "3 review: decide with 'gatewaypy payouts resolve'" in listed.stdout
+    assert "not found for" in listed.stdout
+    review = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("PAYOUT")]
+    for mtid, decision, state in zip(review, ("paid", "not-paid", "send-again"), ("succeeded", "failed", "planned"), strict=True):
+        decided = await run("resolve", mtid, *at, "--as", decision, "--because", "the bank's statement of 3 May")
+        assert (decided.returncode, decided.stdout.startswith(f"{mtid} is {state}")) == (0, True)
+    twice = await run("resolve", review[0], *at, "--as", "not-paid", "--because", "second thoughts")
+    assert (twice.returncode, "is not on the review list" in twice.stderr) == (1, True)
+    rows = (await run("report", *at, "--format", "json", "--state", "succeeded")).stdout.splitlines()
+    assert json.loads(rows[0])["evidence"].endswith(" / decided: the bank's statement of 3 May")
+    assert (await run("report", *at)).returncode == Exit.UNFINISHED
+    sent = sandbox.requests["payout"]
+    assert (await run("resume", *at, "--url", sandbox.base_url, *QUICK)).returncode == Exit.FAILURES
+    assert sandbox.requests["payout"] == sent + 1
+
+
+async def test_a_platform_that_refuses_used_ids_is_sent_to_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Told so, a run sends what is not found once more, under its own id."""
+    sandbox.faults.add("cut before", operation="payout")
+    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    done = await run("run", file, *to, "--resend-unknown")
+    assert (done.returncode, done.stderr) == (Exit.SETTLED, "")
+    assert (paid(sandbox), sandbox.requests["payout"]) == ({"PAYOUT-1": 1}, 2)
+
+
+async def test_what_is_pending_is_not_finished(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A payout that the gateway has not decided on is left for the next run, which asks again and sends nothing."""
+    at = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url)
+    file = write(tmp_path / "orders.csv", "PAYOUT-1,6091.00,EUR,Ada")
+    done = await run("run", file, *at, *QUICK)
+    assert done.returncode == Exit.UNFINISHED
+    assert "1 are not finished: run the same command again, or 'gatewaypy payouts resume …'." in done.stdout
+    assert (await run("resume", *at, *QUICK)).returncode == Exit.UNFINISHED
+    assert sandbox.requests["payout"] == 1
+
+
+async def test_json_lines_and_a_batch_of_ones_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The example is run under a name, at a rate; its decline is told by the exit code."""
+    journal = f"sqlite:///{tmp_path}/journal.db"
+    to = ("--journal", journal, "--url", sandbox.base_url, *QUICK)
+    done = await run("run", "examples/payouts.jsonl", *to, "--batch", "salaries", "--per-second", "50", "--concurrency", "2")
+    assert (done.returncode, done.stderr) == (Exit.FAILURES, "")
+    rows = [json.loads(line) for line in call("report", "--journal", journal, "--format", "json").stdout.splitlines()]
+    assert [(row["amount"], row["state"], row["batch"]) for row in rows][2:4] == [
+        ("12000", "succeeded", "salaries"),
+        ("6051.00", "failed", "salaries"),
+    ]
+
+
+async def test_a_strict_run_pays_nothing_of_a_file_with_a_bad_row(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The whole file is read before anything is paid, and the error names its line."""
+    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(600)), "BAD,1.001,EUR,Ada")
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    strict = await run("run", file, *to, "--strict")
+    assert (strict.returncode, strict.stdout) == (Exit.ERROR, "")
+    assert strict.stderr.startswith("InvalidRequest: orders.csv, line 602: amount: at most 2 decimals")
+    assert (paid(sandbox), (tmp_path / "journal.db").exists()) == ({}, False)
+    good = write(tmp_path / "good.csv", "PAYOUT-1,1.00,EUR,Ada")
+    assert (await run("run", good, *to, "--strict")).returncode == Exit.SETTLED
+
+
+async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An order with one is a bad row like any other: the rest of the file is paid, and the number is nowhere."""
+    file = tmp_path / "orders.jsonl"
+    lines = [
+        {"merchant_transaction_id": mtid, "amount": "1.00", "currency": "EUR", "customer": {"surname": "Lovelace"}, "extra": extra}
+        for mtid, extra in (("P-1", {"account": "4000 0000 0000 0051"}), ("P-2", {"bankAccount.iban": "DE89370400440532013000"}))
+    ]  # fmt: skip
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    done = await run("run", str(file), *to)
+    assert (done.returncode, "line 1 (P-1): extra: no card number" in done.stdout) == (Exit.FAILURES, True)
+    assert paid(sandbox) == {"P-2": 1}
+    assert b"0000 0051" not in kept(tmp_path) + (done.stdout + done.stderr).encode()
+    strict = await run("run", str(file), *to, "--strict")
+    assert (strict.returncode, "line 1: extra: no card number" in strict.stderr) == (Exit.ERROR, True)
+
+
+async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A file that is decrypted on its way is run without ever being on disk; it cannot be read twice, which strict needs."""
+    pipe = tmp_path / "orders.csv"
+    os.mkfifo(pipe)
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    strict = await run("run", str(pipe), *to, "--strict")
+    assert (strict.returncode, "--strict reads a file before it pays anything" in strict.stderr) == (Exit.ERROR, True)
+    running = asyncio.ensure_future(run("run", str(pipe), *to))
+    await asyncio.to_thread(pipe.write_text, HEAD + "PAYOUT-1,1.00,EUR,Ada\n")
+    done = await running
+    assert (done.returncode, done.stderr) == (Exit.SETTLED, "")
+    assert paid(sandbox) == {"PAYOUT-1": 1}
+
+
+async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
+    """On a terminal a bar moves, with what is done, what failed and how fast, and bad rows are printed above it."""
+    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)), "BAD,x,EUR,Ada")
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    master, terminal = pty.openpty()
+    seen: list[bytes] = []
+
+    def watch() -> None:
+        try:
+            while piece := os.read(master, 4096):
+                seen.append(piece)
+        except OSError:
+            return  # Linux's way of saying that the terminal was closed
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    environ = os.environ | ACCOUNT | {"TERM": "xterm", "COLUMNS": "200"}
+    process = await asyncio.create_subprocess_exec(*COMMAND, "run", file, *to, stdout=terminal, stderr=terminal, env=environ)
+    os.close(terminal)
+    code = await asyncio.wait_for(process.wait(), 60)
+    await asyncio.to_thread(watcher.join)
+    os.close(master)
+    told = b"".join(seen).decode()
+    assert code == Exit.FAILURES, told
+    assert "━" in told
+    assert "6 of 6 · done 5 · failed 1 · unknown 0 · review 0" in told
+    assert "line 7 (BAD): amount" in told
+
+
+async def test_a_gateway_that_takes_no_credentials_ends_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The error is named after the summary, and everything is still to be paid."""
+    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    done = await run("run", file, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")
+    assert (done.returncode, done.stderr.split(":")[0]) == (Exit.ERROR, "AuthenticationFailed")
+    assert "The journal holds 1 orders: 1 planned." in done.stdout
+    assert (await run("resume", *to)).returncode == Exit.SETTLED

@@ -1,0 +1,348 @@
+"""A payout job's world, simulated on one thread: its clock, its disk, its network, its gateway and its deaths, all from one seed.
+
+The journal's and the job's code are the real ones. Time passes only where everything waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import random
+import selectors
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from gatewaypy import Credentials, Customer, Money, Outcome, Payout, Transaction, errors
+from gatewaypy.models import Fields, ResultCode, SettledBy
+from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.storage.sqlite import _dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="simulatedKey0000000000")
+QUIET = 60.0
+LONGEST_EXECUTION = 40.0
+
+
+class KilledError(Exception):
+    """What a dead process's code meets, should any of it still run."""
+
+
+class World:
+    """What outlives a process: time, the disk, and the gateway with everything that is on its way to it."""
+
+    def __init__(self, seed: int, *, refuses_duplicates: bool = True) -> None:
+        self.random = random.Random(seed)
+        self.now = 1000.0
+        self.disk = sqlite3.connect(":memory:", isolation_level=None)
+        self.disk.create_function("gatewaypy_now", 0, lambda: self.now)
+        self.refuses_duplicates = refuses_duplicates
+        self.on_its_way: list[tuple[float, int, str, str]] = []
+        self.executions: Counter[str] = Counter()
+        self.status: dict[str, str] = {}
+        self.visible: dict[str, float] = {}
+        self.sent_without_intent: list[str] = []
+        self.sends = 0
+        self.heard: list[tuple[str, str]] = []
+
+    def arrive(self, mtid: str, fate: str, delay: float) -> None:
+        """Put a request on its way; it arrives whatever becomes of its sender."""
+        self.sends += 1
+        heapq.heappush(self.on_its_way, (self.now + delay, self.sends, mtid, fate))
+
+    def settle(self) -> None:
+        """Let everything happen that was due."""
+        while self.on_its_way and self.on_its_way[0][0] <= self.now:
+            when, _, mtid, fate = heapq.heappop(self.on_its_way)
+            if fate == "decided":
+                self._become(mtid, "payoutsuccessful" if mtid[-1] != "7" else "payoutfailed")
+                continue
+            if mtid in self.status and self.refuses_duplicates:
+                continue
+            self.visible.setdefault(mtid, when + self.random.choice((0.0, 0.0, 2.0)))
+            if fate == "declined":
+                if mtid not in self.status:
+                    self._become(mtid, "payoutfailed")
+                continue
+            self.executions[mtid] += 1
+            self._become(mtid, "payoutstarted" if fate == "pending" else "payoutsuccessful")
+            if fate == "pending":
+                heapq.heappush(self.on_its_way, (when + self.random.uniform(0, 30), self.sends, mtid, "decided"))
+
+    def _become(self, mtid: str, status: str) -> None:
+        self.status[mtid] = status
+        self.heard.append((mtid, status))
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock is the world's: where all wait, time jumps to the next deadline."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        super().__init__(_Selector(self))
+
+    def time(self) -> float:
+        return self.world.now
+
+
+class _Selector(selectors.SelectSelector):
+    def __init__(self, loop: SimulatedLoop) -> None:
+        super().__init__()
+        self.loop = loop
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise RuntimeError("everybody waits, and for nothing")
+        if timeout > 0:
+            self.loop.world.now += timeout
+        return super().select(0)
+
+
+@define(eq=False)
+class SimulatedStore:
+    """The disk as one process sees it: slow, and of no use to a dead one."""
+
+    world: World
+    alive: bool = True
+    home: str = ""
+    boot: str = "simulated"
+
+    async def open(self, schema: Sequence[str]) -> None:
+        for statement in schema:
+            self.world.disk.execute(_dialect(statement))
+
+    async def run(self, *statements: Any) -> list[Any]:
+        random_ = self.world.random
+        await asyncio.sleep(random_.choice((0.0, 0.001, 0.01)))
+        if not self.alive:
+            raise KilledError
+        self.world.disk.execute("BEGIN")
+        try:
+            results = [self.world.disk.execute(_dialect(sql), tuple(values)).fetchall() for sql, values in statements]
+        except BaseException:
+            self.world.disk.execute("ROLLBACK")
+            raise
+        self.world.disk.execute("COMMIT")
+        # The answer comes a little later: a process may die in between, or be frozen for long.
+        await asyncio.sleep(random_.choice((0.0, 0.001)) if random_.random() > 0.01 else random_.uniform(6, 300))
+        if not self.alive:
+            raise KilledError
+        return results
+
+    async def aclose(self) -> None:
+        pass
+
+
+@define(eq=False)
+class SimulatedGateway:
+    """The client and the network between one process and the gateway."""
+
+    world: World
+    store: SimulatedStore
+    credentials: Credentials = MERCHANT
+    checks_deadline: bool = True
+
+    async def payout(self, amount: Money, *, merchant_transaction_id: str, may_send: Callable[[], bool], **_: Any) -> Payout:
+        world, chance = self.world, self.world.random.random()
+        # A slot, a token, a connection; now and then the whole process is frozen for long before the first byte goes.
+        await asyncio.sleep(
+            world.random.choice((0.0, 0.01, 0.1, 0.1, 1.0, 4.0)) if chance > 0.03 else world.random.uniform(6, 300)
+        )
+        if not self.store.alive:
+            raise KilledError
+        if self.checks_deadline and not may_send():
+            raise errors.NotSent("the intent is too old")
+        if world.random.random() < 0.05:
+            raise errors.NotSent("no connection")
+        row = world.disk.execute("SELECT state FROM gatewaypy_payouts WHERE mtid = ?", (merchant_transaction_id,)).fetchone()
+        if row is None or row[0] == "planned":
+            world.sent_without_intent.append(merchant_transaction_id)
+        return await self._send(amount, merchant_transaction_id)
+
+    async def _send(self, amount: Money, mtid: str) -> Payout:
+        world, kind = self.world, self.world.random.random()
+        world.settle()
+        duplicate = mtid in world.status
+        if kind < 0.06:
+            await asyncio.sleep(world.random.uniform(0, 3))
+            raise errors.OutcomeUnknown("cut before it arrived", merchant_transaction_id=mtid)
+        fate = "declined" if world.random.random() < 0.08 else "pending" if world.random.random() < 0.08 else "paid"
+        slow = world.random.uniform(0, LONGEST_EXECUTION) if kind < 0.16 else world.random.uniform(0, 0.3)
+        world.arrive(mtid, fate, slow)
+        if kind < 0.24:
+            await asyncio.sleep(world.random.uniform(0, 3))
+            raise errors.OutcomeUnknown("the answer was lost", merchant_transaction_id=mtid)
+        await asyncio.sleep(slow + 0.001)
+        world.settle()
+        if not self.store.alive:
+            raise KilledError
+        if duplicate and world.random.random() < 0.5:
+            raise errors.OutcomeUnknown("the id was used before", merchant_transaction_id=mtid)
+        outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(
+            world.status[mtid], Outcome.FAILED
+        )
+        code = "10001" if outcome is Outcome.FAILED else "00001"
+        return Payout(outcome=outcome, payment_id=f"G-{mtid}", merchant_transaction_id=mtid, amount=amount,
+                      status=world.status[mtid], result=ResultCode(code, ""), settled_by=SettledBy.REPLY)  # fmt: skip
+
+    async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
+        world = self.world
+        await asyncio.sleep(world.random.choice((0.01, 0.1, 0.5)))
+        if not self.store.alive:
+            raise KilledError
+        world.settle()
+        if world.random.random() < 0.05:
+            raise errors.UnreadableReply("HTTP 503")
+        if merchant_transaction_id not in world.status or world.visible[merchant_transaction_id] > world.now:
+            return Transaction(outcome=Outcome.UNKNOWN, found=False)
+        status = world.status[merchant_transaction_id]
+        return transaction(merchant_transaction_id, status)
+
+
+def transaction(mtid: str, status: str) -> Transaction:
+    """Make what the gateway tells of a payout in some state."""
+    outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(status, Outcome.FAILED)
+    fields = {"merchantTransactionId": mtid, "status": status, "amount": "5.00", "currency": "EUR", "paymentId": f"G-{mtid}",
+              "result": {"code": "00026"}}  # fmt: skip
+    return Transaction(outcome=outcome, found=True, status=status, payment_id=f"G-{mtid}", merchant_transaction_id=mtid,
+                       amount=Money("5.00", "EUR"), raw=Fields(fields))  # fmt: skip
+
+
+async def _bury() -> None:
+    """Clear away what a dead process left: none of it can touch the world any more."""
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left)
+        for task in left:
+            if not task.cancelled():
+                task.exception()
+
+
+@define(eq=False)
+class Simulation:
+    """Runs jobs that die and are started again until all is said and done, then looks at what happened."""
+
+    seed: int
+    orders: int = 12
+    kills: int = 3
+    jobs_at_once: int = 1
+    refuses_duplicates: bool = True
+    resends: bool = True
+    quiet_period: float = QUIET
+    checks_deadline: bool = True
+    change: Callable[[PayoutJob], None] = field(default=lambda _: None)
+    change_journal: Callable[[Journal], None] = field(default=lambda _: None)
+    world: World = field(init=False)
+
+    def run(self) -> Simulation:
+        self.world = World(self.seed, refuses_duplicates=self.refuses_duplicates)
+        for kill in range(self.kills + 1):
+            is_last = kill == self.kills
+            self._life(None if is_last else self.world.random.uniform(0.01, 90))
+            self.world.now += self.world.random.uniform(0, 20)
+        return self
+
+    def _orders(self) -> list[PayoutOrder]:
+        return [
+            PayoutOrder(
+                merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer(email="a@b.example")
+            )
+            for number in range(self.orders)
+        ]
+
+    def _life(self, seconds: float | None) -> None:
+        loop = SimulatedLoop(self.world)
+        stores = [SimulatedStore(self.world) for _ in range(self.jobs_at_once)]
+        try:
+            loop.run_until_complete(self._live(stores, seconds))
+        finally:
+            loop.set_exception_handler(lambda *_: None)
+            loop.run_until_complete(_bury())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _live(self, stores: list[SimulatedStore], seconds: float | None) -> None:
+        lives = [asyncio.ensure_future(self._work(store, number)) for number, store in enumerate(stores)]
+        asyncio.ensure_future(self._receive(stores[0]))  # noqa: RUF006 - it lives as long as the loop
+        done, pending = await asyncio.wait(lives, timeout=seconds)
+        for store in stores:
+            store.alive = False
+        for life in done:
+            life.result()
+        if seconds is None:
+            assert not pending
+
+    async def _receive(self, store: SimulatedStore) -> None:
+        """Hear callbacks: late, repeated, out of order, and of anything that ever was."""
+        world = self.world
+        journal = Journal(store, "11344")
+        self.change_journal(journal)
+        while store.alive:
+            await asyncio.sleep(world.random.uniform(0.1, 15))
+            world.settle()
+            if world.heard:
+                mtid, status = world.random.choice(world.heard)
+                with contextlib.suppress(KilledError):
+                    await journal.hear(transaction(mtid, status))
+
+    async def _work(self, store: SimulatedStore, number: int) -> None:
+        world = self.world
+        await asyncio.sleep(number * world.random.uniform(0, 30))
+        gateway = SimulatedGateway(world, store, checks_deadline=self.checks_deadline)
+        journal = Journal(store, "11344")
+        self.change_journal(journal)
+        options: Any = {"concurrency": world.random.choice((1, 4, 20)), "resend_unknown": self.resends}
+        job = PayoutJob(
+            gateway, journal=journal, quiet_period=self.quiet_period, pending_patience=120, clock=lambda: world.now, **options
+        )
+        self.change(job)
+        async with job:
+            async for _ in job.run(self._orders()):
+                pass
+
+    # What must hold
+
+    def complaints(self) -> list[str]:
+        """Say what went wrong, in the words of docs/payouts.md's invariants."""
+        world = self.world
+        world.now += 10 * LONGEST_EXECUTION
+        world.settle()
+        rows = dict(world.disk.execute("SELECT mtid, state FROM gatewaypy_payouts").fetchall())
+        absent = world.disk.execute("SELECT mtid FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'")
+        told = [f"{mtid} was paid {times} times" for mtid, times in world.executions.items() if times > 1]
+        told += [f"{mtid} is not found, and was paid after all" for (mtid,) in absent.fetchall() if world.executions[mtid]]
+        told += [f"{mtid} was sent without an intent" for mtid in world.sent_without_intent]
+        told += [
+            f"{order.merchant_transaction_id} was forgotten"
+            for order in self._orders()
+            if order.merchant_transaction_id not in rows
+        ]
+        for mtid, text in rows.items():
+            state, executed = State(text), world.executions[mtid] > 0
+            if executed and state not in {State.SUCCEEDED, State.PENDING, State.REVIEW, State.FAILED}:
+                told.append(f"{mtid} was paid, and its row says {text}")
+            if state is State.FAILED and world.status.get(mtid) != "payoutfailed":
+                told.append(f"{mtid} is failed, and the gateway says {world.status.get(mtid)}")
+            if state is State.SUCCEEDED and world.status.get(mtid) != "payoutsuccessful":
+                told.append(f"{mtid} is succeeded, and the gateway says {world.status.get(mtid)}")
+            if state is State.PENDING and world.status.get(mtid) != "payoutstarted":
+                told.append(f"{mtid} is left pending, and the gateway says {world.status.get(mtid)}")
+            if state in {State.SENDING, State.UNKNOWN} or (state is State.PLANNED and self.jobs_at_once == 1):
+                told.append(f"{mtid} is left {text}")
+        return told
+
+
+#: What a merchant may have: a platform that refuses used ids or not, a job that sends again or not, one job or two on one journal.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "one job": {},
+    "one job, which sends nothing again": {"resends": False},
+    "one job, a platform that takes used ids": {"refuses_duplicates": False},
+    "two jobs on one journal": {"jobs_at_once": 2},
+    "two jobs, a platform that takes used ids": {"jobs_at_once": 2, "refuses_duplicates": False},
+}

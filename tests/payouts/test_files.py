@@ -1,0 +1,391 @@
+"""Files of payout orders: what is read, what is told to be bad, and that nobody is shown what was in it."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gc
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import traceback
+import tracemalloc
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy import Customer, Money, errors
+from gatewaypy.payouts import BadRow, PayoutOrder, files, numbered_orders, read_orders
+
+CANARY = "4929123456789012"
+HEAD = "merchant_transaction_id,amount,currency,given_name\n"
+GOOD = '{"merchant_transaction_id":"A","amount":"1.00","currency":"EUR","payment_id":"5"}'
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+# Orders
+
+TEXT = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters=[*map(chr, range(32)), "\x7f"]), min_size=1, max_size=30
+)
+IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.-]{0,30}", fullmatch=True)
+AMOUNTS = st.one_of(
+    st.decimals("0.01", "99999999.99", places=2).map(lambda amount: Money(amount, "EUR")),
+    st.integers(1, 10**9).map(lambda amount: Money(amount, "JPY")),
+)
+CUSTOMERS = st.builds(
+    Customer,
+    given_name=st.none() | TEXT,
+    surname=TEXT,
+    email=st.none() | TEXT,
+    phone=st.none() | TEXT,
+    birth_date=st.none() | st.dates(date(1900, 1, 1)),
+    customer_id=st.none() | TEXT,
+)
+EXTRA = st.none() | st.dictionaries(st.sampled_from(["bankAccount.iban", "bankAccount.bic", "purpose_1"]), TEXT, min_size=1)
+PAYEES = st.one_of(
+    IDS.filter(str.isalnum).map(lambda value: {"payment_id": value}),
+    IDS.filter(str.isalnum).map(lambda value: {"stored_card": value}),
+    CUSTOMERS.map(lambda value: {"customer": value}),
+)
+ORDERS = st.builds(
+    lambda mtid, amount, payee, terminal, extra: PayoutOrder(
+        merchant_transaction_id=mtid, amount=amount, terminal_id=terminal, extra=extra, **payee
+    ),
+    IDS, AMOUNTS, PAYEES, st.none() | st.from_regex(r"[0-9]{1,6}", fullmatch=True), EXTRA,
+)  # fmt: skip
+
+
+def as_json(order: PayoutOrder) -> str:
+    return order.to_json().decode() + "\n"
+
+
+def as_cells(order: PayoutOrder, *, dotted: bool) -> dict[str, str]:
+    fields = json.loads(order.to_json())
+    customer, extra = fields.pop("customer", {}), fields.pop("extra", {})
+    fields |= {f"customer.{name}" if dotted else name: value for name, value in customer.items()}
+    return fields | {f"extra.{name}": value for name, value in extra.items()}
+
+
+def as_csv(orders: list[PayoutOrder], *, dotted: bool, ends: str) -> str:
+    rows = [as_cells(order, dotted=dotted) for order in orders]
+    written = io.StringIO()
+    names = dict.fromkeys(("payment_id",)) | {name: None for row in rows for name in row}
+    writer = csv.DictWriter(written, list(names), lineterminator=ends)
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def read(text: str | bytes, suffix: str, *, strict: bool = False) -> list[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"orders{suffix}"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return list(read_orders(path, strict=strict))
+
+
+def bad(text: str | bytes, suffix: str) -> BadRow:
+    (row,) = read(text, suffix)
+    assert isinstance(row, BadRow), row
+    return row
+
+
+@given(
+    st.lists(ORDERS, min_size=1, max_size=5),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([b"", codecs.BOM_UTF8]),
+)
+def test_what_is_written_as_csv_is_read_back(orders: list[PayoutOrder], dotted: bool, ends: str, mark: bytes) -> None:
+    """Every order survives a CSV file, whatever is in its texts, however its lines end, with or without a byte order mark."""
+    assert read(mark + as_csv(orders, dotted=dotted, ends=ends).encode(), ".CSV") == orders
+
+
+@given(st.lists(ORDERS, max_size=5), st.sampled_from([".jsonl", ".ndjson"]), st.sampled_from([b"", codecs.BOM_UTF8]))
+def test_what_is_written_as_json_lines_is_read_back(orders: list[PayoutOrder], suffix: str, mark: bytes) -> None:
+    """Every order survives a JSON Lines file."""
+    assert read(mark + "".join(map(as_json, orders)).encode(), suffix) == orders
+
+
+@given(
+    st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.sampled_from([".csv", ".jsonl"])
+)
+def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
+    """Whatever is in a line, it is told by its number, and the order after it is read."""
+    head = HEAD if suffix == ".csv" else ""
+    good = "GOOD,1.00,EUR,Ada\n" if suffix == ".csv" else GOOD
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"orders{suffix}"
+        path.write_bytes(head.encode() + b"".join(line + b"\n" for line in lines) + good.encode())
+        *rows, (last, order) = numbered_orders(path)
+    before = bool(head)
+    assert (last, isinstance(order, PayoutOrder)) == (before + len(lines) + 1, True)
+    expected = [number for number, line in enumerate(lines, before + 1) if line.strip()]
+    assert [number for number, _ in rows] == expected
+    assert all(row.line == number for number, row in rows if isinstance(row, BadRow))
+
+
+def test_empty_lines_are_skipped_and_counted() -> None:
+    """Lines with nothing in them are no rows, and do not change the numbers of the others; the last may lack its end."""
+    text = "\n\r\n" + HEAD + "\n  \nA,1.00,EUR,Ada\n\nB,x,EUR,Ada"
+    first, second = read(text, ".csv")
+    assert first.merchant_transaction_id == "A"
+    assert str(second).startswith("line 8 (B): amount: a Decimal, an int, or text such as '50.00'")
+
+
+def test_the_examples_are_read_whole() -> None:
+    """Both files of examples/ hold five orders each, and no bad row."""
+    for name in ("payouts.csv", "payouts.jsonl"):
+        assert [type(order) for order in read_orders(EXAMPLES / name)] == [PayoutOrder] * 5
+
+
+# What is bad
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("A,1.00,EUR", "line: 4 values, as the header has; got 3"),
+        ("A,1.00,EUR,Ada,5", "line: 4 values, as the header has; got 5"),
+        (",,,", "merchant_transaction_id: required"),
+        ("A,,EUR,Ada", "amount: required"),
+        ("A,1.00,,Ada", "currency: required"),
+        ("A,1.001,EUR,Ada", "amount: at most 2 decimals in EUR"),
+        ("A,1.5,JPY,Ada", "amount: at most 0 decimals in JPY"),
+        ("A,1e3,EUR,Ada", "amount: a Decimal, an int, or text such as '50.00'"),
+        ('A,"1,000.00",EUR,Ada', "amount: a Decimal, an int, or text such as '50.00'"),
+        ("A, 1.00,EUR,Ada", "amount: a Decimal, an int, or text such as '50.00'"),
+        ("A,0.00,EUR,Ada", "amount: more than nothing"),
+        ("A,-1.00,EUR,Ada", "amount: more than nothing"),
+        ("A,1.00,eur,Ada", "currency: three upper-case letters"),
+        ("A,1.00,EUR,", "payee: exactly one of payment_id, customer and stored_card"),
+        ("A_B,1.00,EUR,Ada", "merchantTransactionId: 1 to 100 of letters"),
+        ("A,1.00,EUR,A\tda", "customer.givenName: text without control characters"),
+        ('A,1.00,EUR,"Ada', "line: CSV: values between commas, and each quote closed on its line"),
+        ('A,1.00,EUR,"Ada"x', "line: CSV"),
+        ("A,1.00,EUR,A\rda", "line: CSV"),
+        (b"A,1.00,EUR,\xc4da", "line: UTF-8 text"),
+        (b"A,1.00,EUR,\xed\xa0\x80", "line: UTF-8 text"),
+        ("A,1.00,EUR," + "x" * files.LONGEST_LINE, "line: at most 65,536 bytes"),
+    ],
+)
+def test_a_bad_csv_row_says_why(row: str | bytes, reason: str) -> None:
+    """The reason names the field and the rule, and the rows around it are read."""
+    line = row if isinstance(row, bytes) else row.encode()
+    before, told, after = read(HEAD.encode() + b"A1,1.00,EUR,Ada\n" + line + b"\nA2,1.00,EUR,Ada\n", ".csv")
+    assert (before.merchant_transaction_id, after.merchant_transaction_id) == ("A1", "A2")
+    assert isinstance(told, BadRow)
+    assert (told.line, told.reason[: len(reason)]) == (3, reason)
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "reason"),
+    [
+        ("payment_id,stored_card", "5,6", "payee: exactly one"),
+        ("payment_id,given_name", "5,Ada", "payee: exactly one"),
+        ("payment_id,terminal_id", "5,x", "authentication.terminalId: one to six digits"),
+        ("payment_id,terminal_id", "-,1", "paymentId: the gateway's id"),
+        ("stored_card,terminal_id", "-,1", "registrationId: the gateway's id"),
+        ("given_name,birth_date", "Ada,31.12.1990", "customer.birth_date: a day such as 1990-12-31"),
+        ("given_name,extra.a", "Ada,x\x01", "a: text without control characters"),
+    ],
+)
+def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(head: str, row: str, reason: str) -> None:
+    """A row that is in a journal cannot be put right any more: what cannot be sent does not get there."""
+    told = bad(f"merchant_transaction_id,amount,currency,{head}\nA,1.00,EUR,{row}\n", ".csv")
+    assert (told.merchant_transaction_id, told.reason[: len(reason)]) == ("A", reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "line: JSON; got something else at character 2"),
+        ("[]", "line: a JSON object; got a value of type list"),
+        ("null", "line: a JSON object"),
+        ("{} {}", "line: JSON; got something else"),
+        ("{}", "merchant_transaction_id: required"),
+        (GOOD.replace('"1.00"', "1.5"), "amount: a Decimal, an int, or text such as '50.00'; never a float"),
+        (GOOD.replace('"1.00"', "1e400"), "amount: a Decimal"),
+        (GOOD.replace('"1.00"', "true"), "amount: a Decimal"),
+        (GOOD.replace('"1.00"', "NaN"), "line: JSON, which has no NaN"),
+        (GOOD.replace('"1.00"', "1" * 5000), "line: JSON with numbers of fewer digits"),
+        (GOOD.replace('"1.00"', "1" * 4000), "amount: at most ten digits before the point"),
+        (GOOD.replace('"1.00"', "[" * 20_000 + "]" * 20_000), "line: JSON that is not nested as deeply"),
+        (GOOD.replace('"A"', "7"), "merchantTransactionId: text"),
+        (GOOD.replace('"5"', "5"), "paymentId: text"),
+        (GOOD.replace('"5"', '"5","payment_id":"6"'), "line: no name twice in an object; got payment_id"),
+        (GOOD.replace('"payment_id":"5"', '"customer":{"email":"a","email":"b"}'), "line: no name twice in an object; got email"),
+        (GOOD.replace("payment_id", "paymentId"), "field: one of merchant_transaction_id, amount"),
+        (GOOD.replace('"payment_id":"5"', '"customer":{"name":"Ada"}'), "customer's field: one of given_name"),
+        (GOOD.replace('"payment_id":"5"', '"customer":{}'), "customer: an object with a customer's fields"),
+        (GOOD.replace('"payment_id":"5"', '"customer":"Ada"'), "customer: an object with a customer's fields"),
+        (GOOD.replace('"payment_id":"5"', '"customer":{"phone":17}'), "customer.phone: text"),
+        (GOOD.replace('"5"', '"5","extra":[]'), "extra: an object of texts"),
+        (GOOD.replace('"5"', '"5","extra":{"a":7}'), "extra: an object of texts"),
+        (GOOD.replace('"5"', '"5","extra":{"a b":"7"}'), "extra: names of letters, digits"),
+        (GOOD.replace('"5"', '"5","extra":{"amount":"7"}'), "amount: extra carries only fields that the library does not set"),
+        (GOOD.replace('"5"', '"5","extra":{"card.cvv":"123"}'), "extra.card.cvv: no CVV"),
+        (GOOD.replace('"5"', '"5","extra":{"a":"\\ud800"}'), "a: text without control characters"),
+    ],
+)  # fmt: skip
+def test_a_bad_json_line_says_why(line: str, reason: str) -> None:
+    """The reason names the field and the rule, and the lines around it are read."""
+    before, told, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
+    assert before == after
+    assert isinstance(told, BadRow)
+    assert (told.line, told.reason[: len(reason)]) == (2, reason)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("merchant_transaction_id,amount,currency,payment_id,amout", "column 5: one of merchant_transaction_id"),
+        ("merchant_transaction_id,amount,currency,payment_id,amout", "got amout"),
+        ("merchant_transaction_id,amount,currency,payment_id,extra.", "column 5"),
+        ("merchant_transaction_id;amount;currency;payment_id", "column 1"),
+        ("merchant_transaction_id,amount,currency,payment_id,amount", "column 5: no column twice"),
+        ("merchant_transaction_id,amount,currency,email,customer.email", "column 5: no column twice"),
+        ("merchant_transaction_id,currency,payment_id", "amount: required"),
+        ("merchant_transaction_id,amount,currency", "payee: a column that says whom to pay"),
+        ("merchant_transaction_id,amount,currency,payment_id,extra.card.cvv", "extra.card.cvv: no CVV"),
+        ("merchant_transaction_id,amount,currency,payment_id,extra.a b", "extra: names of letters"),
+        ("merchant_transaction_id,amount,currency,payment_id,extra.amount", "amount: extra carries only"),
+        ("", "merchant_transaction_id: required"),
+        (b"\xff\xfem\x00e\x00", "UTF-8"),
+    ],
+)
+def test_a_header_that_no_order_fits_is_an_error_before_anything(tmp_path: Path, header: str | bytes, words: str) -> None:
+    """The file is refused when it is opened, by its name, its line, and the column."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes((header if isinstance(header, bytes) else header.encode()) + b"\n")
+    with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 1, the header") as refused:
+        read_orders(path)
+    assert words in str(refused.value)
+
+
+def test_another_kind_of_file_is_refused() -> None:
+    """A suffix decides what a file is; no other is guessed at."""
+    with pytest.raises(errors.InvalidRequest, match=r"path: a file whose name ends in \.csv, \.jsonl or \.ndjson"):
+        read_orders("orders.xlsx")
+    with pytest.raises(FileNotFoundError):
+        read_orders("nowhere.csv")
+
+
+def test_strict_reading_stops_at_the_first_bad_row() -> None:
+    """The error names the file and the line; what came before was given."""
+    text = HEAD + "A,1.00,EUR,Ada\nB,1.001,EUR,Ada\nC,1.00,EUR,Ada\n"
+    with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 3: amount: at most 2 decimals") as refused:
+        read(text, ".csv", strict=True)
+    assert refused.value.merchant_transaction_id == "B"
+    assert len(read(HEAD + "A,1.00,EUR,Ada\n", ".csv", strict=True)) == 1
+
+
+# What is never shown
+
+
+def with_locals(error: BaseException) -> str:
+    """Render an error with the locals of the library's frames, and whatever hangs on to it."""
+    parts, waiting = [], [error]
+    while waiting:
+        current = waiting.pop()
+        summary = traceback.TracebackException.from_exception(current, capture_locals=True)
+        parts += [str(frame.locals) for frame in summary.stack if "tests" not in frame.filename]
+        parts.append(f"{current!r} {current} {vars(current)}")
+        waiting += [chained for chained in (current.__cause__, current.__context__) if chained is not None]
+    return "\n".join(parts)
+
+
+def spoilt() -> list[tuple[str, str]]:
+    """Put the canary into every place of a bad row, of a bad header, and of a file that has none."""
+    cells = ["A", "1.001", "EUR", "Ada"]
+    rows = [",".join([*cells[:place], CANARY, *cells[place + 1 :]]) for place in range(4)]
+    texts = [
+        (HEAD + row, ".csv") for row in [*rows, f"{CANARY},", f'"{CANARY}', f"A,1.00,EUR,Ada,{CANARY}", f"{CANARY}\x01,1,EUR,Ada"]
+    ]
+    lines = [
+        GOOD.replace(old, new)
+        for old, new in (
+            ('"A"', f'"{CANARY}\\u0001"'), ('"1.00"', f'"{CANARY}"'), ('"1.00"', CANARY), ('"1.00"', CANARY + ".5"), ('"EUR"', f'"{CANARY}"'),
+            ('"5"', f'"{CANARY} "'), ('"5"', CANARY), ('"payment_id"', f'"{CANARY}"'), ('"5"', f'"5","{CANARY}":1,"{CANARY}":2'),
+            ('"payment_id":"5"', f'"customer":{{"{CANARY}":"x"}}'), ('"5"', f'"5","extra":{{"{CANARY} ":"x"}}'),
+            ('"5"', f'"5","extra":{{"card.cvv":"{CANARY}"}}'), ('"5"', f'"5","extra":{{"n":{CANARY}}}'), ("}", f"{CANARY}"),
+            ('"payment_id":"5"', f'"customer":{{"birth_date":"{CANARY}"}}'),
+        )
+    ]  # fmt: skip
+    lines += [CANARY, f'"{CANARY}"', GOOD.replace('"A"', f'"{CANARY}"').replace("1.00", "1.001")]
+    return texts + [(line, ".jsonl") for line in lines]
+
+
+@pytest.mark.parametrize(("text", "suffix"), spoilt())
+def test_no_value_of_a_bad_row_is_ever_shown(text: str, suffix: str) -> None:
+    """A card number in any column, or for a name, is in no reason, no id, no error and no frame that an error keeps."""
+    told = bad(text, suffix)
+    assert CANARY not in f"{told} {told!r}"
+    with pytest.raises(errors.InvalidRequest) as refused:
+        read(text, suffix, strict=True)
+    assert CANARY not in with_locals(refused.value)
+
+
+@pytest.mark.parametrize(
+    "first", [f"A,1.00,EUR,{CANARY}", f"{CANARY},1.00,EUR,x", f"merchant_transaction_id,amount,currency,{CANARY}", f'"{CANARY}']
+)
+def test_a_file_without_a_header_shows_nothing_of_its_first_order(tmp_path: Path, first: str) -> None:
+    """What stands where the header should be may be an order: it is described, and not shown."""
+    path = tmp_path / "orders.csv"
+    path.write_text(first + "\n")
+    with pytest.raises(errors.InvalidRequest) as refused:
+        read_orders(path)
+    assert CANARY not in with_locals(refused.value)
+
+
+def test_the_id_of_a_bad_row_is_shown_where_it_is_one() -> None:
+    """An id helps to find the row; a card number in its column, right or mistyped, is none."""
+    assert bad(HEAD + "ORDER 7,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "ORDER 7"
+    assert bad(HEAD + "12345678901,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "12345678901"
+    for number in ("4000 0000 0000 0051", "4000000000000052", "4000-0000.0000-0051"):
+        assert bad(HEAD + f"{number},1.001,EUR,Ada\n", ".csv").merchant_transaction_id is None
+
+
+# How it reads
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """Ten times the rows, bad ones among them, and a line without an end take no more memory."""
+
+    def peak(rows: int) -> int:
+        path = tmp_path / "orders.csv"
+        with path.open("w") as file:
+            file.write(HEAD)
+            file.writelines(f"A{number},1.0{'01' * (number % 7 == 0)},EUR,Ada\n" for number in range(rows))
+            file.writelines("x" * 1000 for _ in range(rows))
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in read_orders(path)) == rows + 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    assert peak(2000) < peak(200) * 1.5
+
+
+def test_a_file_is_closed_by_whoever_stops_reading(tmp_path: Path) -> None:
+    """A reader that is dropped, before its first row or in the middle, leaves no open file behind."""
+    path = tmp_path / "orders.csv"
+    path.write_text(HEAD + "A,1.00,EUR,Ada\n" * 3)
+    unread, begun = read_orders(path), read_orders(path)
+    next(begun)
+    begun.close()
+    del unread
+    gc.collect()  # an open file would be told as a ResourceWarning here, which is an error
+
+
+def test_reading_needs_no_command_line_and_draws_no_picture() -> None:
+    """`gatewaypy.payouts` loads neither typer nor rich nor matplotlib."""
+    code = "import sys, gatewaypy.payouts; print({'typer', 'rich', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,514 @@
+"""A payout job against a sandbox: what it pays, what it leaves, how it stops and goes on, on both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import sqlite3
+import time
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from store_fixtures import postgres_schema
+
+from gatewaypy import Customer, Gateway, Money, Timeouts, errors
+from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler
+from gatewaypy.callbacks.events import event_of
+from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.sandbox import MERCHANT, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+ADA = Customer("Ada", "Lovelace", "ada@shop.example")
+QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
+
+
+def order(number: int, amount: Any = "5.00", **options: Any) -> PayoutOrder:
+    payee = {} if {"payment_id", "stored_card"} & set(options) else {"customer": ADA}
+    return PayoutOrder(merchant_transaction_id=f"PAYOUT-{number}", amount=Money(amount, "EUR"), **payee, **options)
+
+
+@pytest.fixture
+async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
+    """Open a gateway with little patience."""
+    async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as opened:
+        yield opened
+
+
+async def run(gateway: Gateway, journal: Any, orders: Any = (), **options: Any) -> tuple[list[Any], Any]:
+    """Run a job to its end; return its results and its report."""
+    options = {"concurrency": 20, "quiet_period": 0.4, "resend_unknown": True, "pending_patience": 3.0} | options
+    async with PayoutJob(gateway, journal=journal, **options) as job:
+        results = [result async for result in job.run(orders)]
+        return results, await job.report()
+
+
+async def stream(orders: list[PayoutOrder]) -> AsyncIterator[PayoutOrder]:
+    for one in orders:
+        await asyncio.sleep(0)
+        yield one
+
+
+@pytest.mark.parametrize("kind", [iter, stream, list], ids=["iterator", "async iterator", "list"])
+async def test_every_order_comes_to_its_end(gateway: Gateway, sandbox: Sandbox, store_url: str, kind: Callable[..., Any]) -> None:
+    """Paid and declined orders are told as they come, and add up per currency and code."""
+    orders = [order(number, "6051.00" if number % 10 == 9 else "5.00") for number in range(60)]
+    results, report = await run(gateway, store_url, kind(orders))
+    assert Counter(result.state for result in results) == {State.SUCCEEDED: 54, State.FAILED: 6}
+    assert {result.result.result.code for result in results if result.state is State.FAILED} == {"11051"}
+    assert (report.total, report.succeeded, report.failed, report.planned) == (60, 54, 6, 0)
+    assert (report.by_currency["EUR"].paid, report.by_code) == (270, {"00001": 54, "11051": 6})
+    assert len(sandbox.ledger.entries) == 54
+
+
+async def test_running_it_again_pays_nothing_again(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """The same orders are the same rows; one with the same id and another amount is told of and not touched."""
+    orders = [order(number) for number in range(20)]
+    await run(gateway, store_url, orders)
+    results, report = await run(gateway, store_url, [*orders, order(3, "6.00"), order(20)])
+    assert {(result.order.merchant_transaction_id, result.state) for result in results} == {
+        ("PAYOUT-3", None),
+        ("PAYOUT-20", State.SUCCEEDED),
+    }
+    assert len(results) == 2
+    assert (report.total, len(sandbox.ledger.entries)) == (21, 21)
+
+
+async def test_each_kind_of_payee(gateway: Gateway, sandbox: Sandbox, card: Any, store_url: str) -> None:
+    """Money goes to an earlier payer, to a customer, to a stored card; a payment that was never captured is refused."""
+    paid = await gateway.debit(Money("50.00", "EUR"), card, merchant_transaction_id="SALE")
+    held = await gateway.preauth(Money("50.00", "EUR"), card, merchant_transaction_id="HOLD")
+    stored = await gateway.stored_cards.store(card)
+    orders = [
+        order(1, payment_id=paid.payment_id),
+        order(2),
+        order(3, stored_card=stored.registration_id),
+        order(4, payment_id=held.payment_id),
+        order(5, stored_card="REG999"),
+        order(6, payment_id="no such/id"),
+    ]
+    results, _ = await run(gateway, store_url, orders)
+    states = {result.order.merchant_transaction_id[-1]: result.state for result in results}
+    assert {number: state.name for number, state in states.items()} == {
+        "1": "SUCCEEDED",
+        "2": "SUCCEEDED",
+        "3": "SUCCEEDED",
+        "4": "FAILED",
+        "5": "FAILED",
+        "6": "FAILED",
+    }
+    refused = next(result for result in results if result.order.merchant_transaction_id == "PAYOUT-6")
+    assert "paymentId" in (refused.evidence or "")
+    assert sandbox.requests["payout"] == 5
+
+
+@pytest.mark.parametrize("fault", ["cut after", "garbage", "html", "half reply", "server error"])
+async def test_a_lost_answer_is_found(gateway: Gateway, sandbox: Sandbox, store_url: str, fault: str) -> None:
+    """What the client itself finds by inquiry is journalled as paid."""
+    sandbox.faults.add(fault, operation="payout", times=10)
+    results, report = await run(gateway, store_url, [order(number) for number in range(15)])
+    assert ({result.state for result in results}, report.succeeded, len(sandbox.ledger.entries)) == ({State.SUCCEEDED}, 15, 15)
+
+
+@pytest.mark.parametrize("resends", [True, False])
+async def test_what_nobody_knows_of(gateway: Gateway, sandbox: Sandbox, store_url: str, resends: bool) -> None:
+    """A payout that never arrived is sent again after the quiet period where that is safe, else a person has to decide."""
+    sandbox.faults.add("cut before", operation="payout", times=3)
+    results, report = await run(gateway, store_url, [order(number) for number in range(10)], resend_unknown=resends)
+    if resends:
+        assert (report.succeeded, len(sandbox.ledger.entries)) == (10, 10)
+        return
+    assert (report.succeeded, report.review, len(sandbox.ledger.entries)) == (7, 3, 7)
+    told = [result for result in results if result.state is State.REVIEW]
+    assert len(told) == 3
+    assert all("not found for" in result.evidence and "attempt 1" in result.evidence for result in told)
+
+
+async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """A reviewed order is paid, not paid, or sent again, with the reason kept; what is decided is decided once."""
+    sandbox.faults.add("cut before", operation="payout", times=3)
+    await run(gateway, store_url, [order(number) for number in range(3)], resend_unknown=False)
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        assert await journal.decide("PAYOUT-0", State.SUCCEEDED, "the bank's statement has it")
+        assert await journal.decide("PAYOUT-1", State.FAILED, "the bank's statement has it not")
+        assert await journal.decide("PAYOUT-2", State.PLANNED, "the gateway says: send it again")
+        assert not await journal.decide("PAYOUT-2", State.FAILED, "twice")
+        assert not await journal.decide("PAYOUT-9", State.FAILED, "who?")
+        evidence = {row.merchant_transaction_id: row.evidence for row in await journal.listed()}
+    assert "decided: the bank's statement has it" in (evidence["PAYOUT-0"] or "")
+    _, report = await run(gateway, store_url, resend_unknown=False)
+    assert (report.succeeded, report.failed, len(sandbox.ledger.entries)) == (2, 1, 1)
+
+
+async def test_pending_payouts_are_asked_about(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """One that is decided a moment later ends; one that never is is told as pending, and waits for the next run."""
+    results, report = await run(gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_patience=1.0)
+    assert {result.order.merchant_transaction_id: result.state for result in results} == {
+        "PAYOUT-1": State.SUCCEEDED,
+        "PAYOUT-2": State.PENDING,
+    }
+    assert (report.succeeded, report.pending) == (1, 1)
+    sandbox.ledger.approve(next(record for record in sandbox.ledger.records.values() if record.amount == 6091))
+    results, report = await run(gateway, store_url)
+    assert ([result.state for result in results], report.succeeded) == ([State.SUCCEEDED], 2)
+
+
+def event(number: int, status: str, amount: str = "5.00") -> CallbackEvent:
+    short = {"payoutsuccessful": "Y", "payoutfailed": "N", "payoutstarted": "P"}[status]
+    fields = {"paymentId": "77", "merchantTransactionId": f"PAYOUT-{number}", "status": status, "transactionStatus": short}
+    return event_of({**fields, "amount": amount, "currency": "EUR"}, signed=True, member_id=MERCHANT.member_id)
+
+
+async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
+    """A callback settles an open row, never takes one back, and one that contradicts an end calls for a person."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        await journal.plan([order(number) for number in range(4)])
+        assert await journal.hear(event(0, "payoutstarted")) is State.PENDING
+        assert await journal.hear(event(0, "payoutsuccessful")) is State.SUCCEEDED
+        assert await journal.hear(event(0, "payoutstarted")) is State.SUCCEEDED
+        assert await journal.hear(event(0, "payoutfailed")) is State.REVIEW
+        assert await journal.hear(event(1, "payoutfailed")) is State.FAILED
+        assert await journal.hear(event(1, "payoutfailed")) is State.FAILED
+        assert await journal.hear(event(2, "payoutstarted")) is State.PENDING
+        assert await journal.hear(event(2, "payoutsuccessful", "6.00")) is State.REVIEW
+        assert await journal.hear(event(9, "payoutsuccessful")) is None
+        evidence = {row.merchant_transaction_id: row.evidence for row in await journal.listed(state=State.REVIEW)}
+    assert "callback says failed" in (evidence["PAYOUT-0"] or "")
+    assert "tells of 6.00 EUR" in (evidence["PAYOUT-2"] or "")
+
+
+async def test_what_a_callback_settled_is_not_sent(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """A planned order of which a callback says that it is paid had been sent before, whatever the journal knows."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        await journal.plan([order(1), order(2)])
+        await journal.hear(event(1, "payoutsuccessful"))
+    _, report = await run(gateway, store_url)
+    assert (report.succeeded, [entry.merchant_transaction_id for entry in sandbox.ledger.entries]) == (2, ["PAYOUT-2"])
+
+
+async def test_stopping_lets_what_is_on_its_way_end(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+    """After stop() nothing is begun; what was sent is journalled; the next run does the rest."""
+    sandbox.delay = 0.05
+    async with PayoutJob(gateway, journal=store_url, concurrency=10, quiet_period=0.4) as job:
+        seen = 0
+        async for _ in job.run(order(number) for number in range(200)):
+            seen += 1
+            if seen == 20:
+                job.stop()
+        report = await job.report()
+        assert (report.sending, report.unknown) == (0, 0)
+        assert report.succeeded == len(sandbox.ledger.entries) < 60
+        assert [result async for result in job.run()] == []
+    sandbox.delay = 0.0
+    _, report = await run(gateway, store_url, (order(number) for number in range(200)))
+    assert (report.succeeded, len(sandbox.ledger.entries)) == (200, 200)
+
+
+async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+    """Leaving the loop ends the run as stop() does: nothing is torn in half."""
+    sandbox.delay = 0.02
+    async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
+        results = job.run(order(number) for number in range(100))
+        await anext(results)
+        await results.aclose()
+        report = await job.report()
+    assert (report.sending, report.unknown) == (0, 0)
+    assert report.succeeded == len(sandbox.ledger.entries) < 60
+
+
+async def test_refused_credentials_end_the_run_and_lose_nothing(sandbox: Sandbox, store_url: str) -> None:
+    """Where the gateway takes the key no longer, the run ends with its error and every order is still planned."""
+    stranger = type(MERCHANT)(
+        member_id=MERCHANT.member_id,
+        partner_id=MERCHANT.partner_id,
+        username="shop",
+        secret_key="another key, as long as it must be",
+    )
+    async with Gateway(sandbox.base_url, stranger, timeouts=QUICK) as gateway, PayoutJob(gateway, journal=store_url) as job:
+        with pytest.raises(errors.AuthenticationFailed):
+            [result async for result in job.run(order(number) for number in range(30))]
+        report = await job.report()
+    assert (report.planned, report.total, sandbox.ledger.entries) == (report.total, report.total, [])
+    assert report.total >= 1
+
+
+async def test_a_file_that_breaks_off(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """An error of the caller's own iterable comes out of the run once what is on its way has ended."""
+
+    def breaking() -> Iterator[PayoutOrder]:
+        yield from (order(number) for number in range(300))
+        raise OSError("the disk is gone")
+
+    async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
+        with pytest.raises(OSError, match="the disk is gone"):
+            [result async for result in job.run(breaking())]
+        report = await job.report()
+    assert (report.sending, report.succeeded) == (0, len(sandbox.ledger.entries))
+
+
+async def test_a_gateway_that_is_down_pauses_the_job(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+    """Nothing is sent into the void: orders stay planned, and are paid once the gateway is back."""
+    async with sandbox.refusing():
+        results, report = await run(gateway, store_url, [order(number) for number in range(8)], attempts=2, pause_after=4)
+        assert (results, report.planned) == ([], 8)
+    _, report = await run(gateway, store_url)
+    assert (report.succeeded, len(sandbox.ledger.entries)) == (8, 8)
+
+
+async def test_a_rate_is_kept(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """However many may be on their way, no more begin in a second than were allowed."""
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    await run(gateway, store_url, [order(number) for number in range(30)], per_second=50)
+    # The first five may begin at once.
+    assert clock() - begun >= (30 - 5) / 50
+    assert len(sandbox.ledger.entries) == 30
+    for wrong in (0, -1, True):
+        with pytest.raises(errors.ConfigurationError):
+            await run(gateway, store_url, [order(1)], per_second=wrong)
+
+
+async def test_one_run_at_a_time(gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path) -> None:
+    """A second run of the same job, and a second process's job on the same file, are clear errors."""
+    async with PayoutJob(gateway, journal=store_url) as job:
+        first = job.run([order(1), order(2)])
+        await anext(first)
+        with pytest.raises(errors.ConfigurationError, match="one run at a time"):
+            await anext(job.run())
+        await first.aclose()
+    url = f"sqlite:///{tmp_path}/locked.db"
+    async with Journal(url, MERCHANT.member_id):
+        with pytest.raises(errors.ConfigurationError, match="another process runs this journal"):
+            await Journal(url, MERCHANT.member_id).__aenter__()
+    async with Journal(url, MERCHANT.member_id):
+        pass
+
+
+async def test_a_restored_backup_is_not_believed(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A journal older than what was sent from it asks about every open order before it sends one."""
+    path = tmp_path / "payouts.db"
+    url = f"sqlite:///{path}"
+    async with Journal(url, MERCHANT.member_id) as journal:
+        await journal.plan([order(number) for number in range(20)])
+    backup = path.read_bytes()
+    _, report = await run(gateway, url)
+    assert report.succeeded == 20
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(backup)
+    async with Journal(url, MERCHANT.member_id) as journal:
+        assert journal.restored
+        assert {row.state for row in await journal.listed()} == {State.UNKNOWN}
+    sandbox.desk.refuse_duplicates = False
+    _, report = await run(gateway, url, resend_unknown=False)
+    assert (report.succeeded, len(sandbox.ledger.entries)) == (20, 20)
+    async with Journal(url, MERCHANT.member_id) as journal:
+        assert not journal.restored
+
+
+@pytest.mark.parametrize("moment", ["planning", "sending"])
+async def test_a_full_disk_loses_nothing(gateway: Gateway, sandbox: Sandbox, tmp_path: Path, moment: str) -> None:
+    """Where the journal cannot be written, nothing is sent without an intent, and the next run finds out the rest."""
+    url = f"sqlite:///{tmp_path}/payouts.db"
+    async with PayoutJob(gateway, journal=url, concurrency=5) as job:
+        if moment == "sending":
+            await job.journal.plan([order(number) for number in range(400)])
+        ((pages,),) = (await job.journal._store.run(("PRAGMA page_count", ())))[0]
+        await job.journal._store.run((f"PRAGMA max_page_count = {pages + 2}", ()))
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            [result async for result in job.run(order(number) for number in range(2000))]
+    _, report = await run(gateway, url, (order(number) for number in range(600)))
+    assert (report.total, report.succeeded, len(sandbox.ledger.entries)) == (report.succeeded, report.total, report.total)
+    assert report.total >= 400
+
+
+async def test_a_wall_clock_that_jumps(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour or a day forth and back decides nothing: the job goes on as if nothing were."""
+    jumps, real = random.Random(4), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jumps.choice((0, 3600, -3600, 86400, -86400)))
+    sandbox.faults.add("cut before", operation="payout", times=5)
+    _, report = await run(gateway, store_url, [order(number) for number in range(40)])
+    assert (report.succeeded, len(sandbox.ledger.entries)) == (40, 40)
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+async def test_card_numbers_are_sealed_or_refused(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A card number in an order's extra fields lies encrypted in the journal, or the order is refused; a CVV always is."""
+    with pytest.raises(errors.InvalidRequest, match="no CVV"):
+        order(1, extra={"card.cvv": "123"})
+    to_card = order(1, extra={"card.number": "4000000000000051"})
+    plain = f"sqlite:///{tmp_path}/plain.db"
+    results, report = await run(gateway, plain, [to_card, order(2)])
+    told = {result.order.merchant_transaction_id: result for result in results}
+    assert (told["PAYOUT-1"].state, "seal" in told["PAYOUT-1"].evidence, told["PAYOUT-2"].state, report.total) == (
+        None,
+        True,
+        State.SUCCEEDED,
+        1,
+    )
+    flip = bytes(range(255, -1, -1))
+    path = tmp_path / "sealed.db"
+    hooks = {"seal": lambda text: text.translate(flip), "unseal": lambda text: text.translate(flip)}
+    _, report = await run(gateway, Journal(f"sqlite:///{path}", MERCHANT.member_id, **hooks), [to_card])
+    assert report.succeeded == 1
+    assert b"4000000000000051" not in on_disk(tmp_path)
+    with pytest.raises(errors.ConfigurationError, match="both hooks"):
+        Journal(plain, "1", seal=hooks["seal"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"amount": "0"}, "amount"),
+        ({"amount": "5.001"}, "amount"),
+        ({"merchant_transaction_id": "a|b"}, "merchantTransactionId"),
+        ({"customer": None}, "payee"),
+        ({"payment_id": "1"}, "payee"),
+        ({"colour": "red"}, "colour"),
+        ({"customer": {"shoe": "42"}}, "customer.shoe"),
+        ({"customer": {"email": 1}}, "customer.email"),
+        ({"customer": {"birth_date": "31.12.1990"}}, "customer.birth_date"),
+        ({"customer": "Ada"}, "customer"),
+        ({"currency": ""}, "currency"),
+    ],
+)
+def test_what_is_no_order(fields: dict[str, Any], named: str) -> None:
+    """An order that could not be paid is refused where it is made, with the field's name."""
+    usual = {"merchant_transaction_id": "P-1", "amount": "5.00", "currency": "EUR", "customer": {"email": "a@b.example"}}
+    with pytest.raises(errors.InvalidRequest) as refused:
+        PayoutOrder.from_fields({name: value for name, value in (usual | fields).items() if value is not None})
+    assert refused.value.field == named
+
+
+def test_an_order_survives_as_json() -> None:
+    """Every field comes back, and the fingerprint sees the amount and the payee alone."""
+    whole = PayoutOrder.from_fields(
+        {
+            "merchant_transaction_id": "P-1",
+            "amount": "5.00",
+            "currency": "EUR",
+            "customer": {"email": "a@b.example", "birth_date": "1990-12-31"},
+            "terminal_id": "1106",
+            "extra": {"account": "DE09100100101234567893"},
+        }
+    )
+    again = PayoutOrder.from_json(whole.to_json())
+    assert again == whole
+    assert "DE09" not in repr(whole)
+    key = b"k" * 32
+    other_terminal = PayoutOrder.from_fields(json.loads(whole.to_json()) | {"terminal_id": "9"})
+    other_amount = PayoutOrder.from_fields(json.loads(whole.to_json()) | {"amount": "5.01"})
+    assert whole.fingerprint(key) == other_terminal.fingerprint(key) != other_amount.fingerprint(key)
+    assert whole.fingerprint(key) != whole.fingerprint(b"other")
+
+
+async def test_two_merchants_share_a_journal(store_url: str) -> None:
+    """The same id of two merchants is two orders."""
+    for member in ("1", "2"):
+        async with Journal(store_url, member) as journal:
+            (planned,) = await journal.plan([order(1)])
+            assert planned is not None
+            assert len(await journal.listed()) == 1
+
+
+async def test_the_reconciler_looks_after_journals(gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path) -> None:
+    """A pending payout whose callback never comes is asked about on a schedule, by whoever runs the receiver."""
+    await run(gateway, store_url, [order(1, "6091.00"), order(2, "6091.00")], pending_patience=0.0)
+    sandbox.ledger.approve(sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1"))
+    async with (
+        Journal(store_url, MERCHANT.member_id) as journal,
+        Inbox(f"sqlite:///{tmp_path}/inbox.db") as inbox,
+        Reconciler(gateway, inbox, first=0.1, poll=0.02, journals=[journal]),
+    ):
+        while (await journal.listed())[0].state is not State.SUCCEEDED:
+            await asyncio.sleep(0.02)
+        assert [row.state for row in await journal.listed()] == [State.SUCCEEDED, State.PENDING]
+
+
+async def cut(killer: Any, pid: int, after: float) -> None:
+    await asyncio.sleep(after)
+    await killer.execute("SELECT pg_terminate_backend($1)", pid)
+
+
+@pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
+async def test_a_database_connection_that_is_cut(gateway: Gateway, sandbox: Sandbox, after: float) -> None:
+    """PostgreSQL goes away in the middle of commits: nobody knows what was kept, so the run ends, and the next one finds out."""
+    asyncpg = pytest.importorskip("asyncpg")
+    orders = [order(number) for number in range(400)]
+    async for url in postgres_schema():
+        killer = await asyncpg.connect(url)
+        async with PayoutJob(gateway, journal=url, concurrency=20, quiet_period=0.4) as job:
+            cutting = asyncio.ensure_future(cut(killer, job.journal._store._connection.get_server_pid(), after))
+            # Between two commits nothing is lost, and the store connects anew by itself.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+                [result async for result in job.run(orders)]
+            await cutting
+        await killer.close()
+        _, report = await run(gateway, url, orders)
+        assert (report.total, report.succeeded) == (400, 400)
+        assert Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries).most_common(1)[0][1] == 1
+
+
+async def test_no_secret_lies_in_a_journal(sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Keys, tokens and checksums are in no file and no log, whatever goes wrong."""
+    caplog.set_level("DEBUG")
+    for fault in ("cut after", "html", "garbage", "expire tokens", "reject token"):
+        sandbox.faults.add(fault, operation="payout", times=2)
+    async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as gateway:
+        await run(gateway, f"sqlite:///{tmp_path}/payouts.db", [order(number) for number in range(30)])
+        token = (await gateway.tokens.merchant()).value.reveal()
+    everything = on_disk(tmp_path) + caplog.text.encode()
+    assert len(everything) > 10_000
+    for secret in (MERCHANT.secret_key.reveal(), token, *(known for _, known in sandbox.tokens._grants)):
+        assert secret.encode() not in everything
+
+
+async def test_one_amount_has_one_text(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """However an amount was written, it is the same order, and it can be read back."""
+    spellings = ["12.50", "12.5", Decimal("1.25E+1"), Decimal("12.500")]
+    for spelling in spellings:
+        results, report = await run(gateway, store_url, [order(1, spelling)])
+        assert all(result.state is State.SUCCEEDED for result in results)
+    assert (report.total, len(sandbox.ledger.entries)) == (1, 1)
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        await journal.plan([order(2, Decimal("1E+2"))])
+    _, report = await run(gateway, store_url)
+    assert report.succeeded == 2
+
+
+@pytest.mark.parametrize("statement", ["take", "mine", "listed", "learn", "intend"])
+async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -> None:
+    """Every step's query finds its rows by an index: a job's cost does not grow with what is done already."""
+    async with Journal(f"sqlite:///{tmp_path}/plan.db", MERCHANT.member_id) as journal:
+        await journal.plan([order(number) for number in range(50)])
+        (row, *_) = await journal.take(State.PLANNED)
+        store, seen = journal._store, []
+
+        async def explaining(*statements: Any) -> Any:
+            for sql, values in statements:
+                (plan,) = await type(store).run(store, (f"EXPLAIN QUERY PLAN {sql}", values))
+                seen.extend(line[-1] for line in plan)
+            return await type(store).run(store, *statements)
+
+        store.run = explaining  # type: ignore[method-assign]
+        work: dict[str, Callable[[], Any]] = {
+            "take": lambda: journal.take(State.PLANNED, after=3),
+            "mine": lambda: journal.mine(State.UNKNOWN),
+            "listed": lambda: journal.listed(state=State.REVIEW),
+            "learn": lambda: journal.hear(event(1, "payoutsuccessful")),
+            "intend": lambda: journal.intend(row),
+        }
+        await work[statement]()
+    assert seen
+    assert not [line for line in seen if line.startswith("SCAN gatewaypy_payouts")], seen

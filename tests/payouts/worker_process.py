@@ -1,0 +1,35 @@
+"""A taskiq worker in a process of its own, to be killed: ``python worker_process.py BROKER QUEUE JOURNAL BASE_URL``.
+
+It is what ``taskiq worker`` starts as its child, and says ``ready`` once it listens.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from services import make_broker
+from taskiq import TaskiqEvents
+from taskiq.cli.worker.args import WorkerArgs
+from taskiq.cli.worker.run import start_listen
+
+from gatewaypy import Gateway, Timeouts
+from gatewaypy.payouts import job
+from gatewaypy.payouts.distributed import PayoutWorker
+from gatewaypy.sandbox import MERCHANT
+
+OPTIONS: Any = {"quiet_period": 1.0, "resend_unknown": True}
+QUICK = Timeouts(connect=5, read=5, total=20, settle=0.5)
+
+
+def main(url: str, queue: str, journal: str, base_url: str) -> None:
+    # An intent must grow too old well within the quiet period, as it does within the usual one.
+    job.SEND_WITHIN = 0.4  # type: ignore[misc]
+    broker = make_broker(url, queue)
+    PayoutWorker(broker, lambda: Gateway(base_url, MERCHANT, timeouts=QUICK), journal=journal, concurrency=20, **OPTIONS)
+    broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, lambda _: print("ready", flush=True))  # noqa: T201 - the test waits
+    start_listen(WorkerArgs(broker=broker, modules=[], max_async_tasks=8, log_level="WARNING"))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
