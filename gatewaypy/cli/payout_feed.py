@@ -10,14 +10,14 @@ from attrs import define, field
 
 from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row
 from gatewaypy.payouts.files import CSV
-from gatewaypy.payouts.journal import Conflict
+from gatewaypy.payouts.rows import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from gatewaypy.payouts import PayoutOrder
-    from gatewaypy.payouts.journal import Row
+    from gatewaypy.payouts.rows import Row
 
 _PIECE: Final = 1 << 20
 _UNSEALED: Final = "extra: no card number in a journal that is not sealed: pay a stored card, or give a job of your own seal="

@@ -2,11 +2,13 @@
 
 from gatewaypy.payouts.files import BadRow, numbered_orders, raise_bad_row, read_orders
 from gatewaypy.payouts.findings import Finding
-from gatewaypy.payouts.job import PayoutJob, PayoutResult
-from gatewaypy.payouts.journal import Journal, Listed
+from gatewaypy.payouts.job import PayoutJob
+from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.latency import Latency, duration
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.payouts.report import CurrencyReport, Report
+from gatewaypy.payouts.rows import Listed
+from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import MOVES, State
 
 __all__ = [

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.payouts.journal import _ROW, Journal
+from gatewaypy.payouts.journal import Journal
+from gatewaypy.payouts.schema import COLUMNS
 from gatewaypy.payouts.states import State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gatewaypy.payouts.journal import Row
+    from gatewaypy.payouts.rows import Row
 
 _LAST_ID: Final = 2**63 - 1
 
@@ -61,7 +62,7 @@ class ChunkJournal(Journal):
             (
                 f"UPDATE gatewaypy_payouts SET owner = ?, fence = fence + 1, state = '{now.value}' WHERE state = '{state.value}'"  # noqa: S608
                 f" AND id IN (SELECT id FROM gatewaypy_payouts WHERE state = '{state.value}' AND member = ? AND batch = ?"
-                f" AND id > ? AND id <= ? ORDER BY id LIMIT ?) RETURNING {_ROW}",
+                f" AND id > ? AND id <= ? ORDER BY id LIMIT ?) RETURNING {COLUMNS}",
                 (
                     *(self.owner, self._member, self._chunk.batch if batch is None else batch),
                     *(max(after, self._chunk.first - 1), min(last or _LAST_ID, self._chunk.last), most),
@@ -74,7 +75,7 @@ class ChunkJournal(Journal):
         """Return rows of the chunk that are one's own already; see `Journal.mine`."""
         (rows,) = await self._store.run(
             (
-                f"SELECT {_ROW} FROM gatewaypy_payouts WHERE state = '{state.value}' AND owner = ? AND member = ?"  # noqa: S608
+                f"SELECT {COLUMNS} FROM gatewaypy_payouts WHERE state = '{state.value}' AND owner = ? AND member = ?"  # noqa: S608
                 " AND id > ? AND id <= ? ORDER BY id LIMIT ?",
                 (self.owner, self._member, max(after, self._chunk.first - 1), self._chunk.last, most),
             )

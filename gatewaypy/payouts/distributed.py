@@ -17,9 +17,11 @@ from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts.chunk import Chunk, ChunkJournal
-from gatewaypy.payouts.job import PayoutJob, chunks
-from gatewaypy.payouts.journal import Conflict, Journal, Row
+from gatewaypy.payouts.job import PayoutJob
+from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.pace import Pace
+from gatewaypy.payouts.rows import Conflict, Row
+from gatewaypy.payouts.stream import chunks
 
 try:
     from taskiq import Context, TaskiqDepends, TaskiqEvents
@@ -34,10 +36,9 @@ if TYPE_CHECKING:
 
     from taskiq import AsyncBroker
 
-    from gatewaypy.models import Payout
     from gatewaypy.payouts.chunk import Left
-    from gatewaypy.payouts.job import Pays
     from gatewaypy.payouts.orders import PayoutOrder
+    from gatewaypy.payouts.run import Pays, Run
 
 logger: Final = logging.getLogger("gatewaypy.payouts")
 
@@ -83,13 +84,13 @@ class _ChunkJob(PayoutJob):
         super().__init__(gateway, **options)
         self._turns = turns
 
-    async def _drive(self, run: Any, orders: Any) -> None:  # noqa: ANN401 - see PayoutJob
+    def _new_run(self) -> Run:
+        run = super()._new_run()
         run.places = self._turns.places
-        await super()._drive(run, orders)
+        return run
 
-    async def _begin(self, run: Any, row: Row) -> Payout | GatewayError | None:  # noqa: ANN401 - see PayoutJob
-        # The turn comes before the intent: one that waited for its turn would be too old to be sent.
-        return await super()._begin(run, row) if await self._turns.pace.turn() else None
+    async def _turn(self, run: Run) -> bool:
+        return await self._turns.pace.turn() and await super()._turn(run)
 
 
 @frozen
@@ -262,7 +263,7 @@ async def submit(
     :raises InvalidRequest: for an order with a card number, where the journal has no ``seal``; the chunks before are submitted.
     :raises taskiq.SendTaskError: where the broker takes no message; what was planned is in the journal.
     """
-    journal, batch = _shared(job), job._batch  # noqa: SLF001 - of the same package
+    journal, batch = _shared(job), job.batch
     planned = known = conflicts = kicked = 0
     async for chunk in journal.parts(_checked(chunk_size), states=_UNCLAIMED):
         await _kick(broker, chunk)
@@ -303,7 +304,7 @@ async def remaining(job: PayoutJob) -> int:
 
 
 def _shared(job: PayoutJob) -> ChunkJournal:
-    return ChunkJournal(job.journal, Chunk(job._batch))  # noqa: SLF001 - of the same package
+    return ChunkJournal(job.journal, Chunk(job.batch))
 
 
 def _checked(chunk_size: int) -> int:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.money import Money
 from gatewaypy.payouts.findings import Finding, finding_of
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
-from gatewaypy.payouts.states import MOVES, State
+from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
+from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
+from gatewaypy.payouts.states import State
+from gatewaypy.payouts.together import Together
 from gatewaypy.storage import open_store
+from gatewaypy.storage.given import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,42 +25,8 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Transaction
     from gatewaypy.payouts.findings import Told
-    from gatewaypy.storage import Statement, Store
+    from gatewaypy.storage import Store
 
-# Said again in each query for open rows, as planners use an index of some rows only where it is.
-_IS_OPEN: Final = "state IN ('planned', 'sending', 'unknown', 'pending', 'review')"
-_SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS gatewaypy_payouts (
-        id {serial},
-        member TEXT NOT NULL,
-        mtid TEXT NOT NULL,
-        batch TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        amount TEXT NOT NULL,
-        currency TEXT NOT NULL,
-        details TEXT NOT NULL,
-        state TEXT NOT NULL,
-        owner TEXT NOT NULL DEFAULT '',
-        fence BIGINT NOT NULL DEFAULT 0,
-        attempt INTEGER NOT NULL DEFAULT 0,
-        absent_by TEXT NOT NULL DEFAULT '',
-        absent_since DOUBLE PRECISION NOT NULL DEFAULT 0,
-        payment_id TEXT,
-        code TEXT,
-        description TEXT,
-        status TEXT,
-        settled_by TEXT,
-        seconds DOUBLE PRECISION,
-        evidence TEXT,
-        planned_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        UNIQUE (mtid, member)
-    )""",
-    f"CREATE INDEX IF NOT EXISTS gatewaypy_payouts_open ON gatewaypy_payouts (state, id) WHERE {_IS_OPEN}",
-    "CREATE TABLE IF NOT EXISTS gatewaypy_journal (id INTEGER PRIMARY KEY, key TEXT NOT NULL, home TEXT NOT NULL)",
-)
-
-_ROW: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id"
 _LONGEST: Final = 2000
 _ASKED_AT_ONCE: Final = 100
 
@@ -71,52 +39,8 @@ class Asks(Protocol):
         ...
 
 
-@frozen
-class Row:
-    """An order as it lies in the journal."""
-
-    id: int
-    order: PayoutOrder
-    state: State
-    attempt: int
-    owner: str
-    fence: int
-    absent_by: str = ""
-    absent_since: float = 0.0
-    payment_id: str | None = None
-
-
-@frozen
-class Listed:
-    """A row as a report shows it; nothing in it is secret. The times are the store's, in UTC, for people alone."""
-
-    id: int
-    merchant_transaction_id: str
-    batch: str
-    amount: Money
-    state: State
-    attempt: int
-    payment_id: str | None
-    code: str | None
-    description: str | None
-    status: str | None
-    settled_by: str | None
-    seconds: float | None
-    evidence: str | None
-    planned_at: object
-    changed_at: object
-
-
-_KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
-_UNSEALED: Final = "extra: no card number in a journal that is not sealed: give seal= and unseal=, or pay a stored card"
-
-
-@frozen
-class Conflict:
-    """An order that the journal does not take, and why."""
-
-    order: PayoutOrder
-    evidence: str = _KNOWN_OTHERWISE
+#: Of which order, by which attempt where that is known, and what.
+_Learnt: TypeAlias = "tuple[str, int | None, Finding]"
 
 
 class Journal:
@@ -148,6 +72,8 @@ class Journal:
         is_file = isinstance(url, str) and url.startswith("sqlite:///")
         self._file = OwnerFile(f"{str(url).removeprefix('sqlite:///')}.owner") if is_file else None
         self.owner = secrets.token_hex(8)
+        self._intents: Together[Row, int] = Together(self._intend, lambda row: row.id)
+        self._findings: Together[_Learnt, bool] = Together(self._learn, lambda learnt: learnt[0])
         #: Whether it was found, when it was opened, to be older than what was sent from it.
         self.restored = False
 
@@ -159,7 +85,7 @@ class Journal:
         if self._file is not None:
             self._file.acquire()
         try:
-            await self._store.open(_SCHEMA)
+            await self._store.open(SCHEMA)
             await self._begin()
         except BaseException:
             await self.aclose()
@@ -219,44 +145,36 @@ class Journal:
         taken = [order for order, is_refused in zip(orders, refused, strict=True) if not is_refused]
         planned = iter(await self._insert(taken, batch) if taken else ())
         return [
-            Conflict(order, _UNSEALED) if is_refused else next(planned) for order, is_refused in zip(orders, refused, strict=True)
+            Conflict(order, UNSEALED) if is_refused else next(planned) for order, is_refused in zip(orders, refused, strict=True)
         ]
 
     async def _insert(self, orders: Sequence[PayoutOrder], batch: str) -> list[Row | Conflict | None]:
-        inserts: list[Statement] = []
-        prints = []
+        prints, given = [], []
         for order in orders:
             fields = order.to_fields()
             prints.append(fingerprint(fields, self._key))
-            own = (self._member, order.merchant_transaction_id, batch, prints[-1])
-            inserts.append(
-                (
-                    "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'planned', ?) ON CONFLICT (member, mtid) DO NOTHING RETURNING id",
-                    (*own, order.amount.wire(), order.amount.currency, self._sealed(fields), self.owner),
-                )
-            )
-        inserted = await self._store.run(*inserts)
-        known = [order for order, rows in zip(orders, inserted, strict=True) if not rows]
-        marks = await self._fingerprints(known) if known else {}
-        return [
-            Row(rows[0][0], order, State.PLANNED, 0, self.owner, 0)
-            if rows
-            else (None if marks[order.merchant_transaction_id] == mark else Conflict(order))
-            for order, mark, rows in zip(orders, prints, inserted, strict=True)
-        ]
+            sum_, unit = order.amount.wire(), order.amount.currency
+            given.append((order.merchant_transaction_id, prints[-1], sum_, unit, self._sealed(fields)))
+        (inserted,) = await self._store.run((PLAN, (self._member, batch, self.owner, values(given))))
+        numbers: dict[str, int] = dict(inserted)
+        planned: list[Row | Conflict | None] = []
+        known: list[int] = []
+        for order in orders:
+            # An order that stands twice among these is new once.
+            number = numbers.pop(order.merchant_transaction_id, None)
+            if number is None:
+                known.append(len(planned))
+            planned.append(None if number is None else Row(number, order, State.PLANNED, 0, self.owner, 0))
+        marks = await self._fingerprints([orders[index] for index in known]) if known else {}
+        for index in known:
+            if marks[orders[index].merchant_transaction_id] != prints[index]:
+                planned[index] = Conflict(orders[index])
+        return planned
 
     async def _fingerprints(self, orders: Sequence[PayoutOrder]) -> dict[str, str]:
-        found = await self._store.run(
-            *(
-                (
-                    "SELECT mtid, fingerprint FROM gatewaypy_payouts WHERE member = ? AND mtid = ?",
-                    (self._member, order.merchant_transaction_id),
-                )
-                for order in orders
-            )
-        )
-        return dict(rows[0] for rows in found)
+        given = values((order.merchant_transaction_id,) for order in orders)
+        (found,) = await self._store.run((FINGERPRINTS, (given, self._member)))
+        return dict(found)
 
     def _sealed(self, fields: dict[str, Any]) -> str:
         text = json.dumps(fields)
@@ -285,7 +203,7 @@ class Journal:
         now = State.UNKNOWN if state is State.SENDING else state
         limit, among = ("", ()) if batch is None else (" AND batch = ?", (batch,))
         limit, among = (limit, among) if last is None else (f"{limit} AND id <= ?", (*among, last))
-        wanted = f"FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {_IS_OPEN} AND id > ?{limit} ORDER BY id LIMIT ?"
+        wanted = f"FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {IS_OPEN} AND id > ?{limit} ORDER BY id LIMIT ?"
         which = (self._member, state.value, after, *among)
         while True:
             # The state is looked at twice: PostgreSQL waits for whoever has a row, and looks again at the outer condition alone.
@@ -293,7 +211,7 @@ class Journal:
             rows, there = await self._store.run(
                 (
                     "UPDATE gatewaypy_payouts SET owner = ?, fence = fence + 1, state = ? WHERE state = ? AND id IN"  # noqa: S608
-                    f" (SELECT id {wanted}) RETURNING {_ROW}",
+                    f" (SELECT id {wanted}) RETURNING {COLUMNS}",
                     (self.owner, now.value, state.value, *which, most),
                 ),
                 (f"SELECT id {wanted}", (*which, 1)),
@@ -306,7 +224,7 @@ class Journal:
         """Return rows of a state that are this owner's already, in order of their ids."""
         (rows,) = await self._store.run(
             (
-                f"SELECT {_ROW} FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {_IS_OPEN} AND owner = ? AND id > ?"  # noqa: S608
+                f"SELECT {COLUMNS} FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {IS_OPEN} AND owner = ? AND id > ?"  # noqa: S608
                 " ORDER BY id LIMIT ?",
                 (self._member, state.value, self.owner, after, most),
             )
@@ -319,21 +237,20 @@ class Journal:
 
     # Sending
 
-    async def intend(self, row: Row) -> bool:
-        """Write down that a row is about to be sent. False where it is no longer this owner's, or no longer planned: do not send.
+    async def intend(self, row: Row) -> int:
+        """Write down that a row is about to be sent; return the number of this attempt.
 
-        When this returns the intent is on disk, and counted beside it.
+        0 where the row is no longer this owner's, or no longer planned: it must not be sent. When this returns the intent is on
+        disk, and counted beside it.
         """
-        (rows,) = await self._store.run(
-            (
-                "UPDATE gatewaypy_payouts SET state = 'sending', attempt = attempt + 1 WHERE id = ? AND state = 'planned'"
-                " AND owner = ? AND fence = ? RETURNING id",
-                (row.id, row.owner, row.fence),
-            )
-        )
-        if rows and self._file is not None:
-            self._file.count(self._file.intents + 1)
-        return bool(rows)
+        return await self._intents(row)
+
+    async def _intend(self, rows: list[Row]) -> list[int]:
+        (moved,) = await self._store.run((INTEND, (values((row.id, row.owner, row.fence) for row in rows),)))
+        if moved and self._file is not None:
+            self._file.count(self._file.intents + len(moved))
+        attempts: dict[int, int] = dict(moved)
+        return [attempts.get(row.id, 0) for row in rows]
 
     async def give_back(self, row: Row, evidence: str) -> bool:
         """Write down that no byte of a row left, so that it may be sent. False where it is no longer this owner's."""
@@ -359,27 +276,39 @@ class Journal:
 
     # Learning
 
-    async def learn(self, merchant_transaction_id: str, finding: Finding) -> State | None:
+    async def learn(self, merchant_transaction_id: str, finding: Finding, *, attempt: int | None = None) -> State | None:
         """Take what an answer, an inquiry or a callback tells of a row, forward only; return its state afterwards.
 
         What was learnt late is true all the same, so this asks for no owner. An end that contradicts another end is on the review
-        list from then on, with both pieces of evidence. ``None`` where the journal has no such row.
+        list from then on, with both pieces of evidence, and only a person takes it off. ``None`` where the journal has no such
+        row.
+
+        :param attempt: which sending this is the answer to, where that is known: what an earlier one did not achieve says
+            nothing of a later one.
         """
-        allowed = [state.value for state, following in MOVES.items() if finding.state in following]
-        if finding.state is State.UNKNOWN:
-            # What is planned has not been sent, whatever became of an earlier attempt.
-            allowed = [State.SENDING.value]
-        marks = ", ".join("?" for _ in allowed)
-        own = (self._member, merchant_transaction_id)
-        (moved,) = await self._store.run(
+        if await self._findings((merchant_transaction_id, attempt, finding)):
+            return finding.state
+        return await self._contradict(merchant_transaction_id, attempt, finding)
+
+    async def _learn(self, learnt: list[_Learnt]) -> list[bool]:
+        given = values((mtid, attempt, *_values(finding)) for mtid, attempt, finding in learnt)
+        (rows,) = await self._store.run((LEARN, (given, self._member)))
+        moved = {mtid for (mtid,) in rows}
+        return [mtid in moved for mtid, *_ in learnt]
+
+    async def review(self, row: Row, evidence: str, *, is_absent: bool) -> bool:
+        """Put a row of one's own on the review list. False where it is no longer this owner's, or has moved on.
+
+        :param is_absent: it is there since the gateway does not know it: what an inquiry or a callback tells later takes it off.
+        """
+        (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET state = ?, payment_id = COALESCE(?, payment_id), code = ?, description = ?,"  # noqa: S608
-                " status = ?, settled_by = ?, seconds = COALESCE(?, seconds), evidence = ?, changed_at = CURRENT_TIMESTAMP"
-                f" WHERE member = ? AND mtid = ? AND state IN ({marks}) RETURNING id",
-                (*_values(finding), *own, *allowed),
+                "UPDATE gatewaypy_payouts SET state = 'review', settled_by = ?, evidence = ?, changed_at = CURRENT_TIMESTAMP"
+                " WHERE id = ? AND state IN ('unknown', 'pending') AND owner = ? AND fence = ? RETURNING id",
+                ("absence" if is_absent else None, _text(evidence), row.id, row.owner, row.fence),
             )
         )
-        return finding.state if moved else await self._contradict(finding, own)
+        return bool(rows)
 
     async def hear(self, told: Told) -> State | None:
         """Take a callback, or anything else that tells of a payout; return the row's state afterwards.
@@ -420,17 +349,24 @@ class Journal:
                     moved += await self.hear(found) is not State.PENDING
         return moved
 
-    async def _contradict(self, finding: Finding, own: tuple[str, str]) -> State | None:
+    async def _contradict(self, mtid: str, attempt: int | None, finding: Finding) -> State | None:
         """Compare what was learnt with an end that is known already."""
         contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
-        *_, rows = await self._store.run(
-            (
-                "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ' / but: ' || ?,"
-                " changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND state = ?",
-                (_told(finding), *own, contradicted.value if contradicted is not None else ""),
-            ),
-            ("SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?", own),
-        )
+        own, statement = (self._member, mtid), ("SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?")
+        if contradicted is None:
+            (rows,) = await self._store.run((statement, own))
+        else:
+            # That an earlier attempt failed does not contradict the success of a later one.
+            failed_before = attempt if finding.state is State.FAILED else None
+            _, rows = await self._store.run(
+                (
+                    "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ' / but: ' || ?,"
+                    " settled_by = NULL, changed_at = CURRENT_TIMESTAMP"
+                    " WHERE member = ? AND mtid = ? AND state = ? AND attempt = COALESCE(?, attempt)",
+                    (_told(finding), *own, contradicted.value, failed_before),
+                ),
+                (statement, own),
+            )
         return State(rows[0][0]) if rows else None
 
     async def absent(self, row: Row, now: float) -> float:
@@ -454,7 +390,7 @@ class Journal:
             (
                 # The fence is raised: whoever still works on an earlier attempt must not take this one's for its own.
                 "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, absent_by = '', fence = fence + 1 WHERE id = ?"  # noqa: S608
-                f" AND state = 'unknown' AND owner = ? AND fence = ? RETURNING {_ROW}",
+                f" AND state = 'unknown' AND owner = ? AND fence = ? RETURNING {COLUMNS}",
                 (_text(evidence), row.id, row.owner, row.fence),
             )
         )
@@ -478,7 +414,7 @@ class Journal:
         """Return rows in the order in which they were planned, a page at a time: those with a greater number than ``after``."""
         limit, among = ("", ()) if state is None else (" AND state = ?", (state.value,))
         if state is not None and state not in {State.SUCCEEDED, State.FAILED}:
-            limit = f"{limit} AND {_IS_OPEN}"
+            limit = f"{limit} AND {IS_OPEN}"
         (rows,) = await self._store.run(
             (
                 "SELECT id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, settled_by,"  # noqa: S608

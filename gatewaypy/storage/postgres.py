@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.given import expanded
 
 try:
     import asyncpg
@@ -29,7 +30,13 @@ _CLOSED: Final = "this store is not open"
 _SECONDS: Final = 15
 # Serialises the creation of tables among processes that start together: any fixed number, ours alone.
 _SCHEMA_LOCK: Final = 0x67617465
-_HOME: Final = "SELECT system_identifier || '/' || timeline_id FROM pg_control_system(), pg_control_checkpoint()"
+# The first eight digits of a WAL file's name are the timeline that is written now; a checkpoint's may be an older one.
+_HOME: Final = (
+    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system()"
+)
+# What a server gives up for another's sake was not carried out, and goes through when it is tried again.
+_GIVEN_UP: Final = frozenset({"40001", "40P01"})
+_TRIES: Final = 5
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
@@ -130,7 +137,7 @@ class PostgresStore:
             if batch[-1] is None:
                 return
 
-    async def _commit(self, batch: list[_Transaction]) -> None:
+    async def _commit(self, batch: list[_Transaction], tries: int = _TRIES) -> None:
         """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along.
 
         Where the connection is lost nobody knows what was committed: nothing is tried again then, and every caller hears of it.
@@ -144,7 +151,8 @@ class PostgresStore:
             if not _is_about_sql(error):
                 # Whatever state the connection is in, nothing is asked of it any more; the next transaction opens another.
                 self._connection.terminate()
-            if len(batch) == 1 or self._connection.is_closed() or isinstance(error, OSError):
+            was_given_up = getattr(error, "sqlstate", None) in _GIVEN_UP and tries > 1
+            if (len(batch) == 1 and not was_given_up) or self._connection.is_closed() or isinstance(error, OSError):
                 _fail(batch, error)
                 return
         else:
@@ -153,7 +161,7 @@ class PostgresStore:
                     transaction.future.set_result(result)
             return
         for transaction in batch:
-            await self._commit([transaction])
+            await self._commit([transaction], tries - 1)
 
     async def _fetch(self, statement: Statement) -> Rows:
         sql, parameters = statement
@@ -173,8 +181,13 @@ def _is_about_sql(error: Exception) -> bool:
 
 @lru_cache
 def _dialect(sql: str) -> str:
-    numbers = count(1)
+    numbers, sql = count(1), expanded(sql, _given)
     numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
     return numbered.replace("{now}", "extract(epoch from clock_timestamp())::double precision").replace(
         "{serial}", "BIGSERIAL PRIMARY KEY"
     )
+
+
+def _given(columns: list[tuple[str, str]]) -> str:
+    values = ", ".join(f"(value->>{number})::{kind} AS {name}" for number, (name, kind) in enumerate(columns))
+    return f"SELECT {values} FROM json_array_elements(?::json)"  # noqa: S608 - names of the statement's own

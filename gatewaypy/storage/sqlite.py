@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import queue
 import sqlite3
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.given import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +56,7 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         """Name the file; nothing is opened yet."""
         self._path = path
-        self._waiting: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Transaction | None]
         self._thread: threading.Thread | None = None
 
     @property
@@ -75,6 +79,7 @@ class SqliteStore:
         """
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
+        self._waiting = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._write, args=(tuple(schema), loop, opened), name="gatewaypy-sqlite", daemon=True
         )
@@ -116,6 +121,9 @@ class SqliteStore:
 
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
         _check_file_system(self._path)
+        # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection, schema)
@@ -197,8 +205,15 @@ def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[l
     return results
 
 
+@lru_cache
 def _dialect(sql: str) -> str:
+    sql = expanded(sql, _given)
     return sql.replace("{now}", "gatewaypy_now()").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+
+
+def _given(columns: list[tuple[str, str]]) -> str:
+    values = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, (name, _) in enumerate(columns))
+    return f"SELECT {values} FROM json_each(?)"  # noqa: S608 - names of the statement's own
 
 
 def _check_file_system(path: str) -> None:

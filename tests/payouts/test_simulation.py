@@ -28,8 +28,8 @@ def test_jobs_that_die_at_any_instant(name: str, first: int) -> None:
 
 
 def send_without_intent(job: PayoutJob) -> None:
-    async def intend(row: Any) -> bool:
-        return True
+    async def intend(row: Any) -> int:
+        return 1
 
     job.journal.intend = intend  # type: ignore[method-assign]
 
@@ -37,10 +37,10 @@ def send_without_intent(job: PayoutJob) -> None:
 def send_what_is_anothers(job: PayoutJob) -> None:
     """Write the intent for any row, whoever owns it and whatever its state is."""
 
-    async def intend(row: Any) -> bool:
+    async def intend(row: Any) -> int:
         sql = "UPDATE gatewaypy_payouts SET state = 'sending', attempt = attempt + 1 WHERE id = ?"
         await job.journal._store.run((sql, (row.id,)))
-        return True
+        return int(row.attempt) + 1
 
     job.journal.intend = intend  # type: ignore[method-assign]
 
@@ -101,7 +101,7 @@ def keep_the_fence(job: PayoutJob) -> None:
 def believe_the_last_word(journal: Journal) -> None:
     """Let whatever is heard last decide, forward or not."""
 
-    async def learn(mtid: str, finding: Any) -> State:
+    async def learn(mtid: str, finding: Any, **_: Any) -> State:
         sql = "UPDATE gatewaypy_payouts SET state = ? WHERE mtid = ?"
         await journal._store.run((sql, (finding.state.value, mtid)))
         return finding.state
@@ -112,12 +112,12 @@ def believe_the_last_word(journal: Journal) -> None:
 def take_no_answer_for_absence(job: PayoutJob) -> None:
     """Send again at once what got no plain answer."""
 
-    async def unknown(mtid: str, finding: Any) -> State | None:
+    async def unknown(mtid: str, finding: Any, **options: Any) -> State | None:
         if finding.state is State.UNKNOWN:
             sql = "UPDATE gatewaypy_payouts SET state = 'planned' WHERE mtid = ? AND state = 'sending'"
             await job.journal._store.run((sql, (mtid,)))
             return State.PLANNED
-        return await learn(mtid, finding)
+        return await learn(mtid, finding, **options)
 
     learn = job.journal.learn
     job.journal.learn = unknown  # type: ignore[method-assign]

@@ -1,0 +1,60 @@
+"""Orders as they lie in a journal, and as a report shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from gatewaypy.money import Money
+    from gatewaypy.payouts.orders import PayoutOrder
+    from gatewaypy.payouts.states import State
+
+
+@frozen
+class Row:
+    """An order as it lies in the journal."""
+
+    id: int
+    order: PayoutOrder
+    state: State
+    attempt: int
+    owner: str
+    fence: int
+    absent_by: str = ""
+    absent_since: float = 0.0
+    payment_id: str | None = None
+
+
+@frozen
+class Listed:
+    """A row as a report shows it; nothing in it is secret. The times are the store's, in UTC, for people alone."""
+
+    id: int
+    merchant_transaction_id: str
+    batch: str
+    amount: Money
+    state: State
+    attempt: int
+    payment_id: str | None
+    code: str | None
+    description: str | None
+    status: str | None
+    settled_by: str | None
+    seconds: float | None
+    evidence: str | None
+    planned_at: object
+    changed_at: object
+
+
+_KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
+UNSEALED: Final = "extra: no card number in a journal that is not sealed: give seal= and unseal=, or pay a stored card"
+
+
+@frozen
+class Conflict:
+    """An order that the journal does not take, and why."""
+
+    order: PayoutOrder
+    evidence: str = _KNOWN_OTHERWISE

@@ -1,0 +1,91 @@
+"""The journal's tables, and which rows a finding may move: the SQL that the table of states is carried out by."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gatewaypy.payouts.states import MOVES, State
+
+# Said again in each query for open rows, as planners use an index of some rows only where it is.
+IS_OPEN: Final = "state IN ('planned', 'sending', 'unknown', 'pending', 'review')"
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS gatewaypy_payouts (
+        id {serial},
+        member TEXT NOT NULL,
+        mtid TEXT NOT NULL,
+        batch TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        currency TEXT NOT NULL,
+        details TEXT NOT NULL,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL DEFAULT '',
+        fence BIGINT NOT NULL DEFAULT 0,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        absent_by TEXT NOT NULL DEFAULT '',
+        absent_since DOUBLE PRECISION NOT NULL DEFAULT 0,
+        payment_id TEXT,
+        code TEXT,
+        description TEXT,
+        status TEXT,
+        settled_by TEXT,
+        seconds DOUBLE PRECISION,
+        evidence TEXT,
+        planned_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        UNIQUE (mtid, member)
+    )""",
+    f"CREATE INDEX IF NOT EXISTS gatewaypy_payouts_open ON gatewaypy_payouts (state, id) WHERE {IS_OPEN}",
+    "CREATE TABLE IF NOT EXISTS gatewaypy_journal (id INTEGER PRIMARY KEY, key TEXT NOT NULL, home TEXT NOT NULL)",
+)
+
+COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id"
+
+
+def _may_move() -> str:
+    """Write `MOVES` down as a condition on a row ``payout`` and what was found, ``given``.
+
+    What is planned has not been sent, whatever became of an earlier attempt: only what is being sent becomes unknown. And what a
+    person has to look at is left to the person, unless it is there for not having been found.
+    """
+    cases = []
+    for found in State:
+        before = [state for state, following in MOVES.items() if found in following]
+        if found is State.UNKNOWN:
+            before = [State.SENDING]
+        among = ", ".join(f"'{state.value}'" for state in before)
+        cases.append(f"WHEN '{found.value}' THEN payout.state IN ({among})")
+    return f"CASE given.found {' '.join(cases)} END AND (payout.state <> 'review' OR payout.settled_by = 'absence')"
+
+
+# What an attempt came to says nothing of a later one, unless it is that the money moved or is about to. Who tells without knowing
+# of attempts may mean an earlier one, as long as another is on its way.
+_IS_OF_THIS_ATTEMPT: Final = (
+    "(given.found IN ('succeeded', 'pending', 'review') OR payout.attempt = given.attempt"
+    " OR (given.attempt IS NULL AND (payout.state <> 'sending' OR payout.attempt < 2)))"
+)
+
+LEARN: Final = (
+    "UPDATE gatewaypy_payouts AS payout SET state = given.found, payment_id = COALESCE(given.payment, payout.payment_id),"  # noqa: S608
+    " code = given.answer, description = given.words, status = given.said, settled_by = given.teller,"
+    " seconds = COALESCE(given.took, payout.seconds), evidence = COALESCE(given.reason, payout.evidence),"
+    " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
+    " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"
+    " WHERE payout.member = ? AND payout.mtid = given.order_id"
+    f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} RETURNING mtid"
+)
+INTEND: Final = (
+    "UPDATE gatewaypy_payouts AS payout SET state = 'sending', attempt = payout.attempt + 1"
+    " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id = given.number AND payout.state = 'planned'"
+    " AND payout.owner = given.own AND payout.fence = given.mark RETURNING id, attempt"
+)
+PLAN: Final = (
+    "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner)"
+    " SELECT ?, given.order_id, ?, given.mark, given.sum, given.unit, given.written, 'planned', ?"
+    " FROM {given order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT} WHERE true"
+    " ON CONFLICT (mtid, member) DO NOTHING RETURNING mtid, id"
+)
+FINGERPRINTS: Final = (
+    "SELECT payout.mtid, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
+    " WHERE payout.member = ? AND payout.mtid = given.order_id"
+)
