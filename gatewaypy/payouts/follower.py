@@ -80,6 +80,9 @@ class Follower:
             # Whatever one of them meets, what the others were told is written down first.
             told = await asyncio.gather(*(self._ask(row) for row in rows), return_exceptions=True)
             for answer in told:
+                if isinstance(answer, asyncio.CancelledError):
+                    msg = "an inquiry was cancelled by what should have sent it"
+                    raise RuntimeError(msg)  # noqa: TRY004 - nobody cancelled this task
                 if isinstance(answer, BaseException):
                     raise answer
             left += sum(answer is state for answer in told)

@@ -222,6 +222,81 @@ async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store
     assert report.succeeded == len(sandbox.ledger.entries) < 60
 
 
+async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+    """Whoever breaks the loop off and leaves the job waits there for what was sent, and finds it in the journal."""
+    sandbox.delay = 0.05
+    async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
+        results = job.run(order(number) for number in range(100))
+        async for _ in results:
+            break
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        sums = {state: count for state, _, _, count, _ in await journal.sums()}
+    assert set(sums) == {"planned", "succeeded"}
+    assert sums["succeeded"] == len(sandbox.ledger.entries) < 60
+    await results.aclose()
+
+
+async def test_stopping_waits_for_no_stream(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """A job that is stopped ends, though the stream that it reads has nothing to give and never ends."""
+    silence = asyncio.Event()
+
+    async def endless() -> AsyncIterator[PayoutOrder]:
+        yield order(1)
+        await silence.wait()
+
+    async with PayoutJob(gateway, journal=store_url) as job, asyncio.timeout(20):
+        async for result in job.run(endless()):
+            assert result.state is State.SUCCEEDED
+            job.stop()
+    assert len(sandbox.ledger.entries) == 1
+
+
+class Stranger:
+    """A gateway of which one call goes wrong in a way of its own."""
+
+    def __init__(self, gateway: Gateway, call: str, error: BaseException) -> None:
+        self.credentials, self.payout, self.inquire = gateway.credentials, gateway.payout, gateway.inquire
+        self.calls = 0
+
+        async def fail(*_: Any, **__: Any) -> Any:
+            self.calls += 1
+            raise error
+
+        setattr(self, call, fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.AuthenticationFailed("the key is not taken any more"), errors.ConfigurationError("no such platform")],
+    ids=["credentials", "configuration"],
+)
+async def test_an_inquiry_that_nobody_will_ever_answer_ends_the_run(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, error: errors.GatewayError
+) -> None:
+    """Where questions are refused for who asks them, the run ends with that error and the order is still unknown."""
+    sandbox.faults.add("cut before", operation="payout")
+    asked = Stranger(gateway, "inquire", error)
+    async with PayoutJob(asked, journal=store_url) as job, asyncio.timeout(20):
+        with pytest.raises(type(error), match=str(error)):
+            [result async for result in job.run([order(1)])]
+        assert ((await job.report()).unknown, asked.calls) == (1, 1)
+
+
+@pytest.mark.parametrize("call", ["payout", "inquire"])
+async def test_a_cancellation_that_nobody_asked_for_ends_the_run(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, call: str
+) -> None:
+    """A client that lets a cancellation of its own out ends the run with an error, and no worker goes missing silently."""
+    sandbox.faults.add("cut before", operation="payout")
+    astray = Stranger(gateway, call, asyncio.CancelledError())
+    async with PayoutJob(astray, journal=store_url, concurrency=2) as job, asyncio.timeout(20):
+        with pytest.raises(RuntimeError, match="cancelled"):
+            [result async for result in job.run([order(1)])]
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.listed()
+    assert row.state in {State.SENDING, State.UNKNOWN}
+
+
 async def test_refused_credentials_end_the_run_and_lose_nothing(sandbox: Sandbox, store_url: str) -> None:
     """Where the gateway takes the key no longer, the run ends with its error and every order is still planned."""
     stranger = type(MERCHANT)(
@@ -511,4 +586,4 @@ async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -
         }
         await work[statement]()
     assert seen
-    assert not [line for line in seen if line.startswith("SCAN gatewaypy_payouts")], seen
+    assert not [line for line in seen if line.startswith(("SCAN gatewaypy_payouts", "SCAN payout"))], seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from gatewaypy import errors
 from gatewaypy.storage import open_store
+from gatewaypy.storage.given import values
 from gatewaypy.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -57,6 +59,61 @@ async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
     await asyncio.sleep(0)
     task.cancel()
     assert await store.run((ADD, ("other",))) == [[("other",)]]
+
+
+async def test_many_rows_go_in_one_statement(store: Store) -> None:
+    """A statement takes rows of numbers, texts and nothing as one parameter, whatever is in the texts."""
+    rows = [(1, 'a "quoted" one', None), (2, "\\ ☃ '", 0.5), (2**60, "", -1e300)]
+    sql = "SELECT number, word, share FROM {given number BIGINT, word TEXT, share DOUBLE PRECISION} ORDER BY number"
+    assert await store.run((sql, (values(rows),))) == [rows]
+    assert await store.run((sql, (values([]),))) == [[]]
+
+
+async def test_a_store_may_be_opened_again(store: Store) -> None:
+    """Closed and opened once more it works as before, and holds what it held."""
+    await store.run((ADD, ("before",)))
+    await store.aclose()
+    await store.open(SCHEMA)
+    assert await store.run(("SELECT text FROM notes", ())) == [[("before",)]]
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+async def test_what_is_in_a_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """A new file, and what SQLite puts beside it, can be read by nobody else, whatever the umask; an old one keeps its mode."""
+    before = os.umask(0)
+    try:
+        store = open_store(f"sqlite:///{tmp_path}/new.db")
+        await store.open(SCHEMA)
+        await store.run((ADD, ("secret",)))
+        assert modes(tmp_path) == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0o600)
+        await store.aclose()
+        (tmp_path / "new.db").chmod(0o640)
+        await store.open(SCHEMA)
+        await store.aclose()
+        assert modes(tmp_path)["new.db"] == 0o640
+    finally:
+        os.umask(before)
+
+
+async def test_what_a_server_gives_up_for_anothers_sake_is_tried_again(store_url: str) -> None:
+    """Of two transactions that wait for each other PostgreSQL ends one: it is run again, and both callers get their answers."""
+    if not store_url.startswith("postgres"):
+        return
+    stores: list[Any] = [open_store(store_url) for _ in range(2)]
+    for store in stores:
+        await store.open(SCHEMA)
+    await stores[0].run(*((ADD, (name,)) for name in ("a", "b")))
+    touch = "UPDATE notes SET text = text WHERE text = ? RETURNING text"
+    rest = ("SELECT pg_sleep(0.3)::text", ())
+    told = await asyncio.gather(
+        stores[0].run((touch, ("a",)), rest, (touch, ("b",))), stores[1].run((touch, ("b",)), rest, (touch, ("a",)))
+    )
+    assert [[rows[0][0] for rows in (first, last)] for first, _, last in told] == [["a", "b"], ["b", "a"]]
+    for store in stores:
+        await store.aclose()
 
 
 async def test_what_was_committed_is_there_for_the_next(store: Store, store_url: str) -> None:

@@ -1,0 +1,170 @@
+"""The journal's own rules, on both stores: who may move a row, what an answer is believed to tell, and of which attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gatewaypy import Customer, Money
+from gatewaypy.payouts import Finding, Journal, PayoutOrder, State
+
+MEMBER = "11344"
+ADA = Customer("Ada", "Lovelace", "ada@shop.example")
+PAID = Finding(state=State.SUCCEEDED, payment_id="7", settled_by="reply")
+DECLINED = Finding(state=State.FAILED, code="10001", settled_by="reply")
+UNKNOWN = Finding(state=State.UNKNOWN, evidence="no answer")
+
+
+def order(number: int) -> PayoutOrder:
+    return PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=ADA)
+
+
+async def sent(journal: Journal, number: int = 1) -> Any:
+    """Plan an order and write its intent."""
+    (row,) = await journal.plan([order(number)])
+    assert await journal.intend(row) == 1
+    return row
+
+
+async def in_state(journal: Journal, state: State) -> list[Any]:
+    return await journal.listed(state=state)
+
+
+async def test_many_at_once_are_told_apart(store_url: str) -> None:
+    """Intents and answers that go to the store together have each its own effect, and each caller hears of its own."""
+    async with Journal(store_url, MEMBER) as journal:
+        rows = await journal.plan([order(number) for number in range(200)])
+        lost, *_ = await journal.take(State.PLANNED, most=1)
+        attempts = await asyncio.gather(*(journal.intend(row) for row in [*rows, rows[5]]))
+        assert attempts == [0, *[1] * 199, 0]
+        states = await asyncio.gather(*(journal.learn(f"P-{n}", DECLINED if n % 2 else PAID, attempt=1) for n in range(1, 200)))
+        assert states == [State.FAILED if n % 2 else State.SUCCEEDED for n in range(1, 200)]
+        assert await journal.learn("P-200", PAID) is None
+        (left,) = await in_state(journal, State.PLANNED)
+        assert left.id == lost.id
+
+
+async def test_an_order_that_stands_twice_is_new_once(store_url: str) -> None:
+    """The second of two equal orders is known already, and one with another amount is told of."""
+    async with Journal(store_url, MEMBER) as journal:
+        other = PayoutOrder(merchant_transaction_id="P-1", amount=Money("6.00", "EUR"), customer=ADA)
+        first, second, third = await journal.plan([order(1), order(1), other])
+        assert (first.id > 0, second, third.order) == (True, None, other)
+
+
+async def test_only_its_owner_puts_a_row_on_the_review_list(store_url: str) -> None:
+    """Whoever was slow to give a row to a person, while another took it over, changes nothing."""
+    async with Journal(store_url, MEMBER) as slow:
+        other = Journal(slow._store, MEMBER)
+        await sent(slow)
+        await slow.learn("P-1", UNKNOWN, attempt=1)
+        (row,) = await slow.mine(State.UNKNOWN)
+        (taken,) = await other.take(State.UNKNOWN)
+        assert not await slow.review(row, "not found", is_absent=True)
+        assert await in_state(slow, State.REVIEW) == []
+        assert await other.review(taken, "not found", is_absent=True)
+        (listed,) = await in_state(slow, State.REVIEW)
+        assert listed.evidence == "not found"
+
+
+@pytest.mark.parametrize("told", [PAID, DECLINED], ids=["paid", "declined"])
+async def test_what_was_not_found_may_turn_up(store_url: str, told: Finding) -> None:
+    """A row that is on review for not having been found leaves it by what an inquiry or a callback tells."""
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal)
+        await journal.learn("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.mine(State.UNKNOWN)
+        assert await journal.review(row, "not found for 120 s", is_absent=True)
+        assert await journal.learn("P-1", told) is told.state
+        (listed,) = await in_state(journal, told.state)
+        assert listed.evidence == "not found for 120 s"
+
+
+async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
+    """Neither side of a contradiction is believed by being told again; a person's decision is taken, and can be contradicted."""
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal)
+        await journal.learn("P-1", PAID, attempt=1)
+        assert await journal.learn("P-1", DECLINED) is State.REVIEW
+        assert [await journal.learn("P-1", told) for told in (PAID, DECLINED, PAID)] == [State.REVIEW] * 3
+        assert await journal.decide("P-1", State.FAILED, "the bank says it never arrived")
+        assert await journal.learn("P-1", DECLINED) is State.FAILED
+        assert await journal.learn("P-1", PAID) is State.REVIEW
+
+
+async def again(journal: Journal) -> Any:
+    """Bring an order to its second attempt: the first was not found, and it is sent again."""
+    await sent(journal)
+    await journal.learn("P-1", UNKNOWN, attempt=1)
+    (row,) = await journal.mine(State.UNKNOWN)
+    planned = await journal.plan_again(row, "not found")
+    assert planned is not None
+    assert await journal.intend(planned) == 2
+    return planned
+
+
+@pytest.mark.parametrize(
+    ("late", "attempt"), [(DECLINED, 1), (UNKNOWN, 1), (DECLINED, None)], ids=["declined", "no answer", "a callback"]
+)
+async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
+    store_url: str, late: Finding, attempt: int | None
+) -> None:
+    """While the second attempt is on its way, nothing but its own answer makes it failed or unknown."""
+    async with Journal(store_url, MEMBER) as journal:
+        await again(journal)
+        assert await journal.learn("P-1", late, attempt=attempt) is State.SENDING
+        assert await journal.learn("P-1", PAID, attempt=2) is State.SUCCEEDED
+        # Declined once and paid then is no contradiction.
+        assert await journal.learn("P-1", DECLINED, attempt=1) is State.SUCCEEDED
+        assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
+
+
+async def test_an_earlier_attempts_success_is_a_success(store_url: str) -> None:
+    """Money that moved has moved, whichever attempt moved it."""
+    async with Journal(store_url, MEMBER) as journal:
+        await again(journal)
+        assert await journal.learn("P-1", PAID, attempt=1) is State.SUCCEEDED
+        assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
+
+
+async def test_a_store_that_fails_fails_every_caller(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told that something was written when the statement that wrote it failed, and the next call goes through."""
+    async with Journal(store_url, MEMBER) as journal:
+        rows = await journal.plan([order(number) for number in range(3)])
+
+        async def fail(*_: Any) -> Any:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr(journal._store, "run", fail)
+        told = await asyncio.gather(*(journal.intend(row) for row in rows), return_exceptions=True)
+        assert [str(error) for error in told] == ["the disk is gone"] * 3
+        monkeypatch.undo()
+        assert await asyncio.gather(*(journal.intend(row) for row in rows)) == [1, 1, 1]
+
+
+async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
+    """Of calls that go to the store together one may be cancelled: the others are answered."""
+    async with Journal(store_url, MEMBER) as journal:
+        rows = await journal.plan([order(number) for number in range(3)])
+        calls = [asyncio.ensure_future(journal.intend(row)) for row in rows]
+        await asyncio.sleep(0)
+        calls[1].cancel()
+        told = await asyncio.gather(*calls, return_exceptions=True)
+        assert (told[0], told[2]) == (1, 1)
+        assert isinstance(told[1], asyncio.CancelledError)
+
+
+async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
+    """Quotes, half an emoji and NUL in what the gateway says break no statement and no other row."""
+    said = Finding(state=State.FAILED, code="10001", description='no "}, \\ \ud83d \0 ☃', settled_by="reply")
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal, 1)
+        await sent(journal, 2)
+        assert await asyncio.gather(journal.learn("P-1", said, attempt=1), journal.learn("P-2", PAID, attempt=1)) == [
+            State.FAILED,
+            State.SUCCEEDED,
+        ]
+        (failed,) = await in_state(journal, State.FAILED)
+        assert failed.description == 'no "}, \\ ? ? ☃'
