@@ -24,6 +24,11 @@ class Slots:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a place is free, so that :meth:`acquire` gives it without waiting."""
+        return not self._closed and not self._places.locked()
+
     async def acquire(self) -> None:
         """Wait for a place; hand it on with :meth:`run`, and do so before anything else is awaited.
 
@@ -38,13 +43,14 @@ class Slots:
         """Run work in a task of its own on an acquired place, which is free again when the work ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        task.add_done_callback(ended)
-        return task
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._places.release()
+        def finished(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            self._places.release()
+            ended(task)
+
+        task.add_done_callback(finished)
+        return task
 
     async def drain(self, seconds: float) -> None:
         """Give no place out any more, and let the work under way end; what takes longer than that is cancelled, and ends then."""

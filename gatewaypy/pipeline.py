@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.call import Call
+from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
@@ -49,32 +50,6 @@ _LONGEST_PAUSE: Final = 3.0
 _READ_TRIES: Final = 3
 
 
-@define(eq=False)
-class _Call:
-    """One call on its way."""
-
-    request: Request
-    wire: WireRequest
-    started: float
-    deadline: float
-    may_send: Callable[[], bool] | None = None
-    abandoned: bool = False
-    began: bool = False
-    ended: bool = False
-    requests: int = 0
-    http_status: int | None = None
-
-    def about_to_send(self) -> bool:
-        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back.
-
-        Once a request has begun to go out, only its own guard can break it off: its process may have been frozen meanwhile.
-        """
-        if self.abandoned and not self.began:
-            return False
-        self.began = self.may_send is None or self.may_send()
-        return self.began
-
-
 @define(eq=False, kw_only=True)
 class Pipeline:
     """Carries requests to one platform for one merchant."""
@@ -108,20 +83,19 @@ class Pipeline:
         self.bounds.check(request)
         wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         loop = asyncio.get_running_loop()
-        call = _Call(request, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total, may_send=may_send)
+        now = loop.time()
+        call = Call(request, wire, started=now, deadline=now + self.timeouts.total, may_send=may_send)
         await self._take_slot(call)
-        task = self.slots.run(self._carry(call), ended=lambda task: self._ended(call, task))
+        # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
+        call.caller = caller = loop.create_future()
+        _ = self.slots.run(self._carry(call), ended=lambda task: self._ended(call, task))
         try:
-            return await asyncio.shield(task)
+            return await caller
         except asyncio.CancelledError:
-            if not task.cancelled():
-                # A cancelled caller must not tear a sent request in half: the task goes on, and the observer hears its end.
-                call.abandoned = True
-                if call.ended:
-                    self._tell_late(call, task)
-                raise
-        # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
-        raise self._not_sent(call, _CLOSED)
+            if not caller.cancelled():
+                # It ended just before its caller was cancelled, who never heard of it.
+                self._tell_late(call, error=caller.exception(), result=None if caller.exception() else caller.result())
+            raise
 
     def _on_platform(self, request: Request) -> Request:
         operation = request.operation.on(self.platform)
@@ -133,7 +107,10 @@ class Pipeline:
         for source in self._tokens.values():
             await source.aclose()
 
-    async def _take_slot(self, call: _Call) -> None:
+    async def _take_slot(self, call: Call) -> None:
+        if self.slots.has_room:
+            await self.slots.acquire()
+            return
         reason = f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s"
         try:
             async with asyncio.timeout_at(call.deadline):
@@ -144,34 +121,36 @@ class Pipeline:
             reason = _CLOSED
         else:
             return
-        raise self._not_sent(call, reason)
+        raise call.not_sent(reason)
 
-    def _ended(self, call: _Call, task: asyncio.Task[Any]) -> None:
-        call.ended = True
-        if task.cancelled():
-            return
-        # Asking for the error is also what keeps asyncio from complaining of one that nobody waited for.
-        error = task.exception()
+    def _ended(self, call: Call, task: asyncio.Task[Any]) -> None:
+        """Tell the caller and the observer how a call ended; one whose caller has gone away is told of as late."""
+        # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
+        error = call.not_sent(_CLOSED) if task.cancelled() else task.exception()
         result = None if error is not None else task.result()
-        tell(
-            self.observer,
-            CallEnded(
-                operation=call.request.operation.name,
-                outcome=result.outcome if isinstance(result, OperationResult) else None,
-                error=None if error is None else type(error).__name__,
-                http_status=call.http_status,
-                requests=call.requests,
-                seconds=asyncio.get_running_loop().time() - call.started,
-            ),
-        )
-        if call.abandoned:
-            self._tell_late(call, task)
+        if not task.cancelled():
+            tell(
+                self.observer,
+                CallEnded(
+                    operation=call.request.operation.name,
+                    outcome=result.outcome if isinstance(result, OperationResult) else None,
+                    error=None if error is None else type(error).__name__,
+                    http_status=call.http_status,
+                    requests=call.requests,
+                    seconds=asyncio.get_running_loop().time() - call.started,
+                ),
+            )
+        caller = call.caller
+        if caller is None or caller.done():
+            self._tell_late(call, error=error, result=result)
+        elif error is not None:
+            caller.set_exception(error)
+        else:
+            caller.set_result(result)
 
-    def _tell_late(self, call: _Call, task: asyncio.Task[Any]) -> None:
-        error = task.exception()
+    def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
         if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NotSent | AuthenticationFailed):
             return
-        result = None if error is not None else task.result()
         tell(
             self.observer,
             LateResult(
@@ -183,7 +162,7 @@ class Pipeline:
             ),
         )
 
-    async def _carry(self, call: _Call) -> Any:  # noqa: ANN401 - see run
+    async def _carry(self, call: Call) -> Any:  # noqa: ANN401 - see run
         try:
             if call.request.operation.repeat is Repeat.FREELY:
                 return await self._read(call)
@@ -194,10 +173,11 @@ class Pipeline:
             # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
             pass
         if call.requests:
-            raise self._unanswered(call, "the gateway object was closed before the answer was there")
-        raise self._not_sent(call, _CLOSED)
+            reason = "the gateway object was closed before the answer was there"
+            raise call.unanswered(reason)
+        raise call.not_sent(_CLOSED)
 
-    async def _move(self, call: _Call) -> OperationResult:
+    async def _move(self, call: Call) -> OperationResult:
         """Carry a request that moves money: send it once, believe a plain reply, and ask about every other."""
         is_first, duplicate = self.bounds.begin(call.request), False
         try:
@@ -228,7 +208,7 @@ class Pipeline:
         self._learn(call.request, result)
         return result
 
-    async def _change(self, call: _Call) -> OperationResult:
+    async def _change(self, call: Call) -> OperationResult:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
         answer = await self._send_with_token(call)
         try:
@@ -243,7 +223,7 @@ class Pipeline:
                 return changed
             doubt = f"the reply's code {changed.result.code} says neither yes nor no"
         if call.request.operation.inquire_by is not InquireBy.MERCHANT_INVOICE_ID:
-            raise self._unanswered(call, doubt)
+            raise call.unanswered(doubt)
         question = self._on_platform(question_about(call.request))
 
         def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
@@ -256,14 +236,14 @@ class Pipeline:
         if result.outcome is Outcome.FAILED:
             self.bounds.refused(request)
 
-    async def _send_with_token(self, call: _Call) -> WireReply | WireFailure:
+    async def _send_with_token(self, call: Call) -> WireReply | WireFailure:
         """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
         operation = call.request.operation
         answer: WireReply | WireFailure
         # Of shared tokens the second may be an old one too, which another process has put there.
         for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
             current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
-            answer = await self._send(call, evolve(call.wire, token=current))
+            answer = await self._send(call, call.wire if current is None else call.wire.with_token(current))
             if isinstance(answer, WireFailure) or not self._is_refused_token(operation, answer):
                 return answer
             if current is not None:
@@ -271,13 +251,13 @@ class Pipeline:
             if not tries_left or current is None:
                 break
         message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
-        raise AuthenticationFailed(message, http_status=call.http_status, **self._facts(call.request))
+        raise AuthenticationFailed(message, http_status=call.http_status, **call.facts)
 
     def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
         """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
         return answer.http_status in self.platform.token_rejected and not tells_of_something(operation, answer)
 
-    async def _send(self, call: _Call, wire: WireRequest) -> WireReply | WireFailure:
+    async def _send(self, call: Call, wire: WireRequest) -> WireReply | WireFailure:
         call.requests += 1
         call.began = False
         answer: WireReply | WireFailure
@@ -290,12 +270,12 @@ class Pipeline:
         if not isinstance(answer, WireFailure):
             call.http_status = answer.http_status
         elif not answer.sent:
-            raise self._not_sent(call, answer.reason)
+            raise call.not_sent(answer.reason)
         return answer
 
     async def _inquire_about(
         self,
-        call: _Call,
+        call: Call,
         doubt: str,
         question: Request,
         settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
@@ -323,15 +303,15 @@ class Pipeline:
             # Half of what is left at the most, so that the last question comes near the end.
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        raise self._unanswered(call, doubt, last)
+        raise call.unanswered(doubt, last)
 
-    async def _ask(self, call: _Call, question: Request) -> WireReply | WireFailure:
+    async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         # Asked even where the caller has gone away: the answer is for the observer then.
         # Each question gets a part of the time that is left: one that is never answered must not use it all up.
         loop = asyncio.get_running_loop()
         share = max((call.deadline - loop.time()) / 3, _SHORTEST_QUESTION)
-        inquiry = _Call(question, wire, started=call.started, deadline=min(call.deadline, loop.time() + share))
+        inquiry = Call(question, wire, started=call.started, deadline=min(call.deadline, loop.time() + share))
         try:
             return await self._send_with_token(inquiry)
         finally:
@@ -348,7 +328,7 @@ class Pipeline:
         self.bounds.learn_of(transaction)
         return transaction
 
-    async def _read(self, call: _Call) -> Any:  # noqa: ANN401 - see run
+    async def _read(self, call: Call) -> Any:  # noqa: ANN401 - see run
         """Carry a request that moves no money; it may be sent again while its deadline lasts."""
         loop, pause, reason = asyncio.get_running_loop(), _FIRST_PAUSE, ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
@@ -366,7 +346,7 @@ class Pipeline:
                 break
             await asyncio.sleep(pause)
             pause *= 2
-        raise self._unanswered(call, reason)
+        raise call.unanswered(reason)
 
     # Tokens
 
@@ -392,31 +372,34 @@ class Pipeline:
         named = "\n".join(map(str, (self.platform.base_url, root.value, login.value, *account)))
         return f"{root.name.lower()}:{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
-    async def _token(self, call: _Call) -> Any:  # noqa: ANN401 - a Secret
+    async def _token(self, call: Call) -> Any:  # noqa: ANN401 - a Secret
+        source = self._source(call.request.operation)
+        if (fresh := source.fresh()) is not None:
+            return fresh
         reason = f"no token within {self.timeouts.total:g} s"
         try:
             async with asyncio.timeout_at(call.deadline):
-                return await self._source(call.request.operation).get()
+                return await source.get()
         except AuthenticationFailed as refused:
             raise AuthenticationFailed(
                 str(refused),
                 code=refused.code,
                 description=refused.description,
                 http_status=refused.http_status,
-                **self._facts(call.request),
+                **call.facts,
             ) from None
         except GatewayError as error:
             reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
         except TimeoutError:
             pass
-        raise self._not_sent(call, reason)
+        raise call.not_sent(reason)
 
     async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
         rooted = evolve(request, operation=evolve(request.operation, root=root))
         wire = encode(rooted, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         loop = asyncio.get_running_loop()
-        call = _Call(rooted, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
+        call = Call(rooted, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
         granted: AuthToken = await self._read(call)
         return granted
 
@@ -429,33 +412,4 @@ class Pipeline:
         if isinstance(granted, token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
-        raise AuthenticationFailed(message, code=granted.code, description=granted.description, **self._facts(request))
-
-    # Errors
-
-    @staticmethod
-    def _facts(request: Request) -> dict[str, Any]:
-        return {"operation": request.operation.name, "merchant_transaction_id": request.merchant_transaction_id}
-
-    def _not_sent(self, call: _Call, reason: str) -> NotSent:
-        return NotSent(reason, **self._facts(call.request))
-
-    def _unanswered(self, call: _Call, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
-        """Make the error of a request that was sent, and of which nobody could tell what became of it."""
-        operation = call.request.operation
-        if not operation.moves_money:
-            if last is not None:
-                reason = f"{reason}; asked afterwards: {last.reason}"
-            if operation.repeat is Repeat.ONLY_UNSENT:
-                reason = f"{reason}; it may have been carried out: look before you call again"
-            return UnreadableReply(reason, http_status=call.http_status, **self._facts(call.request))
-        told = Unsettled("none was possible") if last is None else last
-        by_payment = operation.inquire_by is InquireBy.PAYMENT_ID
-        return OutcomeUnknown(
-            reason,
-            inquiry=told.reason if last is not None else None,
-            payment_id=call.request.subject if by_payment else told.payment_id,
-            status=told.status,
-            code=told.code,
-            **self._facts(call.request),
-        )
+        raise AuthenticationFailed(message, operation=request.operation.name, code=granted.code, description=granted.description)

@@ -118,17 +118,22 @@ class TokenSource:
         self._stale_at = 0.0
         self._renewal: asyncio.Task[Secret] | None = None
 
+    def fresh(self) -> Secret | None:
+        """Return the token that is here, where it is good to send; near its end its renewal begins in passing."""
+        token, now = self._token, self._clock()
+        if token is None or now >= self._stale_at:
+            return None
+        if now >= self._renew_at:
+            _ = self._renew()
+        return token
+
     async def get(self) -> Secret:
-        """Return a token that is good to send.
+        """Return a token that is good to send, and wait for it where there is none.
 
         :raises GatewayError: what the token call raised, where there is no usable token left.
         """
-        token, now = self._token, self._clock()
-        if token is not None and now < self._stale_at:
-            if now >= self._renew_at:
-                _ = self._renew()
-            return token
-        return await asyncio.shield(self._renew())
+        token = self.fresh()
+        return token if token is not None else await asyncio.shield(self._renew())
 
     def reject(self, token: Secret) -> None:
         """Drop a token that the gateway refused; a newer one stays."""

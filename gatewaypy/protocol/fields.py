@@ -99,7 +99,7 @@ def _refusal(name: str, value: str | Secret) -> InvalidRequest | None:
     text = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str):
         return InvalidRequest(name, "text", shape_of(text))
-    field = FIELDS.get(_POSITION.sub("", name))
+    field = FIELDS.get(_POSITION.sub("", name) if "[" in name else name)
     if field is None:
         return InvalidRequest(name, "text without control characters", shape_of(text)) if _CONTROL.search(text) else None
     return None if field.pattern.fullmatch(text) else InvalidRequest(name, field.rule, shape_of(text))

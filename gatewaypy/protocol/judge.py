@@ -60,7 +60,7 @@ def judge(operation: Operation, fields: Mapping[str, Any], *, redirected: bool) 
     :raises UnreadableError: where a field that decides has the wrong type.
     """
     code = result_code(fields)
-    if codes.class_of(code) is codes.CodeClass.DUPLICATE:
+    if code == codes.DUPLICATE:
         return _doubt("the merchantTransactionId was used before (20015)")
     if operation.reply is ReplyKind.FOLLOW_UP:
         return _judge_follow_up(operation, fields, code)
@@ -87,13 +87,16 @@ def _judge_payment(fields: Mapping[str, Any], code: str, *, redirected: bool) ->
     if long is not None and long.strip() and outcome_of(long, short) is not brief:
         # A payment's reply has no long status (seen); a payout's has one, and it must not contradict the short one.
         return _doubt(f"{said} do not go with its long status")
-    plain = {
-        Outcome.SUCCEEDED: code == codes.SUCCEEDED,
-        Outcome.PENDING: not codes.is_refusal(code),
-        Outcome.FAILED: codes.is_refusal(code),
-        Outcome.CANCELLED: codes.is_refusal(code) or code == codes.CANCELLED,
-    }
-    return Verdict(brief) if plain[brief] else _doubt(f"{said} do not go together")
+    match brief:
+        case Outcome.SUCCEEDED:
+            is_plain = code == codes.SUCCEEDED
+        case Outcome.PENDING:
+            is_plain = not codes.is_refusal(code)
+        case Outcome.FAILED:
+            is_plain = codes.is_refusal(code)
+        case _:
+            is_plain = codes.is_refusal(code) or code == codes.CANCELLED
+    return Verdict(brief) if is_plain else _doubt(f"{said} do not go together")
 
 
 def found(fields: Mapping[str, Any]) -> bool:

@@ -17,6 +17,10 @@ class WireRequest:
     body: SealedBytes
     token: Secret | None = None
 
+    def with_token(self, token: Secret) -> WireRequest:
+        """Return the same request with a token."""
+        return WireRequest(self.url, self.content_type, self.accept, self.body, token)
+
 
 @frozen
 class WireReply:

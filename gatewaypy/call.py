@@ -1,0 +1,85 @@
+"""One call on its way: its request, its caller, its deadline, and the errors that it can end in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from gatewaypy.errors import NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.protocol.operations import InquireBy, Repeat
+from gatewaypy.protocol.settle import Unsettled
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from gatewaypy.protocol.requests import Request
+    from gatewaypy.protocol.wire import WireRequest
+
+
+@define(eq=False)
+class Call:
+    """A request and its bytes.
+
+    ``caller`` is what the caller awaits, and cancels by being cancelled; ``None`` for what no caller waits for by itself.
+    """
+
+    request: Request
+    wire: WireRequest
+    started: float
+    deadline: float
+    may_send: Callable[[], bool] | None = None
+    caller: asyncio.Future[Any] | None = None
+    began: bool = False
+    requests: int = 0
+    http_status: int | None = None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the caller has gone away."""
+        return self.caller is not None and self.caller.cancelled()
+
+    def about_to_send(self) -> bool:
+        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back.
+
+        Once a request has begun to go out, only its own guard can break it off: its process may have been frozen meanwhile.
+        """
+        if self.is_abandoned and not self.began:
+            return False
+        self.began = self.may_send is None or self.may_send()
+        return self.began
+
+    # Errors
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What every error tells of the call."""
+        return {
+            "operation": self.request.operation.name,
+            "merchant_transaction_id": self.request.merchant_transaction_id,
+        }
+
+    def not_sent(self, reason: str) -> NotSent:
+        """Make the error of a request of which no byte left."""
+        return NotSent(reason, **self.facts)
+
+    def unanswered(self, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
+        """Make the error of a request that was sent, and of which nobody could tell what became of it."""
+        operation = self.request.operation
+        if not operation.moves_money:
+            if last is not None:
+                reason = f"{reason}; asked afterwards: {last.reason}"
+            if operation.repeat is Repeat.ONLY_UNSENT:
+                reason = f"{reason}; it may have been carried out: look before you call again"
+            return UnreadableReply(reason, http_status=self.http_status, **self.facts)
+        told = Unsettled("none was possible") if last is None else last
+        by_payment = operation.inquire_by is InquireBy.PAYMENT_ID
+        return OutcomeUnknown(
+            reason,
+            inquiry=told.reason if last is not None else None,
+            payment_id=self.request.subject if by_payment else told.payment_id,
+            status=told.status,
+            code=told.code,
+            **self.facts,
+        )
