@@ -11,6 +11,7 @@ import asyncio
 import enum
 import importlib
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from attrs import define, field
@@ -97,6 +98,7 @@ class HttpxTransport:
     _users: int
     _loop: asyncio.AbstractEventLoop | None = field(repr=False)
     _dropped: set[asyncio.Task[None]] = field(repr=False)
+    _parsed: Callable[[str], Any] = field(repr=False)
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class HttpxTransport:
                 msg = f"the transport needs {self.library}: pip install 'gatewaypy[{self.library}]'"
                 raise ConfigurationError(msg) from None
             self._context = self._context or default_context()
+            self._parsed = lru_cache(self._httpx.URL)
         self._users += 1
         return self
 
@@ -179,20 +182,23 @@ class HttpxTransport:
             # In process nothing tells when a request begins to go out: it is as good as gone from here on.
             progress.withheld = True
             raise _WithheldError
+        url = self._parsed(request.url)
         headers = [
-            ("Content-Type", request.content_type),
-            ("Accept", request.accept),
-            ("Accept-Encoding", "identity"),
-            ("User-Agent", "gatewaypy"),
+            (b"Host", url.netloc),
+            (b"Content-Type", request.content_type.encode("ascii")),
+            (b"Accept", request.accept.encode("ascii")),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"gatewaypy"),
+            (b"Content-Length", b"%d" % len(request.body)),
         ]
         if request.token is not None:
-            headers.append(("AuthToken", request.token.reveal()))
+            headers.append((b"AuthToken", request.token.reveal().encode("latin-1")))
         response = await line.pool.handle_async_request(
             self._httpx.Request(
                 "POST",
-                request.url,
+                url,
                 headers=headers,
-                content=request.body,
+                stream=self._httpx.ByteStream(request.body),
                 extensions={
                     "trace": progress.trace,
                     "timeout": {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": None},
@@ -201,12 +207,13 @@ class HttpxTransport:
         )
         try:
             body = bytearray()
-            async for piece in response.aiter_raw():
+            # Its bytes as they come: what the client's response object would add is for bodies that are decoded.
+            async for piece in response.stream:
                 body += piece
                 if len(body) > limits.max_reply_bytes:
                     return WireFailure(sent=True, reason=f"the reply is longer than {limits.max_reply_bytes} bytes")
         finally:
-            await response.aclose()
+            await response.stream.aclose()
         if response.headers.get("content-encoding", "identity") != "identity":
             return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
