@@ -47,7 +47,7 @@ from gatewaypy.parts import ChargeOptions, PaymentOptions
 from gatewaypy.platforms import Platform
 from gatewaypy.secret import Secret
 from gatewaypy.shared_tokens import RedisTokens
-from gatewaypy.transport import HttpxTransport
+from gatewaypy.transport import AiohttpTransport, HttpxTransport, PyreqwestTransport, fastest_transport
 
 __version__ = "0.1.0"
 
@@ -56,6 +56,7 @@ __all__ = [
     "AccountOnFile",
     "AchAccount",
     "Address",
+    "AiohttpTransport",
     "BrowserInfo",
     "CallEnded",
     "Capture",
@@ -84,6 +85,7 @@ __all__ = [
     "Payout",
     "Platform",
     "Product",
+    "PyreqwestTransport",
     "Redirect",
     "RedisTokens",
     "Refund",
@@ -105,5 +107,6 @@ __all__ = [
     "Wallet",
     "__version__",
     "errors",
+    "fastest_transport",
     "platforms",
 ]

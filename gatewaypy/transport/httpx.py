@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import importlib
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, field
 
-from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol.wire import WireFailure, WireReply
+from gatewaypy.transport.shared import (
+    BROKEN,
+    CALLED_OFF,
+    DEADLINE,
+    TORN,
+    SharedTransport,
+    reply_of,
+    required,
+    too_late_to_answer,
+    too_late_to_connect,
+    too_long,
+)
 from gatewaypy.transport.tls import checked, default_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
 
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireRequest
@@ -76,7 +85,7 @@ class _Line:
 
 
 @define(eq=False, init=False)
-class HttpxTransport:
+class HttpxTransport(SharedTransport):
     """The default transport.
 
     :param library: ``"httpx"``, or ``"httpx2"`` (the extra of that name).
@@ -95,8 +104,6 @@ class HttpxTransport:
     _app: Any
     _httpx: Any = field(repr=False)
     _idle: deque[_Line] = field(repr=False)
-    _users: int
-    _loop: asyncio.AbstractEventLoop | None = field(repr=False)
     _dropped: set[asyncio.Task[None]] = field(repr=False)
     _parsed: Callable[[str], Any] = field(repr=False)
 
@@ -108,44 +115,25 @@ class HttpxTransport:
         keepalive: float = 15.0,
         app: Any = None,  # noqa: ANN401 - any ASGI application
     ) -> None:
+        super().__init__()
         self.library = library
         self._keepalive = keepalive
         self._context = checked(ssl_context) if ssl_context is not None else None
         self._app = app
         self._httpx = None
         self._idle = deque()
-        self._users = 0
-        self._loop = None
         self._dropped = set()
 
-    async def __aenter__(self) -> Self:
-        """Take one more user; the first loads the HTTP library and the certificate authorities."""
-        loop = asyncio.get_running_loop()
-        if self._users and loop is not self._loop:
-            msg = "this transport is in use on another event loop: make one for each"
-            raise ConfigurationError(msg)
-        if self._users == 0:
-            self._loop = loop
-            try:
-                self._httpx = importlib.import_module(self.library)
-            except ImportError:
-                msg = f"the transport needs {self.library}: pip install 'gatewaypy[{self.library}]'"
-                raise ConfigurationError(msg) from None
-            self._context = self._context or default_context()
-            self._parsed = lru_cache(self._httpx.URL)
-        self._users += 1
-        return self
+    def _open(self) -> None:
+        self._httpx = required(self.library)
+        self._context = self._context or default_context()
+        self._parsed = lru_cache(self._httpx.URL)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Let a user go; close every connection with the last."""
-        self._users -= 1
-        if self._users == 0:
-            while self._idle:
-                self._drop(self._idle.pop())
-            while self._dropped:
-                await asyncio.wait(self._dropped)
+    async def _close(self) -> None:
+        while self._idle:
+            self._drop(self._idle.pop())
+        while self._dropped:
+            await asyncio.wait(self._dropped)
 
     async def send(
         self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
@@ -161,7 +149,7 @@ class HttpxTransport:
                     answer = await self._exchange(line, request, progress, timeouts, limits)
                 reusable = isinstance(answer, WireReply)
             except TimeoutError:
-                answer = _failure(progress, "the deadline for the whole call passed")
+                answer = _failure(progress, DEADLINE)
             except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
                 if isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout) and progress.stage is _Stage.UNTOLD:
                     # No real connection says nothing of itself; a mocked one (respx) does, and this one says it never was.
@@ -211,13 +199,12 @@ class HttpxTransport:
             async for piece in response.stream:
                 body += piece
                 if len(body) > limits.max_reply_bytes:
-                    return WireFailure(sent=True, reason=f"the reply is longer than {limits.max_reply_bytes} bytes")
+                    return too_long(limits.max_reply_bytes)
         finally:
             await response.stream.aclose()
-        if response.headers.get("content-encoding", "identity") != "identity":
-            return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return WireReply(response.status_code, kind, body)
+        return reply_of(
+            response.status_code, response.headers.get("content-type"), response.headers.get("content-encoding"), body
+        )
 
     def _line(self, now: float) -> _Line:
         # One look at the line that has been idle longest keeps their number down to what is in use.
@@ -232,12 +219,12 @@ class HttpxTransport:
 
     def _drop(self, line: _Line) -> None:
         """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""
-        task = asyncio.get_running_loop().create_task(self._close(line))
+        task = asyncio.get_running_loop().create_task(self._shut(line))
         self._dropped.add(task)
         task.add_done_callback(self._dropped.discard)
 
     @staticmethod
-    async def _close(line: _Line) -> None:
+    async def _shut(line: _Line) -> None:
         try:
             async with asyncio.timeout(_GRACE):
                 await line.pool.aclose()
@@ -248,19 +235,19 @@ class HttpxTransport:
         """Put an error into words that hold nothing of the request; httpcore's own may quote a header."""
         httpx = self._httpx
         if isinstance(error, httpx.ConnectTimeout):
-            return f"no connection within {timeouts.connect:g} s"
+            return too_late_to_connect(timeouts)
         if isinstance(error, httpx.ConnectError):
             return f"no connection: {error}"
         if isinstance(error, httpx.TimeoutException):
-            return f"no answer within {timeouts.read:g} s"
+            return too_late_to_answer(timeouts)
         if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-            return "the connection broke before the whole answer was there"
+            return BROKEN
         return f"the HTTP client failed with {type(error).__name__}"
 
 
 def _failure(progress: _Progress, reason: str) -> WireFailure:
     if progress.withheld:
-        return WireFailure(sent=False, reason="it was called off before its first byte")
+        return CALLED_OFF
     if progress.torn:
-        return WireFailure(sent=True, reason="it was called off between its head and its body")
+        return TORN
     return WireFailure(sent=progress.stage is not _Stage.CONNECTING, reason=reason)

@@ -1,0 +1,27 @@
+"""Which transport to take where the caller does not care: the fastest that is installed and safe for the purpose."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from gatewaypy.transport.aiohttp import AiohttpTransport
+from gatewaypy.transport.httpx import HttpxTransport
+from gatewaypy.transport.pyreqwest import PyreqwestTransport
+
+if TYPE_CHECKING:
+    from gatewaypy.transport.base import Transport
+
+
+def fastest_transport(*, asks_at_first_byte: bool = False) -> Transport:
+    """Make the fastest transport whose library is installed: pyreqwest, then aiohttp, then httpx.
+
+    :param asks_at_first_byte: only one that asks ``may_send`` at the first byte itself, as payout jobs must: a process that was
+        frozen since its intent became durable must not send any more. That leaves pyreqwest out, which connects after the
+        question.
+    """
+    if not asks_at_first_byte and find_spec("pyreqwest") is not None:
+        return PyreqwestTransport()
+    if find_spec("aiohttp") is not None:
+        return AiohttpTransport()
+    return HttpxTransport()

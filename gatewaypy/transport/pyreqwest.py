@@ -1,0 +1,170 @@
+"""Requests by pyreqwest, whose connections live in Rust: the cheapest, and the one that knows least about what has left."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field
+
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.transport.shared import (
+    BROKEN,
+    CALLED_OFF,
+    DEADLINE,
+    SharedTransport,
+    reply_of,
+    required,
+    too_late_to_answer,
+    too_late_to_connect,
+    too_long,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatewaypy.config import Limits, Timeouts
+    from gatewaypy.protocol.wire import WireReply, WireRequest
+
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
+#: What Rust's client says of an error of the connection itself, before it was given the request; no error class tells that.
+_BEFORE: Final = "client error (Connect)"
+#: For how long after an error a thread of pyreqwest's may still hold objects of Python's. Nothing tells when it lets go, and an
+#: interpreter that ends in that moment aborts the process.
+_LINGERS: Final = 0.05
+
+
+@define(eq=False, init=False)
+class PyreqwestTransport(SharedTransport):
+    """The cheapest transport (extra ``pyreqwest``).
+
+    :param ca_certificates: certificate authorities of your own in PEM form, or a file of them; they are trusted beside the
+        system's.
+    :param keepalive: how many seconds an idle connection is kept.
+    :raises ConfigurationError: where the file cannot be read, or holds no certificate.
+
+    It knows that nothing was sent where no connection came about; everything else counts as sent. And it asks for the last
+    time before it connects, not at the first byte: a payment whose process is frozen in between goes out late. Payout jobs
+    are better off with `AiohttpTransport`.
+
+    No proxy, no redirect, no cookie, no HTTP/2: one POST, once. Rust's client has no switch for one thing: it takes a request
+    to another connection where it finds the first one closed before it began to write.
+    """
+
+    _authorities: tuple[bytes, ...] = field(repr=False)
+    _keepalive: float
+    _pyreqwest: Any = field(repr=False)
+    _clients: dict[Timeouts, Any] = field(repr=False)
+    _failed: float
+
+    def __init__(self, *, ca_certificates: bytes | str | Path | None = None, keepalive: float = 15.0) -> None:
+        super().__init__()
+        self._authorities = _read(ca_certificates)
+        self._keepalive = keepalive
+        self._pyreqwest = None
+        self._clients = {}
+        self._failed = 0.0
+
+    def _open(self) -> None:
+        required("pyreqwest")
+        self._pyreqwest = required("pyreqwest.client")
+        self._failed = 0.0
+
+    async def _close(self) -> None:
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.close()
+        await asyncio.sleep(self._failed + _LINGERS - asyncio.get_running_loop().time())
+
+    async def send(
+        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+    ) -> WireReply | WireFailure:
+        """Send a request once; see `Transport.send`."""
+        try:
+            built = self._built(request, timeouts)
+        except Exception as error:  # noqa: BLE001 - it was not handed over yet
+            return WireFailure(sent=False, reason=f"the HTTP client refused the request with {type(error).__name__}")
+        if not about_to_send():
+            return CALLED_OFF
+        try:
+            async with asyncio.timeout_at(deadline), built as response:
+                body = bytearray()
+                while (piece := await response.body_reader.read_chunk()) is not None:
+                    body += piece
+                    if len(body) > limits.max_reply_bytes:
+                        return too_long(limits.max_reply_bytes)
+                return reply_of(
+                    response.status, response.get_header("content-type"), response.get_header("content-encoding"), body
+                )
+        except BaseException as error:
+            self._failed = asyncio.get_running_loop().time()
+            if not isinstance(error, Exception):
+                raise
+            return _failure(error, timeouts)
+
+    def _built(self, request: WireRequest, timeouts: Timeouts) -> Any:  # noqa: ANN401 - pyreqwest's own
+        client = self._clients.get(timeouts)
+        if client is None:
+            client = self._clients[timeouts] = self._client(timeouts)
+        building = client.post(request.url).header("Content-Type", request.content_type).header("Accept", request.accept)
+        if request.token is not None:
+            building = building.header("AuthToken", request.token.reveal(), is_sensitive=True)
+        return building.body_bytes(request.body).build_streamed()
+
+    def _client(self, timeouts: Timeouts) -> Any:  # noqa: ANN401 - pyreqwest's own
+        builder = (
+            self._pyreqwest.ClientBuilder()
+            .http1_only()
+            .no_proxy()
+            .follow_redirects(enable=False)
+            .referer(enable=False)
+            .default_cookie_store(enable=False)
+            .gzip(enable=False)
+            .brotli(enable=False)
+            .zstd(enable=False)
+            .deflate(enable=False)
+            .min_tls_version("TLSv1.2")
+            .user_agent("gatewaypy")
+            .default_headers({"Accept-Encoding": "identity"})
+            .connect_timeout(timedelta(seconds=timeouts.connect))
+            .read_timeout(timedelta(seconds=timeouts.read))
+            .pool_idle_timeout(timedelta(seconds=self._keepalive))
+        )
+        for authority in self._authorities:
+            builder = builder.add_root_certificate_pem(authority)
+        return builder.build()
+
+
+def _read(given: bytes | str | Path | None) -> tuple[bytes, ...]:
+    if given is None:
+        return ()
+    try:
+        pem = given if isinstance(given, bytes) else Path(given).read_bytes()
+    except OSError as error:
+        msg = f"ca_certificates: {error.strerror}"
+        raise ConfigurationError(msg) from None
+    authorities = tuple(_CERTIFICATE.findall(pem))
+    if not authorities:
+        msg = "ca_certificates: certificates in PEM form, or a file of them"
+        raise ConfigurationError(msg)
+    return authorities
+
+
+def _failure(error: Exception, timeouts: Timeouts) -> WireFailure:
+    """Judge an error by its causes; its class says "connect" and "timeout" of requests that went out, too."""
+    details = getattr(error, "details", None)
+    if details is None:
+        return WireFailure(sent=True, reason=DEADLINE if isinstance(error, TimeoutError) else _by_class(error))
+    causes = [cause["message"] for cause in details["causes"] or ()]
+    is_late = isinstance(error, TimeoutError)
+    if _BEFORE in causes:
+        return WireFailure(sent=False, reason=too_late_to_connect(timeouts) if is_late else f"no connection: {causes[-1]}")
+    return WireFailure(sent=True, reason=too_late_to_answer(timeouts) if is_late else BROKEN)
+
+
+def _by_class(error: Exception) -> str:
+    return f"the HTTP client failed with {type(error).__name__}"
