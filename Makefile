@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-one lint bench soak proof lock docs clean
+.PHONY: help demo test test-one lint bench plots soak proof lock docs clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,10 +23,12 @@ $(READY): locks/dev.txt pyproject.toml
 demo: $(READY)
 	$(BIN)/gatewaypy demo --payouts examples/payouts.csv
 
+# What starts many processes runs after the rest, and fewer at a time: its deadlines are those that users have.
 ## make test    the whole suite with its coverage gate, then all but its heavy tests on every other Python from 3.11 to 3.14 that is here
 test: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4
+	$(BIN)/coverage run -m pytest -n 4 -m "not heavy"
+	$(BIN)/coverage run -m pytest -n 2 -m heavy
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@sh tools/other-pythons.sh "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -46,11 +48,23 @@ lint: $(READY)
 	$(BIN)/python tools/protocol_docs.py --check
 	$(BIN)/python tools/coverage_table.py --check
 
-## make bench   what a payment costs, each figure against a peer in the same run
-bench: $(READY)
-	$(BIN)/python benchmarks/in_flight.py
-	$(BIN)/python benchmarks/receiver.py
+# The peers have an environment of their own: nothing of theirs gets into the library's.
+PEERS := .venv-peers
+$(PEERS)/.ready: locks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/peers.txt
+	@touch $@
+
+## make bench   what a payment costs, each figure against a peer in the same run: `name ratio target ok|short`; half an hour
+bench: $(READY) $(PEERS)/.ready
+	$(BIN)/python benchmarks/cost.py --peers $(PEERS)/bin/python
 	$(BIN)/python benchmarks/payouts.py
+	$(BIN)/python benchmarks/receiver.py
+	$(BIN)/python benchmarks/imports.py
+
+## make plots   draw what a call costs against calls in flight and payouts in a job, into docs/images
+plots: $(READY) $(PEERS)/.ready
+	$(BIN)/python benchmarks/growth.py --peers $(PEERS)/bin/python
 
 ## make soak    20,000 payouts killed 20 times on each store, every named moment five times: about ten minutes
 soak: $(READY)
@@ -71,6 +85,8 @@ docs: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file locks/dev.txt
+	$(BIN)/uv pip compile --quiet benchmarks/peers.in --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file locks/peers.txt
 
 clean:
-	rm -rf .venv .venv-3.* .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-3.* .venv-peers .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

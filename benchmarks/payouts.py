@@ -117,11 +117,19 @@ async def unjournalled(count: int, pause: float = LATENCY) -> float:
         return count / (time.perf_counter() - begun)
 
 
+def one(count: int, url: str) -> None:
+    """Run a job of that many orders; print its CPU microseconds a payout, and its peak memory in KiB."""
+    began = time.process_time()
+    asyncio.run(journalled(count, url, pause=0.0))
+    cpu = (time.process_time() - began) / count * 1e6
+    print(json.dumps({"cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+
 def peak(count: int) -> int:
     """Run a job of that many orders in a process of its own; return its peak memory in KiB."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--memory", str(count), f"sqlite:///{folder}/payouts.db"]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        command = [sys.executable, __file__, "--one", str(count), f"sqlite:///{folder}/payouts.db"]
+        return int(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["peak"])
 
 
 def say(name: str, ratio: float, target: float, *, at_least: bool) -> None:
@@ -136,11 +144,10 @@ def main() -> None:
     parser.add_argument("--payouts", type=int, default=10_000, help="a round's payouts for journal-cost")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=1_000_000, help="the larger job of job-memory")
-    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.memory:
-        asyncio.run(journalled(int(given.memory[0]), given.memory[1], pause=0.0))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    if given.one:
+        one(int(given.one[0]), given.one[1])
         return
     print(f"# {platform.processor() or platform.machine()}, Python {platform.python_version()}, {IN_FLIGHT} in flight,")
     print(f"# the gateway answers after {LATENCY:g} s")

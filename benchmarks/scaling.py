@@ -4,7 +4,7 @@
 
 Four things are measured: durable steps of the journal (an intent and an outcome for each payout) on SQLite and on PostgreSQL,
 by one process and by two; the disk and the write-ahead log that a payout takes there; a whole job in one process against a
-simulated gateway that answers after a fixed time; and the CPU that the client spends on a call over a real socket (in_flight.py).
+simulated gateway that answers after a fixed time; and the CPU that the client spends on a call over a real socket (ours.py).
 Rates are the best of the rounds, as other work on the machine only takes away from them. All else is arithmetic on them, printed
 with its inputs. PostgreSQL shares the machine with the clients.
 """
@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import in_flight
+import ours
 from attrs import frozen
+from drive import drive
+from server import serving
 
 from gatewaypy import Credentials, Customer, Money, Outcome, Payout, SettledBy
 from gatewaypy.models import ResultCode
@@ -130,14 +132,10 @@ async def whole_job(url: str, number: int, concurrency: int, turn: int) -> tuple
 
 
 async def client_cpu(requests: int) -> float:
-    """Return the CPU microseconds of a call of the client's, with a hundred in flight."""
-    mine, theirs = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=in_flight.serve, args=(theirs,), daemon=True)
-    server.start()
-    try:
-        return await in_flight.ours(mine.recv(), requests, 100)
-    finally:
-        server.kill()
+    """Return the CPU microseconds of a call of the client's on its default transport, with a hundred in flight."""
+    with serving() as port:
+        async with ours.client(port, 100) as call:
+            return (await drive(call, requests, 100))["cpu"]
 
 
 async def by_two_processes(url: str, number: int, prefix: str) -> float:

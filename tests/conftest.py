@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from gatewaypy import Card, Gateway, HttpxTransport, Money, Timeouts
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from gatewaypy import Credentials
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 settings.register_profile("gatewaypy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gatewaypy")
 
+# What coverage tells the processes that a traced one starts.
+_TRACING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 QUICK = Timeouts(connect=2, read=2, total=5, settle=3)
 
 
@@ -30,6 +34,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     silent = [item.nodeid for item in items if not getattr(item, "obj", None).__doc__]
     if silent:
         raise pytest.UsageError("tests without a docstring: " + ", ".join(silent))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Keep the coverage tracer out of tests that go over the same lines thousands of times, and of the processes they start."""
+    if item.get_closest_marker("untraced") is None:
+        return (yield)
+    tracer, settings = sys.gettrace(), {name: os.environ.pop(name) for name in _TRACING if name in os.environ}
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        os.environ.update(settings)
 
 
 @pytest.fixture

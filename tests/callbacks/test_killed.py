@@ -17,7 +17,7 @@ from callback_bodies import fields, signed
 
 from gatewaypy.callbacks import Inbox
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.untraced]
 TESTS = Path(__file__).parent.parent
 DISTINCT, REPEATED, FORGED, KILLS, SENDERS = 8_000, 2_000, 100, 3, 24
 

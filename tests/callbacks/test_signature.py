@@ -142,6 +142,7 @@ def test_what_is_no_callback_is_unreadable(body: bytes, kind: str) -> None:
 SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
 
 
+@pytest.mark.untraced
 @settings(max_examples=5000)
 @given(st.sampled_from(SIGNED), st.text(max_size=20))
 def test_no_changed_signed_field_is_believed(name: str, value: str) -> None:
@@ -163,6 +164,7 @@ NAMES = st.sampled_from(
 ) | st.text(max_size=8)
 
 
+@pytest.mark.untraced
 @settings(max_examples=5000)
 @given(
     st.dictionaries(NAMES, JSON, max_size=10) | st.binary(max_size=200),

@@ -18,7 +18,7 @@ from payouts.payout_process import orders
 from gatewaypy.payouts import Journal, State
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.untraced]
 TESTS = Path(__file__).parent.parent
 #: Larger before a release: ``make soak``.
 PAYOUTS = int(os.environ.get("GATEWAYPY_SOAK_PAYOUTS", "3000"))

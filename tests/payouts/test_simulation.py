@@ -15,7 +15,7 @@ from gatewaypy.payouts import Journal, PayoutJob, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.untraced]
 SEEDS_A_TEST = 100
 
 

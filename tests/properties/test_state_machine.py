@@ -332,6 +332,7 @@ class BothBooks(RuleBasedStateMachine):
             assert balance.paid_out == self.paid_out.get(currency, 0)
 
 
+@pytest.mark.untraced
 class TestBothBooks(BothBooks.TestCase):
     """Hypothesis looks for a sequence after which the two sides disagree."""
 

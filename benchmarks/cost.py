@@ -1,0 +1,125 @@
+"""What a payout costs on every transport, against the peers in the same run: ``name ratio target ok|short``.
+
+    python benchmarks/cost.py [--rounds 5] [--requests 6000] [--peers .venv-peers/bin/python]
+
+The gateway's place is taken by a small server in a process of its own. Each measure is a process of its own too, on uvloop; its
+figure is the CPU time of that process, all its threads together. Rounds of all measures are interleaved, and medians taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from server import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parent
+PAUSE = 0.5
+MANY = 5000
+
+
+@frozen
+class Measure:
+    """One figure: ours or a peer's, with so many calls in flight."""
+
+    kind: str
+    client: str
+    in_flight: int
+
+    @property
+    def name(self) -> str:
+        """What the figure is called."""
+        return f"{'payout on' if self.kind == 'ours' else 'peer'} {self.client}, {self.in_flight:,} in flight"
+
+
+def run(measure: Measure, python: str, port: int, requests: int) -> dict[str, float]:
+    """Run one measure in a process of its own."""
+    command = [python, str(HERE / f"{measure.kind}.py"), measure.client, str(port), str(requests), str(measure.in_flight)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{measure.name} failed:\n{done.stderr}{done.stdout}")
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def versions(python: str, names: Sequence[str]) -> str:
+    """Name the versions that an interpreter has."""
+    code = f"from importlib.metadata import version\nprint(*(f'{{n}} {{version(n)}}' for n in {list(names)!r}), sep=', ')"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def say(name: str, ratio: float, target: float, *, at_least: bool = False) -> None:
+    """Print one line."""
+    good = ratio >= target if at_least else ratio <= target
+    print(f"{name} {ratio:.2f} {target} {'ok' if good else 'short'}", flush=True)
+
+
+def pythons(peers: str) -> dict[str, str]:
+    """Name the interpreter of each kind of measure."""
+    return {"ours": sys.executable, "peers": peers}
+
+
+def compare(options: argparse.Namespace, port: int) -> None:
+    """Measure what the targets name, and print each ratio."""
+    fast = options.fastest
+    ours_fast, ours_100 = Measure("ours", fast, 1000), Measure("ours", fast, 100)
+    default_1, default_10, default_100, default_1000 = (Measure("ours", "httpx", number) for number in (1, 10, 100, 1000))
+    aiohttp, httpx_1 = Measure("peers", "aiohttp", 1000), Measure("peers", "httpx", 1)
+    stripe, stripe_aiohttp = Measure("peers", "stripe", 100), Measure("peers", "stripe-aiohttp", 100)
+    measures = (
+        *(ours_fast, ours_100, default_1, default_10, default_100, default_1000),
+        *(aiohttp, httpx_1, stripe, stripe_aiohttp),
+    )
+    costs: dict[Measure, list[float]] = {measure: [] for measure in measures}
+    interpreters = pythons(options.peers)
+    for _ in range(options.rounds):
+        for measure in measures:
+            requests = options.requests // 3 if measure in (stripe, default_1, httpx_1) else options.requests
+            costs[measure].append(run(measure, interpreters[measure.kind], port, requests)["cpu"])
+    medians = {measure: statistics.median(figures) for measure, figures in costs.items()}
+    for measure, median in medians.items():
+        rounds = ", ".join(f"{figure:.0f}" for figure in costs[measure])
+        print(f"# {measure.name:40} {median:8.0f} µs CPU (rounds: {rounds})")
+    say("fast-vs-aiohttp", medians[ours_fast] / medians[aiohttp], 1.0)
+    say("fast-vs-stripe", medians[ours_100] / medians[stripe_aiohttp], 0.3)
+    say("default-vs-stripe", medians[default_100] / medians[stripe], 0.2)
+    say("default-flat", medians[default_1000] / medians[default_10], 1.25)
+    say("default-vs-bare", medians[default_1] / medians[httpx_1], 1.0)
+
+
+def latency_bound(options: argparse.Namespace) -> None:
+    """Measure the throughput with 5,000 in flight against a gateway that takes half a second: the ideal is 10,000 a second."""
+    with serving(PAUSE) as port:
+        measure = Measure("ours", options.fastest, MANY)
+        rates = [run(measure, sys.executable, port, 6 * MANY)["rate"] for _ in range(max(options.rounds // 2, 1))]
+    print(f"# {measure.name}, answers after {PAUSE:g} s: {', '.join(f'{rate:.0f}/s' for rate in rates)}")
+    say("latency-bound", statistics.median(rates) * PAUSE / MANY, 0.85, at_least=True)
+
+
+def main() -> None:
+    """Measure, and print each ratio with its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=6000)
+    parser.add_argument("--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers")
+    parser.add_argument("--fastest", default="pyreqwest", help="the transport that counts as the fastest")
+    options = parser.parse_args()
+    print(f"# Python {platform.python_version()}, {platform.machine()}, {versions(sys.executable, ('uvloop', 'httpx'))}")
+    print(f"# peers: {versions(options.peers, ('aiohttp', 'httpx', 'httpx2', 'pyreqwest', 'stripe'))}")
+    with serving() as port:
+        compare(options, port)
+    latency_bound(options)
+
+
+if __name__ == "__main__":
+    main()
