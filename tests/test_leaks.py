@@ -145,8 +145,8 @@ async def test_no_operation_and_no_failure_shows_a_secret(fault: FaultKind | Non
         lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY, partner_secret_key=LOGIN_KEY + "\n"),
         lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_MEMBER_ID": "x"}),
         lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_USERNAME": ""}),
-        lambda: check("card.number", Secret(NUMBER + "x")),
-        lambda: check("merchantTransactionId", Secret(NUMBER + "|")),
+        lambda: check({"card.number": Secret(NUMBER + "x")}),
+        lambda: check({"merchantTransactionId": Secret(NUMBER + "|")}),
     ],
 )
 def test_no_refusal_shows_what_it_refuses(make: Any) -> None:

@@ -158,7 +158,7 @@ def _showable(mtid: object) -> str | None:
     if not isinstance(mtid, str):
         return None
     try:
-        check("merchantTransactionId", mtid)
+        check({"merchantTransactionId": mtid})
     except InvalidRequest:
         return None
     # A mistyped card number is nearly a whole one: its check digit does not matter here.
@@ -180,7 +180,7 @@ def _check(order: PayoutOrder) -> None:
         extra=order.extra,
     )
     for name, value in request.fields.items():
-        check(name, value)
+        check({name: value})
 
 
 def _named(name: str) -> str:

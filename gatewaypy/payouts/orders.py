@@ -66,7 +66,7 @@ class PayoutOrder:
 
     def __attrs_post_init__(self) -> None:
         facts = {"operation": "payout", "merchant_transaction_id": self.merchant_transaction_id}
-        check("merchantTransactionId", self.merchant_transaction_id)
+        check({"merchantTransactionId": self.merchant_transaction_id})
         if not isinstance(self.amount, Money):
             raise InvalidRequest("amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts)
         if not self.amount.amount > 0:

@@ -87,10 +87,12 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
     """
     values: dict[str, str | Secret] = {}
     for name in rule.fields:
-        place = next((place for place in (name, *STANDS_AS.get(name, ())) if place in fields), None)
-        if place is None:
+        for place in (name, *STANDS_AS.get(name, ())):
+            if place in fields:
+                values[name] = fields[place]
+                break
+        else:
             raise InvalidRequest(name, "required: the checksum signs it")
-        values[name] = fields[place]
     return values
 
 
@@ -106,7 +108,7 @@ def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
     :raises InvalidRequest: for a value with ``|``, a line break or NUL in it.
     """
     _check(rule, values)
-    return _digest("|".join(_plain(values[name]) for name in rule.fields))
+    return _digest("|".join([_plain(values[name]) for name in rule.fields]))
 
 
 def _check(rule: Rule, values: Mapping[str, str | Secret]) -> None:

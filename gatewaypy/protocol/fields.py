@@ -84,22 +84,26 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
-def check(name: str, value: str | Secret) -> None:
-    """Check one value against its field's format.
+def check(fields: Mapping[str, str | Secret]) -> None:
+    """Check values against their fields' formats.
 
     :raises InvalidRequest: naming the field, the rule and the value's shape, never the value.
     """
-    refusal = _refusal(name, value)
+    refusal = _refusal(fields)
     if refusal is not None:
         raise refusal
 
 
-def _refusal(name: str, value: str | Secret) -> InvalidRequest | None:
-    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the text.
-    text = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(text, str):
-        return InvalidRequest(name, "text", shape_of(text))
-    field = FIELDS.get(_POSITION.sub("", name) if "[" in name else name)
-    if field is None:
-        return InvalidRequest(name, "text without control characters", shape_of(text)) if _CONTROL.search(text) else None
-    return None if field.pattern.fullmatch(text) else InvalidRequest(name, field.rule, shape_of(text))
+def _refusal(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
+    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
+    for name, value in fields.items():
+        text = value.reveal() if isinstance(value, Secret) else value
+        if not isinstance(text, str):
+            return InvalidRequest(name, "text", shape_of(text))
+        field = FIELDS.get(_POSITION.sub("", name) if "[" in name else name)
+        if field is None:
+            if _CONTROL.search(text):
+                return InvalidRequest(name, "text without control characters", shape_of(text))
+        elif not field.pattern.fullmatch(text):
+            return InvalidRequest(name, field.rule, shape_of(text))
+    return None

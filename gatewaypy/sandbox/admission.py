@@ -112,7 +112,7 @@ def admit(operation: Operation, subject: str | None, fields: Mapping[str, str], 
     refused, is_signed = None, False
     try:
         for name, value in fields.items():
-            check(name, value)
+            check({name: value})
         is_signed = _is_signed(operation, merchant, subject, fields)
     except InvalidRequest as refusal:
         refused = refusal.field

@@ -45,7 +45,7 @@ def payout(
 ) -> Request:
     """Build a payout, to the payer of an earlier payment or to a customer's account (protocol section 6, documented)."""
     check_amount(amount, operations.PAYOUT)
-    if [payment_id, customer, stored_card].count(None) != 2:  # noqa: PLR2004 - one of three is there
+    if (payment_id is None) + (customer is None) + (stored_card is None) != 2:  # noqa: PLR2004 - one of three is there
         rule = "one of the paymentId of a captured payment, a customer's account details, and a stored card's id"
         raise InvalidRequest("paymentId", rule, operation=operations.PAYOUT.name, merchant_transaction_id=merchant_transaction_id)
     fields: Fields = {
