@@ -1,4 +1,4 @@
-"""What the tests share: a merchant, cards, sandboxes on real sockets with and without TLS, and both HTTP libraries."""
+"""What the tests share: a merchant, cards, sandboxes on real sockets with and without TLS, and every transport."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from transports import KINDS, made
 
-from gatewaypy import Card, Gateway, HttpxTransport, Money, Timeouts
+from gatewaypy import Card, Gateway, Money, Timeouts
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gatewaypy import Credentials
+    from gatewaypy.transport import Transport
 
 # How long an example takes depends on the machine and on what else it does: no test of ours fails for that.
 settings.register_profile("gatewaypy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,11 +76,25 @@ def euros() -> Callable[[str], Money]:
     return lambda amount: Money(amount, "EUR")
 
 
-@pytest.fixture(params=["httpx", "httpx2"])
-def library(request: pytest.FixtureRequest) -> str:
-    """Run a test on each of the two libraries that the default transport takes."""
-    pytest.importorskip(request.param)
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Run a test on every transport."""
+    pytest.importorskip(request.param.split()[0])
     return request.param
+
+
+@pytest.fixture
+async def transport(kind: str) -> AsyncIterator[Transport]:
+    """Make each transport; the gateway that gets it opens it."""
+    async with made(kind) as one:
+        yield one
+
+
+@pytest.fixture
+async def tls_transport(kind: str, authority: trustme.CA) -> AsyncIterator[Transport]:
+    """Make each transport, trusting this run's authority."""
+    async with made(kind, authority) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
@@ -127,8 +143,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def tls_client(tls_sandbox: Sandbox, trusting: ssl.SSLContext, library: str) -> AsyncIterator[Gateway]:
-    """Open a gateway to the test's sandbox over TLS, on each HTTP library."""
-    transport = HttpxTransport(library=library, ssl_context=trusting)
-    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=transport, timeouts=QUICK) as opened:
+async def tls_client(tls_sandbox: Sandbox, tls_transport: Transport) -> AsyncIterator[Gateway]:
+    """Open a gateway to the test's sandbox over TLS, on each transport."""
+    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, timeouts=QUICK) as opened:
         yield opened

@@ -12,9 +12,8 @@ from gatewaypy.models import OperationResult
 from gatewaypy.sandbox import FaultKind, Sandbox
 
 if TYPE_CHECKING:
-    import ssl
-
     from gatewaypy import Card
+    from gatewaypy.transport import Transport
 
 EUROS = Money("5.00", "EUR")
 SHORT = Timeouts(connect=2, read=0.5, total=1, settle=0.6)
@@ -65,16 +64,15 @@ def executed(sandbox: Sandbox, operation: str) -> int:
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", SPOILING, ids=lambda fault: fault.name)
 async def test_each_fault_with_each_operation(
-    fault: FaultKind, operation: str, card: Card, certificate: tuple[str, str], trusting: ssl.SSLContext, library: str
+    fault: FaultKind, operation: str, card: Card, certificate: tuple[str, str], tls_transport: Transport, kind: str
 ) -> None:
     """What was carried out is reported as done, what was not is unknown, and nothing is carried out twice.
 
-    One library meets a gateway that refuses a used id, the other one that would carry it out again: neither sends it twice.
+    Some transports meet a gateway that refuses a used id, the others one that would carry it out again: none sends it twice.
     """
-    refuse_duplicates = library == "httpx"
+    refuse_duplicates = kind in {"httpx", "aiohttp shared"}
     async with Sandbox(refuse_duplicates=refuse_duplicates).serve(certfile=certificate[0], keyfile=certificate[1]) as sandbox:
-        transport = HttpxTransport(library=library, ssl_context=trusting)
-        async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT) as gateway:
+        async with Gateway(sandbox.base_url, sandbox.credentials, transport=tls_transport, timeouts=SHORT) as gateway:
             subject = await prepare(gateway, operation, card)
             switch = sandbox.faults.add(fault, operation=operation)
             result: Any
@@ -164,9 +162,11 @@ async def test_a_fault_of_the_token_call_moves_nothing(fault: FaultKind, sandbox
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_refused_connections_with_each_operation(operation: str, sandbox: Sandbox, card: Card) -> None:
+async def test_refused_connections_with_each_operation(
+    operation: str, sandbox: Sandbox, card: Card, transport: Transport
+) -> None:
     """While the gateway is down no operation is sent; afterwards the same call goes through, once."""
-    async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
+    async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
         async with sandbox.refusing():
             with pytest.raises(errors.NotSent):

@@ -1,0 +1,407 @@
+"""What every transport does alike, against servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import random
+import socket
+import ssl
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from bare_server import OK, answer_each, listening, read_and, read_request, send
+from transports import ASK_BEFORE_CONNECTING, made
+
+from gatewaypy import errors
+from gatewaypy.protocol.wire import WireFailure, WireReply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gatewaypy.transport import Transport
+
+
+@pytest.fixture
+async def transport(kind: str) -> AsyncIterator[Transport]:
+    """Open each transport."""
+    async with made(kind) as one, one:
+        yield one
+
+
+async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
+    """The request has its body, its token and nothing that was not asked for; connections are used again."""
+    heads, connections = [], 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            head, body = await read_request(reader)
+            heads.append(head)
+            assert body == b"{}"
+            writer.write(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: session=1; Path=/\r\n\r\n"))
+
+    async with listening(serve) as port:
+        for _ in range(3):
+            assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+    assert connections == 1
+    for head in heads:
+        lines = head.decode().split("\r\n")
+        assert lines[0] == "POST /path HTTP/1.1"
+        headers = Counter(line.split(":")[0].lower() for line in lines[1:] if line)
+        expected = ("host", "content-type", "accept", "accept-encoding", "user-agent", "authtoken", "content-length")
+        assert headers == Counter(expected)
+        values = {name.lower(): value for name, value in (line.split(": ") for line in lines[1:] if line)}
+        assert (values["authtoken"], values["accept-encoding"], values["user-agent"]) == ("token", "identity", "gatewaypy")
+
+
+async def test_a_large_request_and_reply_go_through(transport: Transport) -> None:
+    """What does not fit into one packet, either way, arrives whole."""
+    sent, received = b"s" * 300_000, b"r" * 300_000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await read_request(reader))[1] == sent
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(received), received))
+        await writer.drain()
+
+    async with listening(serve) as port:
+        reply = await send(transport, port, body=sent, limit=len(received))
+    assert reply == WireReply(200, "", received)
+
+
+async def test_nobody_listening_means_not_sent(transport: Transport, unused_tcp_port: int) -> None:
+    """A refused connection took nothing with it."""
+    failure = await send(transport, unused_tcp_port)
+    assert failure == WireFailure(sent=False, reason=failure.reason)
+    assert "no connection" in failure.reason
+
+
+async def test_a_server_that_never_accepts_means_not_sent(kind: str, transport: Transport) -> None:
+    """A connection that does not come about in time took nothing with it, and most transports were not even asked."""
+    asked = []
+
+    def say() -> bool:
+        asked.append(True)
+        return True
+
+    with socket.socket() as deaf, contextlib.ExitStack() as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        port = deaf.getsockname()[1]
+        for _ in range(4):
+            other = waiting.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        failure = await send(transport, port, say=say)
+    assert (failure.sent, failure.reason) == (False, "no connection within 0.5 s")
+    assert len(asked) == (1 if kind in ASK_BEFORE_CONNECTING else 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (b"", "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\nContent-", "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", "the connection broke"),
+        (b"\x15\x03\x01garbage\r\n\r\n", "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000, "longer than 1000 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "compressed"),
+    ],
+    ids=["nothing", "half a head", "half a body", "half a chunk", "garbage", "too long", "compressed"],
+)
+async def test_a_broken_answer_means_sent(transport: Transport, reply: bytes, reason: str) -> None:
+    """Once the request is out, nothing that comes or does not come back makes it unsent, or sends it again."""
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await read_request(reader)
+        requests += 1
+        writer.write(reply)
+        await writer.drain()
+
+    async with listening(serve) as port:
+        failure = await send(transport, port)
+    assert failure.sent
+    assert reason in failure.reason
+    assert requests == 1
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_connection_that_breaks_when_it_is_used_again_means_sent(transport: Transport, *, reset: bool) -> None:
+    """The second request on a connection that breaks under it is not sent a third time by itself."""
+    requests, connections = 0, 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests, connections
+        connections += 1
+        await read_and(OK, reader, writer)
+        await read_request(reader)
+        requests += 1
+        if reset:
+            writer.transport.abort()
+
+    async with listening(serve) as port:
+        assert isinstance(await send(transport, port), WireReply)
+        failure = await send(transport, port)
+    assert failure.sent
+    assert (requests, connections) == (1, 1)
+
+
+async def test_connections_closed_while_idle_bring_no_request_twice(transport: Transport) -> None:
+    """A server that hangs up between two requests gets each of them once; one that met the closed end counts as sent."""
+    received: Counter[bytes] = Counter()
+    hung_up = asyncio.Queue[None]()
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received[(await read_request(reader))[1]] += 1
+        writer.write(OK)
+        writer.close()
+        await writer.wait_closed()
+        hung_up.put_nowait(None)
+
+    answered = 0
+    async with listening(once) as port:
+        for number in range(30):
+            answer = await send(transport, port, body=b"%02d" % number)
+            if isinstance(answer, WireReply):
+                answered += 1
+                await hung_up.get()
+            else:
+                assert answer.sent
+    assert answered >= 10
+    assert set(received.values()) == {1}
+    assert len(received) == answered
+
+
+async def test_a_reply_that_nobody_asked_for_answers_no_request(transport: Transport) -> None:
+    """What a server says on an idle connection is not taken for the answer to the next request."""
+    spoken = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_and(OK, reader, writer)
+        if not spoken.is_set():
+            # Apart from the reply, or a client might still be reading it.
+            await asyncio.sleep(0.05)
+            writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nstale")
+            await writer.drain()
+            spoken.set()
+        await read_and(OK, reader, writer)
+
+    async with listening(serve) as port:
+        assert (await send(transport, port)).http_status == 200
+        await spoken.wait()
+        await asyncio.sleep(0.05)
+        assert (await send(transport, port)).http_status == 200
+
+
+async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> None:
+    """A reply that does not begin within the read deadline leaves the request out there."""
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await reader.read()
+
+    async with listening(stall) as port:
+        failure = await send(transport, port)
+    assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
+
+
+async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -> None:
+    """A server that keeps each read short of its deadline does not hold a call for ever."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(100):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async with listening(trickle) as port:
+        failure = await send(transport, port, total=0.8)
+    assert (failure.sent, failure.reason) == (True, "the deadline for the whole call passed")
+
+
+async def test_a_request_can_be_called_off_before_its_first_byte(transport: Transport) -> None:
+    """Where the caller says no at the last moment nothing is sent, on a new connection and on a used one."""
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        while await reader.read(1):
+            requests += 1
+            await read_request(reader)
+            writer.write(OK)
+
+    called_off = WireFailure(sent=False, reason="it was called off before its first byte")
+    async with listening(serve) as port:
+        assert await send(transport, port, say=lambda: False) == called_off
+        assert isinstance(await send(transport, port), WireReply)
+        assert await send(transport, port, say=lambda: False) == called_off
+        assert isinstance(await send(transport, port), WireReply)
+    assert requests == 2
+
+
+async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport: Transport) -> None:
+    """Where the caller says no after all, nobody gets a whole request; it counts as sent."""
+    answers, requests = [True, False], 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await read_request(reader)
+        requests += 1
+        writer.write(OK)
+
+    async with listening(serve) as port:
+        answer = await send(transport, port, say=lambda: answers.pop(0))
+    if kind in ASK_BEFORE_CONNECTING:
+        assert isinstance(answer, WireReply)
+    else:
+        assert (answer, requests) == (WireFailure(sent=True, reason="it was called off between its head and its body"), 0)
+
+
+async def test_a_redirect_is_not_followed(transport: Transport) -> None:
+    """A 302 is an answer like any other, and so is a 307; the token goes nowhere else."""
+    for status in (302, 307):
+        reply = b"HTTP/1.1 %d Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n" % status
+        async with listening(lambda reader, writer, reply=reply: read_and(reply, reader, writer)) as port:
+            assert (await send(transport, port)).http_status == status
+
+
+async def test_no_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+    """What the environment calls a proxy sees no payment."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.setenv(spelled, f"http://127.0.0.1:{unused_tcp_port}")
+    async with listening(answer_each) as port, made(kind) as transport, transport:
+        assert isinstance(await send(transport, port), WireReply)
+
+
+async def test_cancelled_requests_leave_the_pool_usable(transport: Transport) -> None:
+    """Callers cancelled at every stage are never answered for another, and the connections that are left serve."""
+    seeded = random.Random(7)
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            body = (await read_request(reader))[1]
+            await asyncio.sleep(seeded.random() / 200)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    async def ask(number: int) -> None:
+        assert (await send(transport, port, body=b"%d" % number)).body == b"%d" % number
+
+    async with listening(echo) as port:
+        tasks = [asyncio.create_task(ask(number)) for number in range(200)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0.001)
+            for task in seeded.sample(tasks, 8):
+                task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [error for error in ended if error is not None and not isinstance(error, asyncio.CancelledError)] == []
+        await asyncio.gather(*(ask(number) for number in range(50)))
+
+
+class TestTls:
+    """Certificates and names are verified, and there is no switch for it."""
+
+    async def attempt(
+        self, kind: str, authority: trustme.CA | None, issued: trustme.LeafCert, change: Any = lambda _: None
+    ) -> tuple[Any, list[Any]]:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issued.configure_cert(server)
+        change(server)
+        seen = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.append(await read_request(reader))
+            writer.write(OK)
+
+        # A handshake that fails is what is tested; the server's own complaint of it is not.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with listening(serve, server) as port, made(kind, authority) as transport, transport:
+            answer = await send(transport, port, scheme="https")
+        return answer, seen
+
+    async def test_a_trusted_certificate_is_taken(self, kind: str, authority: trustme.CA) -> None:
+        """With the right authority and name the request goes through."""
+        answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1"))
+        assert isinstance(answer, WireReply)
+        assert len(seen) == 1
+
+    async def test_another_name_is_refused(self, kind: str, authority: trustme.CA) -> None:
+        """A certificate for another host shows nothing of the request to it."""
+        answer, seen = await self.attempt(kind, authority, authority.issue_cert("gateway.example"))
+        assert (answer.sent, seen) == (False, [])
+        assert "certificate" in answer.reason
+
+    async def test_an_unknown_authority_is_refused(self, kind: str, authority: trustme.CA) -> None:
+        """The system's authorities do not know this run's, so nothing is sent."""
+        answer, seen = await self.attempt(kind, None, authority.issue_cert("127.0.0.1"))
+        assert (answer.sent, seen) == (False, [])
+        assert "certificate" in answer.reason
+
+    async def test_an_expired_certificate_is_refused(self, kind: str, authority: trustme.CA) -> None:
+        """A certificate that was good is good no more."""
+        begun, ended = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 2, 1, tzinfo=dt.UTC)
+        answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1", not_before=begun, not_after=ended))
+        assert (answer.sent, seen) == (False, [])
+        assert "certificate" in answer.reason
+
+    async def test_old_tls_is_refused(self, kind: str, authority: trustme.CA) -> None:
+        """A server that speaks nothing newer than TLS 1.1 hears nothing."""
+
+        def grow_old(server: ssl.SSLContext) -> None:
+            server.set_ciphers("ALL:@SECLEVEL=0")
+            with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+                server.minimum_version = server.maximum_version = ssl.TLSVersion.TLSv1_1
+
+        answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1"), grow_old)
+        assert (answer.sent, seen) == (False, [])
+        assert "no connection" in answer.reason
+
+    async def test_a_server_without_tls_hears_nothing(self, kind: str) -> None:
+        """A server that does not speak TLS, or hangs up in the middle of its beginning, hears nothing of the request."""
+        heard = []
+
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(1000))
+
+        async with listening(hang_up) as port, made(kind) as transport, transport:
+            answer = await send(transport, port, scheme="https")
+        assert not answer.sent
+        assert b"token" not in b"".join(heard)
+
+
+class TestUsers:
+    """A transport serves several gateways of one loop."""
+
+    async def test_the_last_user_closes_it(self, kind: str) -> None:
+        """Connections live as long as somebody uses the transport, which can be opened again."""
+        closed = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await answer_each(reader, writer)
+            finally:
+                closed.set()
+
+        async with listening(serve) as port, made(kind) as transport:
+            async with transport:
+                async with transport:
+                    assert isinstance(await send(transport, port), WireReply)
+                assert not closed.is_set()
+            if kind != "aiohttp shared":
+                await asyncio.wait_for(closed.wait(), 5)
+            async with transport:
+                assert isinstance(await send(transport, port), WireReply)
+
+    async def test_another_loop_is_refused(self, transport: Transport) -> None:
+        """Two loops do not share connections."""
+        with pytest.raises(errors.ConfigurationError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, transport.__aenter__())

@@ -1,0 +1,101 @@
+"""What only pyreqwest has: authorities in place of a context, errors whose class says too much, and threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from bare_server import OK, answer_each, listening, read_request, send
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError
+
+from gatewaypy import PyreqwestTransport, Timeouts, errors
+from gatewaypy.protocol.wire import WireReply
+from gatewaypy.transport.pyreqwest import _failure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMEOUTS = Timeouts(connect=2, read=3)
+
+
+def test_an_error_is_judged_by_its_causes() -> None:
+    """'ConnectError' and 'ConnectTimeoutError' are raised of requests that went out, too: their names prove nothing."""
+    before = [{"message": "client error (Connect)"}, {"message": "tcp connect error"}]
+    after = [{"message": "client error (SendRequest)"}, {"message": "connection closed before message completed"}]
+    assert not _failure(ConnectError("connection error", {"causes": before}), TIMEOUTS).sent
+    assert not _failure(ConnectTimeoutError("connection timeout", {"causes": before}), TIMEOUTS).sent
+    for error in (ConnectError("", {"causes": after}), ConnectTimeoutError("", {"causes": None}), ValueError(), TimeoutError()):
+        assert _failure(error, TIMEOUTS).sent
+
+
+async def test_a_request_that_cannot_be_built_is_not_sent() -> None:
+    """What the client refuses before it is handed over never left."""
+    async with PyreqwestTransport() as transport:
+        failure = await send(transport, 70000)
+    assert not failure.sent
+    assert "refused the request" in failure.reason
+
+
+async def test_authorities_come_as_bytes_or_as_a_file(authority: trustme.CA, tmp_path: Path) -> None:
+    """Several certificates may be in one file, and each of them is trusted."""
+    import ssl
+
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    bundle = tmp_path / "authorities.pem"
+    bundle.write_bytes(trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes())
+    for given in (bundle, str(bundle), bundle.read_bytes()):
+        async with listening(answer_each, server) as port, PyreqwestTransport(ca_certificates=given) as transport:
+            assert isinstance(await send(transport, port, scheme="https"), WireReply)
+
+
+def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    """A file that is not there, or holds something else, is a mistake in the set-up."""
+    for wrong in (tmp_path / "missing.pem", b"", b"-----BEGIN PRIVATE KEY-----"):
+        with pytest.raises(errors.ConfigurationError, match="ca_certificates"):
+            PyreqwestTransport(ca_certificates=wrong)
+
+
+async def test_connections_that_idle_too_long_are_not_used() -> None:
+    """After its keep-alive time a connection is replaced."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            writer.write(OK)
+
+    async with listening(serve) as port, PyreqwestTransport(keepalive=0.05) as transport:
+        await send(transport, port)
+        await asyncio.sleep(0.1)
+        await send(transport, port)
+    assert connections == 2
+
+
+def test_a_process_that_ends_after_a_failure_ends_well(unused_tcp_port: int) -> None:
+    """Pyreqwest's threads do not take the interpreter down that ends while they let go of a failed request."""
+    code = (
+        "import asyncio, sys; sys.path.insert(0, 'tests')\n"
+        "from bare_server import send\n"
+        "from gatewaypy import PyreqwestTransport\n"
+        "async def main():\n"
+        "    async with PyreqwestTransport() as transport:\n"
+        f"        await asyncio.gather(*(send(transport, {unused_tcp_port}) for _ in range(20)))\n"
+        "asyncio.run(main())\n"
+    )
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+async def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra's name is in the message."""
+    monkeypatch.setitem(sys.modules, "pyreqwest", None)
+    with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[pyreqwest\]"):
+        async with PyreqwestTransport():
+            pass

@@ -1,0 +1,45 @@
+"""The transports that tests run on, and what is true of one and not of another."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatewaypy import AiohttpTransport, HttpxTransport, PyreqwestTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import trustme
+
+    from gatewaypy.transport import Transport
+
+KINDS = ("httpx", "httpx2", "aiohttp", "aiohttp shared", "pyreqwest")
+#: These ask for the last time before they connect, and cannot break a request off between its head and its body.
+ASK_BEFORE_CONNECTING = {"pyreqwest"}
+
+
+@contextlib.asynccontextmanager
+async def made(kind: str, authority: trustme.CA | None = None, keepalive: float = 15.0) -> AsyncIterator[Transport]:
+    """Make a transport that trusts a test's authority, or the system's; the gateway that gets it opens it."""
+    library = kind.split(maxsplit=1)[0]
+    pytest.importorskip(library)
+    context = None
+    if authority is not None:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+    if library == "pyreqwest":
+        pem = None if authority is None else authority.cert_pem.bytes()
+        yield PyreqwestTransport(ca_certificates=pem, keepalive=keepalive)
+    elif kind == "aiohttp shared":
+        import aiohttp
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=keepalive)) as session:
+            yield AiohttpTransport(session, ssl_context=context)
+    elif kind == "aiohttp":
+        yield AiohttpTransport(ssl_context=context, keepalive=keepalive)
+    else:
+        yield HttpxTransport(library=library, ssl_context=context, keepalive=keepalive)
