@@ -85,8 +85,7 @@ class CallbackApp:
         if refusal is not None:
             return refusal
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                body = await _read(receive)
+            body = await _read_in_time(receive)
         except TimeoutError:
             return _TOO_SLOW
         except _GoneError:
@@ -123,6 +122,21 @@ class CallbackApp:
                 await self.__aexit__()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _read_in_time(receive: Receive) -> bytes | None:
+    # A timer by hand: asyncio.timeout costs as much as reading and verifying a callback's JSON.
+    reading = asyncio.current_task()
+    assert reading is not None
+    timer = asyncio.get_running_loop().call_later(_BODY_SECONDS, reading.cancel, _TOO_SLOW)
+    try:
+        return await _read(receive)
+    except asyncio.CancelledError as cancelled:
+        if cancelled.args == (_TOO_SLOW,) and not reading.uncancel():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _read(receive: Receive) -> bytes | None:

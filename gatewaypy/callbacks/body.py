@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,8 @@ _FLAT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+# Every callback of a gateway has the same.
+@lru_cache(maxsize=8)
 def media_type(content_type: str) -> str:
     """Return a content type in lower case without its parameters."""
     return content_type.partition(";")[0].strip().lower()

@@ -136,7 +136,7 @@ class Dispatcher:
                     await self.inbox.prune(self.prune_after_days)
                     prune_at = clock() + _PRUNE_EVERY
                 if clock() >= count_at:
-                    self.on_counted((await self.inbox.counts())["open"])
+                    self.on_counted(await self.inbox.waiting())
                     count_at = clock() + _COUNT_EVERY
                 took = await self._take()
             except Exception:

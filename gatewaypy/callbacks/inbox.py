@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
 
+from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, SCHEMA, TAKE
 from gatewaypy.cards import luhn_valid
 from gatewaypy.storage import open_store
+from gatewaypy.storage.given import values
+from gatewaypy.storage.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,42 +21,6 @@ if TYPE_CHECKING:
 
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.storage import Store
-
-_SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS gatewaypy_inbox (
-        id {serial},
-        key TEXT NOT NULL UNIQUE,
-        payment TEXT NOT NULL,
-        member TEXT,
-        signed INTEGER NOT NULL,
-        fields TEXT NOT NULL,
-        state TEXT NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        asked INTEGER NOT NULL DEFAULT 0,
-        forced INTEGER NOT NULL DEFAULT 0,
-        due DOUBLE PRECISION NOT NULL,
-        owner TEXT,
-        lease DOUBLE PRECISION NOT NULL DEFAULT 0,
-        note TEXT,
-        received_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
-    )""",
-    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_open ON gatewaypy_inbox (payment, id) WHERE state = 'open'",
-    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_next ON gatewaypy_inbox (id) WHERE state = 'open'",
-    """CREATE TABLE IF NOT EXISTS gatewaypy_progress (
-        payment TEXT PRIMARY KEY,
-        state TEXT NOT NULL,
-        evidence TEXT NOT NULL,
-        changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
-    )""",
-    """CREATE TABLE IF NOT EXISTS gatewaypy_watched (
-        payment TEXT PRIMARY KEY,
-        payment_id TEXT,
-        merchant_transaction_id TEXT,
-        due DOUBLE PRECISION NOT NULL,
-        asked INTEGER NOT NULL DEFAULT 0
-    )""",
-    "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
-)
 
 #: What becomes of an event: open until its handlers have succeeded, then done; swallowed where it was no news; parked after too
 #: many failures; review where it contradicts what is known, or the shop's own order; refused where it was unsigned and the
@@ -66,7 +33,11 @@ _IDS: Final = frozenset(
     {"paymentId", "merchantTransactionId", "trackingid", "trackingId", "desc", "bankReferenceId", "checksum", "timestamp"}
 )
 _DIGITS: Final = re.compile(r"[0-9]{13,19}", re.ASCII)
+_SHORTEST: Final = 13
 _LONGEST_NOTE: Final = 2000
+
+#: A row as `PUT` is given it, but for its place.
+_Row: TypeAlias = "tuple[str, str, str | None, int, str]"
 
 
 @frozen
@@ -98,6 +69,17 @@ class Kept:
     fields: dict[str, Any]
 
 
+@frozen
+class _Ending:
+    """How an event in this process's hands ended, and the payments that it moved forward."""
+
+    id: int
+    state: str
+    note: str | None
+    progress: str | None
+    names: frozenset[str]
+
+
 def names_of(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> list[str]:
     """Name a payment: events of one are handled in order, of several at once.
 
@@ -121,11 +103,13 @@ class Inbox:
         """Choose the store; nothing is opened yet."""
         self._store: Store = open_store(url)
         self._owner = secrets.token_hex(8)
+        self._puts: Together[_Row, bool] = Together(self._put, id)
+        self._endings: Together[_Ending, None] = Together(self._end, lambda ending: ending.id)
         self.lease = lease
 
     async def __aenter__(self) -> Self:
         """Open the store."""
-        await self._store.open(_SCHEMA)
+        await self._store.open(SCHEMA)
         await self._forget_old_times()
         return self
 
@@ -151,64 +135,42 @@ class Inbox:
 
     async def put(self, event: CallbackEvent) -> bool:
         """Store an event; false where it was there already. When this returns the event is on disk."""
-        (rows,) = await self._store.run(
-            (
-                "INSERT INTO gatewaypy_inbox (key, payment, member, signed, fields, state, due)"
-                " VALUES (?, ?, ?, ?, ?, 'open', {now}) ON CONFLICT (key) DO NOTHING RETURNING id",
-                (
-                    event.key.hex(),
-                    names_of(event.member_id, event.merchant_transaction_id, event.payment_id)[0],
-                    event.member_id,
-                    int(event.signed),
-                    json.dumps(without_numbers(event.raw)),
-                ),
-            )
+        row = (
+            event.key.hex(),
+            names_of(event.member_id, event.merchant_transaction_id, event.payment_id)[0],
+            event.member_id,
+            int(event.signed),
+            json.dumps(without_numbers(event.raw)),
         )
-        return bool(rows)
+        try:
+            return await self._puts(row)
+        except Exception:  # noqa: BLE001 - one that a database refuses takes no other along: each has its own try
+            (is_new,) = await self._put([row])
+            return is_new
+
+    async def _put(self, rows: list[_Row]) -> list[bool]:
+        (inserted,) = await self._store.run((PUT, (values((place, *row) for place, row in enumerate(rows)),)))
+        new = {key for (key,) in inserted}
+        answers = []
+        for key, *_ in rows:
+            answers.append(key in new)
+            new.discard(key)
+        return answers
 
     async def take(self, most: int) -> list[Entry]:
         """Take events that are due: the oldest open one of each payment, in no other process's hands."""
-        taken, progress = await self._store.run(
-            (
-                "UPDATE gatewaypy_inbox SET owner = ?, lease = {now} + ? WHERE state = 'open' AND lease <= {now} AND id IN"
-                " (SELECT id FROM gatewaypy_inbox AS mine WHERE state = 'open' AND due <= {now} AND lease <= {now} AND NOT EXISTS"
-                " (SELECT 1 FROM gatewaypy_inbox AS earlier WHERE earlier.payment = mine.payment AND earlier.state = 'open'"
-                " AND earlier.id < mine.id) ORDER BY id LIMIT ?)"
-                " RETURNING id, key, payment, member, signed, fields, attempts, asked, forced",
-                (self._owner, self.lease, most),
-            ),
-            (
-                "SELECT payment, state, evidence FROM gatewaypy_progress WHERE payment IN"
-                " (SELECT payment FROM gatewaypy_inbox WHERE owner = ? AND state = 'open')",
-                (self._owner,),
-            ),
-        )
-        known = {payment: (state, evidence) for payment, state, evidence in progress}
+        (taken,) = await self._store.run((TAKE, (self._owner, self.lease, most)))
         entries = [
-            Entry(
-                i,
-                key,
-                payment,
-                member,
-                bool(signed),
-                json.loads(fields),
-                attempts,
-                asked,
-                bool(forced),
-                *known.get(payment, (None, None)),
-            )
-            for i, key, payment, member, signed, fields, attempts, asked, forced in taken
+            Entry(i, key, payment, member, bool(signed), json.loads(fields), attempts, asked, bool(forced), known, known_by)
+            for i, key, payment, member, signed, fields, attempts, asked, forced, known, known_by in taken
         ]
         return sorted(entries, key=lambda entry: entry.id)
 
     async def renew(self, identifiers: Iterable[int]) -> None:
         """Keep events in this process's hands for another lease."""
-        statements = [
-            ("UPDATE gatewaypy_inbox SET lease = {now} + ? WHERE id = ? AND owner = ?", (self.lease, identifier, self._owner))
-            for identifier in identifiers
-        ]
-        if statements:
-            await self._store.run(*statements)
+        given = [(identifier,) for identifier in identifiers]
+        if given:
+            await self._store.run((RENEW, (self.lease, self._owner, values(given))))
 
     async def finish(
         self, entry: Entry, state: str, *, note: str | None = None, progress: str | None = None, names: Iterable[str] = ()
@@ -217,24 +179,18 @@ class Inbox:
 
         Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
         """
-        moves: list[Any] = [
-            (
-                "INSERT INTO gatewaypy_progress (payment, state, evidence)"
-                " SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT) WHERE EXISTS"
-                " (SELECT 1 FROM gatewaypy_inbox WHERE id = ? AND owner = ?) ON CONFLICT (payment) DO UPDATE"
-                " SET state = excluded.state, evidence = excluded.evidence, changed_at = CURRENT_TIMESTAMP",
-                (name, progress, json.dumps(entry.fields), entry.id, self._owner),
-            )
-            for name in {entry.payment, *names}
-            if progress is not None
-        ]
-        await self._store.run(
-            *moves,
-            (
-                "UPDATE gatewaypy_inbox SET state = ?, note = ?, owner = NULL, lease = 0 WHERE id = ? AND owner = ?",
-                (state, None if note is None else printable(note), entry.id, self._owner),
-            ),
-        )
+        moved = frozenset() if progress is None else frozenset({entry.payment, *names})
+        ending = _Ending(entry.id, state, None if note is None else printable(note), progress, moved)
+        try:
+            await self._endings(ending)
+        except Exception:  # noqa: BLE001 - as in put
+            await self._end([ending])
+
+    async def _end(self, endings: list[_Ending]) -> list[None]:
+        moves = [(ending.id, name, ending.progress) for ending in endings for name in ending.names]
+        ends = [(ending.id, ending.state, ending.note) for ending in endings]
+        await self._store.run((MOVE, (values(moves), self._owner)), (END, (values(ends), self._owner)))
+        return [None] * len(endings)
 
     async def postpone(self, entry: Entry, seconds: float, *, note: str, asked: bool = False) -> None:
         """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
@@ -289,6 +245,11 @@ class Inbox:
         (rows,) = await self._store.run(("SELECT state, COUNT(*) FROM gatewaypy_inbox GROUP BY state", ()))
         return dict.fromkeys(STATES, 0) | {state: int(number) for state, number in rows}
 
+    async def waiting(self) -> int:
+        """Count the open events alone, which an index knows: however many have ended, it reads none of them."""
+        (rows,) = await self._store.run(("SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'", ()))
+        return int(rows[0][0])
+
     async def progress_of(self, payment: str) -> str | None:
         """Return the last state that moved a payment forward."""
         (rows,) = await self._store.run(("SELECT state FROM gatewaypy_progress WHERE payment = ?", (payment,)))
@@ -335,7 +296,9 @@ def _without_numbers(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
         return without_numbers(value)
     if isinstance(value, list):
         return [_without_numbers(name, inner) for inner in value]
-    looks = isinstance(value, str) and name not in _IDS and _DIGITS.fullmatch(value) and luhn_valid(value)
+    looks = (
+        isinstance(value, str) and len(value) >= _SHORTEST and name not in _IDS and _DIGITS.fullmatch(value) and luhn_valid(value)
+    )
     return f"{value[:6]}******{value[-4:]}" if looks else value
 
 

@@ -12,7 +12,6 @@ from attrs import frozen
 from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, media_type, read_body
 from gatewaypy.callbacks.dispatcher import Dispatcher
 from gatewaypy.callbacks.inbox import Inbox
-from gatewaypy.callbacks.router import EventContext
 from gatewaypy.callbacks.signature import find_signer, typed
 from gatewaypy.config import Credentials
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
@@ -161,7 +160,7 @@ class Receiver:
 
     async def _dispatch(self, event: CallbackEvent) -> Acknowledgement:
         try:
-            await self._router.dispatch(event, EventContext(key=event.key.hex()))
+            await self._router.dispatch(event)
         except Exception:
             logger.exception("a handler failed at %s of %s", type(event).__name__, event.merchant_transaction_id)
             return FAILED

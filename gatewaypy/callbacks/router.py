@@ -41,9 +41,12 @@ class Handler:
     with_context: bool
     is_async: bool
 
-    async def __call__(self, event: CallbackEvent, context: EventContext) -> None:
-        """Call it; a plain function runs in a thread, so that it blocks nobody."""
-        arguments = (event, context) if self.with_context else (event,)
+    async def __call__(self, event: CallbackEvent, context: EventContext | None = None) -> None:
+        """Call it, with the event's own context where none is given.
+
+        A plain function runs in a thread, so that it blocks nobody.
+        """
+        arguments = (event, context or EventContext(key=event.key.hex())) if self.with_context else (event,)
         if self.is_async:
             await self.function(*arguments)
         else:
@@ -67,6 +70,7 @@ class Router:
     def __init__(self) -> None:
         """Start without handlers."""
         self._handlers: list[Handler] = []
+        self._hearing: dict[type[CallbackEvent], list[Handler]] = {}
 
     def on(self, event: type[CallbackEvent]) -> Callable[[F], F]:
         """Register a handler for a type of events and all its subtypes.
@@ -82,6 +86,7 @@ class Router:
 
         def register(function: F) -> F:
             self._handlers.append(_handler(event, function))
+            self._hearing.clear()
             return function
 
         return register
@@ -89,12 +94,16 @@ class Router:
     def include(self, other: Router) -> None:
         """Take over another router's handlers, after those that are here."""
         self._handlers.extend(other._handlers)
+        self._hearing.clear()
 
     def handlers_of(self, event: CallbackEvent) -> list[Handler]:
         """Return who hears an event, in order."""
-        return [handler for handler in self._handlers if isinstance(event, handler.event)]
+        kind = type(event)
+        if kind not in self._hearing:
+            self._hearing[kind] = [handler for handler in self._handlers if issubclass(kind, handler.event)]
+        return self._hearing[kind]
 
-    async def dispatch(self, event: CallbackEvent, context: EventContext) -> None:
+    async def dispatch(self, event: CallbackEvent, context: EventContext | None = None) -> None:
         """Call every handler that hears the event, in order; the first failure ends it."""
         for handler in self.handlers_of(event):
             await handler(event, context)

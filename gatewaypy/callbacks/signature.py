@@ -15,7 +15,7 @@ from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.secret import Secret
@@ -88,36 +88,29 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
     try:
         received = scalar(fields, "checksum")
         values = {name: scalar(fields, name) or "" for name in _NAMES}
-        statuses = tuple(_statuses(fields))
+        statuses = _statuses(fields)
         if received is None:
             return None
-        return next(
-            (
-                account
-                for account in accounts
-                for key in account.verifying_keys
-                for status in statuses
-                if matches(_checksum(values, status, key), received)
-            ),
-            None,
-        )
+        for account in accounts:
+            for key in account.verifying_keys:
+                for status in statuses:
+                    if matches(_checksum(values, status, key), received):
+                        return account
     except UnreadableError as unreadable:
         reason = str(unreadable)
     except InvalidRequest as refusal:
         reason = f"{refusal.field}: {refusal.rule}"
+    else:
+        return None
     raise UnreadableCallback(reason)
 
 
-def _statuses(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the texts that may have been signed: the documents say the short status, one integration met the long one.
+def _statuses(fields: Mapping[str, Any]) -> list[str]:
+    """Return the texts that may have been signed: the documents say the short status, one integration met the long one.
 
     A short form of the long status is tried only where the short one is missing: it must not stand in for one that was changed.
     """
     short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
-    if short:
-        yield short
-    if long:
-        yield long
-        known = long_status(long)
-        if "transactionStatus" not in fields and known is not None:
-            yield from _SHORT.get(known.outcome, ())
+    statuses = [status for status in (short, long) if status]
+    known = long_status(long) if "transactionStatus" not in fields else None
+    return statuses if known is None else [*statuses, *_SHORT.get(known.outcome, ())]

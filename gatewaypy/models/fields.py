@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import ItemsView, Iterator
 
 
 class Fields(Mapping[str, Any]):
@@ -25,6 +25,14 @@ class Fields(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as above; a dict's own are faster than a mapping's
+        """Return a field, or the default."""
+        return self._values.get(name, default)
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the fields with their names."""
+        return self._values.items()
 
     def __repr__(self) -> str:
         return f"<{len(self._values)} fields>"

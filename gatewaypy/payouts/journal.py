@@ -15,9 +15,9 @@ from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
 from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.together import Together
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
+from gatewaypy.storage.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

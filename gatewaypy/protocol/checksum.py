@@ -98,7 +98,8 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
 
 def joined(rule: Rule, values: Mapping[str, str | Secret]) -> str:
     """Return the text that a rule signs with every secret in it masked: what may be shown to the gateway's support."""
-    _check(rule, values)
+    if _digest(rule, values) is None:
+        raise _refusal(rule, values)
     return "|".join(str(values[name]) for name in rule.fields)
 
 
@@ -107,27 +108,33 @@ def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
 
     :raises InvalidRequest: for a value with ``|``, a line break or NUL in it.
     """
-    _check(rule, values)
-    return _digest("|".join([_plain(values[name]) for name in rule.fields]))
+    digest = _digest(rule, values)
+    if digest is None:
+        # Raised out here: a traceback keeps the names of the frame that raises, and those in there have seen the key.
+        raise _refusal(rule, values)
+    return digest
 
 
-def _check(rule: Rule, values: Mapping[str, str | Secret]) -> None:
-    for name in rule.fields:
-        if _UNSIGNABLE.search(_plain(values[name])):
-            raise InvalidRequest(name, "no '|', line break or NUL in a signed value", shape_of(_plain(values[name])))
+def _refusal(rule: Rule, values: Mapping[str, str | Secret]) -> InvalidRequest:
+    parts = zip(rule.fields, _plain(rule, values), strict=True)
+    name, text = next((name, part) for name, part in parts if _UNSIGNABLE.search(part))
+    return InvalidRequest(name, "no '|', line break or NUL in a signed value", shape_of(text))
 
 
-def _plain(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
+def _plain(rule: Rule, values: Mapping[str, str | Secret]) -> list[str]:
+    return [value.reveal() if isinstance(value := values[name], Secret) else value for name in rule.fields]
 
 
-def _digest(text: str) -> str:
+def _digest(rule: Rule, values: Mapping[str, str | Secret]) -> str | None:
+    """Return the digest of what a rule signs; ``None`` where a value has what nothing signed may have."""
+    parts = _plain(rule, values)
+    if any(map(_UNSIGNABLE.search, parts)):
+        return None
     # The gateway's choice, not a safeguard: TLS is what protects a request.
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def matches(expected: str, received: str) -> bool:
     """Compare two checksums in constant time, once the received one has the shape of one."""
-    if not _DIGEST.fullmatch(received.lower()):
-        return False
-    return hmac.compare_digest(expected, received.lower())
+    lowered = received.lower()
+    return _DIGEST.fullmatch(lowered) is not None and hmac.compare_digest(expected, lowered)

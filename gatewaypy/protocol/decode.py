@@ -18,11 +18,13 @@ from gatewaypy.models import (
     CardOnFile,
     Fields,
     FollowUp,
+    MaskedCard,
     Outcome,
     Payment,
     Payout,
     Redirect,
     Refund,
+    ResultCode,
     Reversal,
     SettledBy,
     Transaction,
@@ -86,6 +88,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "expiryYear": "expiry_year",
 }
 
+_CARD: Final = frozenset(fields_dict(MaskedCard))
 _AMOUNTS: Final = frozenset({"captureamount", "refundamount", "chargebackamount", "payoutamount"})
 
 # What this module has already turned into its type when cattrs comes to it.
@@ -142,6 +145,25 @@ def money(amount: object, currency: object) -> Money | None:
         return Money(amount.strip(), currency.strip())
     except InvalidRequest:
         return None
+
+
+def text(fields: Mapping[str, Any], name: str) -> str | None:
+    """Return a field that decides nothing: its text, ``None`` where it is none."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
+
+
+def result_code(result: object) -> ResultCode:
+    """Read the gateway's code and its words for it; empty where they are no text."""
+    if not isinstance(result, Mapping):
+        return ResultCode()
+    return ResultCode(text(result, "code") or "", text(result, "description") or "")
+
+
+def masked_card(card: object) -> MaskedCard | None:
+    """Read as much of a card as was told; ``None`` where nothing was."""
+    told = _attributes(card)
+    return MaskedCard(**{name: text(told, name) for name in told if name in _CARD}) if told else None
 
 
 def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] = (), **judged: Any) -> R:  # noqa: ANN401 - any result's

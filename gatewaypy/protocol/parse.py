@@ -43,7 +43,7 @@ def parse_json(text: str) -> dict[str, Any]:
     """Read one JSON object."""
     reason = "the body is not valid JSON"
     try:
-        fields = _READER.decode(text)
+        fields = _DECODER.decode(text)
     except UnreadableError as refusal:
         reason = str(refusal)
     except RecursionError:
@@ -93,7 +93,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-_READER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+_DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON

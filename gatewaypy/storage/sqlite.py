@@ -133,7 +133,8 @@ class SqliteStore:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection, schema: tuple[str, ...]) -> None:
-        connection.create_function("gatewaypy_now", 0, boot_clock)
+        # "Deterministic" has it called once a statement, not for every row: each call has to wait for the interpreter's lock.
+        connection.create_function("gatewaypy_now", 0, boot_clock, deterministic=True)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute(f"PRAGMA synchronous={_FULL}")
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()

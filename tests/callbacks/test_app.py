@@ -157,3 +157,21 @@ async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
         async with Inbox(url) as inbox:
             assert (await inbox.counts())["done"] or await inbox.take(1)
+
+
+async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
+    """A request that is cancelled while its body comes ends as cancelled, and is answered by nobody."""
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        pytest.fail("it was answered")
+
+    app = CallbackApp(router([]), MERCHANT)
+    serving = asyncio.ensure_future(app({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send))
+    await asyncio.sleep(0)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving

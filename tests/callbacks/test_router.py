@@ -106,3 +106,30 @@ def test_only_events_can_be_heard(event: Any) -> None:
     """Registering for anything else is refused."""
     with pytest.raises(errors.ConfigurationError):
         Router().on(event)
+
+
+async def test_an_event_brings_its_own_context() -> None:
+    """Without an inbox a handler gets the key that repeats share, whether it was worked out for it or given."""
+    router, keys = Router(), []
+
+    @router.on(CallbackEvent)
+    async def hear(event: CallbackEvent, context: EventContext) -> None:
+        keys.append((context.key, context.attempt))
+
+    event = verify_callback(signed(fields()), MERCHANT)
+    await router.dispatch(event)
+    await router.dispatch(event, EventContext(key="given", attempt=2))
+    assert keys == [(event.key.hex(), 1), ("given", 2)]
+
+
+async def test_handlers_that_come_later_are_heard_too() -> None:
+    """Who is registered or included after an event of the type was dispatched hears the next one."""
+    router, other, heard = Router(), Router(), []
+    event = verify_callback(signed(fields()), MERCHANT)
+    await router.dispatch(event)
+    router.on(CallbackEvent)(lambda _: heard.append("first"))
+    await router.dispatch(event)
+    other.on(type(event))(lambda _: heard.append("second"))
+    router.include(other)
+    await router.dispatch(event)
+    assert heard == ["first", "first", "second"]
