@@ -204,12 +204,12 @@ def _row(fields: Mapping[str, Any]) -> Transaction:
 
 
 def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a reply's list; one row may come as an object, and XML wraps nothing as empty text (our choice).
+    """Return a reply's list; one row may come as an object, and nothing as an empty text or object (our choice).
 
     :raises UnreadableError: where it is anything else.
     """
     value = fields.get(name)
-    if value is None or value in ("", []):
+    if value is None or value in ("", [], {}):
         return []
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
