@@ -56,9 +56,9 @@ MOVES: Final[Mapping[State, Mapping[State, str]]] = {
         State.REVIEW: "evidence that contradicts itself",
     },
     State.REVIEW: {
-        State.SUCCEEDED: "a person, an inquiry or a callback",
-        State.FAILED: "a person, an inquiry or a callback",
-        State.PENDING: "an inquiry or a callback",
+        State.SUCCEEDED: "a person; or an inquiry or a callback, where it was only not found",
+        State.FAILED: "a person; or an inquiry or a callback, where it was only not found",
+        State.PENDING: "an inquiry or a callback, where it was only not found",
         State.PLANNED: "a person: send it again",
     },
     State.SUCCEEDED: {State.REVIEW: "evidence that contradicts it"},
