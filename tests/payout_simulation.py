@@ -33,6 +33,10 @@ class KilledError(Exception):
     """What a dead process's code meets, should any of it still run."""
 
 
+class StoreLostError(Exception):
+    """What a transaction meets whose connection is lost: it may have been committed, or not."""
+
+
 class World:
     """What outlives a process: time, the disk, and the gateway with everything that is on its way to it."""
 
@@ -109,6 +113,7 @@ class SimulatedStore:
 
     world: World
     alive: bool = True
+    is_reliable: bool = True
     home: str = ""
     boot: str = "simulated"
 
@@ -121,6 +126,9 @@ class SimulatedStore:
         await asyncio.sleep(random_.choice((0.0, 0.001, 0.01)))
         if not self.alive:
             raise KilledError
+        fate = "kept" if self.is_reliable or random_.random() > 0.004 else random_.choice(("lost before", "lost after"))
+        if fate == "lost before":
+            raise StoreLostError
         self.world.disk.execute("BEGIN")
         try:
             results = [self.world.disk.execute(_dialect(sql), tuple(values)).fetchall() for sql, values in statements]
@@ -128,6 +136,8 @@ class SimulatedStore:
             self.world.disk.execute("ROLLBACK")
             raise
         self.world.disk.execute("COMMIT")
+        if fate == "lost after":
+            raise StoreLostError
         # The answer comes a little later: a process may die in between, or be frozen for long.
         await asyncio.sleep(random_.choice((0.0, 0.001)) if random_.random() > 0.01 else random_.uniform(6, 300))
         if not self.alive:
@@ -192,7 +202,10 @@ class SimulatedGateway:
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
         world = self.world
-        await asyncio.sleep(world.random.choice((0.01, 0.1, 0.5)))
+        # Now and then an answer is long on its way, and tells of a time that is long past.
+        await asyncio.sleep(
+            world.random.choice((0.01, 0.1, 0.5)) if world.random.random() > 0.02 else world.random.uniform(5, 90)
+        )
         if not self.store.alive:
             raise KilledError
         world.settle()
@@ -258,7 +271,7 @@ class Simulation:
 
     def _life(self, seconds: float | None) -> None:
         loop = SimulatedLoop(self.world)
-        stores = [SimulatedStore(self.world) for _ in range(self.jobs_at_once)]
+        stores = [SimulatedStore(self.world, is_reliable=seconds is None) for _ in range(self.jobs_at_once)]
         try:
             loop.run_until_complete(self._live(stores, seconds))
         finally:
@@ -274,7 +287,8 @@ class Simulation:
         for store in stores:
             store.alive = False
         for life in done:
-            life.result()
+            with contextlib.suppress(StoreLostError):
+                life.result()
         if seconds is None:
             assert not pending
 
@@ -288,7 +302,7 @@ class Simulation:
             world.settle()
             if world.heard:
                 mtid, status = world.random.choice(world.heard)
-                with contextlib.suppress(KilledError):
+                with contextlib.suppress(KilledError, StoreLostError):
                     await journal.hear(transaction(mtid, status))
 
     async def _work(self, store: SimulatedStore, number: int) -> None:
@@ -299,7 +313,7 @@ class Simulation:
         self.change_journal(journal)
         options: Any = {"concurrency": world.random.choice((1, 4, 20)), "resend_unknown": self.resends}
         job = PayoutJob(
-            gateway, journal=journal, quiet_period=self.quiet_period, pending_patience=120, clock=lambda: world.now, **options
+            gateway, journal=journal, quiet_period=self.quiet_period, pending_patience=1200, clock=lambda: world.now, **options
         )
         self.change(job)
         async with job:
