@@ -17,7 +17,9 @@ EUROS = Money("5.00", "EUR")
 PATIENT = Timeouts(connect=20, read=30, total=60, settle=10)
 
 
-async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(sandbox: Sandbox, card: Card, transport: Transport) -> None:
+async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(
+    sandbox: Sandbox, card: Card, transport: Transport
+) -> None:
     """All hundred are refused with the old token, and all go on with the one new token."""
     async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT) as gateway:
         await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-0")
