@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from transports import KINDS
 
-from gatewaypy import Card, Credentials, Customer, Gateway, HttpxTransport, Money, Timeouts, errors
+from gatewaypy import Card, Credentials, Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.protocol.fields import check
 from gatewaypy.sandbox import FaultKind, Sandbox
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gatewaypy.transport import Transport
 
 CVV, KEY, LOGIN_KEY = "9173", "canaryKeyQ7xW2zP9canaryKey", "canaryPartnerKeyZ8yV3"
 EUROS = Money("5.00", "EUR")
@@ -96,14 +99,23 @@ def secrets(sandbox: Sandbox) -> list[str]:
     return [NUMBER, f"{NUMBER[:4]} {NUMBER[4:8]}", CVV, KEY, LOGIN_KEY, *tokens]
 
 
-@pytest.mark.parametrize("fault", [None, *FaultKind], ids=lambda fault: fault.name if fault else "none")
-async def test_no_operation_and_no_failure_shows_a_secret(fault: FaultKind | None, library: str, log: io.StringIO) -> None:
+#: What breaks a connection, an answer or a wait: the other faults are answers, which all transports carry alike.
+TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, FaultKind.STALL]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [(kind, fault) for kind in KINDS for fault in ([None, *FaultKind] if kind == "httpx" else TELLING)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+async def test_no_operation_and_no_failure_shows_a_secret(
+    fault: FaultKind | None, transport: Transport, log: io.StringIO
+) -> None:
     """Logs at DEBUG, reprs, tracebacks with locals, and pickles hold no number, CVV, key or token."""
     card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
     produced: list[object] = [card, MERCHANT, Secret(KEY)]
     async with Sandbox((MERCHANT,)).serve() as sandbox:
         timeouts = Timeouts(connect=1, read=0.2, total=0.4, settle=0.2)
-        transport = HttpxTransport(library=library)
         async with Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=timeouts) as gateway:
             produced += [gateway, gateway.platform, transport]
             token = await gateway.tokens.merchant()

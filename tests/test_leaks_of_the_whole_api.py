@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
+    from gatewaypy.transport import Transport
+
 IBAN, ACCOUNT, ADDRESS = "DE89370400440532013000", "776655443322", "canary.ada@upibank"
 EXTRA, PIN = "canaryExtraValue77", "canaryVoucherPin88"
 MALFORMED_CVV = "91x73"
@@ -186,7 +188,7 @@ async def prepare(gateway: Gateway) -> dict[str, Any]:
 
 
 async def everything(
-    log: io.StringIO, *, fault: FaultKind | None, library: str, body: str = "form", timeouts: Timeouts
+    log: io.StringIO, *, fault: FaultKind | None, transport: Transport, body: str = "form", timeouts: Timeouts
 ) -> tuple[list[Any], str, Eavesdropper]:
     """Make every call, with a fault for nearly every request if there is one, and return all that anybody could see of it."""
     events: list[Any] = []
@@ -195,7 +197,6 @@ async def everything(
         events.append(event)
         log_event(event)
 
-    transport = HttpxTransport(library=library)
     async with Eavesdropper((MERCHANT,)).serve() as sandbox:
         async with (
             Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=PATIENT, observer=observe) as patient,
@@ -217,9 +218,9 @@ async def everything(
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
-async def test_no_call_shows_a_secret(body: str, library: str, log: io.StringIO) -> None:
+async def test_no_call_shows_a_secret(body: str, transport: Transport, log: io.StringIO) -> None:
     """Logs at DEBUG, reprs of results and forms, events, pickles and the one refusal hold nothing of what was sent."""
-    results, _, sandbox = await everything(log, fault=None, library=library, body=body, timeouts=PATIENT)
+    results, _, sandbox = await everything(log, fault=None, transport=transport, body=body, timeouts=PATIENT)
     refused = [result for result in results if isinstance(result, BaseException)]
     assert [type(error) for error in refused] == [errors.InvalidRequest]
     assert "card.cvv" in str(refused[0])
@@ -233,7 +234,7 @@ async def test_no_call_shows_a_secret(body: str, library: str, log: io.StringIO)
 @pytest.mark.parametrize("fault", list(FaultKind), ids=lambda fault: fault.name)
 async def test_no_failure_shows_a_secret(fault: FaultKind, log: io.StringIO) -> None:
     """Whatever goes wrong with nearly every request, no error, log or event shows anything."""
-    results, _, _ = await everything(log, fault=fault, library="httpx", timeouts=HASTY)
+    results, _, _ = await everything(log, fault=fault, transport=HttpxTransport(), timeouts=HASTY)
     if fault.spoils_reply:
         assert sum(isinstance(result, errors.GatewayError) for result in results) > 3
 

@@ -18,6 +18,7 @@ from gatewaypy.cli.demo import Demo
 from gatewaypy.cli.inquire import show_inquiry
 from gatewaypy.cli.payouts import app as payouts
 from gatewaypy.cli.transactions import Query, show_transactions
+from gatewaypy.cli.transport import TRANSPORT, TransportChoice
 from gatewaypy.errors import GatewayError
 
 app = typer.Typer(
@@ -88,9 +89,10 @@ def inquire(
     url: Annotated[str, typer.Option(help="the gateway's base URL")],
     payment_id: Annotated[str | None, typer.Option(help="the gateway's id")] = None,
     merchant_transaction_id: Annotated[str | None, typer.Option(help="your own id")] = None,
+    transport: TRANSPORT = TransportChoice.AUTO,
 ) -> None:
     """Ask what became of a payment or payout. Credentials come from GATEWAYPY_MEMBER_ID and its like."""
-    _run(show_inquiry, Console(), url, payment_id, merchant_transaction_id)
+    _run(show_inquiry, Console(), url, payment_id, merchant_transaction_id, transport)
 
 
 @app.command()
@@ -101,6 +103,7 @@ def transactions(
     status: Annotated[str | None, typer.Option(help="only those with this status, such as capturesuccess")] = None,
     date_format: Annotated[str, typer.Option(help="how this host writes days; %m/%d/%Y was seen too")] = "%d/%m/%Y",
     form: Annotated[Form, typer.Option("--format", help="how to write the rows")] = Form.TABLE,
+    transport: TRANSPORT = TransportChoice.AUTO,
     *,
     statement: Annotated[bool, typer.Option("--statement", help="add up per currency in place of listing")] = False,
 ) -> None:
@@ -113,6 +116,7 @@ def transactions(
         date_format=date_format,
         form=form.value,
         add_up=statement,
+        transport=transport,
     )
     _run(show_transactions, Console(), query)
 

@@ -12,14 +12,18 @@ from gatewaypy.config import Credentials
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gatewaypy.cli.transport import TransportChoice
+
 _SHOWN = (
     "outcome", "status", "transaction_status", "payment_id", "merchant_transaction_id", "amount", "result", "remark", "timestamp",
 )  # fmt: skip
 
 
-async def show_inquiry(console: Console, url: str, payment_id: str | None, merchant_transaction_id: str | None) -> int:
+async def show_inquiry(
+    console: Console, url: str, payment_id: str | None, merchant_transaction_id: str | None, transport: TransportChoice
+) -> int:
     """Print the record; the exit code is 1 where there is none."""
-    async with Gateway(url, Credentials.from_env()) as gateway:
+    async with Gateway(url, Credentials.from_env(), transport=transport.make()) as gateway:
         transaction = await gateway.inquire(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
     table = Table(show_header=False, box=None)
     for name in _SHOWN:

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from gatewaypy.cli.payout_exit import judge, open_orders
 from gatewaypy.cli.payout_feed import FedJournal, Feed, about_how_many, check_whole, is_read_twice
 from gatewaypy.cli.payout_progress import PayoutProgress
+from gatewaypy.cli.transport import TransportChoice
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, GatewayError
@@ -47,6 +48,7 @@ class RunSettings:
     every: float
     strict: bool = False
     batch: str = ""
+    transport: TransportChoice = TransportChoice.AUTO
 
     def gateway(self, credentials: Credentials) -> Gateway:
         """Make a client that has a slot for every payout that may be on its way, and for the questions about them."""
@@ -58,7 +60,7 @@ class RunSettings:
             settle=self.settle,
         )
         limits = Limits(max_in_flight=max(Limits().max_in_flight, self.concurrency + _BESIDE))
-        return Gateway(self.url, credentials, timeouts=timeouts, limits=limits)
+        return Gateway(self.url, credentials, transport=self.transport.make(), timeouts=timeouts, limits=limits)
 
     def job(self, gateway: Gateway, journal: Journal) -> PayoutJob:
         """Make the job."""

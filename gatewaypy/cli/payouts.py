@@ -17,6 +17,7 @@ from gatewaypy.cards import brand_of, luhn_valid
 from gatewaypy.cli.payout_exit import EPILOG
 from gatewaypy.cli.payout_report import ReportQuery, existing, member_id, show_report
 from gatewaypy.cli.payout_run import PayoutRun, RunSettings
+from gatewaypy.cli.transport import TRANSPORT, TransportChoice
 from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.payouts import Journal, State
 from gatewaypy.secret import shape_of
@@ -98,6 +99,7 @@ def run(
     timeout: _TIMEOUT = 90.0,
     settle: _SETTLE = 30.0,
     every: _EVERY = 5.0,
+    transport: TRANSPORT = TransportChoice.AUTO,
     *,
     resend_unknown: _RESEND = False,
     strict: Annotated[bool, typer.Option("--strict", help="read the whole file first; with one bad row, pay nothing")] = False,
@@ -118,6 +120,7 @@ def run(
         timeout=timeout,
         settle=settle,
         every=every,
+        transport=transport,
         strict=strict,
         batch=file.name if batch is None else batch,
     )
@@ -136,6 +139,7 @@ def resume(
     timeout: _TIMEOUT = 90.0,
     settle: _SETTLE = 30.0,
     every: _EVERY = 5.0,
+    transport: TRANSPORT = TransportChoice.AUTO,
     *,
     resend_unknown: _RESEND = False,
 ) -> None:
@@ -154,6 +158,7 @@ def resume(
             timeout=timeout,
             settle=settle,
             every=every,
+            transport=transport,
         )
         return await PayoutRun(Console(), settings).run()
 

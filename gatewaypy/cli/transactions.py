@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from gatewaypy.cli.transport import TransportChoice
     from gatewaypy.models import Statement, Transaction
 
 _COLUMNS: Final = (
@@ -47,12 +48,13 @@ class Query:
     date_format: str
     form: str
     add_up: bool
+    transport: TransportChoice
 
 
 async def show_transactions(console: Console, query: Query) -> int:
     """Print the rows as they come; the exit code is 1 where a statement leaves transactions out."""
     platform = Platform(name="custom", base_url=query.url, list_date_format=query.date_format)
-    async with Gateway(platform, Credentials.from_env()) as gateway:
+    async with Gateway(platform, Credentials.from_env(), transport=query.transport.make()) as gateway:
         listed = gateway.transactions(query.start, query.end, status=query.status)
         if query.add_up:
             return _show_statement(console, await listed.statement())

@@ -84,14 +84,16 @@ class PyreqwestTransport(SharedTransport):
         self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
+        loop = asyncio.get_running_loop()
         try:
-            built = self._built(request, timeouts)
+            # The deadline is Rust's to keep: it goes on reading a reply that a Python task has stopped to wait for.
+            built = self._built(request, timeouts, timedelta(seconds=max(deadline - loop.time(), 0.001)))
         except Exception as error:  # noqa: BLE001 - it was not handed over yet
             return WireFailure(sent=False, reason=f"the HTTP client refused the request with {type(error).__name__}")
         if not about_to_send():
             return CALLED_OFF
         try:
-            async with asyncio.timeout_at(deadline), built as response:
+            async with built as response:
                 body = bytearray()
                 while (piece := await response.body_reader.read_chunk()) is not None:
                     body += piece
@@ -101,19 +103,19 @@ class PyreqwestTransport(SharedTransport):
                     response.status, response.get_header("content-type"), response.get_header("content-encoding"), body
                 )
         except BaseException as error:
-            self._failed = asyncio.get_running_loop().time()
+            self._failed = loop.time()
             if not isinstance(error, Exception):
                 raise
-            return _failure(error, timeouts)
+            return _failure(error, timeouts, is_over=self._failed >= deadline)
 
-    def _built(self, request: WireRequest, timeouts: Timeouts) -> Any:  # noqa: ANN401 - pyreqwest's own
+    def _built(self, request: WireRequest, timeouts: Timeouts, left: timedelta) -> Any:  # noqa: ANN401 - pyreqwest's own
         client = self._clients.get(timeouts)
         if client is None:
             client = self._clients[timeouts] = self._client(timeouts)
         building = client.post(request.url).header("Content-Type", request.content_type).header("Accept", request.accept)
         if request.token is not None:
             building = building.header("AuthToken", request.token.reveal(), is_sensitive=True)
-        return building.body_bytes(request.body).build_streamed()
+        return building.timeout(left).body_bytes(request.body).build_streamed()
 
     def _client(self, timeouts: Timeouts) -> Any:  # noqa: ANN401 - pyreqwest's own
         builder = (
@@ -154,17 +156,13 @@ def _read(given: bytes | str | Path | None) -> tuple[bytes, ...]:
     return authorities
 
 
-def _failure(error: Exception, timeouts: Timeouts) -> WireFailure:
+def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFailure:
     """Judge an error by its causes; its class says "connect" and "timeout" of requests that went out, too."""
-    details = getattr(error, "details", None)
-    if details is None:
-        return WireFailure(sent=True, reason=DEADLINE if isinstance(error, TimeoutError) else _by_class(error))
-    causes = [cause["message"] for cause in details["causes"] or ()]
-    is_late = isinstance(error, TimeoutError)
-    if _BEFORE in causes:
-        return WireFailure(sent=False, reason=too_late_to_connect(timeouts) if is_late else f"no connection: {causes[-1]}")
-    return WireFailure(sent=True, reason=too_late_to_answer(timeouts) if is_late else BROKEN)
-
-
-def _by_class(error: Exception) -> str:
-    return f"the HTTP client failed with {type(error).__name__}"
+    causes = [cause["message"] for cause in getattr(error, "details", {}).get("causes") or ()]
+    is_before = _BEFORE in causes
+    if isinstance(error, TimeoutError):
+        late = too_late_to_connect if is_before else too_late_to_answer
+        return WireFailure(sent=not is_before, reason=DEADLINE if is_over else late(timeouts))
+    if is_before:
+        return WireFailure(sent=False, reason=f"no connection: {causes[-1]}")
+    return WireFailure(sent=True, reason=BROKEN if causes else f"the HTTP client failed with {type(error).__name__}")

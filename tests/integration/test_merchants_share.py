@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from gatewaypy import Card
+    from gatewaypy.transport import Transport
 
 EUROS = Money("5.00", "EUR")
 BACK = "https://shop.example/back"
@@ -84,9 +85,8 @@ async def sandbox() -> AsyncIterator[Watched]:
 
 
 @pytest.fixture
-async def shared(sandbox: Watched, library: str) -> AsyncIterator[tuple[Gateway, Gateway]]:
+async def shared(sandbox: Watched, transport: Transport) -> AsyncIterator[tuple[Gateway, Gateway]]:
     """Open a gateway for each merchant, both on one transport."""
-    transport = HttpxTransport(library=library)
     async with (
         Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada,
         Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob,
@@ -272,9 +272,8 @@ async def test_no_more_connections_than_calls_in_flight(
     assert len(sandbox.ledger.entries) == 2 * callers * 2 * 4
 
 
-async def test_the_transport_closes_with_the_last_gateway(sandbox: Watched, card: Card, library: str) -> None:
+async def test_the_transport_closes_with_the_last_gateway(sandbox: Watched, card: Card, transport: Transport) -> None:
     """The first to leave closes nothing that the other uses; with the last every connection is closed."""
-    transport = HttpxTransport(library=library)
     bob = Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT)
     async with bob:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
@@ -318,9 +317,8 @@ def new_shop(gateway: Gateway, username: str = "newshop") -> Awaitable[Any]:
     return gateway.merchants.sign_up(username, company_name="New Shop", email=f"{username}@shop.example", country="DE")
 
 
-async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(sandbox: Watched, card: Card, library: str) -> None:
+async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(sandbox: Watched, card: Card, transport: Transport) -> None:
     """The partner's login signs a merchant up, who pays on the same connection with a token and key of its own."""
-    transport = HttpxTransport(library=library)
     async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as partner:
         signed_up = await new_shop(partner)
         merchant = sandbox.desk.merchants[-1]

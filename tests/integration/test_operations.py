@@ -1,4 +1,4 @@
-"""Every operation against the sandbox over a real TLS socket, on both HTTP libraries."""
+"""Every operation against the sandbox over a real TLS socket, on every transport."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gatewaypy import Card
     from gatewaypy.sandbox import Sandbox
+    from gatewaypy.transport import Transport
 
     Euros = Callable[[str], Money]
 
@@ -118,11 +119,12 @@ async def test_magic_amounts(
 
 @pytest.mark.parametrize("body", ["form", "json"])
 @pytest.mark.parametrize("accept", ["json", "xml"])
-async def test_every_body_and_reply_format(tls_sandbox: Sandbox, trusting: ssl.SSLContext, library: str, card: Card, euros: Euros,
+async def test_every_body_and_reply_format(tls_sandbox: Sandbox, tls_transport: Transport, card: Card, euros: Euros,
                                            body: str, accept: str) -> None:  # fmt: skip
     """Form and JSON requests with JSON and XML replies do the same, 3-D redirects included."""
-    transport = HttpxTransport(library=library, ssl_context=trusting)
-    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=transport, body=body, accept=accept) as gateway:
+    async with Gateway(
+        tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, body=body, accept=accept
+    ) as gateway:
         payment = await gateway.debit(
             euros("50.00"), card, merchant_transaction_id="ORDER-1", customer=Customer(given_name="Zoë & Co")
         )

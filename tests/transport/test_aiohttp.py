@@ -51,7 +51,7 @@ async def test_nothing_of_the_services_session_gets_into_a_payment() -> None:
             assert isinstance(await send(transport, port), WireReply)
     assert traced == []
     assert all(b"theirs" not in head for head in heads)
-    assert not session.cookie_jar.filter_cookies(URL(f"http://127.0.0.1:{port}/"))
+    assert session.cookie_jar.filter_cookies(URL(f"http://127.0.0.1:{port}/"))["theirs"].value == "1"
 
 
 async def test_the_services_connections_bound_ours() -> None:

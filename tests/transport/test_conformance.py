@@ -213,18 +213,21 @@ async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> No
 
 
 async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -> None:
-    """A server that keeps each read short of its deadline does not hold a call for ever."""
+    """A server that keeps each read short of its deadline holds neither a call for ever nor its connection."""
+    hung_up = asyncio.Event()
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-        for _ in range(100):
+        gone = asyncio.ensure_future(reader.read())
+        while not gone.done():
             writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.1)
+            await asyncio.wait({gone}, timeout=0.1)
+        hung_up.set()
 
     async with listening(trickle) as port:
         failure = await send(transport, port, total=0.8)
+        await asyncio.wait_for(hung_up.wait(), 5)
     assert (failure.sent, failure.reason) == (True, "the deadline for the whole call passed")
 
 

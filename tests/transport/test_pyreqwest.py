@@ -26,10 +26,10 @@ def test_an_error_is_judged_by_its_causes() -> None:
     """'ConnectError' and 'ConnectTimeoutError' are raised of requests that went out, too: their names prove nothing."""
     before = [{"message": "client error (Connect)"}, {"message": "tcp connect error"}]
     after = [{"message": "client error (SendRequest)"}, {"message": "connection closed before message completed"}]
-    assert not _failure(ConnectError("connection error", {"causes": before}), TIMEOUTS).sent
-    assert not _failure(ConnectTimeoutError("connection timeout", {"causes": before}), TIMEOUTS).sent
+    assert not _failure(ConnectError("connection error", {"causes": before}), TIMEOUTS, is_over=False).sent
+    assert not _failure(ConnectTimeoutError("connection timeout", {"causes": before}), TIMEOUTS, is_over=False).sent
     for error in (ConnectError("", {"causes": after}), ConnectTimeoutError("", {"causes": None}), ValueError(), TimeoutError()):
-        assert _failure(error, TIMEOUTS).sent
+        assert _failure(error, TIMEOUTS, is_over=False).sent
 
 
 async def test_a_request_that_cannot_be_built_is_not_sent() -> None:
