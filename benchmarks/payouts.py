@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from drive import peak_memory
 
 from gatewaypy import Credentials, Customer, Gateway, Limits, Money, Payout, Timeouts
 from gatewaypy.payouts import PayoutJob, PayoutOrder
@@ -122,7 +123,7 @@ def one(count: int, url: str) -> None:
     began = time.process_time()
     asyncio.run(journalled(count, url, pause=0.0))
     cpu = (time.process_time() - began) / count * 1e6
-    print(json.dumps({"cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+    print(json.dumps({"cpu": cpu, "peak": peak_memory()}))
 
 
 def peak(count: int) -> int:
