@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
 
-from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, SCHEMA, TAKE
+from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE
 from gatewaypy.cards import luhn_valid
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
@@ -86,10 +86,14 @@ def names_of(member_id: str | None, merchant_transaction_id: str | None, payment
     Both ids name it. Progress is written under the merchant's own as well, so that a callback without the gateway's id is known
     for the same payment's.
     """
-    names = [json.dumps([member_id, merchant_transaction_id, payment_id])]
+    names = [_name(member_id, merchant_transaction_id, payment_id)]
     if payment_id is not None and merchant_transaction_id is not None:
-        names.append(json.dumps([member_id, merchant_transaction_id, None]))
+        names.append(_name(member_id, merchant_transaction_id, None))
     return names
+
+
+def _name(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> str:
+    return json.dumps([member_id, merchant_transaction_id, payment_id])
 
 
 class Inbox:
@@ -137,7 +141,7 @@ class Inbox:
         """Store an event; false where it was there already. When this returns the event is on disk."""
         row = (
             event.key.hex(),
-            names_of(event.member_id, event.merchant_transaction_id, event.payment_id)[0],
+            _name(event.member_id, event.merchant_transaction_id, event.payment_id),
             event.member_id,
             int(event.signed),
             json.dumps(without_numbers(event.raw)),
@@ -149,12 +153,13 @@ class Inbox:
             return is_new
 
     async def _put(self, rows: list[_Row]) -> list[bool]:
-        (inserted,) = await self._store.run((PUT, (values((place, *row) for place, row in enumerate(rows)),)))
-        new = {key for (key,) in inserted}
+        given = values((place, *row) for place, row in enumerate(rows))
+        found, _ = await self._store.run((REPEATED, (values((key,) for key, *_ in rows),)), (PUT, (given,)))
+        known = {key for (key,) in found}
         answers = []
         for key, *_ in rows:
-            answers.append(key in new)
-            new.discard(key)
+            answers.append(key not in known)
+            known.add(key)
         return answers
 
     async def take(self, most: int) -> list[Entry]:
@@ -259,7 +264,7 @@ class Inbox:
 
     async def watch(self, *, payment_id: str | None, merchant_transaction_id: str | None, seconds: float) -> None:
         """Remember to ask about a payment after that many seconds."""
-        name = names_of(None, merchant_transaction_id, payment_id)[0]
+        name = _name(None, merchant_transaction_id, payment_id)
         await self._store.run(
             (
                 "INSERT INTO gatewaypy_watched (payment, payment_id, merchant_transaction_id, due) VALUES (?, ?, ?, {now} + ?)"
@@ -288,7 +293,11 @@ class Inbox:
 
 def without_numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Take out what must never be stored, should a gateway send it: a whole card number, a CVV; by name and by looks."""
-    return {name: _without_numbers(name, value) for name, value in fields.items() if name.lower() not in _NUMBERS}
+    return {
+        name: value if isinstance(value, str) and len(value) < _SHORTEST else _without_numbers(name, value)
+        for name, value in fields.items()
+        if name.lower() not in _NUMBERS
+    }
 
 
 def _without_numbers(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON

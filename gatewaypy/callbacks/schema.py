@@ -45,9 +45,14 @@ PUT: Final = (
     "INSERT INTO gatewaypy_inbox (key, payment, member, signed, fields, state, due)"
     " SELECT given.digest, given.name, given.whose, given.proven, given.told, 'open', {now}"
     " FROM {given place BIGINT, digest TEXT, name TEXT, whose TEXT, proven INTEGER, told TEXT} WHERE true ORDER BY given.place"
-    " ON CONFLICT (key) DO NOTHING RETURNING key"
+    " ON CONFLICT (key) DO NOTHING"
 )
-_KNOWN: Final = "FROM gatewaypy_progress AS known WHERE known.payment = gatewaypy_inbox.payment"
+# Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
+# interpreter's lock.
+REPEATED: Final = "SELECT inbox.key FROM {given digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox WHERE inbox.key = given.digest"
+
+# Cast, as SQLite does not know a returned column for text, and would read the whole table in place of its index.
+_KNOWN: Final = "FROM gatewaypy_progress AS known WHERE known.payment = CAST(gatewaypy_inbox.payment AS TEXT)"
 # The oldest open one of each payment, in no other process's hands.
 TAKE: Final = (
     "UPDATE gatewaypy_inbox SET owner = ?, lease = {now} + ? WHERE state = 'open' AND lease <= {now} AND id IN"  # noqa: S608

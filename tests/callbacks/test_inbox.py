@@ -1,0 +1,105 @@
+"""The inbox's statements for many events at once: they do for each what they did for one."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy.callbacks import Inbox, schema, verify_callback
+from gatewaypy.storage.sqlite import _dialect, boot_clock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gatewaypy.callbacks import CallbackEvent
+
+
+def event(status: str = "capturesuccess", **changes: Any) -> CallbackEvent:
+    return verify_callback(signed(fields(status, **changes)), MERCHANT)
+
+
+@pytest.fixture
+async def inbox(store_url: str) -> AsyncIterator[Inbox]:
+    async with Inbox(store_url) as opened:
+        yield opened
+
+
+async def test_repeats_that_come_together_are_one(inbox: Inbox) -> None:
+    """Of many at the same instant one is new, and all of them are told once it is on disk."""
+    answers = await asyncio.gather(*(inbox.put(event()) for _ in range(50)), inbox.put(event(merchantTransactionId="TX-2")))
+    assert sum(answers[:50]) == 1
+    assert answers[50]
+    assert await inbox.waiting() == 2
+
+
+async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
+    """A payment's events that share a statement are taken one after the other, in the order in which they came."""
+    statuses = ["authstarted", "authsuccessful", "capturestarted", "capturesuccess", "settled"]
+    await asyncio.gather(*(inbox.put(event(status)) for status in statuses))
+    taken = []
+    while entries := await inbox.take(10):
+        (entry,) = entries
+        taken.append(entry.fields["status"])
+        await inbox.finish(entry, "done", progress=entry.fields["status"])
+    assert taken == statuses
+
+
+async def test_one_that_cannot_be_stored_takes_no_other_along(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a database refuses fails for whoever sent it; what came with it is stored."""
+    run = inbox._store.run
+
+    async def refusing(*statements: Any) -> Any:
+        if any("TX-bad" in str(parameters) for _, parameters in statements):
+            raise sqlite3.DataError
+        return await run(*statements)
+
+    monkeypatch.setattr(inbox._store, "run", refusing)
+    puts = [inbox.put(event(merchantTransactionId=own_id)) for own_id in ("TX-1", "TX-bad", "TX-2")]
+    first, bad, second = await asyncio.gather(*puts, return_exceptions=True)
+    assert (first, second) == (True, True)
+    assert isinstance(bad, sqlite3.DataError)
+
+
+async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
+    """Ended by one statement, the later event's progress counts for the name that both have."""
+    await inbox.put(event("authsuccessful"))
+    await inbox.put(event("capturesuccess", paymentId="-"))
+    entries = await inbox.take(10)
+    own = entries[1].payment
+    assert entries[0].payment != own
+    await asyncio.gather(
+        *(inbox.finish(entry, "done", progress=entry.fields["status"], names=[own]) for entry in reversed(entries))
+    )
+    assert await inbox.progress_of(own) == "capturesuccess"
+    assert await inbox.progress_of(entries[0].payment) == "authsuccessful"
+    assert (await inbox.waiting(), (await inbox.counts())["done"]) == (0, 2)
+
+
+async def test_a_payments_progress_comes_with_its_next_event(inbox: Inbox) -> None:
+    """What is taken brings along what is known of its payment, and by which event."""
+    await inbox.put(event("authsuccessful"))
+    (first,) = await inbox.take(1)
+    await inbox.finish(first, "done", progress="authsuccessful")
+    await inbox.put(event("capturesuccess"))
+    (second,) = await inbox.take(1)
+    assert (first.known, second.known) == (None, "authsuccessful")
+    assert '"status": "authsuccessful"' in (second.known_by or "")
+
+
+@pytest.mark.parametrize("name", ["REPEATED", "PUT", "TAKE", "RENEW", "MOVE", "END"])
+def test_no_statement_reads_a_whole_table(name: str) -> None:
+    """However many events have ended, and payments have moved, each statement finds its rows by an index."""
+    connection = sqlite3.connect(":memory:")
+    connection.create_function("gatewaypy_now", 0, boot_clock, deterministic=True)
+    for statement in schema.SCHEMA:
+        connection.execute(_dialect(statement))
+    sql = _dialect(getattr(schema, name))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?"))]
+    connection.close()
+    # The dispatcher looks through open events alone, by their own index.
+    scans = [step for step in plan if step.startswith("SCAN") and "gatewaypy_inbox_next" not in step]
+    assert not [step for step in scans if not any(of in step for of in ("json_each", "subquery", "moved"))]
