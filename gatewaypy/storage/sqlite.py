@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE: Final = 512
 _BUSY_SECONDS: Final = 30.0
 _FULL: Final = 2
+# No file to SQLite, and refused for that once it is open.
+_IN_MEMORY: Final = ":memory:"
 _CLOSED: Final = "this store is not open"
 #: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
 _NETWORKED: Final = frozenset(
@@ -121,9 +123,10 @@ class SqliteStore:
 
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
         _check_file_system(self._path)
-        # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if self._path != _IN_MEMORY:
+            # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection, schema)
