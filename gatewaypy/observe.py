@@ -63,6 +63,15 @@ Observer: TypeAlias = "Callable[[Event], None]"
 def log_event(event: Event) -> None:
     """Be the observer where the caller gave none: write to the logger ``gatewaypy`` what must not be lost."""
     match event:
+        case CallEnded():
+            logger.debug(
+                "%s: %s, HTTP %s, %d requests, %.3f s",
+                event.operation,
+                event.error or (event.outcome.name if event.outcome is not None else "done"),
+                event.http_status,
+                event.requests,
+                event.seconds,
+            )
         case LateResult():
             logger.warning(
                 "%s %s was cancelled by its caller after it was sent; it ended as %s (payment id %s)",
@@ -75,15 +84,6 @@ def log_event(event: Event) -> None:
             logger.warning("no new token for %s: %s", event.root, event.reason)
         case TokenStoreLost():
             logger.warning("the shared token store cannot be used (%s): tokens are asked for without it", event.reason)
-        case CallEnded():
-            logger.debug(
-                "%s: %s, HTTP %s, %d requests, %.3f s",
-                event.operation,
-                event.error or (event.outcome.name if event.outcome is not None else "done"),
-                event.http_status,
-                event.requests,
-                event.seconds,
-            )
 
 
 def tell(observer: Observer, event: Event) -> None:

@@ -72,6 +72,8 @@ def is_of(request: Request, fields: Mapping[str, Any]) -> bool:
     amount, currency = fields.get("amount"), fields.get("currency")
     if request.amount is None or amount is None:
         return True
+    if amount == request.amount.wire() and currency == request.amount.currency:
+        return True
     return decode.money(amount, currency if currency is not None else request.amount.currency) == request.amount
 
 

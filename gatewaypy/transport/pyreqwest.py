@@ -94,11 +94,10 @@ class PyreqwestTransport(SharedTransport):
             return CALLED_OFF
         try:
             async with built as response:
-                body = bytearray()
-                while (piece := await response.body_reader.read_chunk()) is not None:
-                    body += piece
-                    if len(body) > limits.max_reply_bytes:
-                        return too_long(limits.max_reply_bytes)
+                # All of it, or one byte more than is taken: each piece by itself would be a way to Rust's threads and back.
+                body = await response.body_reader.read(limits.max_reply_bytes + 1) or b""
+                if len(body) > limits.max_reply_bytes:
+                    return too_long(limits.max_reply_bytes)
                 return reply_of(
                     response.status, response.get_header("content-type"), response.get_header("content-encoding"), body
                 )
