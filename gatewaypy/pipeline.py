@@ -128,6 +128,14 @@ class Pipeline:
         # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
         error = call.not_sent(_CLOSED) if task.cancelled() else task.exception()
         result = None if error is not None else task.result()
+        caller = call.caller
+        is_late = caller is None or caller.done()
+        # The caller hears of it before anybody else: an observer may do what it likes.
+        if caller is not None and not caller.done():
+            if error is not None:
+                caller.set_exception(error)
+            else:
+                caller.set_result(result)
         if not task.cancelled():
             tell(
                 self.observer,
@@ -140,13 +148,8 @@ class Pipeline:
                     seconds=asyncio.get_running_loop().time() - call.started,
                 ),
             )
-        caller = call.caller
-        if caller is None or caller.done():
+        if is_late:
             self._tell_late(call, error=error, result=result)
-        elif error is not None:
-            caller.set_exception(error)
-        else:
-            caller.set_result(result)
 
     def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
         if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NotSent | AuthenticationFailed):

@@ -444,6 +444,31 @@ async def test_refusals_come_before_any_call(wire: Any) -> None:
     assert (refused.value.field, refused.value.operation) == ("amount", "refund")
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ValueError("of its own")], ids=["a cancellation", "an error"])
+async def test_whatever_an_observer_does_its_caller_hears(wire: Any, error: BaseException) -> None:
+    """An observer that raises, be it a cancellation of its own, keeps no result from whoever called."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    async with opened(observer=fail) as gateway, asyncio.timeout(5):
+        assert (await debit(gateway)).succeeded
+
+
+async def test_a_success_that_names_no_id_of_ours_is_asked_about(wire: Any) -> None:
+    """A reply that could be anybody's is not believed to be a payment's own, though it says that the money moved."""
+    reply = vector("payment-sync")
+    del reply["merchantTransactionId"]
+    wire.post(f"{API}/payments").respond(json=reply)
+    asked = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
+    async with opened() as gateway:
+        with pytest.raises(errors.OutcomeUnknown, match="names no merchantTransactionId"):
+            await debit(gateway)
+    assert asked.called
+
+
 class TestCancelling:
     """A cancelled caller, and a closed gateway."""
 

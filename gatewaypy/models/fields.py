@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterator
+    from collections.abc import Iterator
 
 
 class Fields(Mapping[str, Any]):
@@ -29,10 +29,6 @@ class Fields(Mapping[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as above; a dict's own are faster than a mapping's
         """Return a field, or the default."""
         return self._values.get(name, default)
-
-    def items(self) -> ItemsView[str, Any]:
-        """Return the fields with their names."""
-        return self._values.items()
 
     def __repr__(self) -> str:
         return f"<{len(self._values)} fields>"

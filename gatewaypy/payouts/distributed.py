@@ -138,13 +138,13 @@ class PayoutWorker:
         self._make_gateway = make_gateway
         self._given = journal
         self._concurrency = concurrency
-        self._per_second = per_second
         self._options: ChunkOptions = {"pending_patience": 0.0, **options}
         self._patience = 2 * self._options.get("quiet_period", 120.0) + 60.0
         self._opened = contextlib.AsyncExitStack()
         self._running: dict[Chunk, asyncio.Task[bool]] = {}
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
+        self._turns = _Turns(asyncio.Semaphore(concurrency), Pace(per_second=per_second, pause_after=1))
 
         async def chunk(batch: str, first: int, last: int, context: Context = TaskiqDepends()) -> bool:  # noqa: B008 - taskiq's way
             return await self._serve(Chunk(batch, first, last), context)
@@ -156,6 +156,7 @@ class PayoutWorker:
     def stop(self) -> None:
         """Begin no payout any more, and give back to the broker what is left."""
         self._stopping.set()
+        self._turns.pace.stop()
         for job in self._jobs:
             job.stop()
 
@@ -165,7 +166,6 @@ class PayoutWorker:
             given = self._given
             self._journal = given if isinstance(given, Journal) else Journal(given, self._gateway.credentials.member_id)
             await opening.enter_async_context(self._journal)
-            self._turns = _Turns(asyncio.Semaphore(self._concurrency), Pace(per_second=self._per_second, pause_after=1))
             # Whatever is wrong with the options is said now, and not at the first chunk.
             self._job(ChunkJournal(self._journal, Chunk("")))
             opening.callback(_on_signals(self.stop))

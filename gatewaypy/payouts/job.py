@@ -86,6 +86,8 @@ class PayoutJob:
         self._pause_after = pause_after
         self._stopped = False
         self._run: Run | None = None
+        #: Why a run ended whose caller had left its loop by then.
+        self._unheard: Exception | None = None
 
     async def __aenter__(self) -> Self:
         """Open the journal.
@@ -99,14 +101,14 @@ class PayoutJob:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Wait for what is on its way, where the loop over the results was broken off, and close the journal."""
-        run = self._run
         try:
-            if run is not None:
-                await run.drain()
+            if self._run is not None:
+                await self._run.drain()
+                self._unheard = self._run.failure
         finally:
             await self.journal.aclose()
-        if run is not None and run.failure is not None and error is None:
-            raise run.failure
+        if self._unheard is not None and error is None:
+            raise self._unheard
 
     def stop(self) -> None:
         """Begin no payout any more; what is on its way ends and is journalled, and the run ends then."""
@@ -139,7 +141,8 @@ class PayoutJob:
         finally:
             # Nobody takes results any more where the caller went away; what is on its way must end all the same.
             await run.drain()
-            self._run = None
+            self._run, self._unheard = None, run.failure
+        self._unheard = None
         await driver
 
     def _new_run(self) -> Run:
@@ -199,6 +202,9 @@ class PayoutJob:
         stopped = asyncio.ensure_future(run.stopping.wait())
         try:
             await asyncio.wait({feeding, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.cancelled():
+                # By what gives the orders: the rest of them is in no journal, so this must not look like their end.
+                run.fail(RuntimeError("the stream of orders was cancelled from within; the rest of them was not read"))
         finally:
             stopped.cancel()
             feeding.cancel()

@@ -353,7 +353,17 @@ class Journal:
         """Compare what was learnt with an end that is known already."""
         contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
         own, statement = (self._member, mtid), ("SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?")
-        if contradicted is None:
+        if finding.state is State.REVIEW:
+            # Not on the review list while it is on its way; what was told is kept for whoever looks at it.
+            _, rows = await self._store.run(
+                (
+                    "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ' / but: ' || ?"
+                    " WHERE member = ? AND mtid = ? AND state IN ('planned', 'sending')",
+                    (_text(finding.evidence), *own),
+                ),
+                (statement, own),
+            )
+        elif contradicted is None:
             (rows,) = await self._store.run((statement, own))
         else:
             # That an earlier attempt failed does not contradict the success of a later one.

@@ -86,3 +86,6 @@ class Run:
             taking = asyncio.ensure_future(self.results.get())
             await asyncio.wait({driver, taking}, return_when=asyncio.FIRST_COMPLETED)
             taking.cancel()
+        if driver is not None and not driver.cancelled():
+            # Looking at its error, which is this run's failure, keeps asyncio from complaining of one that nobody waited for.
+            driver.exception()

@@ -59,10 +59,10 @@ def _may_move() -> str:
 
 
 # What an attempt came to says nothing of a later one, unless it is that the money moved or is about to. Who tells without knowing
-# of attempts may mean an earlier one, as long as another is on its way.
+# of attempts may mean an earlier one, as long as nobody knows what became of the last.
 _IS_OF_THIS_ATTEMPT: Final = (
     "(given.found IN ('succeeded', 'pending', 'review') OR payout.attempt = given.attempt"
-    " OR (given.attempt IS NULL AND (payout.state <> 'sending' OR payout.attempt < 2)))"
+    " OR (given.attempt IS NULL AND (payout.state NOT IN ('sending', 'unknown') OR payout.attempt < 2)))"
 )
 
 LEARN: Final = (

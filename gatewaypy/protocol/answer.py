@@ -97,14 +97,15 @@ def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verd
     """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
     if verdict.doubt is not None:
         return verdict
-    identifier = decode.payment_id(fields)
-    own = scalar(fields, "merchantTransactionId")
-    if request.payment_id is not None and identifier not in {None, request.payment_id}:
-        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one asked for")
-    if request.merchant_transaction_id is not None and own not in {None, "", request.merchant_transaction_id}:
-        return Verdict(Outcome.UNKNOWN, "the reply is of another payment than the one sent")
-    if not is_of(request, fields):
-        return Verdict(Outcome.UNKNOWN, "the reply is of another amount than the one sent")
-    if request.payment_id is None and identifier is None and verdict.outcome is not Outcome.FAILED:
-        return Verdict(Outcome.UNKNOWN, "the reply names no paymentId")
-    return verdict
+    asked, sent = request.payment_id, request.merchant_transaction_id
+    identifier, own = decode.payment_id(fields), scalar(fields, "merchantTransactionId")
+    # A refusal may name nothing at all: it is the answer to what was asked, or the connection is out of step.
+    must_name = verdict.outcome is not Outcome.FAILED
+    doubts = (
+        (asked is not None and identifier not in {None, asked}, "the reply is of another payment than the one asked for"),
+        (sent is not None and own not in {None, "", sent}, "the reply is of another payment than the one sent"),
+        (not is_of(request, fields), "the reply is of another amount than the one sent"),
+        (must_name and asked is None and identifier is None, "the reply names no paymentId"),
+        (must_name and sent is not None and not own, "the reply names no merchantTransactionId"),
+    )
+    return next((Verdict(Outcome.UNKNOWN, reason) for is_doubtful, reason in doubts if is_doubtful), verdict)

@@ -32,7 +32,8 @@ _SECONDS: Final = 15
 _SCHEMA_LOCK: Final = 0x67617465
 # The first eight digits of a WAL file's name are the timeline that is written now; a checkpoint's may be an older one.
 _HOME: Final = (
-    "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system()"
+    "SELECT system_identifier || '/' || ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint"
+    " FROM pg_control_system()"
 )
 # What a server gives up for another's sake was not carried out, and goes through when it is tried again.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})

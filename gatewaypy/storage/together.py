@@ -65,8 +65,9 @@ class Together(Generic[Item, Answer]):
             answers = await self._act([item for item, _ in chosen])
         except asyncio.CancelledError:
             # A loop that ends cancels this task, and whoever waits for it.
-            for _, future in chosen:
+            for _, future in [*chosen, *self._waiting]:
                 future.cancel()
+            self._waiting.clear()
             raise
         except Exception as error:  # noqa: BLE001 - the callers hear of it
             for _, future in chosen:

@@ -147,7 +147,7 @@ class HttpxTransport(SharedTransport):
             try:
                 async with asyncio.timeout_at(deadline):
                     answer = await self._exchange(line, request, progress, timeouts, limits)
-                reusable = isinstance(answer, WireReply)
+                reusable = isinstance(answer, WireReply) and not _has_more(line)
             except TimeoutError:
                 answer = _failure(progress, DEADLINE)
             except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
@@ -243,6 +243,18 @@ class HttpxTransport(SharedTransport):
         if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
             return BROKEN
         return f"the HTTP client failed with {type(error).__name__}"
+
+
+def _has_more(line: _Line) -> bool:
+    """Tell whether more came than was asked for: h11 keeps it, and would take it for the answer to the next request."""
+    pool = getattr(line.pool, "_pool", None)
+    if pool is None:
+        return False
+    try:
+        # Nothing public tells; a client whose parts are called otherwise one day has no connection used again.
+        return any(one._connection._h11_state.trailing_data[0] for one in pool.connections)  # noqa: SLF001
+    except AttributeError:
+        return True
 
 
 def _failure(progress: _Progress, reason: str) -> WireFailure:

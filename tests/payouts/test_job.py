@@ -251,6 +251,38 @@ async def test_stopping_waits_for_no_stream(gateway: Gateway, sandbox: Sandbox, 
     assert len(sandbox.ledger.entries) == 1
 
 
+async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(gateway: Gateway, store_url: str) -> None:
+    """Orders that were never read are not passed over in silence."""
+
+    async def broken() -> AsyncIterator[PayoutOrder]:
+        yield order(1)
+        raise asyncio.CancelledError
+
+    async with PayoutJob(gateway, journal=store_url) as job, asyncio.timeout(20):
+        with pytest.raises(RuntimeError, match="the rest of them was not read"):
+            [result async for result in job.run(broken())]
+
+
+async def test_a_failure_is_heard_though_the_loop_was_broken_off(gateway: Gateway, store_url: str) -> None:
+    """Whoever leaves the loop early hears on leaving the job that the run failed, however its generator was ended."""
+
+    def breaking() -> Iterator[PayoutOrder]:
+        yield from (order(number) for number in range(40))
+        raise OSError("the disk is gone")
+
+    async def leave_early() -> None:
+        async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
+            results = job.run(breaking())
+            async for _ in results:
+                break
+            while job._run is not None and job._run.failure is None:
+                await asyncio.sleep(0.01)
+            await results.aclose()
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        await leave_early()
+
+
 class Stranger:
     """A gateway of which one call goes wrong in a way of its own."""
 

@@ -121,6 +121,26 @@ async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
         assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
+async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost(store_url: str) -> None:
+    """A late callback of a first attempt's failure leaves the second, whose answer was lost, to the inquiry about it."""
+    async with Journal(store_url, MEMBER) as journal:
+        await again(journal)
+        await journal.learn("P-1", UNKNOWN, attempt=2)
+        assert await journal.learn("P-1", DECLINED) is State.UNKNOWN
+        assert await journal.learn("P-1", DECLINED, attempt=2) is State.FAILED
+
+
+async def test_another_amount_is_kept_as_evidence(store_url: str) -> None:
+    """What is told of another amount while an order is on its way is in its evidence, whatever becomes of it."""
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal)
+        told = Finding(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
+        assert await journal.learn("P-1", told) is State.SENDING
+        await journal.learn("P-1", PAID, attempt=1)
+        (row,) = await in_state(journal, State.SUCCEEDED)
+        assert "6.00 EUR" in (row.evidence or "")
+
+
 async def test_an_earlier_attempts_success_is_a_success(store_url: str) -> None:
     """Money that moved has moved, whichever attempt moved it."""
     async with Journal(store_url, MEMBER) as journal:

@@ -16,7 +16,7 @@ import trustme
 from bare_server import OK, answer_each, listening, read_and, read_request, send
 from transports import ASK_BEFORE_CONNECTING, made
 
-from gatewaypy import errors
+from gatewaypy import Timeouts, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
 
 if TYPE_CHECKING:
@@ -277,6 +277,25 @@ async def test_a_redirect_is_not_followed(transport: Transport) -> None:
             assert (await send(transport, port)).http_status == status
 
 
+async def test_a_surplus_answer_is_nobodys(transport: Transport) -> None:
+    """Where a server answers once too often, the answer that nobody asked for is not taken for the next request's."""
+    asked = 0
+
+    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while True:
+            await read_request(reader)
+            asked += 1
+            told = b"%d" % asked
+            once = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
+            writer.write(once + once.replace(told, b"surplus"[: len(told)]) if asked % 2 else once)
+
+    async with listening(answer_twice) as port:
+        for number in range(1, 9):
+            answer = await send(transport, port)
+            assert isinstance(answer, WireFailure) or bytes(answer.body) == b"%d" % number
+
+
 async def test_no_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
     """What the environment calls a proxy sees no payment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -297,7 +316,9 @@ async def test_cancelled_requests_leave_the_pool_usable(transport: Transport) ->
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     async def ask(number: int) -> None:
-        assert (await send(transport, port, body=b"%d" % number)).body == b"%d" % number
+        # How long it takes is not what is tried here.
+        answer = await send(transport, port, body=b"%d" % number, timeouts=Timeouts(connect=20, read=20, total=30), total=30)
+        assert answer.body == b"%d" % number
 
     async with listening(echo) as port:
         tasks = [asyncio.create_task(ask(number)) for number in range(200)]
