@@ -127,7 +127,7 @@ class HttpxTransport(SharedTransport):
     def _open(self) -> None:
         self._httpx = required(self.library)
         self._context = self._context or default_context()
-        self._parsed = lru_cache(self._httpx.URL)
+        self._parsed = lru_cache(maxsize=128)(self._httpx.URL)
 
     async def _close(self) -> None:
         while self._idle:
