@@ -45,7 +45,7 @@ def by_in_flight(peers: str, file: Path) -> None:
             style["label"] = f"gateway.payout() on {client}" if kind == "ours" else f"{client} by itself"
             cpu.plot(places, [told["cpu"] for told in figures], **style)
             memory.plot(places, [told["peak"] / 1024 for told in figures], **style)
-    cpu.legend(fontsize=8)
+    memory.legend(fontsize=8, loc="upper left")
     save(figure, file, (cpu, "CPU a call", "µs"), (memory, "peak memory of the process", "MiB"), "calls in flight")
 
 
