@@ -4,7 +4,7 @@ status that an inquiry finds can be the work of the request that is asked about.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -33,7 +33,7 @@ class _Known:
 
     authorised: Money | None = None
     captured: Money | None = None
-    begun: set[str] = field(factory=set)
+    begun: Counter[str] = field(factory=Counter)
 
 
 class Bounds:
@@ -73,16 +73,16 @@ class Bounds:
         if needed is None or request.subject is None:
             return False
         known = self._known.setdefault(request.subject, _Known())
-        is_first = getattr(known, needed) is not None and not known.begun
-        known.begun.add(request.operation.name)
+        is_first = getattr(known, needed) is not None and not known.begun.total()
+        known.begun[request.operation.name] += 1
         self._forget()
         return is_first
 
     def refused(self, request: Request) -> None:
-        """Note that a follow-up was plainly refused, or not sent: it left no trace."""
+        """Note that a follow-up was plainly refused, or not sent: it left no trace. Another of its kind may have left one."""
         known = self._known.get(request.subject or "")
-        if known is not None:
-            known.begun.discard(request.operation.name)
+        if known is not None and known.begun[request.operation.name]:
+            known.begun[request.operation.name] -= 1
 
     def learn(self, request: Request, result: OperationResult) -> None:
         """Remember what a result says of the payment's amounts."""

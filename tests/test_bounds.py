@@ -71,9 +71,24 @@ def test_a_follow_up_is_first_where_the_payment_is_known_and_untouched() -> None
     assert bounds.begin(refund)
     assert not bounds.begin(refund), "one is under way"
     bounds.refused(refund)
-    assert bounds.begin(refund), "a plain refusal left no trace"
+    bounds.refused(refund)
+    assert bounds.begin(refund), "plain refusals left no trace"
     assert not bounds.begin(Request(operation=operations.DEBIT, fields={}))
     bounds.refused(follow_up(operations.REFUND, "2", eur("1")))
+
+
+def test_a_refusal_takes_back_its_own_follow_up_alone() -> None:
+    """A second refund that was refused left no trace, and the first one's stays: a third is not the first on this payment."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.DEBIT, "50"))
+    refund = follow_up(operations.REFUND, "1", eur("10"))
+    assert bounds.begin(refund)
+    assert not bounds.begin(refund)
+    bounds.refused(refund)
+    assert not bounds.begin(refund)
+    for _ in range(2):
+        bounds.refused(refund)
+    assert bounds.begin(refund)
 
 
 def test_only_what_is_certain_is_learnt() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts
+from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts, errors
 
 if TYPE_CHECKING:
     import ssl
@@ -178,3 +178,20 @@ async def test_a_token_that_expires_is_renewed(
                 number += 1
                 assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id=f"ORDER-{number}")).succeeded
     assert sandbox.tokens.granted >= 3
+
+
+@pytest.mark.parametrize("operation", ["refund", "reversal"])
+async def test_an_earlier_trace_settles_no_later_follow_up(client: Gateway, sandbox: Sandbox, card: Card, operation: str) -> None:
+    """After one that was done and one that was refused, a third whose answer is unreadable is not told to be done."""
+    begin = client.debit if operation == "refund" else client.preauth
+    payment = await begin(Money("50.00", "EUR"), card, merchant_transaction_id=f"TWICE-{operation}")
+
+    async def follow_up() -> Any:
+        amount = (Money("10.00", "EUR"),) if operation == "refund" else ()
+        return await getattr(client, operation)(payment.payment_id, *amount)
+
+    assert (await follow_up()).succeeded
+    assert not (await follow_up()).succeeded
+    sandbox.faults.add("garbage", operation=operation)
+    with pytest.raises(errors.OutcomeUnknown):
+        await follow_up()
