@@ -7,6 +7,7 @@ import logging
 import pickle
 import re
 import traceback
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -79,7 +80,10 @@ def found(secret: str, text: str) -> bool:
 
 def pickled(value: object) -> str:
     try:
-        return pickle.dumps(value).decode("latin-1")
+        with warnings.catch_warnings():
+            # Python 3.12 warns of iterators on the way to what cannot be pickled at all.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return pickle.dumps(value).decode("latin-1")
     except TypeError as refused:
         return str(refused)
 
