@@ -84,7 +84,7 @@ def pickled(value: object) -> str:
             # Python 3.12 warns of iterators on the way to what cannot be pickled at all.
             warnings.simplefilter("ignore", DeprecationWarning)
             return pickle.dumps(value).decode("latin-1")
-    except TypeError as refused:
+    except (TypeError, pickle.PicklingError) as refused:
         return str(refused)
 
 
