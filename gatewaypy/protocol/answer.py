@@ -99,7 +99,7 @@ def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verd
         return verdict
     asked, sent = request.payment_id, request.merchant_transaction_id
     identifier, own = decode.payment_id(fields), scalar(fields, "merchantTransactionId")
-    # A refusal may name nothing at all: it is the answer to what was asked, or the connection is out of step.
+    # A refusal may name nothing at all (our choice): a gateway may refuse before it has read the request.
     must_name = verdict.outcome is not Outcome.FAILED
     doubts = (
         (asked is not None and identifier not in {None, asked}, "the reply is of another payment than the one asked for"),
