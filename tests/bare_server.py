@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON; charset=utf-8\r\nContent-Length: 2\r\n\r\n{}"
-TIMEOUTS = Timeouts(connect=0.5, read=0.6, total=1.5)
+#: For who waits for an answer: a busy machine must not look like a gateway that says nothing.
+PATIENT = Timeouts(connect=20, read=20, total=30)
+#: For who waits for a time to be over.
+HASTY = Timeouts(connect=0.5, read=0.6, total=1.5)
 
 
 @contextlib.asynccontextmanager
@@ -72,8 +75,8 @@ async def send(
     scheme: str = "http",
     body: bytes = b"{}",
     say: Callable[[], bool] = lambda: True,
-    timeouts: Timeouts = TIMEOUTS,
-    total: float = 5.0,
+    timeouts: Timeouts = PATIENT,
+    total: float = 30.0,
     limit: int = 1000,
 ) -> Any:
     request = WireRequest(

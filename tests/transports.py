@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatewaypy import AiohttpTransport, HttpxTransport, PyreqwestTransport
+from gatewaypy import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from gatewaypy.transport import Transport
 
-KINDS = ("httpx", "httpx2", "aiohttp", "aiohttp shared", "pyreqwest")
-#: These ask for the last time before they connect, and cannot break a request off between its head and its body.
+KINDS = ("httpx", "httpx2", "aiohttp", "aiohttp shared", "httptools", "pyreqwest")
+#: These ask for the last time before they connect.
 ASK_BEFORE_CONNECTING = {"pyreqwest"}
+#: These cannot break a request off between its head and its body, as they write both at once.
+ASK_ONCE = {"httptools", "pyreqwest"}
 
 
 @contextlib.asynccontextmanager
@@ -41,5 +43,7 @@ async def made(kind: str, authority: trustme.CA | None = None, keepalive: float 
             yield AiohttpTransport(session, ssl_context=context)
     elif kind == "aiohttp":
         yield AiohttpTransport(ssl_context=context, keepalive=keepalive)
+    elif kind == "httptools":
+        yield HttptoolsTransport(ssl_context=context, keepalive=keepalive)
     else:
         yield HttpxTransport(library=library, ssl_context=context, keepalive=keepalive)

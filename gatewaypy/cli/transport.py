@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewaypy.transport import AiohttpTransport, HttpxTransport, PyreqwestTransport, fastest_transport
+from gatewaypy.transport import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport, fastest_transport
 
 if TYPE_CHECKING:
     from gatewaypy.transport import Transport
@@ -20,6 +20,7 @@ class TransportChoice(enum.Enum):
     HTTPX = "httpx"
     HTTPX2 = "httpx2"
     AIOHTTP = "aiohttp"
+    HTTPTOOLS = "httptools"
     PYREQWEST = "pyreqwest"
 
     def make(self) -> Transport:
@@ -29,6 +30,8 @@ class TransportChoice(enum.Enum):
                 return fastest_transport(asks_at_first_byte=True)
             case TransportChoice.AIOHTTP:
                 return AiohttpTransport()
+            case TransportChoice.HTTPTOOLS:
+                return HttptoolsTransport()
             case TransportChoice.PYREQWEST:
                 return PyreqwestTransport()
             case TransportChoice.HTTPX2:

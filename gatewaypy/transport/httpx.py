@@ -128,6 +128,9 @@ class HttpxTransport(SharedTransport):
         self._httpx = required(self.library)
         self._context = self._context or default_context()
         self._parsed = lru_cache(maxsize=128)(self._httpx.URL)
+        # httpx loads its core with its first pool, and anyio its way to asyncio when it is first used: not with a payment.
+        _ = self._new_line()
+        required("anyio").get_current_task()
 
     async def _close(self) -> None:
         while self._idle:
@@ -139,8 +142,10 @@ class HttpxTransport(SharedTransport):
         self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
     ) -> WireReply | WireFailure:
         """Send a request once on a line of its own; see `Transport.send`."""
-        loop = asyncio.get_running_loop()
-        line = self._line(loop.time())
+        try:
+            line = self._line(self._loop.time())
+        except Exception as error:  # noqa: BLE001 - without a line nothing was sent
+            return WireFailure(sent=False, reason=f"the HTTP client failed with {type(error).__name__}")
         progress = _Progress(about_to_send)
         reusable = False
         try:
@@ -157,7 +162,7 @@ class HttpxTransport(SharedTransport):
                 answer = _failure(progress, self._describe(error, timeouts))
         finally:
             if reusable and self._users:
-                line.used = loop.time()
+                line.used = self._loop.time()
                 self._idle.append(line)
             else:
                 self._drop(line)
@@ -210,8 +215,9 @@ class HttpxTransport(SharedTransport):
         # One look at the line that has been idle longest keeps their number down to what is in use.
         if self._idle and now - self._idle[0].used > self._keepalive:
             self._drop(self._idle.popleft())
-        if self._idle:
-            return self._idle.pop()
+        return self._idle.pop() if self._idle else self._new_line()
+
+    def _new_line(self) -> _Line:
         if self._app is not None:
             return _Line(self._httpx.ASGITransport(app=self._app))
         one = self._httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive)
@@ -219,7 +225,7 @@ class HttpxTransport(SharedTransport):
 
     def _drop(self, line: _Line) -> None:
         """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""
-        task = asyncio.get_running_loop().create_task(self._shut(line))
+        task = self._loop.create_task(self._shut(line))
         self._dropped.add(task)
         task.add_done_callback(self._dropped.discard)
 

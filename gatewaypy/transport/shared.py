@@ -64,7 +64,8 @@ class SharedTransport:
     """A transport that several gateways of one event loop use: the first opens it, the last closes it."""
 
     _users: int = field(default=0, init=False)
-    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
+    # Set with the first user.
+    _loop: asyncio.AbstractEventLoop = field(init=False, repr=False)
 
     async def __aenter__(self) -> Self:
         """Take one more user; the first loads the HTTP library and the certificate authorities."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from payout_commands import QUICK, run, write
 
-from gatewaypy import AiohttpTransport, HttpxTransport, PyreqwestTransport
+from gatewaypy import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport
 from gatewaypy.cli.transport import TransportChoice
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (TransportChoice.AUTO, AiohttpTransport),
+        (TransportChoice.AUTO, HttptoolsTransport),
+        (TransportChoice.HTTPTOOLS, HttptoolsTransport),
         (TransportChoice.AIOHTTP, AiohttpTransport),
         (TransportChoice.PYREQWEST, PyreqwestTransport),
         (TransportChoice.HTTPX, HttpxTransport),
@@ -32,7 +33,7 @@ def test_each_choice_makes_its_transport(choice: TransportChoice, expected: type
     assert getattr(choice.make(), "library", choice.value) in {choice.value, "httpx"}
 
 
-@pytest.mark.parametrize("transport", ["auto", "httpx", "pyreqwest"])
+@pytest.mark.parametrize("transport", ["auto", "httpx", "aiohttp", "pyreqwest"])
 async def test_a_job_runs_on_the_transport_that_it_is_given(transport: str, sandbox: Sandbox, tmp_path: Path) -> None:
     """Whatever the transport, each order is paid once, and the process ends well."""
     orders = write(tmp_path / "orders.csv", "PAYOUT-1,5.00,EUR,Ada", "PAYOUT-2,5.00,EUR,Ada")

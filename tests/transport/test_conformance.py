@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from bare_server import OK, answer_each, listening, read_and, read_request, send
-from transports import ASK_BEFORE_CONNECTING, made
+from bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
+from transports import ASK_BEFORE_CONNECTING, ASK_ONCE, made
 
-from gatewaypy import Timeouts, errors
+from gatewaypy import errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_a_server_that_never_accepts_means_not_sent(kind: str, transport: 
             other = waiting.enter_context(socket.socket())
             other.setblocking(False)
             other.connect_ex(("127.0.0.1", port))
-        failure = await send(transport, port, say=say)
+        failure = await send(transport, port, say=say, timeouts=HASTY)
     assert (failure.sent, failure.reason) == (False, "no connection within 0.5 s")
     assert len(asked) == (1 if kind in ASK_BEFORE_CONNECTING else 0)
 
@@ -208,7 +208,7 @@ async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> No
         await reader.read()
 
     async with listening(stall) as port:
-        failure = await send(transport, port)
+        failure = await send(transport, port, timeouts=HASTY)
     assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
 
 
@@ -226,7 +226,7 @@ async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -
         hung_up.set()
 
     async with listening(trickle) as port:
-        failure = await send(transport, port, total=0.8)
+        failure = await send(transport, port, timeouts=HASTY, total=0.8)
         await asyncio.wait_for(hung_up.wait(), 5)
     assert (failure.sent, failure.reason) == (True, "the deadline for the whole call passed")
 
@@ -263,7 +263,7 @@ async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport:
 
     async with listening(serve) as port:
         answer = await send(transport, port, say=lambda: answers.pop(0))
-    if kind in ASK_BEFORE_CONNECTING:
+    if kind in ASK_ONCE:
         assert isinstance(answer, WireReply)
     else:
         assert (answer, requests) == (WireFailure(sent=True, reason="it was called off between its head and its body"), 0)
@@ -316,8 +316,7 @@ async def test_cancelled_requests_leave_the_pool_usable(transport: Transport) ->
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     async def ask(number: int) -> None:
-        # How long it takes is not what is tried here.
-        answer = await send(transport, port, body=b"%d" % number, timeouts=Timeouts(connect=20, read=20, total=30), total=30)
+        answer = await send(transport, port, body=b"%d" % number)
         assert answer.body == b"%d" % number
 
     async with listening(echo) as port:

@@ -1,0 +1,225 @@
+"""Requests on asyncio's own connections, their replies read by httptools: the cheapest transport, and the one that knows most."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import defaultdict, deque
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from attrs import define, field, frozen
+
+from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.transport.shared import CALLED_OFF, DEADLINE, SharedTransport, required, too_late_to_connect
+from gatewaypy.transport.tls import checked, default_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from gatewaypy.config import Limits, Timeouts
+    from gatewaypy.protocol.wire import WireReply, WireRequest
+    from gatewaypy.transport.httptools_line import Line
+
+#: How long a connection that is closed in good order may take to say so.
+_GRACE: Final = 1.0
+#: After how long the next of a host's addresses is tried beside the one before (RFC 8305 recommends a quarter of a second).
+_NEXT_ADDRESS: Final = 0.25
+
+
+# Looked up by twice a request.
+@frozen(cache_hash=True)
+class _Origin:
+    """Whom a connection leads to."""
+
+    is_tls: bool
+    host: str
+    port: int
+
+
+@frozen
+class _Target:
+    """Where a URL leads, and what every request to it begins with."""
+
+    origin: _Origin
+    start: bytes
+
+
+@define(eq=False, init=False)
+class HttptoolsTransport(SharedTransport):
+    """The fastest transport (extra ``httptools``).
+
+    :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
+    :param keepalive: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
+        documented, lest a request go out on a connection that is being closed.
+    :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
+
+    Head and body are written in one piece, right after ``may_send`` was asked on an open connection: before that a request is
+    certainly not sent, after it, it counts as sent.
+
+    No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
+    """
+
+    _keepalive: float
+    _context: ssl.SSLContext | None
+    _httptools_line: Any = field(repr=False)
+    _eyeballs: Any = field(repr=False)
+    _lines: set[Line] = field(repr=False)
+    _idle: defaultdict[_Origin, deque[Line]] = field(repr=False)
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, keepalive: float = 15.0) -> None:
+        super().__init__()
+        self._keepalive = keepalive
+        self._context = checked(ssl_context) if ssl_context is not None else None
+        self._lines = set()
+        self._idle = defaultdict(deque)
+
+    def _open(self) -> None:
+        required("httptools")
+        self._eyeballs = required("aiohappyeyeballs", "httptools")
+        self._httptools_line = required("gatewaypy.transport.httptools_line")
+        self._context = self._context or default_context()
+
+    async def _close(self) -> None:
+        self._idle.clear()
+        # Those of now: while they close, another gateway may open this transport again.
+        lines = tuple(self._lines)
+        for line in lines:
+            line.close()
+        if lines:
+            await asyncio.wait([line.closed for line in lines], timeout=_GRACE)
+        for line in lines:
+            line.abort()
+
+    async def send(
+        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+    ) -> WireReply | WireFailure:
+        """Send a request once; see `Transport.send`."""
+        if not self._users:
+            return WireFailure(sent=False, reason="the transport is not open")
+        target = _target(request.url)
+        if target is None or not _can_be_said(request):
+            return WireFailure(sent=False, reason="its URL, a header or its token cannot be written in a request's head")
+        line = self._used(target.origin) or await self._connected(target.origin, timeouts, deadline)
+        if isinstance(line, WireFailure):
+            return line
+        try:
+            # Nothing is awaited from here to the write: the connection that was looked at is the one that is written to.
+            withheld = self._withheld(deadline, about_to_send)
+            if withheld is not None:
+                return withheld
+            return await line.ask(_written(target, request), timeouts, limits, deadline)
+        finally:
+            self._put_back(line, target.origin)
+
+    def _withheld(self, deadline: float, about_to_send: Callable[[], bool]) -> WireFailure | None:
+        """Ask for the last time whether to send; say why not."""
+        if self._loop.time() >= deadline:
+            return WireFailure(sent=False, reason=DEADLINE)
+        try:
+            return None if about_to_send() else CALLED_OFF
+        except Exception as error:  # noqa: BLE001 - whoever cannot answer has not said yes
+            return WireFailure(sent=False, reason=f"the last question whether to send failed with {type(error).__name__}")
+
+    def _used(self, origin: _Origin) -> Line | None:
+        """Take the connection that was used last, if there is one that is still good."""
+        idle = self._idle[origin]
+        oldest = self._loop.time() - self._keepalive
+        # One look at the connection that has been idle longest keeps their number down to what is in use.
+        if idle and idle[0].used < oldest:
+            idle.popleft().close()
+        while idle:
+            line = idle.pop()
+            if line.used >= oldest and line.is_silent:
+                return line
+            line.close()
+        return None
+
+    def _put_back(self, line: Line, origin: _Origin) -> None:
+        if line.is_reusable and self._users:
+            line.used = self._loop.time()
+            self._idle[origin].append(line)
+        else:
+            line.abort()
+
+    async def _connected(self, origin: _Origin, timeouts: Timeouts, deadline: float) -> Line | WireFailure:
+        limit = min(self._loop.time() + timeouts.connect, deadline)
+        try:
+            async with asyncio.timeout_at(limit):
+                line = await self._connect(origin, timeouts.connect)
+        except TimeoutError:
+            return WireFailure(sent=False, reason=DEADLINE if limit == deadline else too_late_to_connect(timeouts))
+        except OSError as error:
+            return WireFailure(sent=False, reason=f"no connection: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was written
+            return WireFailure(sent=False, reason=f"no connection: it failed with {type(error).__name__}")
+        # After a TLS handshake there may be more to read, and no harm in it.
+        if not (line.is_reusable if origin.is_tls else line.is_silent):
+            return WireFailure(sent=False, reason="no connection: the server spoke, or hung up, before it was asked")
+        return line
+
+    async def _connect(self, origin: _Origin, patience: float) -> Line:
+        loop = self._loop
+        addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        tls: dict[str, Any] = {}
+        if origin.is_tls:
+            tls = {
+                "ssl": self._context,
+                "server_hostname": origin.host,
+                "ssl_handshake_timeout": patience,
+                "ssl_shutdown_timeout": _GRACE,
+            }
+        connected = await self._eyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
+        line: Line = self._httptools_line.Line(loop, self._lines)
+        try:
+            await loop.create_connection(lambda: line, sock=connected, **tls)
+        except BaseException:
+            # The socket is the event loop's by now, which closes it. A connection that came about all the same would take its
+            # time to do so in good order.
+            if line in self._lines:
+                line.abort()
+            raise
+        return line
+
+
+@lru_cache(maxsize=128)
+def _target(url: str) -> _Target | None:
+    """Read a URL; ``None`` where it cannot be written into a request's first lines."""
+    if not _is_plain(url) or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host, is_tls = parts.hostname, parts.scheme == "https"
+    authority = f"[{host}]" if ":" in host else host
+    if port is None:
+        port = 443 if is_tls else 80
+    else:
+        authority = f"{authority}:{port}"
+    start = f"POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: gatewaypy\r\nAccept-Encoding: identity\r\n"
+    return _Target(_Origin(is_tls, host, port), start.encode("ascii"))
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _can_be_said(request: WireRequest) -> bool:
+    """Tell whether all that goes into a head fits there: a line break in a token would begin another header."""
+    token = "" if request.token is None else request.token.reveal()
+    return _is_plain(f"{request.content_type}{request.accept}{token}")
+
+
+def _written(target: _Target, request: WireRequest) -> bytes:
+    token = "" if request.token is None else f"AuthToken: {request.token.reveal()}\r\n"
+    headers = (
+        f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\nContent-Length: {len(request.body)}\r\n{token}\r\n"
+    )
+    return b"".join((target.start, headers.encode("ascii"), request.body))

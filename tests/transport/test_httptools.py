@@ -1,0 +1,402 @@
+"""What only the transport on asyncio's own connections has: it reads replies itself, and looks at a connection before it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
+from hypothesis import given
+from hypothesis import strategies as st
+from transports import made
+
+from gatewaypy import HttptoolsTransport, Limits, Secret, Timeouts
+from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
+from gatewaypy.secret import SealedBytes
+from gatewaypy.transport.httptools_line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import trustme
+
+
+def served_by(authority: trustme.CA) -> ssl.SSLContext:
+    """Make a server's TLS."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    return server
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[HttptoolsTransport]:
+    """Open one."""
+    async with HttptoolsTransport() as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/x\r\n\r\n"]
+)
+async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, interim: bytes) -> None:
+    """What comes before the reply that was asked for is passed over, and the connection is used again."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_and(interim + OK, reader, writer)
+
+    async with listening(serve) as port:
+        for _ in range(2):
+            assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+    assert connections == 1
+
+
+async def test_a_reply_without_a_length_ends_with_its_connection(transport: HttptoolsTransport) -> None:
+    """Where nothing else tells how long a reply is, its connection's end does."""
+    async with listening(lambda reader, writer: read_and(b"HTTP/1.1 200 OK\r\n\r\n{}", reader, writer)) as port:
+        assert await send(transport, port) == WireReply(200, "", b"{}")
+
+
+async def test_another_protocol_is_no_answer(transport: HttptoolsTransport) -> None:
+    """A server that changes over to something else has not answered, and the request counts as sent."""
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"
+    async with listening(lambda reader, writer: read_and(switching, reader, writer)) as port:
+        failure = await send(transport, port)
+    assert (failure.sent, failure.reason) == (True, "the connection broke before the whole answer was there")
+
+
+async def test_a_head_without_an_end_is_given_up(transport: HttptoolsTransport) -> None:
+    """A server that sends one header for ever fills no memory."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            while True:
+                writer.write(b"x" * 10_000)
+                await writer.drain()
+        finally:
+            gone.set()
+
+    async with listening(serve) as port:
+        failure = await send(transport, port)
+        await asyncio.wait_for(gone.wait(), 5)
+    assert (failure.sent, failure.reason) == (True, "the reply is longer than 1000 bytes")
+
+
+async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport) -> None:
+    """What comes after a body changes neither its type nor its coding."""
+    told = OK.replace(b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    trailer = b"Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n"
+    async with listening(lambda reader, writer: read_and(told + trailer, reader, writer)) as port:
+        assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/", "http://[::1/", "http://127.0.0.1:x/", "ftp://127.0.0.1/", "http:///x"]
+)
+async def test_a_url_that_is_none_is_not_sent(transport: HttptoolsTransport, url: str) -> None:
+    """What cannot be connected to is refused before anything is asked."""
+    request = WireRequest(url, "application/json", "application/json", SealedBytes(b"{}"))
+    deadline = asyncio.get_running_loop().time() + 5
+    answer = await transport.send(request, timeouts=Timeouts(), limits=Limits(), deadline=deadline, about_to_send=lambda: True)
+    assert isinstance(answer, WireFailure)
+    assert not answer.sent
+
+
+async def test_an_address_that_cannot_be_looked_up_means_not_sent(
+    transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong before the write, nothing was sent; an error that nobody foresaw shows its name alone."""
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise LookupError("of a name")
+
+    monkeypatch.setattr(transport._eyeballs, "start_connection", fail)
+    assert await send(transport, 1) == WireFailure(sent=False, reason="no connection: it failed with LookupError")
+
+
+async def test_nothing_goes_out_after_its_deadline(transport: HttptoolsTransport) -> None:
+    """A request that is late already is neither asked about nor sent, on a kept connection either."""
+    async with listening(answer_each) as port:
+        assert isinstance(await send(transport, port), WireReply)
+        late = await send(transport, port, total=0, say=lambda: pytest.fail("it was about to be sent"))
+    assert late == WireFailure(sent=False, reason="the deadline for the whole call passed")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "token"),
+    [("/path", "application/json", "to\r\nken: 1"), ("/path", "application/json", "tökén"), ("/pa th", "application/json", "token"),
+     ("/pa\r\nth", "application/json", "token"), ("/päth", "application/json", "token"), ("/path", "text\r\nX: 1", "token")],
+)  # fmt: skip
+async def test_what_fits_into_no_head_is_not_sent(
+    transport: HttptoolsTransport, path: str, content_type: str, token: str
+) -> None:
+    """A line break in a token, a type or a URL would begin a header of its own: nothing goes out, and nothing of it is shown."""
+    request = WireRequest(f"http://127.0.0.1:1{path}", content_type, "application/json", SealedBytes(b"{}"), Secret(token))
+    answer = await transport.send(
+        request,
+        timeouts=Timeouts(),
+        limits=Limits(),
+        deadline=asyncio.get_running_loop().time() + 5,
+        about_to_send=lambda: pytest.fail("it was about to be sent"),
+    )
+    assert isinstance(answer, WireFailure)
+    assert not answer.sent
+    assert "cannot be written" in answer.reason
+
+
+async def test_a_connection_whose_end_is_not_heard_of_yet_is_not_used(transport: HttptoolsTransport) -> None:
+    """Where the server hung up while the event loop was busy, the request goes out on a new connection and is answered."""
+    hung_up, received = threading.Event(), []
+
+    def serve(listener: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                received.append(connection.recv(10_000))
+                connection.sendall(OK)
+            hung_up.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        port = listener.getsockname()[1]
+        assert isinstance(await send(transport, port), WireReply)
+        # The event loop stands still meanwhile, as it does while a service works.
+        assert hung_up.wait(5)
+        assert isinstance(await send(transport, port), WireReply)
+        server.join(5)
+    assert len(received) == 2
+
+
+async def test_the_next_address_is_tried_beside_a_deaf_one(
+    transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a host with several addresses, one that answers is taken without waiting for one that doesn't."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for other in waiting:
+            other.setblocking(False)
+            other.connect_ex(deaf.getsockname())
+        async with listening(answer_each) as port:
+            loop = asyncio.get_running_loop()
+            as_it_is, kind = loop.getaddrinfo, (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            told = [[(*kind, deaf.getsockname()), (*kind, ("127.0.0.1", port))]]
+
+            async def addresses(*arguments: Any, **options: Any) -> Any:
+                # uvloop looks each address up once more as it connects.
+                return told.pop() if told else await as_it_is(*arguments, **options)
+
+            monkeypatch.setattr(loop, "getaddrinfo", addresses)
+            answer = await send(transport, port)
+        for other in waiting:
+            other.close()
+    assert isinstance(answer, WireReply)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_answer_to_half_a_request_ends_its_connection(scheme: str, authority: trustme.CA) -> None:
+    """A server that answers before it has read the request is not asked again on that connection, over TLS either."""
+    connections = 0
+    tls = served_by(authority) if scheme == "https" else None
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        while await reader.read(1_000_000):
+            pass
+
+    async with listening(serve, tls) as port, made("httptools", authority) as transport, transport:
+        for _ in range(2):
+            assert isinstance(await send(transport, port, scheme=scheme, body=b"x" * 30_000_000), WireReply)
+    assert connections == 2
+
+
+async def test_a_connection_that_came_too_late_is_let_go_at_once(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is cancelled as its TLS handshake ends leaves nothing behind that a later connection could fall over."""
+    as_it_is = Line.connection_made
+
+    def made_too_late(line: Line, transport: asyncio.BaseTransport) -> None:
+        as_it_is(line, transport)
+        task.cancel()
+
+    async with listening(answer_each, served_by(authority)) as port, made("httptools", authority) as transport, transport:
+        with monkeypatch.context() as patched:
+            patched.setattr(Line, "connection_made", made_too_late)
+            task = asyncio.ensure_future(send(transport, port, scheme="https"))
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        answers = await asyncio.gather(*(send(transport, port, scheme="https") for _ in range(4)))
+    assert all(isinstance(answer, WireReply) for answer in answers)
+
+
+async def test_who_leaves_closes_no_connection_of_who_comes(authority: trustme.CA) -> None:
+    """While the last gateway's connections close, which a silent peer draws out, another may open the transport and pay."""
+    left = threading.Event()
+
+    def silent(listener: socket.socket) -> None:
+        with served_by(authority).wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(10_000)
+            connection.sendall(OK)
+            left.wait(10)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await asyncio.wait({leaving})
+        writer.write(OK)
+        await reader.read()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=silent, args=(listener,))
+        server.start()
+        async with listening(serve) as port, made("httptools", authority) as transport:
+            await transport.__aenter__()
+            assert isinstance(await send(transport, listener.getsockname()[1], scheme="https"), WireReply)
+            leaving = asyncio.ensure_future(transport.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+            async with transport:
+                answer = await send(transport, port)
+            left.set()
+        server.join(5)
+    assert isinstance(answer, WireReply)
+
+
+async def test_a_shorter_deadline_is_kept_after_a_longer_one(transport: HttptoolsTransport) -> None:
+    """How long one request waits says nothing of how long the next on its connection does."""
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_and(OK, reader, writer)
+        await reader.read()
+
+    async with listening(once) as port:
+        assert isinstance(await send(transport, port), WireReply)
+        # Were the first one's watch kept, this deadline would be over before it.
+        failure = await send(transport, port, timeouts=HASTY, total=5)
+    assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
+
+
+async def test_a_longer_deadline_is_kept_after_a_shorter_one(transport: HttptoolsTransport) -> None:
+    """A watch that was set for an earlier request ends none that may take longer."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_and(OK, reader, writer)
+        await read_request(reader)
+        await asyncio.sleep(1.7)
+        writer.write(OK)
+
+    async with listening(slow) as port:
+        assert isinstance(await send(transport, port, timeouts=Timeouts(read=1.5)), WireReply)
+        assert isinstance(await send(transport, port), WireReply)
+
+
+async def test_idle_connections_are_closed_in_passing() -> None:
+    """After a burst, connections that nobody needs any more go as others are used."""
+    open_now = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        try:
+            await answer_each(reader, writer)
+        finally:
+            open_now -= 1
+
+    async with listening(serve) as port, HttptoolsTransport(keepalive=0.2) as transport:
+        await asyncio.gather(*(send(transport, port) for _ in range(20)))
+        assert open_now > 1
+        async with asyncio.timeout(10):
+            while open_now > 1:
+                await send(transport, port)
+                await asyncio.sleep(0.02)
+
+
+async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(transport: HttptoolsTransport) -> None:
+    """Where the last question whether to send cannot be answered, nothing is sent; its connection is good for the next."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await answer_each(reader, writer)
+
+    def fail() -> bool:
+        raise ZeroDivisionError
+
+    async with listening(serve) as port:
+        answer = await send(transport, port, say=fail)
+        assert isinstance(answer, WireFailure)
+        assert (answer.sent, "ZeroDivisionError" in answer.reason) == (False, True)
+        assert isinstance(await send(transport, port), WireReply)
+    assert connections == 1
+
+
+async def test_a_closed_transport_sends_nothing() -> None:
+    """Outside of ``async with`` there is nothing to send by."""
+    assert await send(HttptoolsTransport(), 1) == WireFailure(sent=False, reason="the transport is not open")
+
+
+class _Wire(asyncio.Transport):
+    """The event loop's side of a connection, which only notes whether it was closed."""
+
+    def __init__(self, one: socket.socket) -> None:
+        super().__init__({"socket": one})
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{} \r\n1\r\n \r\n0\r\n\r\n"
+)
+
+
+@given(
+    st.sampled_from([(OK, b"{}"), (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, b"{}"), (CHUNKED, b"{}  ")]),
+    st.lists(st.integers(1, 120)),
+    st.one_of(st.binary(max_size=40), st.integers(0, len(OK)).map(lambda length: OK[:length])),
+)
+def test_a_reply_is_the_same_however_it_is_cut_up(told: tuple[bytes, bytes], cuts: list[int], surplus: bytes) -> None:
+    """Packets may end anywhere; bytes after the reply change nothing in it, and spoil its connection."""
+    reply, body = told
+    sent = reply + surplus
+    edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    loop = asyncio.new_event_loop()
+    with socket.socket() as one, contextlib.closing(loop):
+        line, wire = Line(loop, set()), _Wire(one)
+        line.connection_made(wire)
+        answer = line.ask(b"request", Timeouts(), Limits(), loop.time() + 60)
+        for start, end in pairwise(edges):
+            if not wire.closed:
+                line.data_received(sent[start:end])
+        assert answer.result() == WireReply(200, "application/json", body)
+        # llhttp passes over line breaks between two replies.
+        assert line.is_reusable is (not surplus.strip(b"\r\n"))
+        assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Line>")
+        line.connection_lost(None)
+        assert line.closed.done()
