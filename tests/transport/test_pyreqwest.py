@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 import trustme
 from bare_server import OK, answer_each, listening, read_request, send
@@ -91,6 +92,23 @@ def test_a_process_that_ends_after_a_failure_ends_well(unused_tcp_port: int) -> 
     )
     for _ in range(5):
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+async def test_processes_that_end_at_once_end_well() -> None:
+    """Pyreqwest's threads do not take an interpreter down that ends right after a reply, however busy the machine is."""
+    code = (
+        "import asyncio, sys; sys.path.insert(0, 'tests')\n"
+        "from bare_server import answer_each, listening, send\n"
+        "from gatewaypy import PyreqwestTransport\n"
+        "async def main():\n"
+        "    async with listening(answer_each) as port, PyreqwestTransport() as transport:\n"
+        "        await send(transport, port)\n"
+        "asyncio.run(main())\n"
+    )
+    for _ in range(3):
+        async with asyncio.TaskGroup() as busy:
+            for _ in range(5):
+                busy.create_task(anyio.run_process([sys.executable, "-c", code]))
 
 
 async def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
