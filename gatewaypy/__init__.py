@@ -1,28 +1,25 @@
 """The asyncio client for the card-payment gateway behind TransactWorld, PaymentZ, Xoala and other white labels."""
 
+from typing import TYPE_CHECKING
+
 from gatewaypy import errors, platforms
 from gatewaypy.cards import Card
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
+from gatewaypy.late import late
 from gatewaypy.models import (
     BROWSER_SCRIPT,
-    AccountOnFile,
     AchAccount,
     Address,
     BrowserInfo,
     Capture,
-    CardOnFile,
     Customer,
-    CustomerAccounts,
     HostedForm,
-    Invoice,
-    InvoiceConfiguration,
     Mandate,
     NetBanking,
     OtherSource,
     Outcome,
     Payment,
-    PaymentLink,
     PaymentSource,
     Payout,
     Product,
@@ -31,10 +28,7 @@ from gatewaypy.models import (
     Reversal,
     SepaAccount,
     SettledBy,
-    SignedUpCustomer,
-    SignedUpMerchant,
     Statement,
-    StoredCard,
     Totals,
     Transaction,
     Upi,
@@ -46,8 +40,42 @@ from gatewaypy.observe import CallEnded, LateResult, TokenRenewalFailed, TokenSt
 from gatewaypy.parts import ChargeOptions, PaymentOptions
 from gatewaypy.platforms import Platform
 from gatewaypy.secret import Secret
-from gatewaypy.shared_tokens import RedisTokens
-from gatewaypy.transport import AiohttpTransport, HttpxTransport, PyreqwestTransport, fastest_transport
+from gatewaypy.transport import HttpxTransport
+
+if TYPE_CHECKING:
+    from gatewaypy.models import (
+        AccountOnFile,
+        CardOnFile,
+        CustomerAccounts,
+        Invoice,
+        InvoiceConfiguration,
+        PaymentLink,
+        SignedUpCustomer,
+        SignedUpMerchant,
+        StoredCard,
+    )
+    from gatewaypy.shared_tokens import RedisTokens
+    from gatewaypy.transport import AiohttpTransport, HttptoolsTransport, PyreqwestTransport, fastest_transport
+else:
+    __getattr__, __dir__ = late(
+        __name__,
+        {
+            "AccountOnFile": "gatewaypy.models",
+            "AiohttpTransport": "gatewaypy.transport",
+            "CardOnFile": "gatewaypy.models",
+            "CustomerAccounts": "gatewaypy.models",
+            "HttptoolsTransport": "gatewaypy.transport",
+            "Invoice": "gatewaypy.models",
+            "InvoiceConfiguration": "gatewaypy.models",
+            "PaymentLink": "gatewaypy.models",
+            "PyreqwestTransport": "gatewaypy.transport",
+            "RedisTokens": "gatewaypy.shared_tokens",
+            "SignedUpCustomer": "gatewaypy.models",
+            "SignedUpMerchant": "gatewaypy.models",
+            "StoredCard": "gatewaypy.models",
+            "fastest_transport": "gatewaypy.transport",
+        },
+    )
 
 __version__ = "0.1.0"
 
@@ -68,6 +96,7 @@ __all__ = [
     "CustomerAccounts",
     "Gateway",
     "HostedForm",
+    "HttptoolsTransport",
     "HttpxTransport",
     "Invoice",
     "InvoiceConfiguration",

@@ -7,31 +7,14 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from gatewaypy.bounds import Bounds
+from gatewaypy import parts
 from gatewaypy.config import Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
-from gatewaypy.limits import Slots
 from gatewaypy.observe import log_event
-from gatewaypy.parts import (
-    Checkout,
-    Customers,
-    Invoices,
-    Links,
-    Merchants,
-    PaymentOptions,
-    Recurring,
-    StoredCards,
-    Tokens,
-    TransactionList,
-    pay,
-    sealed,
-    sealed_source,
-)
-from gatewaypy.pipeline import Pipeline
+from gatewaypy.parts import PaymentOptions, TransactionList, pay, sealed, sealed_source
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.operations import check_platform
-from gatewaypy.tokens import SharedTokens
 from gatewaypy.transport import HttpxTransport
 
 if TYPE_CHECKING:
@@ -43,6 +26,7 @@ if TYPE_CHECKING:
     from gatewaypy.models import Capture, Customer, Payment, PaymentSource, Payout, Refund, Reversal, Transaction
     from gatewaypy.money import Money
     from gatewaypy.observe import Observer
+    from gatewaypy.pipeline import Pipeline
     from gatewaypy.protocol.requests import Request
     from gatewaypy.secret import Secret
     from gatewaypy.tokens import TokenStore
@@ -80,7 +64,7 @@ class Gateway:
         observer: Observer | None = None,
         token_store: TokenStore | None = None,
     ) -> None:
-        """Configure a client; nothing is loaded or connected before it is opened.
+        """Configure a client; nothing is connected, and no HTTP library loaded, before it is opened.
 
         :param platform_or_url: one of `gatewaypy.platforms`, or the base URL of another host.
         :param transport: the HTTP client; `HttpxTransport` where none is given.
@@ -97,14 +81,14 @@ class Gateway:
         self.platform = _platform(platform_or_url)
         self.credentials = credentials
         check_platform(self.platform)
-        self.tokens = Tokens(self._open_pipeline)
-        self.recurring = Recurring(self._open_pipeline)
-        self.stored_cards = StoredCards(self._open_pipeline)
-        self.customers = Customers(self._open_pipeline)
-        self.merchants = Merchants(self._open_pipeline)
-        self.invoices = Invoices(self._open_pipeline)
-        self.links = Links(self._open_pipeline)
-        self.checkout = Checkout(self._open_pipeline)
+        self.tokens = parts.Tokens(self._open_pipeline)
+        self.recurring = parts.Recurring(self._open_pipeline)
+        self.stored_cards = parts.StoredCards(self._open_pipeline)
+        self.customers = parts.Customers(self._open_pipeline)
+        self.merchants = parts.Merchants(self._open_pipeline)
+        self.invoices = parts.Invoices(self._open_pipeline)
+        self.links = parts.Links(self._open_pipeline)
+        self.checkout = parts.Checkout(self._open_pipeline)
         self._transport: Transport = HttpxTransport() if transport is None else transport
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._limits = Limits() if limits is None else limits
@@ -121,10 +105,15 @@ class Gateway:
         if self._pipeline is not None:
             msg = "this Gateway is open already: open one for each 'async with'"
             raise ConfigurationError(msg)
-        if self._accept == "xml":
-            try:
-                import xmltodict  # noqa: F401, PLC0415 - an extra
-            except ImportError:
+        # What carries requests and reads replies is of use to an open gateway alone. All of it is loaded here, before anything
+        # is connected: no payment may be the moment at which the library, or an extra, is looked for on a disk.
+        from gatewaypy import bounds, limits, pipeline, tokens  # noqa: PLC0415 - see above
+
+        try:
+            # A gateway may answer in XML that was asked for JSON.
+            import xmltodict  # noqa: F401, PLC0415 - an extra
+        except ImportError:
+            if self._accept == "xml":
                 msg = "accept='xml' needs the extra: pip install 'gatewaypy[xml]'"
                 raise ConfigurationError(msg) from None
         self._loop = asyncio.get_running_loop()
@@ -134,12 +123,13 @@ class Gateway:
         except BaseException:
             await self._transport.__aexit__(None, None, None)
             raise
-        self._pipeline = Pipeline(
+        self._pipeline = pipeline.Pipeline(
+            loop=self._loop,
             platform=self.platform,
             credentials=self.credentials,
             transport=transport,
-            slots=Slots(self._limits.max_in_flight),
-            bounds=Bounds(),
+            slots=limits.Slots(self._limits.max_in_flight, self._loop),
+            bounds=bounds.Bounds(),
             timeouts=self._timeouts,
             limits=self._limits,
             body=self._body,
@@ -147,7 +137,7 @@ class Gateway:
             observer=self._observer,
             wall_clock=time.time,
             random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
-            shared_tokens=None if store is None else SharedTokens(store, self._observer),
+            shared_tokens=None if store is None else tokens.SharedTokens(store, self._observer),
         )
         return self
 

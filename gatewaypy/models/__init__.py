@@ -1,11 +1,14 @@
 """What callers give and get: customers and addresses on the way out, frozen results on the way back."""
 
+from typing import TYPE_CHECKING
+
+from gatewaypy.late import late
 from gatewaypy.models.browser import BROWSER_SCRIPT, BrowserInfo
 from gatewaypy.models.fields import NO_FIELDS, Fields
-from gatewaypy.models.invoices import Invoice, InvoiceConfiguration, PaymentLink, Product
 from gatewaypy.models.mandate import Mandate
 from gatewaypy.models.outcome import Outcome, SettledBy
 from gatewaypy.models.people import Address, Customer
+from gatewaypy.models.product import Product
 from gatewaypy.models.redirect import HostedForm, Redirect
 from gatewaypy.models.results import (
     Capture,
@@ -21,14 +24,33 @@ from gatewaypy.models.results import (
 )
 from gatewaypy.models.sources import AchAccount, NetBanking, OtherSource, PaymentSource, SepaAccount, Upi, Voucher, Wallet
 from gatewaypy.models.statement import Statement, Totals
-from gatewaypy.models.stored import (
-    AccountOnFile,
-    CardOnFile,
-    CustomerAccounts,
-    SignedUpCustomer,
-    SignedUpMerchant,
-    StoredCard,
-)
+
+if TYPE_CHECKING:
+    from gatewaypy.models.invoices import Invoice, InvoiceConfiguration, PaymentLink
+    from gatewaypy.models.stored import (
+        AccountOnFile,
+        CardOnFile,
+        CustomerAccounts,
+        SignedUpCustomer,
+        SignedUpMerchant,
+        StoredCard,
+    )
+else:
+    # Results of what is no payment: an open gateway has them, and few who import the package make one.
+    __getattr__, __dir__ = late(
+        __name__,
+        {
+            "AccountOnFile": "gatewaypy.models.stored",
+            "CardOnFile": "gatewaypy.models.stored",
+            "CustomerAccounts": "gatewaypy.models.stored",
+            "Invoice": "gatewaypy.models.invoices",
+            "InvoiceConfiguration": "gatewaypy.models.invoices",
+            "PaymentLink": "gatewaypy.models.invoices",
+            "SignedUpCustomer": "gatewaypy.models.stored",
+            "SignedUpMerchant": "gatewaypy.models.stored",
+            "StoredCard": "gatewaypy.models.stored",
+        },
+    )
 
 __all__ = [
     "BROWSER_SCRIPT",

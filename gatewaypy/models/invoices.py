@@ -1,37 +1,10 @@
-"""Invoices and payment links: what a merchant sends so that a customer can pay later."""
+"""Invoices and payment links, as the gateway tells of them: what a merchant sends so that a customer can pay later."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from gatewaypy.errors import InvalidRequest
 from gatewaypy.models.results import OperationResult
-from gatewaypy.money import Money
-
-
-@frozen
-class Product:
-    """One line of an invoice (protocol section 6, documented).
-
-    :param description: what is sold.
-    :param price: the price of one.
-    :param quantity: how many, at least one.
-    """
-
-    description: str
-    price: Money
-    quantity: int = 1
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.price, Money):
-            raise InvalidRequest("product.productAmount", "Money, such as Money('50.00', 'EUR')")
-        if type(self.quantity) is not int or self.quantity < 1:
-            raise InvalidRequest("product.quantity", "an integer of at least 1")
-
-    @property
-    def total(self) -> Money:
-        """The price of all of them."""
-        return self.price * self.quantity
 
 
 @frozen(kw_only=True)

@@ -10,8 +10,8 @@ from gatewaypy.errors import Declined, OutcomeUnknown, UnreadableReply
 from gatewaypy.models.fields import NO_FIELDS, Fields
 from gatewaypy.models.mandate import Mandate
 from gatewaypy.models.outcome import Outcome, SettledBy
-from gatewaypy.models.redirect import Redirect  # noqa: TC001 - cattrs reads the annotations
-from gatewaypy.money import Money  # noqa: TC001 - cattrs reads the annotations
+from gatewaypy.models.redirect import Redirect  # noqa: TC001 - a converter such as cattrs reads the annotations
+from gatewaypy.money import Money  # noqa: TC001 - a converter such as cattrs reads the annotations
 
 
 @frozen
@@ -116,27 +116,35 @@ class Payment(OperationResult):
         return Mandate.of(self)
 
 
-@frozen(kw_only=True)
+# These four add no field, so that everything that attrs made for their base serves them too; one that gets a field of its own
+# must become @frozen(kw_only=True) like the others.
+
+
 class FollowUp(OperationResult):
     """An operation on an earlier payment.
 
     ``amount`` is what was asked for; where an inquiry settled it, only what that told.
     """
 
+    __slots__ = ()
 
-@frozen(kw_only=True)
+
 class Capture(FollowUp):
     """The capture of a preauthorization (protocol sections 4 and 7)."""
 
+    __slots__ = ()
 
-@frozen(kw_only=True)
+
 class Reversal(FollowUp):
     """The cancelling of a preauthorization, whole (protocol sections 4 and 7)."""
 
+    __slots__ = ()
 
-@frozen(kw_only=True)
+
 class Refund(FollowUp):
     """A refund of a captured payment, once per payment (protocol sections 4 and 7)."""
+
+    __slots__ = ()
 
 
 @frozen(kw_only=True)

@@ -1,9 +1,25 @@
 """HTTP clients behind one small protocol; the only part of the library that imports one."""
 
-from gatewaypy.transport.aiohttp import AiohttpTransport
-from gatewaypy.transport.base import Transport
-from gatewaypy.transport.choice import fastest_transport
-from gatewaypy.transport.httpx import HttpxTransport
-from gatewaypy.transport.pyreqwest import PyreqwestTransport
+from typing import TYPE_CHECKING
 
-__all__ = ["AiohttpTransport", "HttpxTransport", "PyreqwestTransport", "Transport", "fastest_transport"]
+from gatewaypy.late import late
+from gatewaypy.transport.base import Transport
+from gatewaypy.transport.httpx import HttpxTransport
+
+if TYPE_CHECKING:
+    from gatewaypy.transport.aiohttp import AiohttpTransport
+    from gatewaypy.transport.choice import fastest_transport
+    from gatewaypy.transport.httptools import HttptoolsTransport
+    from gatewaypy.transport.pyreqwest import PyreqwestTransport
+else:
+    __getattr__, __dir__ = late(
+        __name__,
+        {
+            "AiohttpTransport": "gatewaypy.transport.aiohttp",
+            "HttptoolsTransport": "gatewaypy.transport.httptools",
+            "PyreqwestTransport": "gatewaypy.transport.pyreqwest",
+            "fastest_transport": "gatewaypy.transport.choice",
+        },
+    )
+
+__all__ = ["AiohttpTransport", "HttptoolsTransport", "HttpxTransport", "PyreqwestTransport", "Transport", "fastest_transport"]

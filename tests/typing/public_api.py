@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from gatewaypy import Capture, Card, Gateway, Money, Outcome, Payment, Payout, Redirect, Refund, Reversal, Transaction
+from gatewaypy import (
+    AiohttpTransport,
+    Capture,
+    Card,
+    Credentials,
+    Gateway,
+    Invoice,
+    Money,
+    Outcome,
+    Payment,
+    Payout,
+    Redirect,
+    RedisTokens,
+    Refund,
+    Reversal,
+    StoredCard,
+    Transaction,
+    fastest_transport,
+)
 
 if TYPE_CHECKING:
+    # A mistyped name is found, though some modules behind the doors are loaded late.
+    from gatewaypy import Gatewya  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: F401
     from gatewaypy.transport import HttpxTransport, Transport
 
 
@@ -38,3 +58,13 @@ async def mistakes(gateway: Gateway, card: Card) -> None:
 def transports(ours: HttpxTransport) -> Transport:
     """The default transport is one."""
     return ours
+
+
+async def loaded_late(gateway: Gateway, card: Card, credentials: Credentials) -> None:
+    """What is loaded when it is first asked for has its types like everything else."""
+    assert_type(AiohttpTransport(keepalive=5.0), AiohttpTransport)
+    assert_type(fastest_transport(), Transport)
+    assert_type(await gateway.stored_cards.store(card), StoredCard)
+    assert_type(await gateway.invoices.status("INV-1"), Invoice)
+    Gateway("https://gateway.example", credentials, transport=fastest_transport(), token_store=RedisTokens("rediss://tokens"))
+    AiohttpTransport(keepalife=5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

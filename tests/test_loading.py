@@ -1,0 +1,165 @@
+"""What is loaded when: little by importing the package, and nothing any more once a gateway is open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import gatewaypy
+from gatewaypy import models, parts, transport
+from gatewaypy.sandbox import FaultKind
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from gatewaypy.sandbox import Sandbox
+
+PROCESS = Path(__file__).with_name("loading_process.py")
+#: What an open gateway works with, what few ever use, and what other packages of the library need.
+LATE = {
+    "gatewaypy.bounds",
+    "gatewaypy.call",
+    "gatewaypy.callbacks",
+    "gatewaypy.cli",
+    "gatewaypy.limits",
+    "gatewaypy.models.invoices",
+    "gatewaypy.models.stored",
+    "gatewaypy.parts.checkout",
+    "gatewaypy.parts.customers",
+    "gatewaypy.parts.invoices",
+    "gatewaypy.parts.links",
+    "gatewaypy.parts.merchants",
+    "gatewaypy.parts.recurring",
+    "gatewaypy.parts.stored_cards",
+    "gatewaypy.parts.tokens",
+    "gatewaypy.payouts",
+    "gatewaypy.pipeline",
+    "gatewaypy.protocol.answer",
+    "gatewaypy.protocol.decode",
+    "gatewaypy.protocol.encode",
+    "gatewaypy.protocol.records",
+    "gatewaypy.protocol.settle",
+    "gatewaypy.sandbox",
+    "gatewaypy.shared_tokens",
+    "gatewaypy.storage",
+    "gatewaypy.testing",
+    "gatewaypy.tokens",
+    "gatewaypy.transport.aiohttp",
+    "gatewaypy.transport.aiohttp_sender",
+    "gatewaypy.transport.choice",
+    "gatewaypy.transport.httptools",
+    "gatewaypy.transport.httptools_line",
+    "gatewaypy.transport.pyreqwest",
+}
+HEAVY = {
+    "aiohttp",
+    "aiolimiter",
+    "anyio",
+    "asyncpg",
+    "cattrs",
+    "httpcore",
+    "httptools",
+    "httpx",
+    "httpx2",
+    "jinja2",
+    "matplotlib",
+    "pyreqwest",
+    "pytest",
+    "redis",
+    "rich",
+    "sqlite3",
+    "starlette",
+    "taskiq",
+    "typer",
+    "uvicorn",
+    "xmltodict",
+}
+
+
+def added_by(code: str) -> set[str]:
+    """Name the modules that a line of code loads in a fresh interpreter."""
+    measured = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", measured], capture_output=True, check=True, text=True)
+    return set(run.stdout.split())
+
+
+def test_importing_the_package_loads_little() -> None:
+    """No web framework, database, command line or HTTP client is loaded before it is needed, nor what only an open gateway uses."""
+    added = added_by("import gatewaypy")
+    assert "gatewaypy.client" in added
+    assert not added & (HEAVY | LATE)
+
+
+def test_what_is_said_to_be_late_exists() -> None:
+    """A module that was renamed is not taken for one that is not loaded."""
+    root = Path(gatewaypy.__file__).parent.parent
+    for name in LATE:
+        place = root.joinpath(*name.split("."))
+        assert place.is_dir() or place.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__)
+def test_each_door_shows_every_name(door: ModuleType) -> None:
+    """A name whose module is loaded late is listed, can be imported with all others, and is the same object each time."""
+    assert not set(door.__all__) - set(dir(door))
+    added_by(f"from {door.__name__} import *; assert globals().keys() >= set({door.__all__!r})")
+    for name in door.__all__:
+        assert getattr(door, name) is getattr(door, name)
+
+
+@pytest.mark.parametrize("door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__)
+def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None:
+    """A door that loads late says no like any module, with the name and where it was looked for."""
+    with pytest.raises(AttributeError, match=rf"module '{door.__name__}' has no attribute 'Gatewya'") as caught:
+        _ = door.Gatewya
+    assert (caught.value.name, caught.value.obj) == ("Gatewya", door)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "accept"),
+    [
+        ("HttpxTransport", "form", "json"),
+        ("HttpxTransport", "json", "xml"),
+        ("AiohttpTransport", "form", "json"),
+        ("HttptoolsTransport", "form", "json"),
+        ("PyreqwestTransport", "form", "json"),
+    ],
+)
+async def test_an_open_gateway_has_all_that_it_needs(sandbox: Sandbox, kind: str, body: str, accept: str) -> None:
+    """Nothing that an open gateway does, good or bad, loads another module than Python's own: an import may fail or wait for a disk."""
+    pytest.importorskip(kind.removesuffix("Transport").lower())
+    sandbox.faults.add(FaultKind.CUT_AFTER, operation="payout", after=1)
+    sandbox.faults.add(FaultKind.CUT_BEFORE, operation="debit", after=2)
+    mine = sandbox.credentials
+    account = {"MEMBER_ID": mine.member_id, "PARTNER_ID": mine.partner_id, "USERNAME": mine.username}
+    account |= {"SECRET_KEY": mine.secret_key.reveal(), "TERMINAL_ID": mine.terminal_id or ""}
+    account |= {"PARTNER_NAME": mine.partner_name or "", "PARTNER_USERNAME": mine.partner_username or ""}
+    account |= {"PARTNER_SECRET_KEY": "" if mine.partner_secret_key is None else mine.partner_secret_key.reveal()}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, PROCESS, sandbox.base_url, kind, body, accept,
+        env=os.environ | {f"GATEWAYPY_{name}": value for name, value in account.items()}, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    told = json.loads((await process.communicate())[0])
+    assert told["late"] == []
+    done = dict.fromkeys(("debit", "preauth", "another preauth", "capture", "reversal", "refund", "payout"), "SUCCEEDED")
+    done |= dict.fromkeys(("recurring initial", "repeat", "stored card", "paid by it", "sign-up", "branch"), "SUCCEEDED")
+    assert told["ends"] == done | {
+        "refused": "FAILED",
+        "inquiry": "REFUNDED",
+        "no record": "UNKNOWN",
+        "never sent": "InvalidRequest",
+        "reply lost": "SUCCEEDED",
+        "nobody knows": "OutcomeUnknown",
+        "redirect": "REDIRECT",
+        "link": "SUCCEEDED",
+        "invoice": "SUCCEEDED",
+        "statement": "Statement",
+        "token": "AuthToken",
+    }
