@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ class ClosedError(Exception):
 class Slots:
     """A fixed number of places on the wire, given out first come, first served, each to a task of its own."""
 
-    def __init__(self, places: int) -> None:
-        """Make that many places."""
+    def __init__(self, places: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Make that many places on an event loop."""
+        self._loop = loop
         self._places = asyncio.Semaphore(places)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -41,16 +43,15 @@ class Slots:
 
     def run(self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]) -> asyncio.Task[T]:
         """Run work in a task of its own on an acquired place, which is free again when the work ends."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
-
-        def finished(task: asyncio.Task[T]) -> None:
-            self._tasks.discard(task)
-            self._places.release()
-            ended(task)
-
-        task.add_done_callback(finished)
+        task.add_done_callback(partial(self._finished, ended))
         return task
+
+    def _finished(self, ended: Callable[[asyncio.Task[T]], None], task: asyncio.Task[T]) -> None:
+        self._tasks.discard(task)
+        self._places.release()
+        ended(task)
 
     async def drain(self, seconds: float) -> None:
         """Give no place out any more, and let the work under way end; what takes longer than that is cancelled, and ends then."""

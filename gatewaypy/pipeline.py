@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from gatewaypy.transport.base import Transport
 
 _CLOSED: Final = "the gateway object was closed"
+_TOO_LATE: Final = "its time was over before it could be sent"
 _SHORTEST_QUESTION: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
@@ -52,8 +54,9 @@ _READ_TRIES: Final = 3
 
 @define(eq=False, kw_only=True)
 class Pipeline:
-    """Carries requests to one platform for one merchant."""
+    """Carries requests to one platform for one merchant, on one event loop."""
 
+    loop: asyncio.AbstractEventLoop
     platform: Platform
     credentials: Credentials
     transport: Transport
@@ -82,13 +85,12 @@ class Pipeline:
         request = self._on_platform(request)
         self.bounds.check(request)
         wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self.loop.time()
         call = Call(request, wire, started=now, deadline=now + self.timeouts.total, may_send=may_send)
         await self._take_slot(call)
         # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
-        call.caller = caller = loop.create_future()
-        _ = self.slots.run(self._carry(call), ended=lambda task: self._ended(call, task))
+        call.caller = caller = self.loop.create_future()
+        _ = self.slots.run(self._carry(call), ended=partial(self._ended, call))
         try:
             return await caller
         except asyncio.CancelledError:
@@ -145,7 +147,7 @@ class Pipeline:
                     error=None if error is None else type(error).__name__,
                     http_status=call.http_status,
                     requests=call.requests,
-                    seconds=asyncio.get_running_loop().time() - call.started,
+                    seconds=self.loop.time() - call.started,
                 ),
             )
         if is_late:
@@ -201,15 +203,19 @@ class Pipeline:
             if doubt is None:
                 self._learn(call.request, result)
                 return result
+        result = await self._settle(call, doubt or "", duplicate=duplicate, is_first=is_first)
+        self._learn(call.request, result)
+        return result
+
+    async def _settle(self, call: Call, doubt: str, *, duplicate: bool, is_first: bool) -> OperationResult:
+        """Ask what became of a payment whose own reply cannot tell."""
+        question = question_about(call.request)
 
         def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
             transaction = self._transaction(question, answer)
             return settle(call.request, transaction, duplicate=duplicate, is_first=is_first)
 
-        question = question_about(call.request)
-        result = await self._inquire_about(call, doubt or "", question, settled)
-        self._learn(call.request, result)
-        return result
+        return await self._inquire_about(call, doubt, question, settled)
 
     async def _change(self, call: Call) -> OperationResult:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
@@ -261,6 +267,9 @@ class Pipeline:
         return answer.http_status in self.platform.token_rejected and not tells_of_something(operation, answer)
 
     async def _send(self, call: Call, wire: WireRequest) -> WireReply | WireFailure:
+        if self.loop.time() >= call.deadline:
+            # The event loop was busy with something else: a transport would begin all the same, and be too late to hear of it.
+            raise call.not_sent(_TOO_LATE)
         call.requests += 1
         call.began = False
         answer: WireReply | WireFailure
@@ -284,8 +293,7 @@ class Pipeline:
         settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
     ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
-        loop = asyncio.get_running_loop()
-        call.deadline = loop.time() + self.timeouts.settle
+        call.deadline = self.loop.time() + self.timeouts.settle
         pause, last = _FIRST_PAUSE, Unsettled("none was possible")
         while True:
             try:
@@ -300,7 +308,7 @@ class Pipeline:
                 last = result
                 if last.hopeless:
                     break
-            rest = call.deadline - loop.time()
+            rest = call.deadline - self.loop.time()
             if rest < _FIRST_PAUSE:
                 break
             # Half of what is left at the most, so that the last question comes near the end.
@@ -312,9 +320,8 @@ class Pipeline:
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         # Asked even where the caller has gone away: the answer is for the observer then.
         # Each question gets a part of the time that is left: one that is never answered must not use it all up.
-        loop = asyncio.get_running_loop()
-        share = max((call.deadline - loop.time()) / 3, _SHORTEST_QUESTION)
-        inquiry = Call(question, wire, started=call.started, deadline=min(call.deadline, loop.time() + share))
+        share = max((call.deadline - self.loop.time()) / 3, _SHORTEST_QUESTION)
+        inquiry = Call(question, wire, started=call.started, deadline=min(call.deadline, self.loop.time() + share))
         try:
             return await self._send_with_token(inquiry)
         finally:
@@ -333,7 +340,7 @@ class Pipeline:
 
     async def _read(self, call: Call) -> Any:  # noqa: ANN401 - see run
         """Carry a request that moves no money; it may be sent again while its deadline lasts."""
-        loop, pause, reason = asyncio.get_running_loop(), _FIRST_PAUSE, ""
+        pause, reason = _FIRST_PAUSE, ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
             ReplyKind.TOKEN: self._granted,
             ReplyKind.INQUIRY: self._transaction,
@@ -345,7 +352,7 @@ class Pipeline:
                 return read(call.request, answer)
             except UnreadableError as unreadable:
                 reason = str(unreadable)
-            if not tries_left or loop.time() + pause >= call.deadline:
+            if not tries_left or self.loop.time() + pause >= call.deadline:
                 break
             await asyncio.sleep(pause)
             pause *= 2
@@ -357,16 +364,17 @@ class Pipeline:
         # The partner's own token is documented at one root alone.
         root = Root.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
         key = (root, operation.login)
-        if key not in self._tokens:
-            self._tokens[key] = TokenSource(
+        source = self._tokens.get(key)
+        if source is None:
+            source = self._tokens[key] = TokenSource(
                 root.name.lower(),
                 lambda: self.token(requests.token_of(operation.login, self.credentials), root),
-                clock=asyncio.get_running_loop().time,
+                clock=self.loop.time,
                 observer=self.observer,
                 shared=self.shared_tokens,
                 name=self._shared_name(root, operation.login),
             )
-        return self._tokens[key]
+        return source
 
     def _shared_name(self, root: Root, login: Login) -> str:
         """Name a token for all processes: whose it is and where it is good, by a digest; the key has no part in it."""
@@ -401,8 +409,7 @@ class Pipeline:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
         rooted = evolve(request, operation=evolve(request.operation, root=root))
         wire = encode(rooted, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
-        loop = asyncio.get_running_loop()
-        call = Call(rooted, wire, started=loop.time(), deadline=loop.time() + self.timeouts.total)
+        call = Call(rooted, wire, started=self.loop.time(), deadline=self.loop.time() + self.timeouts.total)
         granted: AuthToken = await self._read(call)
         return granted
 

@@ -19,7 +19,7 @@ from attrs import define, field
 from gatewaypy import Credentials, Customer, Money, Outcome, Payout, Transaction, errors
 from gatewaypy.models import Fields, ResultCode, SettledBy
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
-from gatewaypy.storage.sqlite import _dialect
+from gatewaypy.storage.sqlite import _dialect, bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class SimulatedStore:
             raise StoreLostError
         self.world.disk.execute("BEGIN")
         try:
-            results = [self.world.disk.execute(_dialect(sql), tuple(values)).fetchall() for sql, values in statements]
+            results = [self.world.disk.execute(*bound(sql, values)).fetchall() for sql, values in statements]
         except BaseException:
             self.world.disk.execute("ROLLBACK")
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,20 @@ async def test_a_transport_that_raises_could_not_tell() -> None:
     async with opened(transport=Broken()) as gateway:
         with pytest.raises(errors.OutcomeUnknown, match="failed with RuntimeError"):
             await debit(gateway)
+
+
+async def test_a_payment_whose_time_is_over_before_it_is_sent_is_not_sent(wire: Any) -> None:
+    """Where the service kept its event loop busy for longer than a call may take, the call ends as unsent and asks nothing."""
+    route = wire.post(f"{API}/payments").respond(json={})
+    async with opened(timeouts=Timeouts(connect=0.1, read=0.1, total=0.2)) as gateway:
+        await gateway.tokens.merchant()
+        paying = asyncio.ensure_future(gateway.debit(EUROS, CARD, merchant_transaction_id="TX-1001"))
+        await asyncio.sleep(0)
+        # The service works.
+        time.sleep(0.3)  # noqa: ASYNC251
+        with pytest.raises(errors.NotSent, match="its time was over before it could be sent"):
+            await paying
+    assert not route.called
 
 
 async def test_a_question_that_is_never_answered_leaves_time_for_others(wire: Any) -> None:

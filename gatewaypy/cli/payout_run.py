@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Slots beside the payouts': for questions about unknown ones.
 _BESIDE: Final = 100
+#: How seldom this process's garbage is looked for: with Python's own thresholds all payouts in flight are looked at again and
+#: again, which finds nothing and takes a sixth of a job's time.
+_COLLECTOR: Final = (20_000, 20, 20)
 
 
 @frozen(kw_only=True)
@@ -98,6 +102,7 @@ class PayoutRun:
 
         :raises GatewayError: what ended the run, once it is summed up.
         """
+        gc.set_threshold(*_COLLECTOR)
         credentials = Credentials.from_env()
         settings = self.settings
         orders, rows = self._open_file()

@@ -101,11 +101,16 @@ def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verd
     identifier, own = decode.payment_id(fields), scalar(fields, "merchantTransactionId")
     # A refusal may name nothing at all (our choice): a gateway may refuse before it has read the request.
     must_name = verdict.outcome is not Outcome.FAILED
-    doubts = (
-        (asked is not None and identifier not in {None, asked}, "the reply is of another payment than the one asked for"),
-        (sent is not None and own not in {None, "", sent}, "the reply is of another payment than the one sent"),
-        (not is_of(request, fields), "the reply is of another amount than the one sent"),
-        (must_name and asked is None and identifier is None, "the reply names no paymentId"),
-        (must_name and sent is not None and not own, "the reply names no merchantTransactionId"),
-    )
-    return next((Verdict(Outcome.UNKNOWN, reason) for is_doubtful, reason in doubts if is_doubtful), verdict)
+    if asked is not None and identifier not in {None, asked}:
+        doubt = "the reply is of another payment than the one asked for"
+    elif sent is not None and own not in {None, "", sent}:
+        doubt = "the reply is of another payment than the one sent"
+    elif not is_of(request, fields):
+        doubt = "the reply is of another amount than the one sent"
+    elif must_name and asked is None and identifier is None:
+        doubt = "the reply names no paymentId"
+    elif must_name and sent is not None and not own:
+        doubt = "the reply names no merchantTransactionId"
+    else:
+        return verdict
+    return Verdict(Outcome.UNKNOWN, doubt)

@@ -87,12 +87,10 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
     """
     values: dict[str, str | Secret] = {}
     for name in rule.fields:
-        for place in (name, *STANDS_AS.get(name, ())):
-            if place in fields:
-                values[name] = fields[place]
-                break
-        else:
+        place = name if name in fields else next((place for place in STANDS_AS.get(name, ()) if place in fields), None)
+        if place is None:
             raise InvalidRequest(name, "required: the checksum signs it")
+        values[name] = fields[place]
     return values
 
 
@@ -128,10 +126,13 @@ def _plain(rule: Rule, values: Mapping[str, str | Secret]) -> list[str]:
 def _digest(rule: Rule, values: Mapping[str, str | Secret]) -> str | None:
     """Return the digest of what a rule signs; ``None`` where a value has what nothing signed may have."""
     parts = _plain(rule, values)
-    if any(map(_UNSIGNABLE.search, parts)):
+    text = "|".join(parts)
+    # Printable text has no line break, no NUL and no half character; what is not printable may still be signed.
+    is_plain = text.isprintable() and text.count("|") == len(parts) - 1
+    if not is_plain and _UNSIGNABLE.search("".join(parts)):
         return None
     # The gateway's choice, not a safeguard: TLS is what protects a request.
-    return hashlib.md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def matches(expected: str, received: str) -> bool:

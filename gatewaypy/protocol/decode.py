@@ -7,15 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import cattrs
 from attrs import fields_dict
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import (
     NO_FIELDS,
-    AccountOnFile,
     Capture,
-    CardOnFile,
     Fields,
     FollowUp,
     MaskedCard,
@@ -26,7 +23,6 @@ from gatewaypy.models import (
     Refund,
     ResultCode,
     Reversal,
-    SettledBy,
     Transaction,
 )
 from gatewaypy.money import Money
@@ -88,47 +84,19 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "expiryYear": "expiry_year",
 }
 
-_CARD: Final = frozenset(fields_dict(MaskedCard))
-_AMOUNTS: Final = frozenset({"captureamount", "refundamount", "chargebackamount", "payoutamount"})
-
-# What this module has already turned into its type when cattrs comes to it.
-_READY: Final = (
-    Outcome,
-    SettledBy,
-    Fields,
-    Money | None,
-    Redirect | None,
-    Transaction | None,
-    tuple[CardOnFile, ...],
-    tuple[AccountOnFile, ...],
-    bool,
-)
-
-
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=False)
-    # A field of the wrong type breaks no reply: it is left out here and stays in ``raw``. Fields that decide are read by judge.
-    converter.register_structure_hook_func(
-        lambda kind: kind == str | None, lambda value, _: value if isinstance(value, str) else None
-    )
-    converter.register_structure_hook(str, lambda value, _: value if isinstance(value, str) else "")
-    converter.register_structure_hook_func(lambda kind: kind in _READY, lambda value, _: value)
-    return converter
-
-
-_converter: Final = _make_converter()
+#: The attribute that each of a card's wire names becomes.
+_CARD: Final = {name: attribute for name, attribute in ATTRIBUTES.items() if attribute in fields_dict(MaskedCard)}
+# A dict is told for one at once; whether something else is a mapping takes longer to find out.
+_MAPPINGS: Final = (dict, Mapping)
+_AMOUNTS: Final = frozenset({"amount", "captured", "refunded", "charged_back", "paid_out"})
 
 
 @cache
-def _known(kind: type[AttrsInstance]) -> frozenset[str]:
-    """Return the wire names that a class has attributes for; what is left over goes into ``extra``."""
-    return frozenset(name for name, attribute in ATTRIBUTES.items() if attribute in {*fields_dict(kind), "currency"})
-
-
-def _attributes(fields: object) -> dict[str, Any]:
-    if not isinstance(fields, Mapping):
-        return {}
-    return {ATTRIBUTES[name]: value for name, value in fields.items() if name in ATTRIBUTES}
+def _own(kind: type[AttrsInstance]) -> Mapping[str, str]:
+    """Return the attribute of each wire name that a class has one for; what is left over goes into ``extra``."""
+    own = fields_dict(kind)
+    # An amount is read with its currency.
+    return {name: attribute for name, attribute in ATTRIBUTES.items() if attribute in own or attribute == "currency"}
 
 
 def payment_id(fields: Mapping[str, Any]) -> str | None:
@@ -155,15 +123,17 @@ def text(fields: Mapping[str, Any], name: str) -> str | None:
 
 def result_code(result: object) -> ResultCode:
     """Read the gateway's code and its words for it; empty where they are no text."""
-    if not isinstance(result, Mapping):
+    if not isinstance(result, _MAPPINGS):
         return ResultCode()
     return ResultCode(text(result, "code") or "", text(result, "description") or "")
 
 
 def masked_card(card: object) -> MaskedCard | None:
     """Read as much of a card as was told; ``None`` where nothing was."""
-    told = _attributes(card)
-    return MaskedCard(**{name: text(told, name) for name in told if name in _CARD}) if told else None
+    if not isinstance(card, _MAPPINGS):
+        return None
+    told = {_CARD[name]: value if isinstance(value, str) else None for name, value in card.items() if name in _CARD}
+    return MaskedCard(**told) if told else None
 
 
 def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] = (), **judged: Any) -> R:  # noqa: ANN401 - any result's
@@ -172,20 +142,29 @@ def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] =
     :param taken: further fields that ``judged`` has read, which need not stay in ``extra``.
     """
     # mypy takes a class of any type for unhashable.
-    known = _known(kind)  # type: ignore[arg-type]
-    values = _attributes(fields)
-    values["result"] = _attributes(fields.get("result"))
+    own = _own(kind)  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    extra = {}
+    for name, value in fields.items():
+        if name in own:
+            # A field of the wrong type breaks no reply: it stays in ``raw`` alone. Fields that decide are read by judge.
+            values[own[name]] = value if isinstance(value, str) else None
+        elif name not in taken:
+            extra[name] = value
+    currency = values.pop("currency", None)
+    for name in _AMOUNTS & values.keys():
+        values[name] = money(values[name], currency)
+    if "card" in values:
+        values["card"] = masked_card(fields["card"])
+    if "customer" in values:
+        values["customer"] = Fields(fields["customer"]) if isinstance(fields["customer"], Mapping) else NO_FIELDS
+    if "redirect" in values:
+        # What sends the payer on is judged, and comes with that.
+        values["redirect"] = None
+    values["result"] = result_code(fields.get("result"))
     values["payment_id"] = payment_id(fields)
-    values["amount"] = money(fields.get("amount"), fields.get("currency"))
-    values["card"] = _attributes(fields.get("card")) or None
-    for name in _AMOUNTS & fields.keys():
-        values[ATTRIBUTES[name]] = money(fields[name], fields.get("currency"))
-    customer = fields.get("customer")
-    values["customer"] = Fields(customer) if isinstance(customer, Mapping) else NO_FIELDS
-    values["redirect"] = None
-    values["raw"] = Fields(fields)
-    values["extra"] = Fields({name: value for name, value in fields.items() if name not in known and name not in taken})
-    return _converter.structure({**values, **judged}, kind)
+    values["raw"], values["extra"] = Fields(fields), Fields(extra)
+    return kind(**(values | judged))
 
 
 def redirect(fields: Mapping[str, Any]) -> Redirect | None:

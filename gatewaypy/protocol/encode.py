@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
 
-# Most values need no quoting, and finding that out costs a tenth of doing it.
-_SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~-]", re.ASCII)
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -133,15 +132,20 @@ def _path(operation: Operation, subject: str | None) -> str:
 
 def write(fields: Mapping[str, str | Secret], body: str) -> SealedBytes:
     """Write fields as a body. The only place where secrets are revealed; nothing here raises once they are."""
+    texts = {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
     if body == "form":
-        pairs = [(n, v.reveal() if isinstance(v, Secret) else v) for n, v in fields.items()]
-        written = [f"{_quoted_name(n)}={v if _SAFE.fullmatch(v) else quote_plus(v)}" for n, v in pairs]
-        return SealedBytes("&".join(written).encode("ascii"))
-    return SealedBytes(json.dumps(_nested({n: v.reveal() if isinstance(v, Secret) else v for n, v in fields.items()})).encode())
+        return SealedBytes("&".join([f"{_quoted_name(name)}={_quoted(text)}" for name, text in texts.items()]).encode("ascii"))
+    return SealedBytes(json.dumps(_nested(texts)).encode())
 
 
-# Every request has the same few names; no value is ever kept.
+# Every request has the same few names, and of values it is characters alone that are kept: no value ever is.
 _quoted_name: Final = lru_cache(quote_plus)
+_quoted_character: Final = lru_cache(quote_plus)
+
+
+def _quoted(text: str) -> str:
+    """Quote a value as `urllib.parse.quote_plus` does, which looks at every character and not at the few that need it."""
+    return _UNSAFE.sub(lambda found: _quoted_character(found[0]), text)
 
 
 def _nested(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -84,6 +85,12 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
+# Every request has the same few names; no value is ever kept.
+@lru_cache(maxsize=256)
+def _field_of(name: str) -> Field | None:
+    return FIELDS.get(_POSITION.sub("", name))
+
+
 def check(fields: Mapping[str, str | Secret]) -> None:
     """Check values against their fields' formats.
 
@@ -100,7 +107,7 @@ def _refusal(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
         text = value.reveal() if isinstance(value, Secret) else value
         if not isinstance(text, str):
             return InvalidRequest(name, "text", shape_of(text))
-        field = FIELDS.get(_POSITION.sub("", name) if "[" in name else name)
+        field = _field_of(name)
         if field is None:
             if _CONTROL.search(text):
                 return InvalidRequest(name, "text without control characters", shape_of(text))

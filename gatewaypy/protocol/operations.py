@@ -119,7 +119,7 @@ class Operation:
     @property
     def moves_money(self) -> bool:
         """Whether a doubt about it is a doubt about money."""
-        return self.inquire_by in {InquireBy.MERCHANT_TRANSACTION_ID, InquireBy.PAYMENT_ID}
+        return self.inquire_by is InquireBy.MERCHANT_TRANSACTION_ID or self.inquire_by is InquireBy.PAYMENT_ID
 
     def on(self, platform: Platform) -> Operation:
         """Return the operation as this platform has it."""

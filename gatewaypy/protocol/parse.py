@@ -42,8 +42,9 @@ def parse(reply: WireReply) -> dict[str, Any]:
 def parse_json(text: str) -> dict[str, Any]:
     """Read one JSON object."""
     reason = "the body is not valid JSON"
+    text = text.strip(_WHITESPACE)
     try:
-        fields = _DECODER.decode(text)
+        fields, end = _DECODER.raw_decode(text)
     except UnreadableError as refusal:
         reason = str(refusal)
     except RecursionError:
@@ -51,7 +52,7 @@ def parse_json(text: str) -> dict[str, Any]:
     except ValueError:
         pass
     else:
-        if isinstance(fields, dict):
+        if end == len(text) and isinstance(fields, dict):
             # A body with so few brackets cannot be too deep.
             return fields if text.count("{") + text.count("[") <= MAX_DEPTH else _shallow(fields)
     # Raised here, not where it was caught: the parser's own error would carry the whole body along.
@@ -93,6 +94,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+_WHITESPACE: Final = " \t\n\r"
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
 
 

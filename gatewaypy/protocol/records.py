@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
 from gatewaypy.models import (
     AccountOnFile,
     CardOnFile,
@@ -144,29 +147,48 @@ def _accounts(operation: Operation, fields: Mapping[str, Any]) -> CustomerAccoun
     )
 
 
+_CARD_NAMES: Final = {
+    "registrationId": "registration_id",
+    "registrationStatus": "status",
+    "cardType": "brand",
+    "bin": "bin",
+    "last4Digits": "last_four",
+    "expiryMonth": "expiry_month",
+    "expiryYear": "expiry_year",
+}
+_ACCOUNT_NAMES: Final = {"registrationId": "registration_id", "registrationStatus": "status", "iban": "iban", "bic": "bic"}
+
+
+def _text(value: object, _: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    msg = "a field of a stored card or account is no text"
+    raise UnreadableError(msg)
+
+
+def _make_converter() -> cattrs.Converter:
+    """Make what reads the rows of a customer's stored cards and accounts, by the gateway's names for their fields."""
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook_func(lambda kind: kind == str | None, _text)
+    converter.register_structure_hook(Fields, lambda value, _: value)
+    for kind, names in ((CardOnFile, _CARD_NAMES), (AccountOnFile, _ACCOUNT_NAMES)):
+        renamed: Any = {attribute: override(rename=name) for name, attribute in names.items()}
+        converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter, **renamed))
+    return converter
+
+
+_converter: Final = _make_converter()
+
+
 def _card_on_file(fields: Mapping[str, Any]) -> CardOnFile:
-    names = {
-        "registrationId": "registration_id",
-        "registrationStatus": "status",
-        "cardType": "brand",
-        "bin": "bin",
-        "last4Digits": "last_four",
-        "expiryMonth": "expiry_month",
-        "expiryYear": "expiry_year",
-    }
-    known = {attribute: scalar(fields, name) for name, attribute in names.items()}
-    return CardOnFile(**known, extra=Fields({name: value for name, value in fields.items() if name not in names}))
+    extra = Fields({name: value for name, value in fields.items() if name not in _CARD_NAMES})
+    return _converter.structure({**fields, "extra": extra}, CardOnFile)
 
 
 def _account_on_file(fields: Mapping[str, Any]) -> AccountOnFile:
-    names = ("registrationId", "registrationStatus", "iban", "bic", "accountNumber", "routingNumber")
-    return AccountOnFile(
-        registration_id=scalar(fields, "registrationId"),
-        status=scalar(fields, "registrationStatus"),
-        iban=scalar(fields, "iban") or None,
-        bic=scalar(fields, "bic"),
-        extra=Fields({name: value for name, value in fields.items() if name not in names}),
-    )
+    known = {*_ACCOUNT_NAMES, "accountNumber", "routingNumber"}
+    extra = Fields({name: value for name, value in fields.items() if name not in known})
+    return _converter.structure({**fields, "iban": fields.get("iban") or None, "extra": extra}, AccountOnFile)
 
 
 def _masked(number: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import attrs
 import pytest
@@ -250,3 +250,9 @@ def test_a_request_shows_no_secret() -> None:
     shown = f"{request!r} {encode(request, platform=PLATFORM, credentials=MERCHANT)!r}"
     for secret in ("4000000000000051", "745", "k3yForDocs", "32f2641a"):
         assert secret not in shown
+
+
+@given(st.dictionaries(TEXT, TEXT, max_size=6))
+def test_a_form_is_quoted_as_everybody_quotes_it(fields: dict[str, str]) -> None:
+    """A form's bytes are those that Python's own ``urlencode`` writes."""
+    assert write(fields, "form").decode() == urlencode(fields)

@@ -48,13 +48,11 @@ def payout(
     if (payment_id is None) + (customer is None) + (stored_card is None) != 2:  # noqa: PLR2004 - one of three is there
         rule = "one of the paymentId of a captured payment, a customer's account details, and a stored card's id"
         raise InvalidRequest("paymentId", rule, operation=operations.PAYOUT.name, merchant_transaction_id=merchant_transaction_id)
-    fields: Fields = {
-        "merchantTransactionId": merchant_transaction_id,
-        "amount": amount.wire(),
-        "currency": amount.currency,
-    }
-    fields |= present(
+    fields = present(
         {
+            "merchantTransactionId": merchant_transaction_id,
+            "amount": amount.wire(),
+            "currency": amount.currency,
             "paymentId": payment_id,
             "registrationId": stored_card,
             "authentication.terminalId": terminal_id or credentials.terminal_id,
