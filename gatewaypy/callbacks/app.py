@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import partial
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from gatewaypy.callbacks.body import MAX_BODY
 from gatewaypy.callbacks.receiver import TOO_LARGE, Acknowledgement, Receiver
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
     from starlette.types import Receive, Scope, Send
 
     from gatewaypy.callbacks.router import Router
     from gatewaypy.config import Credentials
 
+T = TypeVar("T")
+
 _BODY_SECONDS: Final = 5.0
 _LONGEST_LENGTH: Final = 12
 
+_PLAIN_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_FOUND: Final = Acknowledgement(404)
 _NOT_ALLOWED: Final = Acknowledgement(405)
 _TOO_SLOW: Final = Acknowledgement(408, b"too slow")
@@ -69,15 +76,11 @@ class CallbackApp:
             await _answer(await self._respond(scope, receive), send)
 
     async def _open(self) -> None:
-        if self._opening is None:
-            self._opening = asyncio.ensure_future(self.receiver.__aenter__())
-        try:
-            await asyncio.shield(self._opening)
-        except BaseException:
-            if self._opening is not None and self._opening.done():
-                # What failed now may work at the next callback.
-                self._opening = None
-            raise
+        opening = self._opening
+        # What failed once may work at the next callback, whoever waited for it.
+        if opening is None or (opening.done() and not _has_opened(opening)):
+            self._opening = opening = asyncio.ensure_future(self.receiver.__aenter__())
+        await asyncio.shield(opening)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Acknowledgement:
         headers = dict(scope["headers"])
@@ -92,7 +95,7 @@ class CallbackApp:
             return Acknowledgement(400)
         if body is None:
             return TOO_LARGE
-        if self._opening is None or not self._opening.done():
+        if self._opening is None or not _has_opened(self._opening):
             await self._open()
         return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"))
 
@@ -100,8 +103,7 @@ class CallbackApp:
         """Refuse what need not be read."""
         root = scope.get("root_path", "")
         # A Starlette Route leads here with the whole path; whoever made it chose that path.
-        is_routed = not root and scope.get("endpoint") is self
-        if scope["path"].removeprefix(root) not in {"", "/"} and not is_routed:
+        if scope["path"].removeprefix(root) not in {"", "/"} and (root or scope.get("endpoint") is not self):
             return _NOT_FOUND
         if scope["method"] != "POST":
             return _NOT_ALLOWED
@@ -124,19 +126,35 @@ class CallbackApp:
                 return
 
 
+def _has_opened(opening: asyncio.Future[Any]) -> bool:
+    return opening.done() and not opening.cancelled() and opening.exception() is None
+
+
 async def _read_in_time(receive: Receive) -> bytes | None:
-    # A timer by hand: asyncio.timeout costs as much as reading and verifying a callback's JSON.
-    reading = asyncio.current_task()
-    assert reading is not None
-    timer = asyncio.get_running_loop().call_later(_BODY_SECONDS, reading.cancel, _TOO_SLOW)
+    reading = _read(receive)
     try:
-        return await _read(receive)
-    except asyncio.CancelledError as cancelled:
-        if cancelled.args == (_TOO_SLOW,) and not reading.uncancel():
-            raise TimeoutError from None
-        raise
-    finally:
-        timer.cancel()
+        # Most bodies are there with their headers, and need no timer.
+        awaited = reading.send(None)
+    except StopIteration as read:
+        return cast("bytes | None", read.value)
+    async with asyncio.timeout(_BODY_SECONDS):
+        return await _resumed(reading, awaited)
+
+
+@coroutine
+def _resumed(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:  # noqa: ANN401 - the event loop's own
+    """Go on with work that was run to its first wait."""
+    while True:
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the work's to hear of
+            step = partial(work.throw, error)
+        else:
+            step = partial(work.send, None)
+        try:
+            awaited = step()
+        except StopIteration as done:
+            return cast("T", done.value)
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -156,7 +174,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _answer(acknowledgement: Acknowledgement, send: Send) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(acknowledgement.body))]
+    headers = [_PLAIN_TEXT, (b"content-length", b"%d" % len(acknowledgement.body))]
     if acknowledgement.status == _NOT_ALLOWED.status:
         headers.append((b"allow", b"POST"))
     await send({"type": "http.response.start", "status": acknowledgement.status, "headers": headers})

@@ -97,6 +97,8 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to dispatch on this event loop; harmless where it has begun."""
         if self._loop is None or self._loop.done():
+            # An event belongs to the loop on which it was waited for, and an earlier one may be gone.
+            self._news = asyncio.Event()
             self._loop = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
@@ -117,7 +119,10 @@ class Dispatcher:
         deadline = asyncio.get_running_loop().time() + _HANDLERS_CLOSING
         while self._running and asyncio.get_running_loop().time() < deadline:
             await asyncio.wait(self._running.values(), timeout=min(self.inbox.lease / 3, 1.0))
-            await self.inbox.renew(self._running)
+            try:
+                await self.inbox.renew(self._running)
+            except Exception:
+                logger.exception("handlers that still run may be handled again: their lease could not be renewed")
         for task in self._running.values():
             task.cancel()
         if self._running:

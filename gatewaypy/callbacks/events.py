@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
@@ -15,7 +16,7 @@ from gatewaypy.protocol.progress import state_of
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _NOTHING: Final = Fields()
 _NO_RESULT: Final = ResultCode()
@@ -24,6 +25,17 @@ _KNOWN: Final = frozenset(
     {"paymentId", "merchantTransactionId", "transactionStatus", "status", "result", "amount", "currency", "remark", "timestamp",
      "card"}
 )  # fmt: skip
+
+
+def _typed(event: CallbackEvent, name: str) -> Any:  # noqa: ANN401 - any attribute's
+    """Type an attribute from what was received when it is first looked at, and keep it."""
+    read = _WHEN_LOOKED_AT.get(name)
+    if read is None:
+        msg = f"{type(event).__name__} has no attribute {name!r}"
+        raise AttributeError(msg, name=name, obj=event)
+    value = read(event.raw)
+    object.__setattr__(event, name, value)
+    return value
 
 
 @frozen(kw_only=True)
@@ -50,6 +62,10 @@ class CallbackEvent:
     confirmed: Transaction | None = field(default=None, repr=False)
     extra: Fields = field(default=_NOTHING, repr=False)
     raw: Fields = field(default=_NOTHING, repr=False, eq=False)
+
+    if not TYPE_CHECKING:
+        # For a slot that is empty yet. Type checkers know the attributes, and shall not believe in others.
+        __getattr__ = _typed
 
     @property
     def state(self) -> str | None:
@@ -133,30 +149,43 @@ def event_of(
 
     :raises UnreadableError: where a field that decides is no text.
     """
-    long, short = scalar(fields, "status"), scalar(fields, "transactionStatus")
+    long, short, outcome, kind = _meaning(scalar(fields, "status"), scalar(fields, "transactionStatus"))
+    event = kind.__new__(kind)
+    # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.
+    fill = partial(object.__setattr__, event)
+    fill("outcome", outcome)
+    fill("payment_id", decode.payment_id(fields))
+    fill("merchant_transaction_id", decode.text(fields, "merchantTransactionId"))
+    fill("status", long)
+    fill("transaction_status", short)
+    fill("signed", signed)
+    fill("member_id", member_id)
+    fill("confirmed", confirmed)
+    fill("raw", Fields(fields))
+    return event
+
+
+#: How the other attributes are read. None of them decides anything, and none of these raises.
+_WHEN_LOOKED_AT: Final[Mapping[str, Callable[[Fields], Any]]] = {
+    "amount": lambda raw: decode.money(raw.get("amount"), raw.get("currency")),
+    "result": lambda raw: decode.result_code(raw.get("result")),
+    "remark": lambda raw: decode.text(raw, "remark"),
+    "timestamp": lambda raw: decode.text(raw, "timestamp"),
+    "card": lambda raw: decode.masked_card(raw.get("card")),
+    "extra": lambda raw: Fields({name: value for name, value in raw.items() if name not in _KNOWN}),
+}
+
+
+# A gateway has few statuses, and says the same ones all day.
+@lru_cache(maxsize=64)
+def _meaning(long: str | None, short: str | None) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
+    """Tell long from short, and what the two say together."""
     if short is None and long is not None and state_of(None, long) is not None:
         # The flat form has the short status under the long one's name (protocol section 11).
         long, short = None, long
     outcome = outcome_of(long, short)
     kind = _BY_STATE.get(state_of(long, short) or "") if outcome is not Outcome.UNKNOWN else UnknownEvent
-    # Written out: a callback costs little more than this, and structuring by annotations costs twice as much.
-    return (kind or _BY_OUTCOME[outcome])(
-        outcome=outcome,
-        payment_id=decode.payment_id(fields),
-        merchant_transaction_id=decode.text(fields, "merchantTransactionId"),
-        amount=decode.money(fields.get("amount"), fields.get("currency")),
-        status=long,
-        transaction_status=short,
-        result=decode.result_code(fields.get("result")),
-        remark=decode.text(fields, "remark"),
-        timestamp=decode.text(fields, "timestamp"),
-        card=decode.masked_card(fields.get("card")),
-        signed=signed,
-        member_id=member_id,
-        confirmed=confirmed,
-        extra=Fields({name: value for name, value in fields.items() if name not in _KNOWN}),
-        raw=Fields(fields),
-    )
+    return long, short, outcome, kind or _BY_OUTCOME[outcome]
 
 
 _KEYED: Final = ("merchantTransactionId", "paymentId", "status", "transactionStatus", "amount")

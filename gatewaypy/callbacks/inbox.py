@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
 
 from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE
-from gatewaypy.cards import luhn_valid
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
@@ -27,13 +27,19 @@ if TYPE_CHECKING:
 #: gateway does not know it.
 STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
 
-_NUMBERS: Final = frozenset({"number", "cvv", "pan", "cardnumber", "card.number", "card.cvv", "card.pan"})
+_SECRET: Final = ("number", "cardnumber", "pan", "cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code")
+_NUMBERS: Final = frozenset({*_SECRET, *(f"card.{name}" for name in _SECRET)})
 # Fields whose digits are ids or digests, however much they look like a card number.
 _IDS: Final = frozenset(
     {"paymentId", "merchantTransactionId", "trackingid", "trackingId", "desc", "bankReferenceId", "checksum", "timestamp"}
 )
-_DIGITS: Final = re.compile(r"[0-9]{13,19}", re.ASCII)
+# Groups of digits with room for a card number among them, as it stands on a card or beside a date.
+_RUN: Final = re.compile(r"[0-9](?:[ -]?[0-9]){12,}", re.ASCII)
+_GROUP: Final = re.compile(r"[0-9]+", re.ASCII)
 _SHORTEST: Final = 13
+_LONGEST: Final = 19
+# Twice a digit, its own digits added up (ISO/IEC 7812-1).
+_DOUBLED: Final = "0246813579"
 _LONGEST_NOTE: Final = 2000
 
 #: A row as `PUT` is given it, but for its place.
@@ -305,10 +311,40 @@ def _without_numbers(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
         return without_numbers(value)
     if isinstance(value, list):
         return [_without_numbers(name, inner) for inner in value]
-    looks = (
-        isinstance(value, str) and len(value) >= _SHORTEST and name not in _IDS and _DIGITS.fullmatch(value) and luhn_valid(value)
+    if not isinstance(value, str) or name in _IDS:
+        return value
+    return _RUN.sub(lambda found: _masked(found[0]), value)
+
+
+def _masked(run: str) -> str:
+    """Mask the groups of a run that are a card number together, whatever stands before and after them."""
+    groups = [group.span() for group in _GROUP.finditer(run)]
+    digits = run.replace(" ", "").replace("-", "")
+    ends = list(accumulate(end - start for start, end in groups))
+    sums = _check_sums(digits)
+    masked, done = "", 0
+    for place, (start, last) in enumerate(groups):
+        if start < done:
+            continue
+        first = ends[place] - (last - start)
+        # The longest first: a part of a number would leave the rest of it to be read.
+        for other in reversed(range(place, min(place + _LONGEST, len(groups)))):
+            end = ends[other]
+            # What luhn_valid says of these digits, at no cost: a text may be long, and a stranger's.
+            if _SHORTEST <= end - first <= _LONGEST and (sums[end % 2][end] - sums[end % 2][first]) % 10 == 0:
+                masked += f"{run[done:start]}{digits[first : first + 6]}******{digits[end - 4 : end]}"
+                done = groups[other][1]
+                break
+    return masked + run[done:]
+
+
+def _check_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Add up the digits of every beginning as a check digit does: every other one doubled, for numbers of either parity."""
+    one, other = (
+        [int(digit) if place % 2 == plain else int(_DOUBLED[int(digit)]) for place, digit in enumerate(digits)]
+        for plain in (1, 0)
     )
-    return f"{value[:6]}******{value[-4:]}" if looks else value
+    return [*accumulate(one, initial=0)], [*accumulate(other, initial=0)]
 
 
 def printable(note: str) -> str:

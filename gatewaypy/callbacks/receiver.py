@@ -35,6 +35,7 @@ class Acknowledgement:
     body: bytes = b""
 
 
+_KINDS: Final = frozenset({JSON, FORM, ""})
 OK: Final = Acknowledgement(200, b"OK")
 UNREADABLE: Final = Acknowledgement(400, b"unreadable")
 UNAUTHORIZED: Final = Acknowledgement(401)
@@ -144,7 +145,7 @@ class Receiver:
         """
         if len(body) > MAX_BODY:
             return TOO_LARGE
-        if media_type(content_type) not in {JSON, FORM, ""}:
+        if media_type(content_type) not in _KINDS:
             return UNSUPPORTED
         try:
             fields = read_body(body, content_type)

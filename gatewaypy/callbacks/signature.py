@@ -38,14 +38,12 @@ def sign_callback(fields: Mapping[str, Any], credentials: Credentials, *, status
     :raises InvalidRequest: for a ``|``, a line break or NUL in a signed value.
     """
     signed = status if status is not None else str(fields.get("transactionStatus") or fields.get("status") or "")
-    return _checksum({name: str(fields.get(name) or "") for name in _NAMES}, signed, credentials.secret_key)
+    values = {name: str(fields.get(name) or "") for name in _NAMES}
+    return checksum(_RULE, {**values, "status": signed, KEY: credentials.secret_key})
 
 
+_RULE: Final = RULES["S"]
 _NAMES: Final = ("paymentId", "merchantTransactionId", "amount")
-
-
-def _checksum(values: Mapping[str, str], status: str, key: Secret) -> str:
-    return checksum(RULES["S"], {**values, "status": status, KEY: key})
 
 
 def verify_callback(
@@ -87,14 +85,16 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
     """
     try:
         received = scalar(fields, "checksum")
-        values = {name: scalar(fields, name) or "" for name in _NAMES}
+        values: dict[str, str | Secret] = {name: scalar(fields, name) or "" for name in _NAMES}
         statuses = _statuses(fields)
         if received is None:
             return None
         for account in accounts:
             for key in account.verifying_keys:
+                values[KEY] = key
                 for status in statuses:
-                    if matches(_checksum(values, status, key), received):
+                    values["status"] = status
+                    if matches(checksum(_RULE, values), received):
                         return account
     except UnreadableError as unreadable:
         reason = str(unreadable)
@@ -112,5 +112,7 @@ def _statuses(fields: Mapping[str, Any]) -> list[str]:
     """
     short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
     statuses = [status for status in (short, long) if status]
-    known = long_status(long) if "transactionStatus" not in fields else None
+    if "transactionStatus" in fields:
+        return statuses
+    known = long_status(long)
     return statuses if known is None else [*statuses, *_SHORT.get(known.outcome, ())]

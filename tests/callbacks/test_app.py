@@ -29,6 +29,11 @@ def router(heard: list[str | None]) -> Router:
     return made
 
 
+async def post(app: CallbackApp, body: bytes) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+        return await http.post("/", content=body, headers=JSON)
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("/gateway/", 200), ("/gateway", 200), ("/gateway/other", 404), ("/shop/gateway", 404), ("/alone/", 200)]
 )
@@ -108,6 +113,78 @@ async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent[0]["status"] == 408
 
 
+async def test_a_body_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a body, such as a middleware, can clean up before the 408, and what it raises instead is not swallowed."""
+    monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
+    cleaned: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("up")
+        return {}
+
+    async def fail() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        raise OSError
+
+    async def send(message: dict[str, Any]) -> None:
+        if "status" in message:
+            cleaned.append(str(message["status"]))
+
+    app, scope = CallbackApp(router([]), MERCHANT), {"type": "http", "method": "POST", "path": "/", "headers": []}
+    await app(scope, receive, send)
+    assert cleaned == ["up", "408"]
+    with pytest.raises(OSError):
+        await app(scope, fail, send)
+
+
+async def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bodies that are awaited at once those that do not come are given up, and one that comes in time is answered."""
+    monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.1)
+    app, never = CallbackApp(router([]), MERCHANT), asyncio.Event()
+
+    async def post(*, comes: bool) -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            await (asyncio.sleep(0) if comes else never.wait())
+            return {"type": "http.request", "body": signed(fields())}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+        await app(scope, receive, send)
+        return int(sent[0]["status"])
+
+    assert await asyncio.gather(*(post(comes=comes) for comes in (False, True, False))) == [408, 200, 408]
+    assert await post(comes=False) == 408
+
+
+def test_a_body_is_given_up_on_every_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that served on a loop which is gone bounds its bodies on the next one too."""
+    monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
+    app = CallbackApp(router([]), MERCHANT)
+    sent: list[dict[str, Any]] = []
+
+    async def serve(seconds: float) -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(seconds)
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await app({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+
+    asyncio.run(serve(0))
+    asyncio.run(serve(60))
+    assert [message["status"] for message in sent if "status" in message] == [400, 408]
+
+
 async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
     """Run alone, startup opens the inbox and shutdown closes it; a start that fails says why."""
     for inbox, told in ((f"sqlite:///{tmp_path}/inbox.db", "complete"), (f"sqlite:///{tmp_path}/missing/inbox.db", "failed")):
@@ -175,3 +252,49 @@ async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
+
+
+async def test_an_opening_that_failed_is_tried_again_whoever_waited_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first request went away while the inbox could not be opened, the next one opens it and is answered."""
+    app, begun = CallbackApp(router([]), MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"), asyncio.Event()
+
+    async def fail() -> None:
+        begun.set()
+        await asyncio.sleep(0)
+        raise OSError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(app.receiver, "__aenter__", fail, raising=False)
+        first = asyncio.ensure_future(post(app, signed(fields())))
+        await begun.wait()
+        first.cancel()
+        await asyncio.wait({first})
+        await asyncio.sleep(0.01)
+    assert (await post(app, signed(fields()))).status_code == 200
+    await app.__aexit__()
+
+
+def test_a_second_event_loop_dispatches_too(tmp_path: Path) -> None:
+    """An application that is opened again on another event loop goes on dispatching from its inbox, and tries again."""
+    heard: list[str] = []
+    told = Router()
+
+    @told.on(CallbackEvent)
+    async def hear(event: CallbackEvent) -> None:
+        heard.append(event.payment_id or "")
+        if len(heard) % 2:
+            raise ZeroDivisionError
+
+    app = CallbackApp(told, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db", first_pause=0.01)
+
+    async def serve(payment: str) -> None:
+        async with app, asyncio.timeout(10):
+            assert (await post(app, signed(fields(paymentId=payment, merchantTransactionId=f"TX-{payment}")))).status_code == 200
+            while heard.count(payment) < 2:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(serve("1"))
+    asyncio.run(serve("2"))
+    assert heard == ["1", "1", "2", "2"]
