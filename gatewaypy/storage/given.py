@@ -6,15 +6,31 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _GIVEN: Final = re.compile(r"\{given ([^}]+)\}")
 
 
-def values(rows: Iterable[Sequence[Any]]) -> str:
-    """Return the one parameter for rows: each a sequence of numbers, texts and ``None`` in the order of the columns."""
-    return json.dumps([list(row) for row in rows])
+@frozen(eq=False)
+class Given:
+    """The one parameter for rows, which each database is handed in its own way."""
+
+    rows: list[Sequence[Any]]
+
+    def as_json(self) -> str:
+        """Return the rows as one text, an array of arrays."""
+        return json.dumps(self.rows)
+
+
+def values(rows: Iterable[Sequence[Any]]) -> Given:
+    """Return the one parameter for rows: each a tuple of numbers, texts and ``None`` in the order of the columns.
+
+    The first column is never ``None``.
+    """
+    return Given([*rows])
 
 
 def expanded(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:

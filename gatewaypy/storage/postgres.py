@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.storage.given import expanded
+from gatewaypy.storage.given import Given, expanded
 
 try:
     import asyncpg
@@ -166,7 +166,8 @@ class PostgresStore:
 
     async def _fetch(self, statement: Statement) -> Rows:
         sql, parameters = statement
-        return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *parameters)]
+        plain = [parameter.as_json() if isinstance(parameter, Given) else parameter for parameter in parameters]
+        return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *plain)]
 
 
 def _fail(batch: list[_Transaction], error: Exception) -> None:

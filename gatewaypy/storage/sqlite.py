@@ -10,13 +10,14 @@ import sqlite3
 import threading
 import time
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.storage.given import expanded
+from gatewaypy.storage.given import Given, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gatewaypy.storage.base import Rows, Statement
 
 _MOST_AT_ONCE: Final = 512
+# More rows than that go as JSON: there is a limit to a statement's parameters, and a statement is kept for each size.
+_MOST_ROWS: Final = 1024
 _BUSY_SECONDS: Final = 30.0
 _FULL: Final = 2
 # No file to SQLite, and refused for that once it is open.
@@ -198,7 +201,7 @@ def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[l
     connection.execute("BEGIN IMMEDIATE")
     try:
         results: list[list[Rows] | Exception] = [
-            [connection.execute(_dialect(sql), tuple(parameters)).fetchall() for sql, parameters in transaction.statements]
+            [connection.execute(*bound(sql, parameters)).fetchall() for sql, parameters in transaction.statements]
             for transaction in batch
         ]
         connection.execute("COMMIT")
@@ -209,13 +212,39 @@ def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[l
     return results
 
 
-@lru_cache
-def _dialect(sql: str) -> str:
-    sql = expanded(sql, _given)
+def bound(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return a statement as SQLite takes it, and its parameters, one by one."""
+    plain: list[Any] = []
+    sizes: list[int] = []
+    for parameter in parameters:
+        if not isinstance(parameter, Given):
+            plain.append(parameter)
+            continue
+        # The next power of two, so that a few prepared statements serve every number of rows.
+        rows, size = parameter.rows, 1 << max(0, len(parameter.rows) - 1).bit_length()
+        if rows and size <= _MOST_ROWS:
+            plain.extend(chain.from_iterable(rows))
+            plain.extend([None] * (len(rows[0]) * (size - len(rows))))
+        else:
+            plain.append(parameter.as_json())
+            size = 0
+        sizes.append(size)
+    return _dialect(sql, tuple(sizes)), plain
+
+
+@lru_cache(maxsize=512)
+def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
+    left = iter(sizes)
+    sql = expanded(sql, lambda columns: _given(columns, next(left, 0)))
     return sql.replace("{now}", "gatewaypy_now()").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
 
 
-def _given(columns: list[tuple[str, str]]) -> str:
+def _given(columns: list[tuple[str, str]], size: int) -> str:
+    if size:
+        # Half as much work as taking JSON apart; what fills a size up has nothing in its first column.
+        names = ", ".join(f"column{number} AS {name}" for number, (name, _) in enumerate(columns, 1))
+        places = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
+        return f"SELECT {names} FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - names of the statement's own
     values = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, (name, _) in enumerate(columns))
     return f"SELECT {values} FROM json_each(?)"  # noqa: S608 - names of the statement's own
 

@@ -69,6 +69,16 @@ async def test_many_rows_go_in_one_statement(store: Store) -> None:
     assert await store.run((sql, (values([]),))) == [[]]
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 64, 1000, 1024, 1025, 5000])
+async def test_any_number_of_rows_goes_in_one_statement(store: Store, number: int) -> None:
+    """However many rows there are, all of them arrive and no other, beside parameters before and after them."""
+    rows = [(place, f"word {place}", None, None, None, None, place) for place in range(number)]
+    columns = "place BIGINT, word TEXT, a TEXT, b TEXT, c TEXT, d TEXT, twin BIGINT"
+    sql = f"SELECT CAST(? AS TEXT), given.* FROM {{given {columns}}} WHERE given.word <> ? ORDER BY given.place"  # noqa: S608
+    (found,) = await store.run((sql, ("x", values(rows), "word 0")))
+    assert found == [("x", *row) for row in rows[1:]]
+
+
 async def test_a_store_may_be_opened_again(store: Store) -> None:
     """Closed and opened once more it works as before, and holds what it held."""
     await store.run((ADD, ("before",)))
