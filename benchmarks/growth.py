@@ -33,16 +33,22 @@ def by_in_flight(peers: str, file: Path) -> None:
     """Draw CPU and memory against calls in flight, for every transport and peer."""
     figure, (cpu, memory) = plt.subplots(1, 2, figsize=(13, 5.5))
     interpreters = pythons(peers)
-    lines = [("ours", client) for client in ("httpx", "httpx2", "aiohttp", "pyreqwest")]
-    lines += [("peers", client) for client in ("httpx", "httpx2", "aiohttp", "pyreqwest", "stripe", "stripe-aiohttp")]
+    lines = [("ours", client, "usual") for client in ("httpx", "httpx2", "aiohttp", "httptools", "pyreqwest")]
+    lines += [("ours", client, "patient") for client in ("httpx", "httptools")]
+    lines += [("peers", client, "usual") for client in ("httpx", "httpx2", "aiohttp", "pyreqwest", "stripe", "stripe-aiohttp")]
     with serving() as port:
-        for kind, client in lines:
+        for kind, client, collector in lines:
             places = [number for number in IN_FLIGHT if number <= MOST.get(f"{kind} {client}", IN_FLIGHT[-1])]
-            figures = [run(Measure(kind, client, number), interpreters[kind], port, max(2 * number, 2000)) for number in places]
+            figures = [
+                run(Measure(kind, client, number, collector), interpreters[kind], port, max(4 * number, 2000))
+                for number in places
+            ]
             told = ", ".join(f"{number:,}: {told['cpu']:.0f} µs" for number, told in zip(places, figures, strict=True))
-            print(f"# {kind} {client}: {told}", flush=True)
+            print(f"# {kind} {client} ({collector} collector): {told}", flush=True)
             style: dict[str, Any] = {"marker": "o", "linestyle": "-" if kind == "ours" else "--"}
             style["label"] = f"gateway.payout() on {client}" if kind == "ours" else f"{client} by itself"
+            if collector == "patient":
+                style |= {"label": f"{style['label']}, patient collector", "linestyle": ":"}
             cpu.plot(places, [told["cpu"] for told in figures], **style)
             memory.plot(places, [told["peak"] / 1024 for told in figures], **style)
     memory.legend(fontsize=8, loc="upper left")

@@ -1,6 +1,6 @@
 """A complete ``gateway.payout()`` on one transport: checksum, token, slot, wire, judgement and typed result.
 
-python benchmarks/ours.py TRANSPORT PORT REQUESTS IN_FLIGHT
+python benchmarks/ours.py TRANSPORT PORT REQUESTS IN_FLIGHT [patient]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gatewaypy import (
     Credentials,
     Customer,
     Gateway,
+    HttptoolsTransport,
     HttpxTransport,
     Limits,
     Money,
@@ -34,6 +35,7 @@ TRANSPORTS: dict[str, Callable[[], Any]] = {
     "httpx": HttpxTransport,
     "httpx2": lambda: HttpxTransport(library="httpx2"),
     "aiohttp": AiohttpTransport,
+    "httptools": HttptoolsTransport,
     "pyreqwest": PyreqwestTransport,
 }
 
@@ -55,4 +57,4 @@ async def client(port: int, in_flight: int, transport: str = "httpx") -> AsyncIt
 
 
 if __name__ == "__main__":
-    measure(lambda port, in_flight: client(port, in_flight, sys.argv[1]), *map(int, sys.argv[2:5]))
+    measure(lambda port, in_flight: client(port, in_flight, sys.argv[1]), *sys.argv[2:])

@@ -1,6 +1,6 @@
 """The peers, as their documentation says they are used; runs in an environment of its own (locks/peers.txt).
 
-python benchmarks/peers.py PEER PORT REQUESTS IN_FLIGHT
+python benchmarks/peers.py PEER PORT REQUESTS IN_FLIGHT [patient]
 """
 
 from __future__ import annotations
@@ -93,4 +93,4 @@ PEERS: dict[str, Callable[[int, int], Any]] = {
 }
 
 if __name__ == "__main__":
-    measure(PEERS[sys.argv[1]], *map(int, sys.argv[2:5]))
+    measure(PEERS[sys.argv[1]], *sys.argv[2:])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -15,38 +16,70 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-def payout(body: bytes) -> dict[str, Any]:
-    """Answer a payout with its own id."""
-    own = next((part[22:] for part in body.split(b"&") if part.startswith(b"merchantTransactionId=")), b"PAYOUT-1")
-    return {
-        "paymentId": "18608029", "status": "payoutsuccessful", "transactionStatus": "Y", "paymentBrand": "VISA",
-        "paymentMode": "CC", "amount": "100.00", "currency": "EUR", "merchantTransactionId": own.decode(),
-        "remark": "Payout Successful", "result": {"code": "00001", "description": "Transaction succeeded"},
-        "timestamp": "2026-02-09 19:42:23", "descriptor": "x" * 200,
-    }  # fmt: skip
-
-
+PAYOUT = {
+    "paymentId": "18608029", "status": "payoutsuccessful", "transactionStatus": "Y", "paymentBrand": "VISA",
+    "paymentMode": "CC", "amount": "100.00", "currency": "EUR", "merchantTransactionId": "@",
+    "remark": "Payout Successful", "result": {"code": "00001", "description": "Transaction succeeded"},
+    "timestamp": "2026-02-09 19:42:23", "descriptor": "x" * 200,
+}  # fmt: skip
 TOKEN = {"result": {"code": "200", "description": "ok"}, "AuthToken": "benchmark-token"}
 STRIPE = {
     "id": "po_1", "object": "payout", "amount": 10000, "arrival_date": 1, "automatic": False, "balance_transaction": "txn_1",
     "created": 1, "currency": "eur", "description": "x" * 200, "destination": "ba_1", "livemode": False, "metadata": {},
     "method": "standard", "reconciliation_status": "not_applicable", "source_type": "card", "status": "pending", "type": "card",
 }  # fmt: skip
+BEFORE, AFTER = json.dumps(PAYOUT).encode().split(b"@")
 
 
-def reply(path: bytes, body: bytes) -> bytes:
-    """Answer a token call, a payout, or one of Stripe's of about the same size."""
-    ours = TOKEN if b"merchant.username" in body else payout(body)
-    fields = STRIPE if path.startswith(b"/v1/") else ours
-    content = json.dumps(fields).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+def answer(content: bytes) -> bytes:
+    """Put a head before a reply's content."""
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+
+
+TOKEN_ANSWER, STRIPE_ANSWER = (answer(json.dumps(fields).encode()) for fields in (TOKEN, STRIPE))
+
+
+def reply(head: bytes, body: bytes) -> bytes:
+    """Answer a token call, a payout with its own id, or one of Stripe's of about the same size."""
+    if head.startswith(b"POST /v1/"):
+        return STRIPE_ANSWER
+    _, named, rest = body.partition(b"merchantTransactionId=")
+    if not named:
+        return TOKEN_ANSWER
+    return answer(b"%b%b%b" % (BEFORE, rest.partition(b"&")[0], AFTER))
+
+
+class Pause:
+    """Writes answers a fixed time after they were made; one timer for all, as the clients are what is measured."""
+
+    def __init__(self, seconds: float) -> None:
+        """Wait that long before each."""
+        self.seconds = seconds
+        self.waiting: deque[tuple[float, Any, bytes]] = deque()
+
+    def add(self, transport: asyncio.WriteTransport, answer: bytes) -> None:
+        """Keep an answer until its time has come."""
+        loop = asyncio.get_running_loop()
+        if not self.waiting:
+            loop.call_later(self.seconds, self.write)
+        self.waiting.append((loop.time() + self.seconds, transport, answer))
+
+    def write(self) -> None:
+        """Write what is due."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self.waiting and self.waiting[0][0] <= now:
+            _, transport, answer = self.waiting.popleft()
+            transport.write(answer)
+        if self.waiting:
+            loop.call_later(max(self.waiting[0][0] - now, 0.001), self.write)
 
 
 class Answers(asyncio.Protocol):
-    """Answers each whole request, after a pause."""
+    """Answers each whole request, after a pause if there is one."""
 
-    def __init__(self, pause: float) -> None:
-        """Wait that many seconds before each answer."""
+    def __init__(self, pause: Pause) -> None:
+        """Share the pause with all connections."""
         self.pause = pause
         self.pending = b""
 
@@ -68,9 +101,9 @@ class Answers(asyncio.Protocol):
             if len(rest) < length:
                 return
             body, self.pending = rest[:length], rest[length:]
-            answer = reply(head.split(b" ", 2)[1], body)
-            if self.pause and b"authToken" not in head:
-                asyncio.get_running_loop().call_later(self.pause, self.transport.write, answer)
+            answer = reply(head, body)
+            if self.pause.seconds and answer is not TOKEN_ANSWER:
+                self.pause.add(self.transport, answer)
             else:
                 self.transport.write(answer)
 
@@ -80,7 +113,8 @@ def serve(ready: Connection, pause: float = 0.0) -> None:
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Answers(pause), "127.0.0.1", 0, backlog=8192)
+        shared = Pause(pause)
+        server = await loop.create_server(lambda: Answers(shared), "127.0.0.1", 0, backlog=8192)
         ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

@@ -1,7 +1,8 @@
-"""What one payout may cost in function calls and memory: counts, which no machine's mood changes. The budget is in budget.toml."""
+"""What one payout, or one callback, may cost in function calls and memory: counts, which no machine's mood changes. The budget is in budget.toml."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from bare_server import answer_each, listening, send
 
-from gatewaypy import Credentials, Customer, Gateway, Money
+from gatewaypy import Credentials, Customer, Gateway, HttptoolsTransport, Limits, Money
+from gatewaypy.callbacks import CallbackApp, PaymentSucceeded, Router, sign_callback
 from gatewaypy.payouts import PayoutJob, PayoutOrder
 from gatewaypy.protocol.wire import WireReply
 
@@ -45,6 +48,19 @@ class Answers:
         return WireReply(200, "application/json", json.dumps(told).encode())
 
 
+class Holds(Answers):
+    """A transport that answers nothing but token calls until it is let go."""
+
+    def __init__(self) -> None:
+        self.held, self.go = 0, asyncio.Event()
+
+    async def send(self, request: Any, **options: Any) -> WireReply:
+        if request.token is not None:
+            self.held += 1
+            await self.go.wait()
+        return await super().send(request, **options)
+
+
 @pytest.fixture
 async def pay() -> AsyncIterator[Callable[[int], Awaitable[None]]]:
     """Give what pays out a number of times, warmed up."""
@@ -61,13 +77,14 @@ async def pay() -> AsyncIterator[Callable[[int], Awaitable[None]]]:
         yield paying
 
 
-def counting(counted: dict[str, int]) -> Callable[..., None]:
-    """Make a profiler that counts calls of Python functions by whose they are: this library's, and everybody's."""
+def counting(counted: dict[str, int], part: str = "") -> Callable[..., None]:
+    """Make a profiler that counts calls of Python functions by whose they are: this library's (a part's), and everybody's."""
 
     def profile(frame: Any, event: str, _: object) -> None:
         if event == "call":
             counted["all"] += 1
-            counted["ours"] += f"{'/'}gatewaypy{'/'}" in frame.f_code.co_filename
+            file = frame.f_code.co_filename
+            counted["ours"] += f"{'/'}gatewaypy{'/'}" in file and part in file
 
     return profile
 
@@ -105,6 +122,38 @@ async def test_a_payout_leaves_nothing_behind(pay: Callable[[int], Awaitable[Non
     assert (after - kept) / 200 <= BUDGET["payout"]["kept_bytes"]
 
 
+async def test_a_payout_in_flight_holds_few_objects() -> None:
+    """What the garbage collector has to look at for each payout in flight is within the budget: it looks again and again."""
+    transport = Holds()
+    async with Gateway("https://gateway.example", MERCHANT, transport=transport, limits=Limits(max_in_flight=500)) as gateway:
+        await gateway.tokens.merchant()
+        gc.collect()
+        before = len(gc.get_objects())
+        payouts = [gateway.payout(FIVE, merchant_transaction_id=f"P-{number}", customer=ADA) for number in range(500)]
+        paying = asyncio.gather(*payouts)
+        while transport.held < len(payouts):
+            await asyncio.sleep(0)
+        gc.collect()
+        held = len(gc.get_objects()) - before
+        transport.go.set()
+        await paying
+    assert within(held / len(payouts), BUDGET["in flight"]["objects"])
+
+
+async def test_a_request_makes_no_more_calls_than_its_budget() -> None:
+    """The number of calls of the fastest transport's own functions for one request on a kept connection stays within the budget."""
+    counted, before = {"all": 0, "ours": 0}, sys.getprofile()
+    async with listening(answer_each) as port, HttptoolsTransport() as transport:
+        await send(transport, port)
+        sys.setprofile(counting(counted, "httptools"))
+        try:
+            for _ in range(100):
+                await send(transport, port)
+        finally:
+            sys.setprofile(before)
+    assert within(counted["ours"] / 100, BUDGET["httptools"]["calls"]), counted
+
+
 async def test_a_journalled_payout_makes_no_more_calls_than_its_budget(tmp_path: Path) -> None:
     """The number of Python function calls a payout of a job, its journal on SQLite included, stays within the budget."""
     counted, before = {"all": 0, "ours": 0}, sys.getprofile()
@@ -119,3 +168,34 @@ async def test_a_journalled_payout_makes_no_more_calls_than_its_budget(tmp_path:
         finally:
             sys.setprofile(before)
     assert within(counted["all"] / 1000, BUDGET["journalled"]["calls"]), counted
+
+
+async def test_a_callback_makes_no_more_calls_than_its_budget() -> None:
+    """The number of the library's own function calls from a callback's bytes to its handler and its answer stays within the budget."""
+    router, heard = Router(), []
+
+    @router.on(PaymentSucceeded)
+    async def hear(event: PaymentSucceeded) -> None:
+        heard.append(event)
+
+    app = CallbackApp(router, MERCHANT)
+    told = json.loads((Path(__file__).parent / "vectors" / "callbacks" / "payment-captured-long-status.json").read_text())
+    body = json.dumps(told | {"checksum": sign_callback(told, MERCHANT)}).encode()
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        assert message.get("status", 200) == 200
+
+    await app(scope, receive, send)
+    counted, before = {"all": 0, "ours": 0}, sys.getprofile()
+    sys.setprofile(counting(counted))
+    try:
+        for _ in range(100):
+            await app(scope, receive, send)
+    finally:
+        sys.setprofile(before)
+    assert len(heard) == 101
+    assert within(counted["ours"] / 100, BUDGET["callback"]["calls"]), counted
