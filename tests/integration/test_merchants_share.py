@@ -72,10 +72,10 @@ class Watched(Sandbox):
             self.tokens_of.setdefault(member, set()).add(token)
 
     @property
-    def open_connections(self) -> int:
-        """How many connections are open now."""
+    def open_peers(self) -> set[tuple[str, int]]:
+        """Whose connections are open now; some may not have been used yet."""
         assert self._served is not None
-        return len(self._served[0].server_state.connections)
+        return {connection.client for connection in self._served[0].server_state.connections}
 
 
 @pytest.fixture
@@ -254,7 +254,8 @@ async def test_one_connection_serves_both_in_turn(shared: tuple[Gateway, Gateway
             assert (await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")).succeeded
             assert (await bill(gateway, f"INV-{number}")).succeeded
             assert (await gateway.links.create(EUROS, order_id=f"LINK-{number}", customer=Customer("Cy"))).succeeded
-    assert len(sandbox.peers) == sandbox.open_connections == 1
+    assert len(sandbox.peers) == 1
+    assert sandbox.open_peers == sandbox.peers
 
 
 @pytest.mark.parametrize("callers", [1, 8, 25])
@@ -284,14 +285,16 @@ async def test_the_transport_closes_with_the_last_gateway(sandbox: Watched, card
             assert all(payment.succeeded for payment in await asyncio.gather(*calls))
         peers = set(sandbox.peers)
         assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
-        assert sandbox.peers == peers
-        assert sandbox.open_connections == len(peers)
+        # None was closed, and none opened for the sixth: pyreqwest connects beside, where a connection is free a moment late.
+        assert peers <= sandbox.open_peers
+        assert len(sandbox.open_peers) <= 5
     async with asyncio.timeout(5):
-        while sandbox.open_connections:
+        while sandbox.open_peers:
             await asyncio.sleep(0)
     with pytest.raises(errors.ConfigurationError, match="not open"):
         await bob.debit(EUROS, card, merchant_transaction_id="ORDER-2")
     # It may be opened again, on connections of its own.
+    peers = set(sandbox.peers)
     async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as again:
         assert (await again.debit(EUROS, card, merchant_transaction_id="ORDER-3")).succeeded
     assert len(sandbox.peers) == len(peers) + 1
