@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from ports import free_port
 from transports import KINDS, made
 
 from gatewaypy import Card, Gateway, Money, Timeouts
@@ -74,6 +75,12 @@ def three_d_card() -> Card:
 def euros() -> Callable[[str], Money]:
     """Give a way to write amounts."""
     return lambda amount: Money(amount, "EUR")
+
+
+@pytest.fixture
+def quiet_port() -> int:
+    """Give a port on which nobody listens, unless this test does."""
+    return free_port()
 
 
 @pytest.fixture(params=KINDS)

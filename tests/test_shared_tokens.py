@@ -246,10 +246,10 @@ async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
         assert await client.get(f"{prefix}x:lock") == b"somebody else's"
 
 
-async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, unused_tcp_port: int) -> None:
+async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, quiet_port: int) -> None:
     """Without Redis payments go on, each process with a token of its own, and the observer hears of it once."""
     heard: list[object] = []
-    async with make(sandbox, RedisTokens(f"redis://127.0.0.1:{unused_tcp_port}/0"), heard) as gateway:
+    async with make(sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0"), heard) as gateway:
         for _ in range(3):
             assert (await pay(gateway)).succeeded
             sandbox.tokens.expire_all()
@@ -258,10 +258,10 @@ async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, unused_tc
 
 
 async def test_without_an_observer_the_log_tells_of_the_loss(
-    sandbox: Sandbox, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, quiet_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nobody observes, the loss is a warning in the log, once."""
-    store = RedisTokens(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    store = RedisTokens(f"redis://127.0.0.1:{quiet_port}/0")
     async with Gateway(sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK) as gateway:
         await pay(gateway)
         sandbox.tokens.expire_all()

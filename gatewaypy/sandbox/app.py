@@ -26,7 +26,7 @@ from gatewaypy.sandbox.invoices import Bills
 from gatewaypy.sandbox.keeping import Keeping
 from gatewaypy.sandbox.ledger import ImpossibleMoveError, Ledger
 from gatewaypy.sandbox.payer import PayerPages
-from gatewaypy.sandbox.server import listen, make_server
+from gatewaypy.sandbox.server import bind, listen, make_server
 from gatewaypy.sandbox.strike import strike
 from gatewaypy.sandbox.tokens import TokenDesk
 from gatewaypy.sandbox.vault import Vault
@@ -141,6 +141,7 @@ class Sandbox:
         self._address: tuple[str, int] = ("", 0)
         self._servers: set[asyncio.Task[None]] = set()
         self._refusals = 0
+        self._silent: socket.socket | None = None
         self._is_ending = False
         self._served: tuple[uvicorn.Server, asyncio.Task[None]] | None = None
         self._files: tuple[str | None, str | None] = (None, None)
@@ -297,7 +298,7 @@ class Sandbox:
         """
         self._files = (certfile, keyfile)
         self._is_ending = False
-        listener = listen(host, port)
+        listener = listen(bind(host, port))
         self._address = listener.getsockname()[:2]
         name = f"[{self._address[0]}]" if ":" in self._address[0] else self._address[0]
         self.base_url = f"{'https' if certfile else 'http'}://{name}:{self._address[1]}"
@@ -315,13 +316,20 @@ class Sandbox:
     async def refusing(self) -> AsyncIterator[None]:
         """Refuse every connection while the block runs, as a gateway that is down does; open ones are closed."""
         self._refusals += 1
-        await self._stop()
         try:
+            await self._stop()
+            # Who has bound a port and doesn't listen on it refuses, and nobody else can take it meanwhile.
+            if self._silent is None:
+                self._silent = bind(*self._address)
             yield
         finally:
             self._refusals -= 1
-            if not self._refusals and not self._is_ending:
-                await self._start(listen(*self._address))
+            if not self._refusals:
+                silent, self._silent = self._silent, None
+                if silent is not None and self._is_ending:
+                    silent.close()
+                elif silent is not None:
+                    await self._start(listen(silent))
 
     async def _refuse(self, seconds: float) -> None:
         async with self.refusing():

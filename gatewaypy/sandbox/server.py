@@ -69,16 +69,25 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; port 0 takes a free one."""
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port, on which nobody is heard yet; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY on TCP sockets alone, and takes one without a name for another.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def listen(bound: socket.socket) -> socket.socket:
+    """Listen on the port that a socket has taken."""
+    bound.listen(_BACKLOG)
+    return bound
 
 
 def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> uvicorn.Server:
@@ -102,7 +111,7 @@ def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> u
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serve an application on a socket while the block runs, and give its URL."""
-    listener = listen(host, port)
+    listener = listen(bind(host, port))
     url = f"http://{host}:{listener.getsockname()[1]}"
     server = make_server(app, certfile=None, keyfile=None)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 
 from gatewaypy.callbacks import sign_callback
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -28,12 +28,6 @@ ACCOUNT = {
 # What each of them says when it is told to end: uvicorn dies of the signal itself, after its lifespan is over.
 UVICORN = {0, -signal.SIGTERM}
 SHOPS = ["fastapi", "starlette", "litestar", "django", "aiohttp"]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def command_of(shop: str, port: int) -> list[str]:

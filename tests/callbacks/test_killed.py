@@ -79,9 +79,7 @@ async def closed(writer: asyncio.StreamWriter | None) -> None:
             await writer.wait_closed()
 
 
-async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(
-    store_url: str, tmp_path: Path, unused_tcp_port: int
-) -> None:
+async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(store_url: str, tmp_path: Path, quiet_port: int) -> None:
     """Of 10,000 callbacks, a fifth repeated, some forged, all shuffled, with three SIGKILLs in between: every acknowledged one is
     in the inbox, each effect happened once, and no forgery got in.
     """  # noqa: D205 - one sentence
@@ -97,13 +95,13 @@ async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(
     statuses: dict[str, set[int]] = {name: set() for name, _ in bodies}
     sent, effects = [0], tmp_path / "effects.db"
     parts = [bodies[start::SENDERS] for start in range(SENDERS)]
-    senders = [asyncio.create_task(post(unused_tcp_port, part, statuses, sent)) for part in parts]
+    senders = [asyncio.create_task(post(quiet_port, part, statuses, sent)) for part in parts]
     kill_at = sorted(seeded.sample(range(500, 9_000), KILLS))
     for at in kill_at:
-        async with Process(unused_tcp_port, store_url, effects):
+        async with Process(quiet_port, store_url, effects):
             while sent[0] < at:
                 await asyncio.sleep(0.005)
-    async with Process(unused_tcp_port, store_url, effects), Inbox(store_url) as inbox:
+    async with Process(quiet_port, store_url, effects), Inbox(store_url) as inbox:
         await asyncio.gather(*senders)
         async with asyncio.timeout(60):
             while (counts := await inbox.counts())["open"]:

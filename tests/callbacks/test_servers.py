@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from attrs import field, frozen
+from ports import free_port
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, EventContext, Router, sign_callback
 from gatewaypy.callbacks import app as app_module
@@ -266,12 +267,6 @@ class InProcess:
 
     def heard(self) -> list[str]:
         return self.lines
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

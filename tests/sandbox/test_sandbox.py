@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -176,10 +177,10 @@ class Shop:
 @pytest.fixture
 async def shop() -> AsyncIterator[tuple[Shop, str]]:
     """Serve a shop on a socket."""
-    from gatewaypy.sandbox.server import listen, make_server
+    from gatewaypy.sandbox.server import bind, listen, make_server
 
     application = Shop()
-    listener = listen("127.0.0.1", 0)
+    listener = listen(bind("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/gateway"
     server = make_server(application, certfile=None, keyfile=None)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -306,6 +307,19 @@ async def test_connections_are_refused_for_a_while_by_switch(client: Gateway, sa
         await asyncio.sleep(0.01)
     assert (await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-2")).succeeded
     assert len(sandbox.ledger.entries) == 2
+
+
+async def test_its_port_stays_its_own_while_it_refuses(client: Gateway, sandbox: Sandbox) -> None:
+    """Nobody else can take the port of a sandbox that refuses, however many refuse at once, and it answers there afterwards."""
+    address = ("127.0.0.1", httpx.URL(sandbox.base_url).port)
+    async with sandbox.refusing():
+        async with sandbox.refusing():
+            pass
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(address)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*address)
+    assert (await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")).succeeded
 
 
 async def test_several_merchants_are_kept_apart() -> None:

@@ -190,11 +190,11 @@ async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(tmp_path: P
     await store.aclose()
 
 
-async def test_postgres_that_is_not_there_is_said_so(unused_tcp_port: int) -> None:
+async def test_postgres_that_is_not_there_is_said_so(quiet_port: int) -> None:
     """A server that cannot be reached is a mistake in the set-up, with its reason."""
     pytest.importorskip("asyncpg")
     with pytest.raises(errors.ConfigurationError, match="cannot use the PostgreSQL database"):
-        await open_store(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x").open(SCHEMA)
+        await open_store(f"postgresql://nobody@127.0.0.1:{quiet_port}/x").open(SCHEMA)
 
 
 async def test_a_lost_connection_is_opened_anew(store_url: str) -> None:

@@ -73,9 +73,9 @@ async def test_a_large_request_and_reply_go_through(transport: Transport) -> Non
     assert reply == WireReply(200, "", received)
 
 
-async def test_nobody_listening_means_not_sent(transport: Transport, unused_tcp_port: int) -> None:
+async def test_nobody_listening_means_not_sent(transport: Transport, quiet_port: int) -> None:
     """A refused connection took nothing with it."""
-    failure = await send(transport, unused_tcp_port)
+    failure = await send(transport, quiet_port)
     assert failure == WireFailure(sent=False, reason=failure.reason)
     assert "no connection" in failure.reason
 
@@ -296,11 +296,11 @@ async def test_a_surplus_answer_is_nobodys(transport: Transport) -> None:
             assert isinstance(answer, WireFailure) or bytes(answer.body) == b"%d" % number
 
 
-async def test_no_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+async def test_no_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch, quiet_port: int) -> None:
     """What the environment calls a proxy sees no payment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         for spelled in (name, name.lower()):
-            monkeypatch.setenv(spelled, f"http://127.0.0.1:{unused_tcp_port}")
+            monkeypatch.setenv(spelled, f"http://127.0.0.1:{quiet_port}")
     async with listening(answer_each) as port, made(kind) as transport, transport:
         assert isinstance(await send(transport, port), WireReply)
 
