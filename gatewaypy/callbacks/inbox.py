@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from attrs import frozen
 
 from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE
+from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
@@ -112,15 +113,27 @@ class Inbox:
     def __init__(self, url: str, *, lease: float = 60.0) -> None:
         """Choose the store; nothing is opened yet."""
         self._store: Store = open_store(url)
-        self._owner = secrets.token_hex(8)
+        # A name for whoever has it open: processes that were forked with the same object are different owners.
+        self._owner: str | None = None
         self._puts: Together[_Row, bool] = Together(self._put, id)
         self._endings: Together[_Ending, None] = Together(self._end, lambda ending: ending.id)
         self.lease = lease
 
     async def __aenter__(self) -> Self:
-        """Open the store."""
-        await self._store.open(SCHEMA)
-        await self._forget_old_times()
+        """Open the store.
+
+        :raises ConfigurationError: where the store cannot be used, or this object is open already.
+        """
+        if self._owner is not None:
+            msg = "this Inbox is open already: give each receiver one of its own, which it opens itself"
+            raise ConfigurationError(msg)
+        self._owner = secrets.token_hex(8)
+        try:
+            await self._store.open(SCHEMA)
+            await self._forget_old_times()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def _forget_old_times(self) -> None:
@@ -141,7 +154,10 @@ class Inbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the store."""
-        await self._store.aclose()
+        try:
+            await self._store.aclose()
+        finally:
+            self._owner = None
 
     async def put(self, event: CallbackEvent) -> bool:
         """Store an event; false where it was there already. When this returns the event is on disk."""

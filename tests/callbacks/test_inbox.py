@@ -1,9 +1,11 @@
-"""The inbox's statements for many events at once: they do for each what they did for one."""
+"""The inbox by itself: its opening, and its statements for many events at once, which do for each what they did for one."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +13,15 @@ from callback_bodies import MERCHANT, fields, signed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy.callbacks import Inbox, schema, verify_callback
+from gatewaypy import errors
+from gatewaypy.callbacks import Inbox, Receiver, Router, schema, verify_callback
 from gatewaypy.callbacks.inbox import without_numbers
 from gatewaypy.cards import luhn_valid
 from gatewaypy.storage.sqlite import _dialect, boot_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from gatewaypy.callbacks import CallbackEvent
 
@@ -30,6 +34,40 @@ def event(status: str = "capturesuccess", **changes: Any) -> CallbackEvent:
 async def inbox(store_url: str) -> AsyncIterator[Inbox]:
     async with Inbox(store_url) as opened:
         yield opened
+
+
+async def test_who_opens_an_inbox_anew_is_somebody_else(store_url: str) -> None:
+    """What one opening took is not the next one's to end, as with processes that were forked with the same object."""
+    inbox = Inbox(store_url)
+    async with inbox:
+        await inbox.put(event())
+        (entry,) = await inbox.take(10)
+    async with inbox:
+        await inbox.finish(entry, "done")
+        assert await inbox.waiting() == 1
+
+
+async def test_an_inbox_is_opened_once_at_a_time(inbox: Inbox) -> None:
+    """A second receiver on the same object is told at its opening, and the first one goes on."""
+    second = Receiver(Router(), MERCHANT, inbox=inbox)
+    with pytest.raises(errors.ConfigurationError, match="open already"):
+        await second.__aenter__()
+    assert await inbox.put(event())
+
+
+async def test_an_inbox_whose_tables_cannot_be_read_closes_its_store(tmp_path: Path) -> None:
+    """An opening that fails leaves no thread behind, and the same object can be opened later."""
+    path = tmp_path / "inbox.db"
+    with contextlib.closing(sqlite3.connect(path)) as strange:
+        strange.execute("CREATE TABLE gatewaypy_boot (something TEXT)")
+    inbox = Inbox(f"sqlite:///{path}")
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        await inbox.__aenter__()
+    assert "gatewaypy-sqlite" not in {thread.name for thread in threading.enumerate()}
+    with contextlib.closing(sqlite3.connect(path)) as mended:
+        mended.execute("DROP TABLE gatewaypy_boot")
+    async with inbox:
+        assert await inbox.put(event())
 
 
 async def test_repeats_that_come_together_are_one(inbox: Inbox) -> None:
