@@ -23,6 +23,9 @@ ASK_BEFORE_CONNECTING = {"pyreqwest"}
 #: These cannot break a request off between its head and its body, as they write both at once.
 ASK_ONCE = {"httptools", "pyreqwest"}
 
+#: These do not tell whose end of a TLS connection it was: a reply without a length is never whole to them.
+WANT_A_LENGTH = {"aiohttp", "aiohttp shared"}
+
 
 @contextlib.asynccontextmanager
 async def made(kind: str, authority: trustme.CA | None = None, keepalive: float = 15.0) -> AsyncIterator[Transport]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from attrs import define, field, frozen
 
 from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.secret import SealedBytes
 from gatewaypy.transport.shared import CALLED_OFF, DEADLINE, SharedTransport, required, too_late_to_connect
 from gatewaypy.transport.tls import checked, default_context
 
@@ -139,7 +140,6 @@ class HttptoolsTransport(SharedTransport):
 
     def _put_back(self, line: Line, origin: _Origin) -> None:
         if line.is_reusable and self._users:
-            line.used = self._loop.time()
             self._idle[origin].append(line)
         else:
             line.abort()
@@ -180,6 +180,8 @@ class HttptoolsTransport(SharedTransport):
             # time to do so in good order.
             if line in self._lines:
                 line.abort()
+                # uvloop, which has closed it already, never tells of its end.
+                self._lines.discard(line)
             raise
         return line
 
@@ -217,9 +219,10 @@ def _can_be_said(request: WireRequest) -> bool:
     return _is_plain(f"{request.content_type}{request.accept}{token}")
 
 
-def _written(target: _Target, request: WireRequest) -> bytes:
+def _written(target: _Target, request: WireRequest) -> SealedBytes:
     token = "" if request.token is None else f"AuthToken: {request.token.reveal()}\r\n"
     headers = (
         f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\nContent-Length: {len(request.body)}\r\n{token}\r\n"
     )
-    return b"".join((target.start, headers.encode("ascii"), request.body))
+    # Sealed, as a local of whoever writes it may be shown should that fail.
+    return SealedBytes(b"".join((target.start, headers.encode("ascii"), request.body)))

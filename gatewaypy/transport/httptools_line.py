@@ -11,6 +11,7 @@ from attrs import define
 
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.transport.shared import BROKEN, DEADLINE, reply_of, too_late_to_answer, too_long
+from gatewaypy.transport.tls import was_ended
 
 if TYPE_CHECKING:
     from gatewaypy.config import Limits, Timeouts
@@ -28,7 +29,7 @@ _INTERIM: Final = range(100, 200)
 class Line(asyncio.Protocol):
     """A connection that carries one request at a time, and is never used again once anything about it is odd.
 
-    :ivar used: when it was last used (the loop's time).
+    :ivar used: when its last request ended, or when it was made (the loop's time).
     :ivar closed: done once the connection is closed.
     """
 
@@ -158,11 +159,14 @@ class Line(asyncio.Protocol):
             self._fail(too_long(self._limit))
 
     def eof_received(self) -> None:
-        """Take the end of a reply whose length is told by nothing else."""
+        """Take the end of a reply whose length is told by nothing else, if it is the server that ended it."""
+        self._is_clean = False
         unframed = not self._headers.keys() & {b"content-length", b"transfer-encoding"}
         if self._waiting is not None and self._has_head and unframed:
-            self._is_clean = False
-            self._end(self._reply())
+            if was_ended(self._transport.get_extra_info("ssl_object")):
+                self._end(self._reply())
+            else:
+                self._fail(WireFailure(sent=True, reason=BROKEN))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whatever the reason, a byte had left
         """End with whatever is still waited for."""
@@ -223,5 +227,6 @@ class Line(asyncio.Protocol):
         self._answer = None
         self._headers.clear()
         self._pieces.clear()
+        self.used = self._loop.time()
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)

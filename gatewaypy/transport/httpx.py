@@ -28,7 +28,7 @@ from gatewaypy.transport.shared import (
     too_late_to_connect,
     too_long,
 )
-from gatewaypy.transport.tls import checked, default_context
+from gatewaypy.transport.tls import checked, default_context, was_ended
 
 if TYPE_CHECKING:
     import ssl
@@ -205,6 +205,8 @@ class HttpxTransport(SharedTransport):
                 body += piece
                 if len(body) > limits.max_reply_bytes:
                     return too_long(limits.max_reply_bytes)
+            if not _is_whole(response):
+                return WireFailure(sent=True, reason=BROKEN)
         finally:
             await response.stream.aclose()
         return reply_of(
@@ -249,6 +251,15 @@ class HttpxTransport(SharedTransport):
         if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
             return BROKEN
         return f"the HTTP client failed with {type(error).__name__}"
+
+
+def _is_whole(response: Any) -> bool:  # noqa: ANN401 - either library's
+    """Tell whether a reply was read to an end of its own, or to its connection's, and then whether the server made that."""
+    if "content-length" in response.headers or "transfer-encoding" in response.headers:
+        return True
+    # A mocked reply has come over no network.
+    stream = response.extensions.get("network_stream")
+    return stream is None or was_ended(stream.get_extra_info("ssl_object"))
 
 
 def _has_more(line: _Line) -> bool:

@@ -14,6 +14,19 @@ def default_context() -> ssl.SSLContext:
     return context
 
 
+def was_ended(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bool:
+    """Tell whether a connection that ended was ended by the server: over TLS, anybody on the way can make an end of it.
+
+    Only the server can say goodbye (close_notify); without that there may have been more to come.
+    """
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLError:
+        return False
+
+
 def checked(context: ssl.SSLContext) -> ssl.SSLContext:
     """Return a caller's own context, once it is sure that it verifies.
 

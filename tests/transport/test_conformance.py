@@ -9,15 +9,17 @@ import random
 import socket
 import ssl
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 from bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
-from transports import ASK_BEFORE_CONNECTING, ASK_ONCE, made
+from transports import ASK_BEFORE_CONNECTING, ASK_ONCE, WANT_A_LENGTH, made
 
 from gatewaypy import errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
+from gatewaypy.transport.shared import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -399,6 +401,29 @@ class TestTls:
             answer = await send(transport, port, scheme="https")
         assert not answer.sent
         assert b"token" not in b"".join(heard)
+
+    @pytest.mark.parametrize("piece", [b"", b'{"transactionStatus": "Y"'])
+    async def test_a_reply_that_was_cut_on_its_way_is_not_whole(self, kind: str, authority: trustme.CA, piece: bytes) -> None:
+        """Anybody on the way can end a connection: a reply without a length that ends with it is broken, unless the server said so."""
+        start = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n\r\n" + piece
+
+        async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            writer.write(start)
+            writer.transport.abort()
+
+        assert await self.answer_of(kind, authority, cut) == WireFailure(sent=True, reason=BROKEN)
+
+    async def test_a_reply_that_its_server_ended_is_whole(self, kind: str, authority: trustme.CA) -> None:
+        """A reply without a length is taken where the server ended the connection in good order, and the transport can tell."""
+        answer = await self.answer_of(kind, authority, partial(read_and, b"HTTP/1.1 200 OK\r\n\r\n{}"))
+        assert answer == (WireFailure(sent=True, reason=BROKEN) if kind in WANT_A_LENGTH else WireReply(200, "", b"{}"))
+
+    async def answer_of(self, kind: str, authority: trustme.CA, serve: Any) -> Any:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(server)
+        async with listening(serve, server) as port, made(kind, authority) as transport, transport:
+            return await send(transport, port, scheme="https")
 
 
 class TestUsers:

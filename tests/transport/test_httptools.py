@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -400,3 +401,37 @@ def test_a_reply_is_the_same_however_it_is_cut_up(told: tuple[bytes, bytes], cut
         assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Line>")
         line.connection_lost(None)
         assert line.closed.done()
+
+
+async def test_a_request_that_was_withheld_is_no_use_of_its_connection(transport: HttptoolsTransport) -> None:
+    """A server counts from what it received: whoever is called off must not make an idle connection seem fresh."""
+    async with listening(answer_each) as port:
+        await send(transport, port)
+        (line,) = transport._lines
+        answered = line.used
+        assert not (await send(transport, port, say=lambda: False)).sent
+        assert line.used == answered
+        before = asyncio.get_running_loop().time()
+        await send(transport, port)
+        assert line.used >= before
+
+
+async def test_a_caller_who_goes_while_a_connection_is_handed_over_leaves_nothing(transport: HttptoolsTransport) -> None:
+    """However late a call is cancelled while it connects, the transport forgets the connection."""
+    connect = transport._eyeballs.start_connection
+    calls: list[asyncio.Task[Any]] = []
+
+    async def going(*arguments: Any, **options: Any) -> socket.socket:
+        connected = await connect(*arguments, **options)
+        asyncio.get_running_loop().call_soon(calls[-1].cancel)
+        return connected
+
+    transport._eyeballs = SimpleNamespace(start_connection=going)
+    async with listening(answer_each) as port:
+        for _ in range(5):
+            calls.append(asyncio.ensure_future(send(transport, port)))
+            with pytest.raises(asyncio.CancelledError):
+                await calls[-1]
+        async with asyncio.timeout(5):
+            while transport._lines:
+                await asyncio.sleep(0)
