@@ -178,6 +178,7 @@ def sandbox() -> Iterator[str]:
     yield "# Magic cards and amounts of the sandbox"
     yield ""
     yield "Made by `make docs` from `gatewaypy/sandbox/rules.py`; edit that. Any future expiry and any CVV will do."
+    yield "A quoted text is the `remark`."
     yield ""
     yield from table(("card", "what happens"), ((code(number), decision.explanation) for number, decision in CARDS.items()))
     yield f"A wallet, a bank, an account or a voucher in place of a card: {ELSEWHERE.explanation}."

@@ -11,7 +11,7 @@ from gatewaypy.callbacks.body import MAX_BODY
 from gatewaypy.callbacks.receiver import TOO_LARGE, Acknowledgement, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Coroutine, Generator, Iterable
 
     from starlette.types import Receive, Scope, Send
 
@@ -52,7 +52,7 @@ class CallbackApp:
     seen by an application: put a proxy in front.
     """
 
-    def __init__(self, router: Router, credentials: Credentials, **options: Any) -> None:  # noqa: ANN401 - Receiver's own
+    def __init__(self, router: Router, credentials: Credentials | Iterable[Credentials], **options: Any) -> None:  # noqa: ANN401 - Receiver's own
         """Configure it; see `Receiver`."""
         self.receiver = Receiver(router, credentials, **options)
         self._opening: asyncio.Future[Any] | None = None

@@ -14,7 +14,7 @@ from attrs import define, field
 from gatewaypy.callbacks.events import PaymentSucceeded, event_of
 from gatewaypy.callbacks.inbox import names_of, printable
 from gatewaypy.callbacks.router import EventContext
-from gatewaypy.errors import GatewayError
+from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.protocol.progress import Step, step
 
 if TYPE_CHECKING:
@@ -240,10 +240,15 @@ class Dispatcher:
             else:
                 found = await gateway.inquire(merchant_transaction_id=event.merchant_transaction_id)
         except GatewayError as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason, can_be_asked = f"{type(error).__name__}: {error}", not isinstance(error, InvalidRequest)
         else:
             return self._confirmed(entry, event, found)
-        raise _UnconfirmedError(reason, answered=False)
+        if can_be_asked:
+            raise _UnconfirmedError(reason, answered=False)
+        # No gateway ever has such an id: there is nothing to wait for.
+        if entry.signed:
+            raise _NotOursError(reason)
+        return None
 
     def _confirmed(self, entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
         """Turn the gateway's answer into what handlers hear: the answer alone, and never less than a signed callback said."""

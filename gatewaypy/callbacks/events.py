@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _NOTHING: Final = Fields()
+_LONGEST_STATUS: Final = 64
 _NO_RESULT: Final = ResultCode()
 #: The wire names that an event has attributes for; what is left over goes into ``extra``.
 _KNOWN: Final = frozenset(
@@ -149,7 +150,7 @@ def event_of(
 
     :raises UnreadableError: where a field that decides is no text.
     """
-    long, short, outcome, kind = _meaning(scalar(fields, "status"), scalar(fields, "transactionStatus"))
+    long, short, outcome, kind = _read_meaning(scalar(fields, "status"), scalar(fields, "transactionStatus"))
     event = kind.__new__(kind)
     # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.
     fill = partial(object.__setattr__, event)
@@ -174,6 +175,12 @@ _WHEN_LOOKED_AT: Final[Mapping[str, Callable[[Fields], Any]]] = {
     "card": lambda raw: decode.masked_card(raw.get("card")),
     "extra": lambda raw: Fields({name: value for name, value in raw.items() if name not in _KNOWN}),
 }
+
+
+def _read_meaning(long: str | None, short: str | None) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
+    """Look a status up that may be one; what is longer than any of them is a stranger's, and not kept."""
+    read = _meaning if len(long or "") + len(short or "") <= _LONGEST_STATUS else _meaning.__wrapped__
+    return read(long, short)
 
 
 # A gateway has few statuses, and says the same ones all day.

@@ -62,7 +62,7 @@ class Receiver:
         merchants one for each, by its member id. Needs an inbox.
     :param confirm_when: ``"always"``, ``"unsigned_only"`` (unsigned callbacks are refused without ``confirm``), or ``"never"``.
     :param check: your own look at an event against your order: false keeps it for review.
-    :param max_open: how many events may wait before further ones are answered 503.
+    :param max_open: how many events may wait before further ones are answered 503; unsigned ones at half of it.
     """
 
     def __init__(
@@ -173,7 +173,8 @@ class Receiver:
             raise ConfigurationError(msg)
         assert self._inbox is not None
         assert self.dispatcher is not None
-        if self._waiting >= self._max_open:
+        # A stranger's must never take the place of the gateway's own.
+        if self._waiting >= (self._max_open if event.signed else self._max_open // 2):
             logger.error("the inbox is full: %d events wait; callbacks are answered 503", self._waiting)
             return UNAVAILABLE
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -14,19 +13,14 @@ from rich.console import Console
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, sign_callback, verify_callback
 from gatewaypy.callbacks.body import JSON, read_body
+from gatewaypy.cli.existing import existing
 from gatewaypy.config import Credentials
 from gatewaypy.errors import GatewayError
 
 app = typer.Typer(no_args_is_help=True, help="Hear callbacks, sign and verify them, put parked ones back.")
 
 _INBOX = Annotated[str, typer.Option(help="sqlite:///file.db or postgresql://user@host/database")]
-_BODY = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, allow_dash=True, help="the body, as it was received; - for stdin")
-]
-
-
-def _fields(path: Path, content_type: str) -> dict[str, object]:
-    return read_body(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), content_type)
+_BODY = Annotated[typer.FileBinaryRead, typer.Argument(help="the body, as it was received; - for stdin")]
 
 
 def _say(text: str) -> None:
@@ -39,7 +33,7 @@ def sign(
 ) -> None:
     """Print a callback with its checksum, by the key in GATEWAYPY_SECRET_KEY."""
     try:
-        fields = _fields(body, JSON)
+        fields = read_body(body.read(), JSON)
         _say(json.dumps({**fields, "checksum": sign_callback(fields, Credentials.from_env(), status=status)}, indent=1))
     except GatewayError as error:
         sys.exit(f"{type(error).__name__}: {error}")
@@ -49,7 +43,7 @@ def sign(
 def verify(body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON) -> None:
     """Say what a callback tells, and whose key fits; exit code 1 where none does."""
     try:
-        event = verify_callback(_fields(body, content_type), Credentials.from_env())
+        event = verify_callback(read_body(body.read(), content_type), Credentials.from_env())
     except GatewayError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     _say(_line(event))
@@ -66,7 +60,7 @@ def replay(
 
 async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
     try:
-        async with Inbox(url) as inbox:
+        async with Inbox(existing(url, what="inbox")) as inbox:
             _say(f"{await inbox.replay(*identifiers)} put back")
             for kept in await inbox.kept("parked", "review"):
                 _say(
@@ -81,7 +75,9 @@ async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
 def listen(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="the port; 0 takes a free one")] = 8601,
-    inbox: Annotated[str | None, typer.Option(help="keep events in this inbox; without one they are only shown")] = None,
+    inbox: Annotated[
+        str | None, typer.Option(help="keep events in this inbox of its own, never a shop's: what is shown is done")
+    ] = None,
 ) -> None:
     """Hear callbacks and show each that a key of GATEWAYPY_… fits, until interrupted."""
     try:

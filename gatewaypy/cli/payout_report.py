@@ -7,13 +7,13 @@ import json
 import os
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from attrs import frozen
 from rich.console import Console
 from rich.table import Table
 
+from gatewaypy.cli.existing import existing
 from gatewaypy.cli.payout_exit import judge
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.money import decimals_of
@@ -25,10 +25,10 @@ from gatewaypy.storage import open_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from decimal import Decimal
+    from pathlib import Path
 
     from gatewaypy.payouts import Listed, Report
 
-_SQLITE: Final = "sqlite:///"
 _COLUMNS: Final = (
     "merchant_transaction_id",
     "batch",
@@ -69,18 +69,6 @@ def member_id() -> str:
         msg = "environment variables not set: GATEWAYPY_MEMBER_ID"
         raise ConfigurationError(msg)
     return told
-
-
-def existing(journal: str) -> str:
-    """Return a journal's URL where there is one: a mistyped name must not make an empty journal.
-
-    :raises ConfigurationError: for a file that is not there.
-    """
-    path = journal.removeprefix(_SQLITE)
-    if journal.startswith(_SQLITE) and not Path(path).is_file():
-        msg = f"there is no journal at {path}"
-        raise ConfigurationError(msg)
-    return journal
 
 
 async def show_report(query: ReportQuery) -> int:

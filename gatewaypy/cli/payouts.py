@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 
 from gatewaypy.cards import brand_of, luhn_valid
+from gatewaypy.cli.existing import existing
 from gatewaypy.cli.payout_exit import EPILOG
-from gatewaypy.cli.payout_report import ReportQuery, existing, member_id, show_report
+from gatewaypy.cli.payout_report import ReportQuery, member_id, show_report
 from gatewaypy.cli.payout_run import PayoutRun, RunSettings
 from gatewaypy.cli.transport import TRANSPORT, TransportChoice
 from gatewaypy.errors import GatewayError, InvalidRequest

@@ -63,7 +63,7 @@ class ReplyKind(enum.Enum):
 class Repeat(enum.Enum):
     """When a request may be sent again."""
 
-    ONLY_UNSENT = "only if no byte of it left"
+    ONLY_UNSENT = "only if no byte of it left, or its token was refused"
     FREELY = "freely: it moves no money and changes nothing"
 
 

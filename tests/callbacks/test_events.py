@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Money
-from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, UnknownEvent
+from gatewaypy.callbacks.events import _meaning, event_of
 from gatewaypy.models import Fields, Outcome
 
 TOLD = {
@@ -109,3 +109,10 @@ def test_an_event_can_be_stood_in_for() -> None:
     for spec in (received(), PaymentSucceeded):
         stand_in = Mock(spec=spec)
         assert all(hasattr(stand_in, attribute.name) for attribute in attrs.fields(PaymentSucceeded))
+
+
+def test_a_text_longer_than_any_status_is_not_kept() -> None:
+    """A stranger's texts do not stay in memory once their events are gone."""
+    kept = _meaning.cache_info().currsize
+    assert isinstance(received({**TOLD, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent)
+    assert _meaning.cache_info().currsize == kept

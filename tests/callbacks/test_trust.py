@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from callback_bodies import MERCHANT, fields, signed
 
+import gatewaypy
 from gatewaypy import Credentials, errors
 from gatewaypy.callbacks import (
     CallbackEvent,
@@ -102,6 +103,31 @@ async def test_an_unsigned_event_does_not_stand_in_for_the_signed_one(store_url:
         await receiver.receive(signed(fields("chargeback", "N")), JSON)
         await emptied(receiver)
     assert shop.names == ["PaymentSucceeded", "ChargedBack"]
+
+
+async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) -> None:
+    """An id that no gateway has is not asked about for ever: unsigned it is refused, signed it is a person's to decide."""
+    shop = Shop()
+    async with (
+        gatewaypy.Gateway("http://127.0.0.1:9", MERCHANT) as gateway,
+        Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver,
+    ):
+        for body in (b"{}", unsigned({"merchantTransactionId": "bad_1", "transactionStatus": "Y"})):
+            assert (await receiver.receive(body, JSON)).status == 200
+        await receiver.receive(signed(fields(paymentId="", merchantTransactionId="old_shop_7")), JSON)
+        counts = await emptied(receiver)
+        (kept,) = await receiver.inbox.kept()
+    assert (counts["refused"], counts["review"], shop.names) == (2, 1, [])
+    assert "InvalidRequest: merchantTransactionId" in (kept.note or "")
+
+
+async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
+    """Unsigned callbacks fill half of what may wait at the most; signed ones are taken then, too."""
+    gateway = Gateway(record("capturesuccess"))
+    async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=gateway, max_open=4) as receiver:
+        for body, status in ((unsigned(fields()), 503), (signed(fields()), 200)):
+            receiver._counted(2)
+            assert (await receiver.receive(body, JSON)).status == status
 
 
 async def test_a_confirmed_event_holds_nothing_that_was_not_confirmed(store_url: str) -> None:

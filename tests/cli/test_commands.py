@@ -29,10 +29,10 @@ ACCOUNT = {
 }
 
 
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, said: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from gatewaypy.cli import main; main()", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | ACCOUNT | environ, cwd=ROOT, timeout=60
+        command, input=said, capture_output=True, text=True, check=False, env=os.environ | ACCOUNT | environ, cwd=ROOT, timeout=60
     )
 
 
@@ -144,6 +144,7 @@ def test_callbacks_are_signed_and_verified_by_hand() -> None:
     """A signed callback verifies, one with another key does not, and what is none says why."""
     assert "PaymentFailed TX-1003 payment 54281 50.00 EUR" in run("callbacks", "verify", str(CALLBACK), **DOCS_KEY).stdout
     assert "8071956bda34b457d00e54b1ef6f9d1b" in run("callbacks", "sign", str(CALLBACK), **DOCS_KEY).stdout
+    assert "PaymentFailed TX-1003" in run("callbacks", "verify", "-", said=CALLBACK.read_text(), **DOCS_KEY).stdout
     other = run("callbacks", "verify", str(CALLBACK))
     assert (other.returncode, "SignatureMismatch" in other.stderr) == (1, True)
     broken = run("callbacks", "sign", str(ROOT / "README.md"))
@@ -167,6 +168,9 @@ async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
         await inbox.finish(entry, "review", note="both cannot be true")
     assert "review 1: TX-1003 authfailed: both cannot be true" in run("callbacks", "replay", "--inbox", url).stdout
     assert run("callbacks", "replay", "--inbox", "mysql://x").returncode == 1
+    mistyped = run("callbacks", "replay", "--inbox", f"sqlite:///{tmp_path}/inbx.db")
+    assert (mistyped.returncode, "there is no inbox at" in mistyped.stderr) == (1, True)
+    assert not (tmp_path / "inbx.db").exists()
 
 
 def test_callbacks_are_heard_until_interrupted(tmp_path: Path) -> None:
