@@ -23,6 +23,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON; charset=utf-8\r\nConte
 PATIENT = Timeouts(connect=20, read=20, total=30)
 #: For who waits for a time to be over.
 HASTY = Timeouts(connect=0.5, read=0.6, total=1.5)
+#: For who waits for an answer to be late, and not for a connection.
+SILENT = Timeouts(connect=20, read=0.6, total=30)
 
 
 @contextlib.asynccontextmanager

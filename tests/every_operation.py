@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -190,7 +190,7 @@ async def _transactions(way: Way) -> None:
     for number in range(5):
         await way.gateway.debit(EUROS, CARD, merchant_transaction_id=f"ORDER-{number}", customer=ADA)
     today = datetime.now(UTC).date()
-    rows = [row async for row in way.gateway.transactions(today, today, page_size=2)]
+    rows = [row async for row in way.gateway.transactions(today - timedelta(1), today, page_size=2)]
     assert [row.merchant_transaction_id for row in rows] == [f"ORDER-{number}" for number in range(5)]
     assert {(row.outcome, row.amount, row.captured, row.customer["email"]) for row in rows} == {
         (Outcome.SUCCEEDED, EUROS, EUROS, "ada@shop.example")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import ClassVar, Self
 
@@ -39,7 +40,7 @@ class PayerBrowser:
     CARD: ClassVar[dict[str, str]] = {
         "number": "4000 0000 0000 0051",
         "month": "7",
-        "year": "2030",
+        "year": str(datetime.now(UTC).year + 5),
         "cvv": "745",
         "holder": "Ada Lovelace",
     }

@@ -119,7 +119,7 @@ async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(receive
 async def test_a_payments_events_keep_their_order(shop: Shop, store_url: str) -> None:
     """While one event of a payment is being tried again its later ones wait, and other payments go on."""
     shop.fail = 1
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, first_pause=0.3) as receiver:
+    async with Receiver(shop.router, MERCHANT, inbox=store_url, first_pause=2.0) as receiver:
         await receiver.receive(signed(fields("authsuccessful", merchantTransactionId="TX-1")), JSON)
         async with asyncio.timeout(10):
             while shop.fail:
@@ -151,7 +151,7 @@ async def test_two_processes_share_an_inbox(store_url: str) -> None:
 
 async def test_what_an_earlier_process_left_is_handled_after_its_lease(shop: Shop, store_url: str) -> None:
     """An event that a process took and never finished is taken again once its lease is over, from the start of the next."""
-    async with Inbox(store_url, lease=0.2) as inbox:
+    async with Inbox(store_url, lease=2.0) as inbox:
         made = fields()
         from gatewaypy.callbacks import verify_callback
 

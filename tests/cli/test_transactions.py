@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from gatewaypy import Card, Gateway, Money
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -24,9 +24,10 @@ CARD = Card("4000000000000051", 7, 2030, "745")
 
 
 async def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    today = datetime.now(UTC).date().isoformat()
+    # What was paid just before midnight is yesterday's.
+    today = datetime.now(UTC).date()
     command = [sys.executable, "-c", "from gatewaypy.cli import main; main()", "transactions", "--url", url]
-    command += ["--from", today, "--to", today, *arguments]
+    command += ["--from", (today - timedelta(1)).isoformat(), "--to", today.isoformat(), *arguments]
     return await asyncio.to_thread(
         subprocess.run,
         command,

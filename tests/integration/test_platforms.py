@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,7 +42,7 @@ async def stored_card(gateway: Gateway, _: Sandbox) -> None:
 async def transactions(gateway: Gateway, _: Sandbox) -> None:
     await gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")
     today = datetime.now(UTC).date()
-    assert len([row async for row in gateway.transactions(today, today)]) == 1
+    assert len([row async for row in gateway.transactions(today - timedelta(1), today)]) == 1
 
 
 async def only_three_d(gateway: Gateway, sandbox: Sandbox) -> None:

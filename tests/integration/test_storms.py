@@ -77,10 +77,10 @@ async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(sandbox: Sa
         executed = {entry.merchant_transaction_id for entry in sandbox.ledger.entries}
         assert executed == done | late
         assert len(sandbox.ledger.entries) == len(executed)
-        sandbox.delay = 0.2
+        sandbox.delay = 1.0
         started = asyncio.get_running_loop().time()
         await asyncio.gather(*(pay(number) for number in range(1000, 1000 + slots)))
-        assert asyncio.get_running_loop().time() - started < 0.2 * slots
+        assert asyncio.get_running_loop().time() - started < 1.0 * slots
         if isinstance(transport, HttpxTransport):
             assert len(transport._idle) <= slots
 

@@ -30,7 +30,7 @@ async def test_every_page_is_asked_for(client: Gateway, sandbox: Sandbox) -> Non
     for number in range(205):
         await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
     today = datetime.now(UTC).date()
-    pages = [page async for page in client.transactions(today, today, page_size=150).pages()]
+    pages = [page async for page in client.transactions(today - timedelta(1), today, page_size=150).pages()]
     assert [len(page) for page in pages] == [100, 100, 5]
     assert len({row.payment_id for page in pages for row in page}) == 205
     assert sandbox.requests["transaction list"] == 4
@@ -70,7 +70,7 @@ async def test_a_statement_of_every_kind(client: Gateway, sandbox: Sandbox) -> N
     await client.payout(Money(700, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=paid[2].payment_id)
     held = await client.preauth(eur("10.00"), CARD, merchant_transaction_id="HELD")
     today = datetime.now(UTC).date()
-    statement = await client.transactions(today, today).statement()
+    statement = await client.transactions(today - timedelta(1), today).statement()
     euros, yen = statement.by_currency["EUR"], statement.by_currency["JPY"]
     assert (euros.captured, euros.refunded, euros.charged_back, euros.net, euros.count) == (150, 20, 50, 80, 4)
     assert (yen.paid_out, yen.net, yen.count) == (700, -700, 1)

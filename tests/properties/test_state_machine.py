@@ -292,10 +292,10 @@ class BothBooks(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule()
     def list_all(self) -> None:
-        from datetime import UTC, datetime
+        from datetime import UTC, datetime, timedelta
 
         today = datetime.now(UTC).date()
-        statement = self.run(self.gateway.transactions(today, today, page_size=7).statement())
+        statement = self.run(self.gateway.transactions(today - timedelta(1), today, page_size=7).statement())
         for currency, totals in statement.by_currency.items():
             of_it = [known for known in self.known if known.amount.currency == currency]
             assert totals.captured == sum(known.captured for known in of_it)

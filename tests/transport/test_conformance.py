@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
+from bare_server import HASTY, OK, SILENT, answer_each, listening, read_and, read_request, send
 from transports import ASK_BEFORE_CONNECTING, ASK_ONCE, WANT_A_LENGTH, made
 
-from gatewaypy import errors
+from gatewaypy import Timeouts, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.transport.shared import BROKEN
 
@@ -210,7 +210,7 @@ async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> No
         await reader.read()
 
     async with listening(stall) as port:
-        failure = await send(transport, port, timeouts=HASTY)
+        failure = await send(transport, port, timeouts=SILENT)
     assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
 
 
@@ -228,8 +228,8 @@ async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -
         hung_up.set()
 
     async with listening(trickle) as port:
-        failure = await send(transport, port, timeouts=HASTY, total=0.8)
-        await asyncio.wait_for(hung_up.wait(), 5)
+        failure = await send(transport, port, timeouts=Timeouts(connect=20, read=1.5), total=2.0)
+        await asyncio.wait_for(hung_up.wait(), 20)
     assert (failure.sent, failure.reason) == (True, "the deadline for the whole call passed")
 
 

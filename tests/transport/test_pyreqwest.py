@@ -79,7 +79,7 @@ async def test_connections_that_idle_too_long_are_not_used() -> None:
     assert connections == 2
 
 
-def test_a_process_that_ends_after_a_failure_ends_well(unused_tcp_port: int) -> None:
+def test_a_process_that_ends_after_a_failure_ends_well(quiet_port: int) -> None:
     """Pyreqwest's threads do not take the interpreter down that ends while they let go of a failed request."""
     code = (
         "import asyncio, sys; sys.path.insert(0, 'tests')\n"
@@ -87,7 +87,7 @@ def test_a_process_that_ends_after_a_failure_ends_well(unused_tcp_port: int) -> 
         "from gatewaypy import PyreqwestTransport\n"
         "async def main():\n"
         "    async with PyreqwestTransport() as transport:\n"
-        f"        await asyncio.gather(*(send(transport, {unused_tcp_port}) for _ in range(20)))\n"
+        f"        await asyncio.gather(*(send(transport, {quiet_port}) for _ in range(20)))\n"
         "asyncio.run(main())\n"
     )
     for _ in range(5):
