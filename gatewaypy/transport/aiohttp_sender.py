@@ -207,7 +207,8 @@ class Sender:
             # Of a reply that was read to its end the connection is back in the pool already; any other is closed with it.
             response.close()
         # Its end was the connection's, which over TLS anybody on the way can make; nothing is left here to tell by.
-        has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+        # Of the encodings only chunks have an end of their own.
+        has_length = "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         if not has_length and response.url.scheme == "https":
             return WireFailure(sent=True, reason=BROKEN)
         return reply_of(response.status, response.headers.get("Content-Type"), response.headers.get("Content-Encoding"), body)
