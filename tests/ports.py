@@ -7,9 +7,10 @@ import os
 import socket
 from typing import Final
 
+#: ``GATEWAYPY_TEST_PORTS`` moves the range, so that two checkouts can be tested at the same time.
 #: Below what systems give to sockets that take any free port, and each of pytest's workers has a stretch of its own: nobody else
 #: takes such a port between the look at it and its use.
-_LOWEST: Final = 15_000
+_LOWEST: Final = int(os.environ.get("GATEWAYPY_TEST_PORTS", "15000"))
 _EACH: Final = 250
 _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _ports: Final = itertools.cycle(range(_LOWEST + _WORKER % 64 * _EACH, _LOWEST + (_WORKER % 64 + 1) * _EACH))
