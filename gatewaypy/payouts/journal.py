@@ -18,6 +18,7 @@ from gatewaypy.payouts.states import State
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
+from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,8 +70,8 @@ class Journal:
         self._seal = seal
         self._unseal = unseal
         self._key = b""
-        is_file = isinstance(url, str) and url.startswith("sqlite:///")
-        self._file = OwnerFile(f"{str(url).removeprefix('sqlite:///')}.owner") if is_file else None
+        path = sqlite_path(url) if isinstance(url, str) else None
+        self._file = None if path is None else OwnerFile(path)
         self.owner = secrets.token_hex(8)
         self._intents: Together[Row, int] = Together(self._intend, lambda row: row.id)
         self._findings: Together[_Learnt, bool] = Together(self._learn, lambda learnt: learnt[0])

@@ -17,9 +17,10 @@ class OwnerFile:
     counted is a copy from before some of them: restored from a backup.
     """
 
-    def __init__(self, path: str) -> None:
-        """Name the file; it is made when it is acquired."""
-        self._path = path
+    def __init__(self, journal: str) -> None:
+        """Name the journal's file; the one beside it is made when it is acquired."""
+        self._journal = journal
+        self._path = ""
         self._file = -1
         self.intents = 0
 
@@ -28,6 +29,8 @@ class OwnerFile:
 
         :raises ConfigurationError: where another process has it, or the file cannot be made.
         """
+        # One journal has one lock, whatever links and folders it is reached by.
+        self._path = os.path.realpath(self._journal) + ".owner"
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
             _lock(self._file)

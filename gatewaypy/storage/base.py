@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.url import is_postgres, sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 #: One statement of a transaction: SQL with ``?`` for each parameter.
 Statement: TypeAlias = "tuple[str, Sequence[Any]]"
@@ -44,20 +45,23 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Choose a store: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://user@host/database``.
+    """Choose a store by its URL.
 
-    :raises ConfigurationError: for another kind of URL, or where the extra is missing.
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` (the path as the file system has it, without options) or
+            ``postgresql://user@host/database`` with options that the server or the driver knows, such as ``search_path``.
+
+    Raises:
+        ConfigurationError: Another kind of URL, a part of it that is not understood, or a missing extra.
     """
-    make: Callable[[str], Store]
-    if url.startswith("sqlite:///"):
+    path = sqlite_path(url)
+    if path is not None:
         from gatewaypy.storage.sqlite import SqliteStore  # noqa: PLC0415 - only who uses it loads it
 
-        make, url = SqliteStore, url.removeprefix("sqlite:///")
-    elif url.startswith(("postgresql://", "postgres://")):
+        return SqliteStore(path)
+    if is_postgres(url):
         from gatewaypy.storage.postgres import PostgresStore  # noqa: PLC0415 - an extra
 
-        make = PostgresStore
-    else:
-        msg = "a store's URL is sqlite:///path/to/file.db or postgresql://user@host/database"
-        raise ConfigurationError(msg)
-    return make(url)
+        return PostgresStore(url)
+    msg = "a store's URL is sqlite:///path/to/file.db or postgresql://user@host/database"
+    raise ConfigurationError(msg)

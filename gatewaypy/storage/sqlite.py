@@ -125,12 +125,17 @@ class SqliteStore:
         connection.close()
 
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
-        _check_file_system(self._path)
-        if self._path != _IN_MEMORY:
+        # SQLite follows symbolic links, so what is checked and made must be the file that it will use.
+        path = self._path if self._path == _IN_MEMORY else os.path.realpath(self._path)
+        _check_file_system(path)
+        if path != _IN_MEMORY:
             # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
             with contextlib.suppress(FileExistsError):
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            if Path(path).stat().st_nlink > 1:
+                msg = f"{path}: must not have a second name (a hard link), under which SQLite would keep a second log"
+                raise ConfigurationError(msg)
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection, schema)
         except BaseException:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatewaypy import Customer, Money
+from gatewaypy import Customer, Money, errors
 from gatewaypy.payouts import Finding, Journal, PayoutOrder, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MEMBER = "11344"
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
@@ -188,3 +191,17 @@ async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
         ]
         (failed,) = await in_state(journal, State.FAILED)
         assert failed.description == 'no "}, \\ ? ? ☃'
+
+
+async def test_journal_reached_by_a_link_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a journal's path is spelled, one process has it: by a link to it, a link to its folder, or a relative path."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "payouts.db")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    spellings = [f"{tmp_path}/payouts.db", f"{tmp_path}/link.db", "payouts.db", "folder/link.db", "./folder/payouts.db"]
+    for first in spellings:
+        async with Journal(f"sqlite:///{first}", MEMBER):
+            for second in spellings:
+                with pytest.raises(errors.ConfigurationError, match="another process runs this journal"):
+                    await Journal(f"sqlite:///{second}", MEMBER).__aenter__()
+    assert [path.name for path in tmp_path.glob("*.owner")] == ["payouts.db.owner"]

@@ -108,6 +108,43 @@ async def test_what_is_in_a_file_is_its_owners_alone(tmp_path: Path) -> None:
         os.umask(before)
 
 
+async def test_sqlite_link_to_nothing_is_made_private(tmp_path: Path) -> None:
+    """A file that is made through a symbolic link can be read by its owner alone too."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    before = os.umask(0)
+    try:
+        store = open_store(f"sqlite:///{tmp_path}/link.db")
+        await store.open(SCHEMA)
+        await store.aclose()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "real.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_sqlite_hard_link_is_refused(tmp_path: Path) -> None:
+    """A file with two names would have two write-ahead logs, each unknown to the other."""
+    store = open_store(f"sqlite:///{tmp_path}/one.db")
+    await store.open(SCHEMA)
+    await store.aclose()
+    (tmp_path / "two.db").hardlink_to(tmp_path / "one.db")
+    for name in ("one.db", "two.db"):
+        with pytest.raises(errors.ConfigurationError, match="must not have a second name"):
+            await open_store(f"sqlite:///{tmp_path}/{name}").open(SCHEMA)
+
+
+async def test_sqlite_link_onto_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system that counts is that of the file, not that of a link to it."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near.db").symlink_to(tmp_path / "far" / "x.db")
+    real = Path.read_text
+    mounts = f"x / ext4 rw 0 0\nx {tmp_path}/far nfs4 rw 0 0\n"
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k)
+    )
+    with pytest.raises(errors.ConfigurationError, match="nfs4"):
+        await SqliteStore(str(tmp_path / "near.db")).open(SCHEMA)
+
+
 async def test_what_a_server_gives_up_for_anothers_sake_is_tried_again(store_url: str) -> None:
     """Of two transactions that wait for each other PostgreSQL ends one: it is run again, and both callers get their answers."""
     if not store_url.startswith("postgres"):
