@@ -193,6 +193,10 @@ async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
         assert failed.description == 'no "}, \\ ? ? ☃'
 
 
+def locks(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.owner")]
+
+
 async def test_journal_reached_by_a_link_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However a journal's path is spelled, one process has it: by a link to it, a link to its folder, or a relative path."""
     (tmp_path / "link.db").symlink_to(tmp_path / "payouts.db")
@@ -204,4 +208,4 @@ async def test_journal_reached_by_a_link_is_locked(tmp_path: Path, monkeypatch: 
             for second in spellings:
                 with pytest.raises(errors.ConfigurationError, match="another process runs this journal"):
                     await Journal(f"sqlite:///{second}", MEMBER).__aenter__()
-    assert [path.name for path in tmp_path.glob("*.owner")] == ["payouts.db.owner"]
+    assert locks(tmp_path) == ["payouts.db.owner"]
