@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from attrs import define
@@ -156,7 +157,8 @@ class TokenSource:
 
     def _renew(self) -> asyncio.Task[Secret]:
         if self._renewal is None:
-            self._renewal = asyncio.get_running_loop().create_task(self._run())
+            # Every caller waits for it: the first one's context variables are not the others'.
+            self._renewal = asyncio.get_running_loop().create_task(self._run(), context=Context())
             self._renewal.add_done_callback(self._ended)
         return self._renewal
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -79,7 +80,9 @@ class CallbackApp:
         opening = self._opening
         # What failed once may work at the next callback, whoever waited for it.
         if opening is None or (opening.done() and not _has_opened(opening)):
-            self._opening = opening = asyncio.ensure_future(self.receiver.__aenter__())
+            # What it starts (the store's connection, the dispatcher) outlives this request.
+            opening = asyncio.get_running_loop().create_task(self.receiver.__aenter__(), context=Context())
+            self._opening = opening
         await asyncio.shield(opening)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Acknowledgement:

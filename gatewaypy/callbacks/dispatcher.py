@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Mapping
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -99,7 +100,8 @@ class Dispatcher:
         if self._loop is None or self._loop.done():
             # An event belongs to the loop on which it was waited for, and an earlier one may be gone.
             self._news = asyncio.Event()
-            self._loop = asyncio.get_running_loop().create_task(self._run())
+            # Often started within a request, whose context variables are not the handlers' business.
+            self._loop = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     def wake(self) -> None:
         """Look into the inbox at once."""

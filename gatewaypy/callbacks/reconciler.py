@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from attrs import define, field
@@ -71,7 +72,7 @@ class Reconciler:
         if self.member_id is None:
             # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
             self.member_id = getattr(getattr(self.gateway, "credentials", None), "member_id", None)
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
         return self
 
     async def __aexit__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from contextvars import Context
 from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -88,7 +89,7 @@ class PostgresStore:
         except _ERRORS as error:
             reason = f"cannot use the PostgreSQL database: {type(error).__name__}: {error}"
         else:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+            self._writer = asyncio.get_running_loop().create_task(self._write(), context=Context())
             return
         raise ConfigurationError(reason)
 

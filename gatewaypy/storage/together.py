@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from attrs import define, field
@@ -36,7 +37,8 @@ class Together(Generic[Item, Answer]):
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, future))
         if self._acting is None:
-            self._acting = loop.create_task(self._go())
+            # It serves other callers too, and may outlive this one.
+            self._acting = loop.create_task(self._go(), context=Context())
         return await future
 
     async def _go(self) -> None:

@@ -1,0 +1,95 @@
+"""A task or connection that outlives its first caller does not keep that caller's context variables."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from bare_server import answer_each, listening, send
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy import HttptoolsTransport, Secret
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
+from gatewaypy.protocol.token import AuthToken
+from gatewaypy.storage.together import Together
+from gatewaypy.tokens import TokenSource
+from gatewaypy.transport.httptools_line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
+
+
+def within_request(work: Coroutine[object, object, object], name: str = "first") -> asyncio.Task[object]:
+    """Run work as a request does that has set a context variable."""
+    context = copy_context()
+    context.run(REQUEST.set, name)
+    return asyncio.get_running_loop().create_task(work, context=context)
+
+
+async def test_dispatcher_opened_in_request_drops_its_context(store_url: str) -> None:
+    """Handlers do not see the context variables of the callback with which the application opened."""
+    seen: list[str | None] = []
+    router = Router()
+
+    @router.on(CallbackEvent)
+    async def remember(event: CallbackEvent) -> None:
+        seen.append(REQUEST.get())
+        REQUEST.set("left by a handler")
+
+    app = CallbackApp(router, MERCHANT, inbox=store_url)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as http:
+        for number in range(2):
+            body = signed(fields(merchantTransactionId=f"TX-{number}"))
+            post = http.post("/", content=body, headers={"Content-Type": "application/json"})
+            assert (await within_request(post)).status_code == 200  # type: ignore[attr-defined]
+            async with asyncio.timeout(10):
+                while len(seen) <= number:
+                    await asyncio.sleep(0.01)
+    await app.__aexit__()
+    assert seen == [None, None]
+
+
+async def test_batch_started_in_request_drops_its_context() -> None:
+    """Calls that share a batch do not run in the context of the first of them."""
+    seen: list[str | None] = []
+
+    async def act(items: list[int]) -> list[int]:
+        seen.append(REQUEST.get())
+        return items
+
+    assert await within_request(Together(act, lambda item: item)(1)) == 1
+    assert seen == [None]
+
+
+async def test_token_renewal_in_request_drops_its_context() -> None:
+    """The token call that all callers wait for does not run in the context of the first of them."""
+    seen: list[str | None] = []
+
+    async def fetch() -> AuthToken:
+        seen.append(REQUEST.get())
+        return AuthToken(value=Secret("token"), lifetime=100.0)
+
+    clock = asyncio.get_running_loop().time
+    await within_request(TokenSource("root", fetch, clock=clock, observer=lambda _: None).get())
+    assert seen == [None]
+
+
+async def test_httptools_connection_drops_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection reads its replies without the context of the request that opened it."""
+    seen: list[str | None] = []
+    read = Line.data_received
+
+    def reading(line: Line, data: bytes) -> None:
+        seen.append(REQUEST.get())
+        read(line, data)
+
+    monkeypatch.setattr(Line, "data_received", reading)
+    async with listening(answer_each) as port, HttptoolsTransport() as transport:
+        await within_request(send(transport, port))
+        await within_request(send(transport, port), "second")
+    assert seen == [None, None]
