@@ -47,7 +47,7 @@ class Call:
         """
         if self.is_abandoned and not self.began:
             return False
-        self.began = self.may_send is None or self.may_send()
+        self.began = self.may_send is None or self.may_send() is True
         return self.began
 
     # Errors

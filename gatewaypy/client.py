@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from gatewaypy import parts
+from gatewaypy.callables import check_methods, check_plain_function
 from gatewaypy.config import Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.observe import log_event
@@ -94,6 +95,10 @@ class Gateway:
         self._limits = Limits() if limits is None else limits
         self._body = body
         self._accept = accept
+        if observer is not None:
+            check_plain_function("observer", observer)
+        if token_store is not None:
+            check_methods("token_store", token_store, "token", "__aenter__", "__aexit__")
         self._observer: Observer = log_event if observer is None else observer
         self._token_store = token_store
         self._pipeline: Pipeline | None = None
@@ -252,13 +257,15 @@ class Gateway:
         :param payment_id: a captured or settled sale whose card is paid; or else
         :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them; or else
         :param stored_card: the registration id of a stored card or account (our choice: no field is documented).
-        :param may_send: asked right before the first byte goes out; where it answers false, nothing is sent and `NotSent` is
+        :param may_send: asked right before the first byte goes out; unless it answers ``True``, nothing is sent and `NotSent` is
             raised. A journal's last word: its intent may have grown too old meanwhile.
 
         Errors as in :meth:`debit`.
         """
         extra = requests.sealed(extra)
         pipeline = self._open_pipeline()
+        if may_send is not None:
+            check_plain_function("may_send", may_send)
         request = requests.payout(
             credentials=self.credentials,
             amount=amount,

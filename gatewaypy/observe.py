@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 
+from gatewaypy.callables import check_result
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -89,6 +91,8 @@ def log_event(event: Event) -> None:
 def tell(observer: Observer, event: Event) -> None:
     """Tell an observer; an error of its own is logged and stops no payment."""
     try:
-        observer(event)
+        result: object = observer(event)  # type: ignore[func-returns-value]  # it may not be what its type says
+        if result is not None:
+            check_result("the observer", result)
     except Exception:
         logger.exception("the observer failed at %s", type(event).__name__)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Mapping
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import anyio.to_thread
 from attrs import define, field
 
+from gatewaypy.callables import check_function, check_methods, finish
 from gatewaypy.callbacks.events import PaymentSucceeded, event_of
 from gatewaypy.callbacks.inbox import names_of, printable
 from gatewaypy.callbacks.router import EventContext
@@ -94,6 +95,16 @@ class Dispatcher:
     _running: dict[int, asyncio.Task[None]] = field(factory=dict, init=False)
     _loop: asyncio.Task[None] | None = field(default=None, init=False)
     _closing: bool = field(default=False, init=False)
+    _check_is_async: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would be called, and not run."""
+        if self.check is not None:
+            self._check_is_async = check_function("check", self.check)
+        gateways = self.confirm.values() if isinstance(self.confirm, Mapping) else [self.confirm]
+        for gateway in gateways:
+            if gateway is not None:
+                check_methods("confirm", gateway, "inquire")
 
     def start(self) -> None:
         """Begin to dispatch on this event loop; harmless where it has begun."""
@@ -284,7 +295,11 @@ class Dispatcher:
     async def _check(self, event: CallbackEvent) -> None:
         if self.check is None:
             return
-        verdict: Any = self.check(event)
-        if not (await verdict if inspect.isawaitable(verdict) else verdict):
+        verdict: Any = self.check(event) if self._check_is_async else await anyio.to_thread.run_sync(self.check, event)
+        verdict = await finish("check", verdict)
+        if not isinstance(verdict, bool):
+            msg = f"check must return True or False; got {type(verdict).__name__}"
+            raise TypeError(msg)
+        if not verdict:
             reason = "the shop's own check says that it does not fit its order"
             raise _NotOursError(reason)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from attrs import define, field
 
+from gatewaypy.callables import check_methods
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.models import Outcome
@@ -66,6 +67,12 @@ class Reconciler:
     poll: float = 5.0
     journals: Sequence[Reconciled] = ()
     _task: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would be called, and not run."""
+        check_methods("gateway", self.gateway, "inquire")
+        for journal in self.journals:
+            check_methods("journals", journal, "reconcile")
 
     async def __aenter__(self) -> Self:
         """Begin to ask."""

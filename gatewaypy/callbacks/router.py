@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio.to_thread
 from attrs import frozen
 
+from gatewaypy.callables import check_function, finish, name_of
 from gatewaypy.callbacks.events import CallbackEvent
 from gatewaypy.errors import ConfigurationError
 
@@ -45,15 +46,18 @@ class Handler:
         """Call it, with the event's own context where none is given.
 
         A plain function runs in a thread, so that it blocks nobody.
+
+        Raises:
+            TypeError: The function returned a generator or another object that has not run.
         """
         arguments = (event, context or EventContext(key=event.key.hex())) if self.with_context else (event,)
         if self.is_async:
-            await self.function(*arguments)
+            result = await self.function(*arguments)
         else:
-            answer = await anyio.to_thread.run_sync(self.function, *arguments)
-            if inspect.isawaitable(answer):
-                # Such as a lambda around a coroutine function.
-                await answer
+            result = await anyio.to_thread.run_sync(self.function, *arguments)
+        if result is not None:
+            # Such as the coroutine of a lambda around a coroutine function.
+            await finish(f"the handler {name_of(self.function)}", result)
 
 
 class Router:
@@ -110,8 +114,13 @@ class Router:
 
 
 def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handler:
-    name = getattr(function, "__qualname__", repr(function))
-    signature = inspect.signature(function)
+    name = name_of(function)
+    is_async = check_function(f"the handler {name}", function)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        msg = f"the handler {name} must have a signature that Python can read"
+        raise ConfigurationError(msg) from None
     positional = [p for p in signature.parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
     needed = [p for p in positional if p.default is p.empty]
     required_keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
@@ -126,5 +135,4 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
     if isinstance(wanted, type) and not issubclass(event, wanted):
         msg = f"the handler {name} takes {wanted.__name__}, but is registered for {event.__name__}"
         raise ConfigurationError(msg)
-    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - it may be an object
-    return Handler(event, function, with_context=len(needed) > 1, is_async=inspect.iscoroutinefunction(call))
+    return Handler(event, function, with_context=len(needed) > 1, is_async=is_async)

@@ -7,6 +7,7 @@ import secrets
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
+from gatewaypy.callables import check_plain_function
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.money import Money
 from gatewaypy.payouts.findings import Finding, finding_of
@@ -65,6 +66,9 @@ class Journal:
         if (seal is None) is not (unseal is None):
             msg = "a journal that seals its orders must be able to unseal them: give both hooks, or neither"
             raise ConfigurationError(msg)
+        for name, hook in (("seal", seal), ("unseal", unseal)):
+            if hook is not None:
+                check_plain_function(name, hook)
         self._store: Store = open_store(url) if isinstance(url, str) else url
         self._member = member_id
         self._seal = seal
