@@ -1,8 +1,7 @@
-"""Files of payout orders, CSV and JSON Lines, read line by line: what is no order is told by its line and shows no value."""
+"""Files of payout orders, CSV and JSON Lines, read record by record: what is no order is told by its line and shows no value."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import re
@@ -16,6 +15,7 @@ from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer
 from gatewaypy.money import Money
 from gatewaypy.payouts.orders import PayoutOrder
+from gatewaypy.payouts.records import SEPARATORS, csv_records, line_records, wrong_separator
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.fields import check
 from gatewaypy.secret import shape_of
@@ -23,13 +23,11 @@ from gatewaypy.secret import shape_of
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterator
-    from typing import BinaryIO
+
+    from gatewaypy.payouts.records import Record
 
 CSV: Final = ".csv"
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
-#: The longest line that is read, in bytes: an order is far shorter, and memory must not grow with a file that has no line ends.
-LONGEST_LINE: Final = 65_536
-
 _REQUIRED: Final = ("merchant_transaction_id", "amount", "currency")
 _PAYEES: Final = ("payment_id", "stored_card")
 _COLUMNS: Final = (*_REQUIRED, *_PAYEES, "terminal_id")
@@ -46,7 +44,7 @@ _NOBODY: Final = Credentials(member_id="0", partner_id="0", username="nobody", s
 
 @frozen
 class BadRow:
-    """A line of a file that is no payout order.
+    """A record of a file that is no payout order; ``line`` is the number of its first line.
 
     ``reason`` describes what is wrong and never shows a value. ``merchant_transaction_id`` is the order's id where it could be
     read and cannot be a card number in the wrong column.
@@ -67,9 +65,10 @@ def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Genera
     ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with or without a byte order mark.
 
     :param strict: raise for the first bad row in place of giving it.
-    :returns: for each line that is not empty its order, or a `BadRow` with the line's number.
-    :raises InvalidRequest: for another kind of file, or a header that no order fits, before anything is read; where it is strict,
-        naming the file and the line of a bad row.
+    :returns: for each record that is not blank its order, or a `BadRow` with the number of its first line.
+    :raises InvalidRequest: for another kind of file, or a header that no order fits, before anything is read; for a quote that
+        is not closed, naming the line where it was opened: nothing after it is read; where it is strict, naming the file and the
+        line of a bad row.
     """
     return _orders(Path(path).name, numbered_orders(path), strict=strict)
 
@@ -81,6 +80,8 @@ def _orders(
         if strict and isinstance(row, BadRow):
             raise_bad_row(name, row)
         yield row
+        # A frame that raises stays in the traceback: an error of the next record must not show this one.
+        del row
 
 
 def raise_bad_row(name: str, row: BadRow) -> NoReturn:
@@ -108,45 +109,32 @@ def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]
     if kind != CSV and kind not in JSON_LINES:
         raise InvalidRequest("path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name))
     with path.open("rb") as file:
-        lines = _lines(file)
-        parse = _header(path.name, lines) if kind == CSV else _json_fields
+        records = csv_records(file, path.name) if kind == CSV else line_records(file)
+        parse = _header(path.name, records) if kind == CSV else _json_fields
         yield _BEFORE_THE_FIRST, BadRow(_BEFORE_THE_FIRST, "no row: the header was read")
-        for number, line in lines:
-            yield number, _row(number, line, parse)
+        for line, content in records:
+            yield line, _row(line, content, parse)
+            # See _orders.
+            del content
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Give each line that is not empty with its number, and ``None`` for one that is too long."""
-    number = 0
-    while line := file.readline(LONGEST_LINE + 1):
-        number += 1
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
-                pass
-            yield number, None
-        elif line.strip():
-            yield number, line
-
-
-def _row(number: int, line: bytes | None, parse: Callable[[str], dict[str, Any]]) -> PayoutOrder | BadRow:
+def _row(line: int, content: bytes | InvalidRequest, parse: Callable[[str], dict[str, Any]]) -> PayoutOrder | BadRow:
     mtid = None
     try:
-        fields = parse(_text(line))
+        fields = parse(_text(content))
         mtid = _showable(fields.get("merchant_transaction_id"))
         order = PayoutOrder.from_fields(fields)
         _check(order)
     except InvalidRequest as refused:
-        return BadRow(number, str(refused), mtid)
+        return BadRow(line, str(refused), mtid)
     return order
 
 
-def _text(line: bytes | None) -> str:
-    if line is None:
-        raise InvalidRequest("line", f"at most {LONGEST_LINE:,} bytes")
+def _text(content: bytes | InvalidRequest) -> str:
+    if isinstance(content, InvalidRequest):
+        raise content
     try:
-        return line.rstrip(b"\r\n").decode()
+        return content.decode()
     except UnicodeDecodeError:
         # The decoder's error holds the line.
         refused = InvalidRequest("line", "UTF-8 text")
@@ -191,25 +179,36 @@ def _named(name: str) -> str:
 # CSV
 
 
-def _header(file: str, lines: Iterator[tuple[int, bytes | None]]) -> Callable[[str], dict[str, Any]]:
-    number, line = next(lines, (1, b""))
+def _header(file: str, records: Iterator[Record]) -> Callable[[str], dict[str, Any]]:
+    line, content = next(records, (1, b""))
     try:
-        columns = _columns(_cells(_text(line)))
+        text = _text(content)
+        _check_separator(text)
+        columns = _columns(_cells(text))
     except InvalidRequest as refusal:
-        refused = InvalidRequest(f"{file}, line {number}, the header: {refusal.field}", refusal.rule, refusal.shape)
+        refused = InvalidRequest(f"{file}, line {line}, the header: {refusal.field}", refusal.rule, refusal.shape)
     else:
         return lambda text: _csv_fields(columns, text)
     # Where there is no header this is an order, and a frame that raises is kept by its error's traceback.
-    del line
+    content = b""
+    text = ""
     raise refused
+
+
+def _check_separator(header: str) -> None:
+    """Recognize what spreadsheets call CSV in half of the world."""
+    for separator in SEPARATORS:
+        names = {cell.strip(' "') for cell in header.split(separator)}
+        if len(names) > 1 and not names.isdisjoint(_REQUIRED):
+            raise wrong_separator(separator)
 
 
 def _cells(text: str) -> list[str]:
     try:
-        # A line is a row: no value may hold a line break, and so a quote that is left open spoils no line but its own.
+        # The whole record as one text: the reader would take a line break of any kind outside quotes for an error.
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
-        refused = InvalidRequest("line", "CSV: values between commas, and each quote closed on its line")
+        refused = InvalidRequest("line", "CSV: values between commas, quotes around whole values, line ends of LF or CRLF")
     raise refused
 
 
