@@ -2,7 +2,7 @@
 
 # The newest of these that is there and works; PYTHON=… takes another.
 PYTHON ?= $(shell for v in python3.13 python3.12 python3.11 python3.14 python3; do \
-	$$v -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$v; break; }; done)
+	$$v -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$v; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -31,7 +31,7 @@ test: $(READY)
 	$(BIN)/coverage run -m pytest -n 2 -m heavy
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-	@sh tools/other-pythons.sh "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+	@sh tools/other-pythons.sh $(BIN)/python
 
 # One more interpreter's run, without coverage and without what takes minutes; tools/other-pythons.sh calls it.
 test-one: $(READY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
@@ -143,13 +144,12 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     sql = _dialect(getattr(schema, name), (size,))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?"))]
     connection.close()
+    # SQLite names a scan by the table or its alias, and words the rest differently in each version.
+    tables = set(re.findall(r"\bgatewaypy_\w+", sql))
+    tables |= set(re.findall(r"\bgatewaypy_\w+ AS (\w+)", sql))
+    scanned = [step for step in plan if step.startswith("SCAN") and tables.intersection(step.split()[1:2])]
     # The dispatcher looks through open events alone, by their own index.
-    scans = [step for step in plan if step.startswith("SCAN") and "gatewaypy_inbox_next" not in step]
-    assert not [
-        step
-        for step in scans
-        if not any(of in step for of in ("json_each", "CONSTANT ROW", "subquery", "moved", "given", "arrived"))
-    ]
+    assert not [step for step in scanned if "gatewaypy_inbox_next" not in step], plan
 
 
 @pytest.mark.parametrize(

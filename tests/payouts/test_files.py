@@ -223,7 +223,6 @@ def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(head: 
         (GOOD.replace('"1.00"', "NaN"), "line: JSON, which has no NaN"),
         (GOOD.replace('"1.00"', "1" * 5000), "line: JSON with numbers of fewer digits"),
         (GOOD.replace('"1.00"', "1" * 4000), "amount: at most ten digits before the point"),
-        (GOOD.replace('"1.00"', "[" * 20_000 + "]" * 20_000), "line: JSON that is not nested as deeply"),
         (GOOD.replace('"A"', "7"), "merchantTransactionId: text"),
         (GOOD.replace('"5"', "5"), "paymentId: text"),
         (GOOD.replace('"5"', '"5","payment_id":"6"'), "line: no name twice in an object; got payment_id"),
@@ -247,6 +246,16 @@ def test_a_bad_json_line_says_why(line: str, reason: str) -> None:
     assert before == after
     assert isinstance(told, BadRow)
     assert (told.line, told.reason[: len(reason)]) == (2, reason)
+
+
+def test_read_json_deep_nesting_is_one_bad_row() -> None:
+    """Whether Python's reader stops at that depth or not, the row is refused and the lines around it are read."""
+    line = GOOD.replace('"1.00"', "[" * 20_000 + "]" * 20_000)
+    before, refused, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
+    assert before == after
+    assert isinstance(refused, BadRow)
+    # Python 3.14 reads deeper than Python 3.13, and then the amount is a list.
+    assert refused.reason.startswith(("line: JSON that is not nested as deeply", "amount: "))
 
 
 @pytest.mark.parametrize(
