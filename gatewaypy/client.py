@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from gatewaypy import parts
 from gatewaypy.callables import check_methods, check_plain_function
-from gatewaypy.config import Limits, Timeouts
+from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.observe import log_event
 from gatewaypy.parts import PaymentOptions, TransactionList, pay, sealed, sealed_source
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
-    from gatewaypy.config import Credentials
     from gatewaypy.models import Capture, Customer, Payment, PaymentSource, Payout, Refund, Reversal, Transaction
     from gatewaypy.money import Money
     from gatewaypy.observe import Observer
@@ -40,6 +39,13 @@ def _platform(given: Platform | str | None) -> Platform:
     if isinstance(given, str):
         return Platform(name="custom", base_url=given)
     raise InvalidRequest("platform", "a platform such as platforms.TRANSACTWORLD.test, or a base URL", f"{type(given).__name__}")
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    """Refuse at once what would fail at the first payment."""
+    if not isinstance(value, kind):
+        msg = f"{name}: must be {kind.__name__}; got a value of type {type(value).__name__}"
+        raise ConfigurationError(msg)
 
 
 class Gateway:
@@ -74,11 +80,19 @@ class Gateway:
         :param observer: hears of each call's end and of late results; the logger ``gatewaypy`` does where none is given.
         :param token_store: shares tokens with other processes: ``RedisTokens("rediss://…")``; each has its own without it.
         :raises InvalidRequest: for a base URL that is not https (or http to this machine).
+        :raises ConfigurationError: for an option of another type than it must have; the message names it.
         """
         if body not in {"form", "json"}:
             raise InvalidRequest("body", "'form' or 'json'")
         if accept not in {"json", "xml"}:
             raise InvalidRequest("accept", "'json' or 'xml'")
+        _check_type("credentials", credentials, Credentials)
+        if transport is not None:
+            check_methods("transport", transport, "send", "__aenter__", "__aexit__")
+        if timeouts is not None:
+            _check_type("timeouts", timeouts, Timeouts)
+        if limits is not None:
+            _check_type("limits", limits, Limits)
         self.platform = _platform(platform_or_url)
         self.credentials = credentials
         check_platform(self.platform)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import Attribute, field, frozen
@@ -13,11 +14,16 @@ from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
+#: Above every whole number that an option can sensibly have; below what SQLite and PostgreSQL can store.
+_LARGEST: Final = 2**53
 _MEMBER_ID: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _TERMINAL_ID: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNSIGNABLE: Final = re.compile(r"[|\x00-\x1f\x7f\ud800-\udfff]")
+_SIGNABLE: Final = re.compile(r"[^|\x00-\x1f\x7f\ud800-\udfff]+")
+_LOGIN: Final = "the login that the gateway gave, without '|' and control characters"
+_PARTNER_NAME: Final = "the partner's name as the gateway gave it, without '|' and control characters"
 _WEAK_KEY: Final = 16
 _VARIABLES: Final = (
     "member_id",
@@ -31,22 +37,68 @@ _VARIABLES: Final = (
 )
 
 
-def _matching(pattern: re.Pattern[str], name: str, rule: str) -> Callable[[Any, Any, Any], None]:
-    def check(_: object, __: object, value: object) -> None:
-        if value is not None and (not isinstance(value, str) or not pattern.fullmatch(value)):
-            raise InvalidRequest(name, rule, shape_of(value))
+def check_number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float = _LARGEST,
+    is_whole: bool = False,
+) -> None:
+    """Check a numeric option where it is set, not where it is first used.
+
+    Args:
+        name: The option's name, for the message.
+        value: What the caller set.
+        least: The smallest value that is allowed, or else
+        above: a value that it must exceed.
+        most: The largest value that is allowed.
+        is_whole: Whether it must be an ``int``.
+
+    Raises:
+        ConfigurationError: It is not a number, a ``bool``, not finite, or outside these limits.
+    """
+    # A comparison with NaN is false, and so is one with infinity and `most`.
+    if not isinstance(value, bool) and isinstance(value, int if is_whole else int | float) and value <= most:
+        if above is not None and value > above:
+            return
+        if least is not None and value >= least:
+            return
+    kind = "an integer" if is_whole else "a number"
+    bound = f"greater than {above:g}" if least is None else f"of at least {least:g}"
+    msg = f"{name}: must be {kind} {bound} and at most {most:,.0f}; got {shape_of(value)}"
+    raise ConfigurationError(msg)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Check an option that is either on or off: the text ``"no"`` would count as on.
+
+    Raises:
+        ConfigurationError: It is neither ``True`` nor ``False``.
+    """
+    if not isinstance(value, bool):
+        msg = f"{name}: must be True or False; got {shape_of(value)}"
+        raise ConfigurationError(msg)
+
+
+def number(**limits: Any) -> Callable[[Any, Attribute[Any], Any], None]:  # noqa: ANN401 - those of check_number
+    """Make the attrs validator that does `check_number`."""
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        check_number(attribute.name, value, **limits)
 
     return check
 
 
-def _check_username(_: object, __: object, username: str) -> None:
-    if not isinstance(username, str) or not username or _UNSIGNABLE.search(username):
-        raise InvalidRequest("username", "the login that the gateway gave, without control characters", shape_of(username))
+def _matching(pattern: re.Pattern[str], rule: str, *, is_optional: bool = False) -> Callable[[Any, Attribute[Any], Any], None]:
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if value is None and is_optional:
+            return
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise InvalidRequest(attribute.name, rule, shape_of(value))
 
-
-def _check_partner_name(_: object, __: object, name: str | None) -> None:
-    if name is not None and (not isinstance(name, str) or not name or _UNSIGNABLE.search(name)):
-        raise InvalidRequest("partner_name", "the partner's name as the gateway gave it, without '|'", shape_of(name))
+    return check
 
 
 def _sealed_key(name: str, value: object) -> Secret | InvalidRequest:
@@ -81,14 +133,14 @@ class Credentials:
     :raises InvalidRequest: where a value cannot be what it says.
     """
 
-    member_id: str = field(validator=_matching(_MEMBER_ID, "member_id", "one to ten digits"))
-    partner_id: str = field(validator=_matching(_MEMBER_ID, "partner_id", "one to ten digits"))
-    username: str = field(validator=_check_username)
+    member_id: str = field(validator=_matching(_MEMBER_ID, "one to ten digits"))
+    partner_id: str = field(validator=_matching(_MEMBER_ID, "one to ten digits"))
+    username: str = field(validator=_matching(_SIGNABLE, _LOGIN))
     secret_key: Secret
-    terminal_id: str | None = field(validator=_matching(_TERMINAL_ID, "terminal_id", "one to six digits"))
-    partner_username: str | None
+    terminal_id: str | None = field(validator=_matching(_TERMINAL_ID, "one to six digits", is_optional=True))
+    partner_username: str | None = field(validator=_matching(_SIGNABLE, _LOGIN, is_optional=True))
     partner_secret_key: Secret | None
-    partner_name: str | None = field(validator=_check_partner_name)
+    partner_name: str | None = field(validator=_matching(_SIGNABLE, _PARTNER_NAME, is_optional=True))
     previous_secret_keys: tuple[Secret, ...]
 
     def __init__(
@@ -107,7 +159,10 @@ class Credentials:
         """Check the account and seal its keys."""
         key = _sealed_key("secret_key", secret_key)
         partner_key = None if partner_secret_key is None else _sealed_key("partner_secret_key", partner_secret_key)
-        previous = [_sealed_key("previous_secret_keys", previous_key) for previous_key in previous_secret_keys]
+        # One key by itself would be read as a key for each of its characters.
+        kind = type(previous_secret_keys).__name__
+        is_listed = isinstance(previous_secret_keys, Iterable) and not isinstance(previous_secret_keys, str | bytes)
+        previous = [_sealed_key("previous_secret_keys", old) for old in previous_secret_keys] if is_listed else []
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del secret_key, partner_secret_key, previous_secret_keys
         if isinstance(key, InvalidRequest):
@@ -116,6 +171,9 @@ class Credentials:
         if isinstance(partner_key, InvalidRequest):
             del self
             raise partner_key
+        if not is_listed:
+            del self
+            raise InvalidRequest("previous_secret_keys", "a list or tuple of keys", f"a value of type {kind}")
         refused = [sealed for sealed in previous if isinstance(sealed, InvalidRequest)]
         if refused:
             del self
@@ -160,12 +218,6 @@ class Credentials:
         return cls(**values)
 
 
-def _positive(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        msg = f"{attribute.name} must be a number greater than 0"
-        raise ConfigurationError(msg)
-
-
 @frozen(kw_only=True)
 class Timeouts:
     """How long a call may take, in seconds.
@@ -176,10 +228,10 @@ class Timeouts:
     :param settle: how long to go on asking, after ``total``, what became of a request that got no usable reply.
     """
 
-    connect: float = field(default=5.0, validator=_positive)
-    read: float = field(default=60.0, validator=_positive)
-    total: float = field(default=90.0, validator=_positive)
-    settle: float = field(default=30.0, validator=_positive)
+    connect: float = field(default=5.0, validator=number(above=0))
+    read: float = field(default=60.0, validator=number(above=0))
+    total: float = field(default=90.0, validator=number(above=0))
+    settle: float = field(default=30.0, validator=number(above=0))
 
 
 @frozen(kw_only=True)
@@ -190,5 +242,5 @@ class Limits:
     :param max_reply_bytes: the largest reply that is read; a longer one counts as unreadable.
     """
 
-    max_in_flight: int = field(default=1000, validator=_positive)
-    max_reply_bytes: int = field(default=4 * 1024 * 1024, validator=_positive)
+    max_in_flight: int = field(default=1000, validator=number(least=1, is_whole=True))
+    max_reply_bytes: int = field(default=4 * 1024 * 1024, validator=number(least=1, is_whole=True))

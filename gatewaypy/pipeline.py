@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, evolve, field
 
 from gatewaypy.call import Call
-from gatewaypy.errors import AuthenticationFailed, GatewayError, NotSent
+from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
@@ -25,7 +25,7 @@ from gatewaypy.protocol.judge import result_code
 from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
-from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.tokens import TokenSource
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.token import AuthToken
-    from gatewaypy.protocol.wire import WireReply, WireRequest
+    from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.tokens import SharedTokens
     from gatewaypy.transport.base import Transport
 
@@ -50,6 +50,9 @@ _SHORTEST_QUESTION: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
 _READ_TRIES: Final = 3
+_FIRST_ERROR: Final = 300
+_NOT_THERE: Final = frozenset({301, 302, 307, 308, 404, 405, 410})
+_API_TYPES: Final = ("json", "xml")
 
 
 @define(eq=False, kw_only=True)
@@ -196,7 +199,7 @@ class Pipeline:
             verdict, result = judged(call.request, fields)
             doubt = verdict.doubt
         except UnreadableError as unreadable:
-            doubt = str(unreadable)
+            doubt = self._doubt(call.request, answer, unreadable)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
             doubt = f"the reply could not be read ({type(error).__name__})"
         else:
@@ -223,7 +226,7 @@ class Pipeline:
         try:
             changed: OperationResult = record_of(call.request, answer)
         except UnreadableError as unreadable:
-            doubt = str(unreadable)
+            doubt = self._doubt(call.request, answer, unreadable)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
             doubt = f"the reply could not be read ({type(error).__name__})"
         else:
@@ -239,6 +242,20 @@ class Pipeline:
             return settle_invoice(call.request, record_of(question, answer))
 
         return await self._inquire_about(call, doubt, question, settled)
+
+    def _doubt(self, request: Request, answer: WireReply | WireFailure | None, unreadable: UnreadableError) -> str:
+        """Say what was wrong with an answer; name status and URL where it may not be the gateway's API that answered."""
+        reason = str(unreadable)
+        if not isinstance(answer, WireReply):
+            return reason
+        status, kind = answer.http_status, answer.content_type
+        if status < _FIRST_ERROR and kind.endswith(_API_TYPES):
+            return reason
+        operation = request.operation.on(self.platform)
+        # The path as the table has it: ids have no place in an error's text.
+        place = f"HTTP {status} from {self.platform.base_url}{operation.root.value}{operation.path}"
+        hint = "; check the base URL" if status in _NOT_THERE or "html" in kind else ""
+        return f"{place if reason == f'HTTP {status}' else f'{reason} ({place})'}{hint}"
 
     def _learn(self, request: Request, result: OperationResult) -> None:
         self.bounds.learn(request, result)
@@ -296,10 +313,12 @@ class Pipeline:
         call.deadline = self.loop.time() + self.timeouts.settle
         pause, last = _FIRST_PAUSE, Unsettled("none was possible")
         while True:
+            answer: WireReply | WireFailure | None = None
             try:
-                result = settled(await self._ask(call, question))
+                answer = await self._ask(call, question)
+                result = settled(answer)
             except UnreadableError as unreadable:
-                last = evolve(last, reason=f"no answer ({unreadable})")
+                last = evolve(last, reason=f"no answer ({self._doubt(question, answer, unreadable)})")
             except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
                 last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
@@ -351,7 +370,7 @@ class Pipeline:
             try:
                 return read(call.request, answer)
             except UnreadableError as unreadable:
-                reason = str(unreadable)
+                reason = self._doubt(call.request, answer, unreadable)
             if not tries_left or self.loop.time() + pause >= call.deadline:
                 break
             await asyncio.sleep(pause)
@@ -399,6 +418,10 @@ class Pipeline:
                 http_status=refused.http_status,
                 **call.facts,
             ) from None
+        except (InvalidRequest, ConfigurationError) as mistake:
+            # Another call would fail in the same way, and no field of the payment is to blame.
+            message = f"{call.request.operation.name} was not sent: no token: {mistake}"
+            raise ConfigurationError(message, **call.facts) from None
         except GatewayError as error:
             reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
         except TimeoutError:

@@ -12,15 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping  # noqa: TC003 - attrs reads the annotations
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
 from gatewaypy.errors import InsecureConnection, InvalidRequest
+from gatewaypy.secret import shape_of
 
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
+
+
+#: What follows the base URL in every request (protocol section 1): whoever copies it from the vendor's pages copies it too often.
+_SERVICE_ROOT: Final = re.compile(r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE)
+_SPELLINGS: Final = 3
+_CLIENT_ERRORS: Final = range(400, 500)
 
 
 def is_loopback(host: str) -> bool:
@@ -31,6 +38,8 @@ def is_loopback(host: str) -> bool:
 def _base_url(url: str) -> str:
     if not isinstance(url, str):
         raise InvalidRequest("base_url", "a URL such as 'https://secure.transactworld.com'", f"a value of {type(url).__name__}")
+    if url != url.strip() or not url.isprintable():
+        raise InvalidRequest("base_url", "must not contain blanks at its ends, line breaks or control characters", shape_of(url))
     parts = urlsplit("")
     host, port = None, None
     with contextlib.suppress(ValueError):
@@ -44,7 +53,42 @@ def _base_url(url: str) -> str:
         raise InvalidRequest("base_url", "no query and no fragment", "a URL with one")
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection("base_url", "https, or http to this machine alone", "plain http to another host")
+    root = _SERVICE_ROOT.search(parts.path)
+    if root is not None:
+        start = f"{parts.scheme}://{parts.netloc}{parts.path[: root.start()]}"
+        raise InvalidRequest(
+            "base_url", f"must end before the service root, which is added to it; write {start!r}", shape_of(url)
+        )
     return url.rstrip("/")
+
+
+def _text(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidRequest(attribute.name, "must be a text without control characters", shape_of(value))
+
+
+def _spelling(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple) or len(value) != _SPELLINGS or not all(isinstance(text, str) and text for text in value):
+        raise InvalidRequest(attribute.name, "must be a tuple of three texts", f"a value of type {type(value).__name__}")
+
+
+def _names(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) and text for pair in value.items() for text in pair):
+        raise InvalidRequest(attribute.name, "must map names to names", f"a value of type {type(value).__name__}")
+
+
+def _operations(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(changes, Mapping) for changes in value.values()):
+        raise InvalidRequest(
+            attribute.name, "must map an operation's name to its changes", f"a value of type {type(value).__name__}"
+        )
+
+
+def _client_errors(_: object, attribute: Attribute[Any], value: object) -> None:
+    # A status outside 400 to 499 never says that nothing was done.
+    if not isinstance(value, frozenset) or not all(type(status) is int and status in _CLIENT_ERRORS for status in value):
+        rule = "must be a frozenset of HTTP statuses from 400 to 499"
+        raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
 
 
 def _path(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -68,16 +112,16 @@ class Platform:
     :param token_rejected: HTTP statuses that mean that the token was refused and nothing was done (401 seen).
     """
 
-    name: str
+    name: str = field(validator=_text)
     base_url: str = field(converter=_base_url)
     inquiry_path: str = field(default="/payments/{id}", validator=_path)
     refund_path: str = field(default="/payments/{id}", validator=_path)
     stored_card_path: str = field(default="/paywithtoken/{id}", validator=_path)
-    list_date_format: str = "%d/%m/%Y"
-    three_d_spelling: tuple[str, str, str] = ("direct", "3D", "only3D")
-    operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False)
-    field_names: Mapping[str, str] = field(factory=dict, hash=False)
-    token_rejected: frozenset[int] = frozenset({401})
+    list_date_format: str = field(default="%d/%m/%Y", validator=_text)
+    three_d_spelling: tuple[str, str, str] = field(default=("direct", "3D", "only3D"), validator=_spelling)
+    operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False, validator=_operations)
+    field_names: Mapping[str, str] = field(factory=dict, hash=False, validator=_names)
+    token_rejected: frozenset[int] = field(default=frozenset({401}), validator=_client_errors)
 
 
 @frozen

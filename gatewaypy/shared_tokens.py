@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
+from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol.token import AuthToken
 from gatewaypy.secret import Secret
@@ -52,6 +53,8 @@ class RedisTokens:
 
     def __init__(self, url: str, *, timeout: float = 0.5, patience: float = 5.0, prefix: str = "gatewaypy:token:") -> None:
         """Name the server; nothing is connected before the first token is needed."""
+        check_number("timeout", timeout, above=0)
+        check_number("patience", patience, least=0)
         self._timeout = timeout
         self._patience = patience
         self._prefix = prefix

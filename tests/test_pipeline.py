@@ -23,6 +23,7 @@ from gatewaypy import (
     Limits,
     Money,
     Outcome,
+    Platform,
     SettledBy,
     Timeouts,
     errors,
@@ -673,3 +674,41 @@ async def test_xml_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_retries_spread() -> None:
     """The pipeline's randomness is its own: two gateways do not ask in step."""
     assert random.Random().random() != random.Random().random()
+
+
+async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> None:
+    """Where another server answers 404, the error names the status, the URL without ids, and the setting to look at."""
+    base = f"{sandbox.base_url}/elsewhere"
+    async with Gateway(base, MERCHANT, timeouts=Timeouts(total=5, settle=1)) as gateway:
+        for call in (gateway.inquire(payment_id="54281"), gateway.capture("54281", Money("1.00", "EUR"))):
+            with pytest.raises(errors.NotSent) as refused:
+                await call
+            assert f"HTTP 404 from {base}/transactionServices/REST/v1/authToken" in str(refused.value)
+            assert "check the base URL" in str(refused.value)
+            assert "54281" not in refused.value.reason
+
+
+async def test_call_html_page_names_url_and_status(sandbox: Sandbox) -> None:
+    """A page in place of the API's answer is named with its status and URL, whatever moved."""
+    timeouts = Timeouts(total=5, settle=0.5)
+    async with Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway:
+        await gateway.tokens.merchant()
+        sandbox.faults.add("html", times=None)
+        place = f"from {sandbox.base_url}/transactionServices/REST/v1/payments"
+        with pytest.raises(errors.UnreadableReply) as unread:
+            await gateway.inquire(payment_id="54281")
+        assert f"{place}/{{id}}); check the base URL" in str(unread.value)
+        with pytest.raises(errors.OutcomeUnknown) as unknown:
+            await gateway.payout(Money("1.00", "EUR"), merchant_transaction_id="A-1", payment_id="54281")
+        assert f"from {sandbox.base_url}/transactionServices/REST/v1/payout" in unknown.value.reason
+        assert place in (unknown.value.inquiry or "")
+
+
+async def test_token_configuration_mistake_is_not_safe_to_repeat(sandbox: Sandbox) -> None:
+    """Where no token can be asked for as the platform is set up, nobody is told that it is safe to call again."""
+    platform = Platform(name="mine", base_url=sandbox.base_url, operations={"token": {"required": ("authentication.pin",)}})
+    async with Gateway(platform, MERCHANT) as gateway:
+        with pytest.raises(errors.ConfigurationError, match="no token: authentication") as refused:
+            await debit(gateway)
+    assert "safe" not in str(refused.value)
+    assert (refused.value.merchant_transaction_id, sandbox.requests) == ("TX-1001", {})

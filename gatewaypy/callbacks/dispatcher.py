@@ -16,6 +16,7 @@ from gatewaypy.callables import check_function, check_methods, finish
 from gatewaypy.callbacks.events import PaymentSucceeded, event_of
 from gatewaypy.callbacks.inbox import names_of, printable
 from gatewaypy.callbacks.router import EventContext
+from gatewaypy.config import number
 from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.protocol.progress import Step, step
 
@@ -86,10 +87,10 @@ class Dispatcher:
     confirm: Asks | Mapping[str, Asks] | None = None
     confirm_unsigned_only: bool = False
     check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None
-    concurrency: int = 32
-    max_attempts: int = 12
-    first_pause: float = 1.0
-    prune_after_days: float = 90.0
+    concurrency: int = field(default=32, validator=number(least=1, is_whole=True))
+    max_attempts: int = field(default=12, validator=number(least=1, is_whole=True))
+    first_pause: float = field(default=1.0, validator=number(above=0))
+    prune_after_days: float = field(default=90.0, validator=number(above=0))
     on_counted: Callable[[int], None] = lambda _: None
     _news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: dict[int, asyncio.Task[None]] = field(factory=dict, init=False)

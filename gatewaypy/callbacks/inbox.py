@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from attrs import frozen
 
 from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE
+from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
@@ -112,6 +113,7 @@ class Inbox:
 
     def __init__(self, url: str, *, lease: float = 60.0) -> None:
         """Choose the store; nothing is opened yet."""
+        check_number("lease", lease, above=0)
         self._store: Store = open_store(url)
         # A name for whoever has it open: processes that were forked with the same object are different owners.
         self._owner: str | None = None

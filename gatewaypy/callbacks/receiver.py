@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from attrs import frozen
@@ -12,17 +12,17 @@ from attrs import frozen
 from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, media_type, read_body
 from gatewaypy.callbacks.dispatcher import Dispatcher
 from gatewaypy.callbacks.inbox import Inbox
+from gatewaypy.callbacks.router import Router
 from gatewaypy.callbacks.signature import find_signer, typed
-from gatewaypy.config import Credentials
+from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from gatewaypy.callbacks.dispatcher import Asks
     from gatewaypy.callbacks.events import CallbackEvent
-    from gatewaypy.callbacks.router import Router
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
@@ -80,10 +80,22 @@ class Receiver:
         max_open: int = 100_000,
     ) -> None:
         """Configure a receiver; nothing is opened yet."""
-        self._accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+        is_listed = isinstance(credentials, Iterable) and not isinstance(credentials, Credentials)
+        self._accounts: tuple[Credentials, ...] = tuple(credentials) if is_listed else (credentials,)  # type: ignore[arg-type, assignment]
         if not self._accounts:
             msg = "a receiver needs at least one merchant's credentials"
             raise ConfigurationError(msg)
+        if not isinstance(router, Router) or not all(isinstance(account, Credentials) for account in self._accounts):
+            msg = "a receiver needs a Router and the Credentials of one or more merchants"
+            raise ConfigurationError(msg)
+        if check is not None and not callable(check):
+            msg = "check: must be a function of an event"
+            raise ConfigurationError(msg)
+        # Checked without an inbox too: one that is added later must not bring a mistake to light.
+        check_number("concurrency", concurrency, least=1, is_whole=True)
+        check_number("max_attempts", max_attempts, least=1, is_whole=True)
+        check_number("first_pause", first_pause, above=0)
+        check_number("max_open", max_open, least=1, is_whole=True)
         if confirm_when not in {"always", "unsigned_only", "never"}:
             msg = "confirm_when is 'always', 'unsigned_only' or 'never'"
             raise ConfigurationError(msg)

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from gatewaypy.callables import check_methods
 from gatewaypy.callbacks.events import event_of
+from gatewaypy.config import number
 from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.models import Outcome
 from gatewaypy.protocol.parse import UnreadableError
@@ -61,10 +62,10 @@ class Reconciler:
 
     gateway: Asks
     inbox: Inbox
-    first: float = 300.0
-    give_up_after: int = 40
+    first: float = field(default=300.0, validator=number(above=0))
+    give_up_after: int = field(default=40, validator=number(least=1, is_whole=True))
     member_id: str | None = None
-    poll: float = 5.0
+    poll: float = field(default=5.0, validator=number(above=0))
     journals: Sequence[Reconciled] = ()
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 

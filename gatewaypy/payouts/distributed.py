@@ -17,7 +17,7 @@ from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts.chunk import Chunk, ChunkJournal
-from gatewaypy.payouts.job import PayoutJob
+from gatewaypy.payouts.job import PayoutJob, check_options
 from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.pace import Pace
 from gatewaypy.payouts.rows import Conflict, Row
@@ -135,6 +135,8 @@ class PayoutWorker:
         **options: Unpack[ChunkOptions],
     ) -> None:
         """Give the broker its task; nothing is opened yet."""
+        checked = {name: value for name, value in options.items() if name != "clock"}
+        check_options(concurrency=concurrency, per_second=per_second, **checked)  # type: ignore[arg-type]
         self._make_gateway = make_gateway
         self._given = journal
         self._concurrency = concurrency

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Self
 
+from gatewaypy.config import check_flag, check_number
 from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent, OutcomeUnknown
 from gatewaypy.models import Outcome, Payout
 from gatewaypy.payouts.findings import Finding, finding_of
@@ -29,6 +30,31 @@ if TYPE_CHECKING:
 #: An intent that is older than this when its first byte is about to go is not sent: its row may be another's by now.
 SEND_WITHIN: Final = 5.0
 _PLANNED_AT_ONCE: Final = 256
+
+
+def check_options(
+    *,
+    concurrency: int,
+    per_second: float | None,
+    quiet_period: float = 0.0,
+    resend_unknown: bool = False,
+    pending_patience: float = 0.0,
+    pause_after: int = 1,
+    attempts: int = 1,
+) -> None:
+    """Check the options of a job or a worker before anything is opened.
+
+    Raises:
+        ConfigurationError: Naming the first option that cannot be what it is.
+    """
+    check_number("concurrency", concurrency, least=1, is_whole=True)
+    if per_second is not None:
+        check_number("per_second", per_second, above=0)
+    check_number("quiet_period", quiet_period, least=0)
+    check_flag("resend_unknown", resend_unknown)
+    check_number("pending_patience", pending_patience, least=0)
+    check_number("pause_after", pause_after, least=1, is_whole=True)
+    check_number("attempts", attempts, least=1, is_whole=True)
 
 
 class PayoutJob:
@@ -70,8 +96,17 @@ class PayoutJob:
         clock: Callable[[], float] = boot_clock,
     ) -> None:
         """Configure the job; nothing is opened yet."""
-        if type(concurrency) is not int or concurrency < 1:
-            msg = "concurrency must be an integer of at least 1"
+        check_options(
+            concurrency=concurrency,
+            per_second=per_second,
+            quiet_period=quiet_period,
+            resend_unknown=resend_unknown,
+            pending_patience=pending_patience,
+            pause_after=pause_after,
+            attempts=attempts,
+        )
+        if not isinstance(journal, str | Journal) or not isinstance(batch, str):
+            msg = "journal: must be a store's URL or a Journal; batch: must be a text"
             raise ConfigurationError(msg)
         self.gateway = gateway
         self.journal = journal if isinstance(journal, Journal) else Journal(journal, gateway.credentials.member_id)

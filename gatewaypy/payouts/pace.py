@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
+from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 
 _FIRST_PAUSE: Final = 0.5
@@ -70,9 +71,7 @@ class Pace:
 
 
 def _limiter(per_second: float) -> Any:  # noqa: ANN401 - an extra
-    if isinstance(per_second, bool) or not per_second > 0:
-        msg = "per_second must be a number greater than 0"
-        raise ConfigurationError(msg)
+    check_number("per_second", per_second, above=0)
     try:
         import aiolimiter  # noqa: PLC0415 - an extra
     except ImportError:

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gatewaypy.config import Credentials
+from gatewaypy.config import Credentials, check_flag, check_number
+from gatewaypy.errors import ConfigurationError
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol.operations import Login, ReplyKind, Root, check_platform
 from gatewaypy.sandbox import replies
@@ -97,6 +98,13 @@ class Sandbox:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Open a sandbox with empty books."""
+        if not isinstance(merchants, tuple) or not merchants or not all(isinstance(one, Credentials) for one in merchants):
+            msg = "merchants: must be a tuple of one or more Credentials"
+            raise ConfigurationError(msg)
+        for name, value in (("inquiry_lag", inquiry_lag), ("settle_after", settle_after), ("delay", delay)):
+            check_number(name, value, least=0)
+        check_number("token_lifetime", token_lifetime, above=0)
+        check_flag("refuse_duplicates", refuse_duplicates)
         random: Random = random_module.Random(seed)  # noqa: S311 - it must be repeatable, not secret
         self.platform = platform or Platform(name="sandbox", base_url="http://localhost")
         check_platform(self.platform)
@@ -281,7 +289,7 @@ class Sandbox:
             return JSONResponse({"switches": 0})
         try:
             self.faults.add(**await request.json())
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ConfigurationError) as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"switches": len(self.faults.switches)})
 
@@ -296,6 +304,7 @@ class Sandbox:
         :param port: 0 takes a free one.
         :param certfile: a certificate in PEM form: the sandbox speaks TLS then.
         """
+        check_number("port", port, least=0, most=65535, is_whole=True)
         self._files = (certfile, keyfile)
         self._is_ending = False
         listener = listen(bind(host, port))

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from attrs import define, field
 
 from gatewaypy.callbacks.signature import sign_callback
+from gatewaypy.config import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -36,11 +37,11 @@ class CallbackStyle:
     """
 
     pauses: tuple[float, ...] = (0.2, 1.0, 5.0)
-    repeat: int = 1
-    delay: float = 0.0
-    shuffle: float = 0.0
-    drop: float = 0.0
-    corrupt: float = 0.0
+    repeat: int = field(default=1, validator=number(least=0, is_whole=True))
+    delay: float = field(default=0.0, validator=number(least=0))
+    shuffle: float = field(default=0.0, validator=number(least=0))
+    drop: float = field(default=0.0, validator=number(least=0, most=1))
+    corrupt: float = field(default=0.0, validator=number(least=0, most=1))
     status: Literal["short", "long"] = "short"
     body: Literal["json", "form"] = "json"
     signed: bool = True

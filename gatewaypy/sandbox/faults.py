@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from gatewaypy.config import check_number
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -93,6 +95,11 @@ class Faults:
         seconds: float = 1.0,
     ) -> Fault:
         """Put a switch on and return it: its ``struck`` counts how often it struck."""
+        if times is not None:
+            check_number("times", times, least=1, is_whole=True)
+        check_number("probability", probability, least=0, most=1)
+        check_number("after", after, least=0, is_whole=True)
+        check_number("seconds", seconds, least=0)
         fault = Fault(FaultKind(kind), operation, times, probability, after, seconds)
         self.switches.append(fault)
         return fault

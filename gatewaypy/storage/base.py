@@ -54,12 +54,13 @@ def open_store(url: str) -> Store:
     Raises:
         ConfigurationError: Another kind of URL, a part of it that is not understood, or a missing extra.
     """
-    path = sqlite_path(url)
+    # A URL that was read from a setting may be missing.
+    path = sqlite_path(url) if isinstance(url, str) else None
     if path is not None:
         from gatewaypy.storage.sqlite import SqliteStore  # noqa: PLC0415 - only who uses it loads it
 
         return SqliteStore(path)
-    if is_postgres(url):
+    if isinstance(url, str) and is_postgres(url):
         from gatewaypy.storage.postgres import PostgresStore  # noqa: PLC0415 - an extra
 
         return PostgresStore(url)

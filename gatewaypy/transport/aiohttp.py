@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.transport.shared import SharedTransport, required
 from gatewaypy.transport.tls import checked, default_context
@@ -50,6 +51,7 @@ class AiohttpTransport(SharedTransport):
         keepalive: float = 15.0,
     ) -> None:
         super().__init__()
+        check_number("keepalive", keepalive, least=0)
         self._shared = session
         self._context = checked(ssl_context) if ssl_context is not None else None
         self._keepalive = keepalive

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
+from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.secret import SealedBytes
 from gatewaypy.transport.shared import CALLED_OFF, DEADLINE, SharedTransport, required, too_late_to_connect
@@ -73,6 +74,7 @@ class HttptoolsTransport(SharedTransport):
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None, keepalive: float = 15.0) -> None:
         super().__init__()
+        check_number("keepalive", keepalive, least=0)
         self._keepalive = keepalive
         self._context = checked(ssl_context) if ssl_context is not None else None
         self._lines = set()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, field
 
+from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.transport.shared import (
     BROKEN,
@@ -116,6 +117,7 @@ class HttpxTransport(SharedTransport):
         app: Any = None,  # noqa: ANN401 - any ASGI application
     ) -> None:
         super().__init__()
+        check_number("keepalive", keepalive, least=0)
         self.library = library
         self._keepalive = keepalive
         self._context = checked(ssl_context) if ssl_context is not None else None

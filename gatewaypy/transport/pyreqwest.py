@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
+from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.transport.shared import (
@@ -62,6 +63,7 @@ class PyreqwestTransport(SharedTransport):
 
     def __init__(self, *, ca_certificates: bytes | str | Path | None = None, keepalive: float = 15.0) -> None:
         super().__init__()
+        check_number("keepalive", keepalive, least=0)
         self._authorities = _read(ca_certificates)
         self._keepalive = keepalive
         self._pyreqwest = None
