@@ -4,7 +4,7 @@ status that an inquiry finds can be the work of the request that is asked about.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -25,15 +25,33 @@ _TAKES_FROM: Final = {"CP": "authorised", "RF": "captured"}
 _GIVES: Final = {"PA": "authorised", "DB": "captured", "CP": "captured"}
 # What must be known of a payment for a follow-up's trace to be told from an older one.
 _ACTS_ON: Final = {"CP": "authorised", "RV": "authorised", "RF": "captured"}
+# What an inquiry's status shows, while no later step has begun.
+_SHOWN_BY: Final = {"authsuccessful": "authorised", "capturesuccess": "captured", "settled": "captured"}
+
+
+@define(eq=False)
+class _FollowUp:
+    """A capture, reversal or refund that may have left a trace on its payment.
+
+    ``is_known`` is whether the payment was known when it was begun, ``is_done`` whether its own reply said that it was done.
+    """
+
+    request: Request
+    is_known: bool
+    is_done: bool = False
 
 
 @define
 class _Known:
-    """The most that may be captured and refunded of one payment, ``None`` where that is unknown; the follow-ups begun on it."""
+    """What is known of one payment.
+
+    ``authorised`` and ``captured`` are the most that may be captured and refunded, ``None`` if that is unknown. ``begun``
+    are the follow-ups that were not plainly refused, in the order in which they were begun.
+    """
 
     authorised: Money | None = None
     captured: Money | None = None
-    begun: Counter[str] = field(factory=Counter)
+    begun: list[_FollowUp] = field(factory=list)
 
 
 class Bounds:
@@ -64,25 +82,35 @@ class Bounds:
         if request.amount > bound:
             raise InvalidRequest("amount", f"at most the {bound} that is known to be {kind} and left", **facts)
 
-    def begin(self, request: Request) -> bool:
-        """Note that a follow-up goes out, and tell whether the payment is known to bear no trace of an earlier one.
-
-        Only then does a status that is found afterwards prove that this follow-up was carried out, and no other.
-        """
+    def begin(self, request: Request) -> None:
+        """Record that a capture, reversal or refund is about to be sent."""
         needed = _ACTS_ON.get(request.operation.payment_type or "")
         if needed is None or request.subject is None:
-            return False
+            return
         known = self._known.setdefault(request.subject, _Known())
-        is_first = getattr(known, needed) is not None and not known.begun.total()
-        known.begun[request.operation.name] += 1
+        known.begun.append(_FollowUp(request, is_known=getattr(known, needed) is not None))
         self._forget()
-        return is_first
+
+    def is_only(self, request: Request) -> bool:
+        """Return whether a trace on the payment can be the work of this follow-up alone.
+
+        It must be asked when a trace is judged, not before the inquiry: another follow-up may have been sent since. It
+        is true only if the payment was known before the follow-up, none was begun since that was not plainly refused,
+        and none before, except captures that were plainly done: they leave no trace that a refund leaves.
+        """
+        known = self._known.get(request.subject or "")
+        begun = [] if known is None else known.begun
+        place = next((place for place, other in enumerate(begun) if other.request is request), None)
+        if place is None or not begun[place].is_known or place != len(begun) - 1:
+            return False
+        is_refund = request.operation.payment_type == "RF"
+        return all(is_refund and other.is_done and other.request.operation.payment_type == "CP" for other in begun[:place])
 
     def refused(self, request: Request) -> None:
-        """Note that a follow-up was plainly refused, or not sent: it left no trace. Another of its kind may have left one."""
+        """Record that a follow-up was plainly refused, or not sent: it left no trace."""
         known = self._known.get(request.subject or "")
-        if known is not None and known.begun[request.operation.name]:
-            known.begun[request.operation.name] -= 1
+        if known is not None:
+            known.begun = [other for other in known.begun if other.request is not request]
 
     def learn(self, request: Request, result: OperationResult) -> None:
         """Remember what a result says of the payment's amounts."""
@@ -98,6 +126,8 @@ class Bounds:
             return
         known = self._known.setdefault(result.payment_id, _Known())
         self._known.move_to_end(result.payment_id)
+        for follow_up in known.begun:
+            follow_up.is_done = follow_up.is_done or follow_up.request is request
         if takes is not None and (bound := getattr(known, takes)) is not None:
             setattr(known, takes, bound - amount)
         if gives is not None:
@@ -106,14 +136,19 @@ class Bounds:
         self._forget()
 
     def learn_of(self, transaction: Transaction) -> None:
-        """Take what an inquiry tells of a payment that nothing is known of: its amount is the most that it can be."""
-        status, amount = long_status(transaction.status), transaction.amount
-        if status is None or amount is None or transaction.payment_id is None or transaction.payment_id in self._known:
+        """Take from an inquiry what is not known of a payment: its amount is the most that it can be.
+
+        Another process may have captured it, and an attempt that was never sent says nothing about it.
+        """
+        status, amount, identifier = long_status(transaction.status), transaction.amount, transaction.payment_id
+        kind = None if status is None else _SHOWN_BY.get(status.name)
+        if kind is None or amount is None or identifier is None:
             return
-        if status.name == "authsuccessful":
-            self._known[transaction.payment_id] = _Known(authorised=amount)
-        elif status.name in {"capturesuccess", "settled"}:
-            self._known[transaction.payment_id] = _Known(captured=amount)
+        known = self._known.setdefault(identifier, _Known())
+        if kind == "captured" and transaction.captured is not None:
+            amount = transaction.captured
+        if getattr(known, kind) is None:
+            setattr(known, kind, amount)
         self._forget()
 
     def _forget(self) -> None:

@@ -64,8 +64,10 @@ class Call:
         """Make the error of a request of which no byte left."""
         return NotSent(reason, **self.facts)
 
-    def unanswered(self, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
-        """Make the error of a request that was sent, and of which nobody could tell what became of it."""
+    def unanswered(
+        self, reason: str, last: Unsettled | None = None, *, code: str | None = None
+    ) -> OutcomeUnknown | UnreadableReply:
+        """Make the error of a request that was sent and whose outcome is unknown; ``code`` is its own reply's."""
         operation = self.request.operation
         if not operation.moves_money:
             if last is not None:
@@ -80,6 +82,6 @@ class Call:
             inquiry=told.reason if last is not None else None,
             payment_id=self.request.subject if by_payment else told.payment_id,
             status=told.status,
-            code=told.code,
+            code=code,
             **self.facts,
         )

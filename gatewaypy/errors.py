@@ -186,7 +186,9 @@ class OutcomeUnknown(GatewayError):
 class Declined(GatewayError):
     """The gateway or the issuer said no; raised by ``raise_for_outcome()`` alone.
 
-    ``outcome`` is the name of the outcome (``"FAILED"`` or ``"CANCELLED"``), ``code`` and ``description`` the gateway's.
+    ``outcome`` is the name of the outcome (``"FAILED"`` or ``"CANCELLED"``). ``code`` and ``description`` are the payment's
+    own; both are empty if only an inquiry said that it failed, since an inquiry's code is about the look-up. ``remark`` has
+    the bank's words where they were given.
     """
 
     def __init__(
@@ -195,18 +197,22 @@ class Declined(GatewayError):
         outcome: str,
         code: str,
         description: str,
+        remark: str | None = None,
         payment_id: str | None = None,
         operation: str | None = None,
         merchant_transaction_id: str | None = None,
     ) -> None:
+        said = f"{code} {description}".strip()
+        reasons = [words for words in (said, remark) if words]
         super().__init__(
-            f"{operation or 'payment'} {outcome.lower()}: {code} {description}".rstrip(),
+            f"{operation or 'payment'} {outcome.lower()}: {'; '.join(reasons) or 'no reason was given'}",
             operation=operation,
             merchant_transaction_id=merchant_transaction_id,
         )
         self.outcome = outcome
         self.code = code
         self.description = description
+        self.remark = remark
         self.payment_id = payment_id
 
 

@@ -19,7 +19,7 @@ from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
-from gatewaypy.protocol.answer import fields_of, judged, record_of, tells_of_something
+from gatewaypy.protocol.answer import fields_of, judged, own_code, record_of, tells_of_something
 from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.judge import result_code
 from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gatewaypy.bounds import Bounds
     from gatewaypy.config import Credentials, Limits, Timeouts
     from gatewaypy.limits import Slots
+    from gatewaypy.models import ResultCode
     from gatewaypy.observe import Observer
     from gatewaypy.platforms import Platform
     from gatewaypy.protocol.operations import Operation
@@ -187,7 +188,8 @@ class Pipeline:
 
     async def _move(self, call: Call) -> OperationResult:
         """Carry a request that moves money: send it once, believe a plain reply, and ask about every other."""
-        is_first, duplicate = self.bounds.begin(call.request), False
+        self.bounds.begin(call.request)
+        duplicate, fields = False, None
         try:
             answer = await self._send_with_token(call)
         except (NotSent, AuthenticationFailed):
@@ -206,19 +208,22 @@ class Pipeline:
             if doubt is None:
                 self._learn(call.request, result)
                 return result
-        result = await self._settle(call, doubt or "", duplicate=duplicate, is_first=is_first)
+        told = None if fields is None else own_code(call.request, fields)
+        result = await self._settle(call, doubt or "", duplicate=duplicate, told=told)
         self._learn(call.request, result)
         return result
 
-    async def _settle(self, call: Call, doubt: str, *, duplicate: bool, is_first: bool) -> OperationResult:
+    async def _settle(self, call: Call, doubt: str, *, duplicate: bool, told: ResultCode | None) -> OperationResult:
         """Ask what became of a payment whose own reply cannot tell."""
         question = question_about(call.request)
 
         def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
             transaction = self._transaction(question, answer)
-            return settle(call.request, transaction, duplicate=duplicate, is_first=is_first)
+            # Judged by what is known now: another follow-up may have been sent since this one was.
+            is_only = self.bounds.is_only(call.request)
+            return settle(call.request, transaction, duplicate=duplicate, is_only=is_only, told=told)
 
-        return await self._inquire_about(call, doubt, question, settled)
+        return await self._inquire_about(call, doubt, question, settled, code=None if told is None else told.code or None)
 
     async def _change(self, call: Call) -> OperationResult:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
@@ -308,6 +313,8 @@ class Pipeline:
         doubt: str,
         question: Request,
         settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
+        *,
+        code: str | None = None,
     ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
         call.deadline = self.loop.time() + self.timeouts.settle
@@ -333,7 +340,7 @@ class Pipeline:
             # Half of what is left at the most, so that the last question comes near the end.
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        raise call.unanswered(doubt, last)
+        raise call.unanswered(doubt, last, code=code)
 
     async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)

@@ -62,33 +62,73 @@ def test_captures_add_up() -> None:
     assert refused(bounds, operations.REFUND, eur("50.01")) == "amount"
 
 
-def test_a_follow_up_is_first_where_the_payment_is_known_and_untouched() -> None:
-    """Only then can a status that is found afterwards be told from the work of an earlier one."""
-    bounds, refund = Bounds(), follow_up(operations.REFUND, "1", eur("1"))
-    assert not bounds.begin(refund), "nothing is known of the payment"
-    bounds.refused(refund)
+def begun(bounds: Bounds, operation: operations.Operation, amount: str = "10") -> Request:
+    request = follow_up(operation, "1", eur(amount))
+    bounds.begin(request)
+    return request
+
+
+def test_only_follow_up_needs_a_known_payment() -> None:
+    """A trace on a payment of which nothing was known may be older than the follow-up."""
+    bounds = Bounds()
+    refund = begun(bounds, operations.REFUND)
+    assert not bounds.is_only(refund)
     bounds.learn(*known(operations.DEBIT, "50"))
-    assert bounds.begin(refund)
-    assert not bounds.begin(refund), "one is under way"
+    assert not bounds.is_only(refund), "what is learnt afterwards says nothing of the time before"
     bounds.refused(refund)
-    bounds.refused(refund)
-    assert bounds.begin(refund), "plain refusals left no trace"
-    assert not bounds.begin(Request(operation=operations.DEBIT, fields={}))
-    bounds.refused(follow_up(operations.REFUND, "2", eur("1")))
+    assert bounds.is_only(begun(bounds, operations.REFUND))
+    debit = Request(operation=operations.DEBIT, fields={})
+    bounds.begin(debit)
+    assert not bounds.is_only(debit)
 
 
-def test_a_refusal_takes_back_its_own_follow_up_alone() -> None:
-    """A second refund that was refused left no trace, and the first one's stays: a third is not the first on this payment."""
+@pytest.mark.parametrize("other", [operations.REFUND, operations.REVERSAL, operations.CAPTURE])
+def test_only_follow_up_ends_when_another_begins(other: operations.Operation) -> None:
+    """The question is asked when a trace is judged: what was begun since may have left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50"))
-    refund = follow_up(operations.REFUND, "1", eur("10"))
-    assert bounds.begin(refund)
-    assert not bounds.begin(refund)
-    bounds.refused(refund)
-    assert not bounds.begin(refund)
-    for _ in range(2):
-        bounds.refused(refund)
-    assert bounds.begin(refund)
+    first = begun(bounds, operations.REFUND)
+    assert bounds.is_only(first)
+    second = begun(bounds, other)
+    assert not bounds.is_only(first)
+    assert not bounds.is_only(second)
+
+
+def test_only_follow_up_again_after_a_refusal() -> None:
+    """A follow-up that was plainly refused left no trace; it takes back itself alone."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.DEBIT, "50"))
+    first = begun(bounds, operations.REFUND)
+    second = begun(bounds, operations.REFUND)
+    bounds.refused(second)
+    assert bounds.is_only(first)
+    bounds.refused(first)
+    bounds.refused(first)
+    assert bounds.is_only(begun(bounds, operations.REFUND))
+
+
+def test_only_follow_up_after_a_capture_that_was_done() -> None:
+    """A capture leaves no trace that a refund leaves, so a refund after a done one can still be told."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.PREAUTH, "50"))
+    capture = begun(bounds, operations.CAPTURE)
+    bounds.learn(capture, Capture(payment_id="1", outcome=Outcome.SUCCEEDED))
+    assert bounds.is_only(begun(bounds, operations.REFUND))
+    second = begun(bounds, operations.CAPTURE)
+    assert not bounds.is_only(second)
+
+
+@pytest.mark.parametrize("before", ["unsent", "authorised here"])
+def test_inquiry_before_a_refund_makes_it_only(before: str) -> None:
+    """An inquiry counts after an attempt that was never sent, and where another process captured the payment."""
+    bounds = Bounds()
+    if before == "unsent":
+        bounds.refused(begun(bounds, operations.REFUND))
+    else:
+        bounds.learn(*known(operations.PREAUTH, "50"))
+    found = Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status="capturesuccess", amount=eur("50"))
+    bounds.learn_of(found)
+    assert bounds.is_only(begun(bounds, operations.REFUND))
 
 
 def test_only_what_is_certain_is_learnt() -> None:

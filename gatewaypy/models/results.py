@@ -39,8 +39,9 @@ class OperationResult:
 
     ``outcome`` is the library's reading; ``status`` and ``transaction_status`` are the gateway's long and short words for it,
     carried as text even where the library doesn't know them. ``timestamp`` has no zone and must not be computed with.
-    ``raw`` is the whole reply, ``extra`` the part of it that has no attribute here. ``settled_by`` tells whether the
-    operation's own reply said so, or an inquiry made because that reply was missing or unreadable.
+    ``result`` is the operation's own code; it is empty if only an inquiry told the outcome, since an inquiry's code is about
+    the look-up. ``raw`` is the whole reply, ``extra`` the part of it that has no attribute here. ``settled_by`` tells whether
+    the operation's own reply said so, or an inquiry made because that reply was missing or unreadable.
     """
 
     outcome: Outcome
@@ -72,6 +73,7 @@ class OperationResult:
                 outcome=self.outcome.name,
                 code=self.result.code,
                 description=self.result.description,
+                remark=self.remark,
                 payment_id=self.payment_id,
                 operation=type(self).__name__.lower(),
                 merchant_transaction_id=self.merchant_transaction_id,
@@ -162,11 +164,13 @@ class Payout(OperationResult):
 class Transaction(OperationResult):
     """What an inquiry, or a row of the transaction list, says of a payment or payout (protocol section 7).
 
-    ``found`` is false where the gateway has no record; ``outcome`` is then ``UNKNOWN``: a record may appear late.
+    ``found`` is false where the gateway has no record; ``outcome`` is then ``UNKNOWN``: a record may appear late. ``lookup`` is
+    the inquiry's own code, such as ``00026``, "record found". It says nothing about the payment, so ``result`` is empty.
     ``charged_back``, ``paid_out``, ``transaction_date`` (without a zone) and ``customer`` come with the list alone.
     """
 
     found: bool
+    lookup: ResultCode = ResultCode()
     card: MaskedCard | None = None
     payment_brand: str | None = None
     payment_mode: str | None = None

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.models import CustomerAccounts, Invoice, Outcome, StoredCard
-from gatewaypy.protocol import decode
-from gatewaypy.protocol.judge import Verdict, judge, result_code, scalar
+from gatewaypy.protocol import codes, decode
+from gatewaypy.protocol.evidence import Evidence, mismatch_of
+from gatewaypy.protocol.judge import Verdict, judge, result_code
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
-from gatewaypy.protocol.settle import is_of
+from gatewaypy.protocol.settle import subject_of
 from gatewaypy.protocol.wire import WireFailure
 
 if TYPE_CHECKING:
-    from gatewaypy.models import OperationResult
+    from gatewaypy.models import OperationResult, ResultCode
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireReply
@@ -97,20 +98,27 @@ def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verd
     """Doubt a verdict whose reply is of another payment, or names none: only an inquiry can tell then."""
     if verdict.doubt is not None:
         return verdict
-    asked, sent = request.payment_id, request.merchant_transaction_id
-    identifier, own = decode.payment_id(fields), scalar(fields, "merchantTransactionId")
+    asked, evidence = subject_of(request), Evidence.from_fields(fields)
     # A refusal may name nothing at all (our choice): a gateway may refuse before it has read the request.
     must_name = verdict.outcome is not Outcome.FAILED
-    if asked is not None and identifier not in {None, asked}:
-        doubt = "the reply is of another payment than the one asked for"
-    elif sent is not None and own not in {None, "", sent}:
-        doubt = "the reply is of another payment than the one sent"
-    elif not is_of(request, fields):
-        doubt = "the reply is of another amount than the one sent"
-    elif must_name and asked is None and identifier is None:
+    mismatch = mismatch_of(asked, evidence)
+    if mismatch is not None:
+        doubt = mismatch.reason
+    elif must_name and asked.payment_id is None and evidence.payment_id is None:
         doubt = "the reply names no paymentId"
-    elif must_name and sent is not None and not own:
+    elif must_name and asked.merchant_transaction_id is not None and evidence.merchant_transaction_id is None:
         doubt = "the reply names no merchantTransactionId"
     else:
         return verdict
     return Verdict(Outcome.UNKNOWN, doubt)
+
+
+def own_code(request: Request, fields: dict[str, Any]) -> ResultCode | None:
+    """Return the code and description of a reply that is about the request; ``None`` if it is about another payment.
+
+    A duplicate's code is about this attempt, and not about the payment that has the id.
+    """
+    if mismatch_of(subject_of(request), Evidence.from_fields(fields)) is not None:
+        return None
+    told = decode.result_code(fields.get("result"))
+    return None if told.code == codes.DUPLICATE else told

@@ -223,7 +223,8 @@ def transaction(fields: Mapping[str, Any]) -> Transaction:
     """
     is_found = found(fields)
     outcome = outcome_of(scalar(fields, "status"), scalar(fields, "transactionStatus")) if is_found else Outcome.UNKNOWN
-    return result(Transaction, fields, outcome=outcome, found=is_found)
+    lookup = result_code(fields.get("result"))
+    return result(Transaction, fields, outcome=outcome, found=is_found, lookup=lookup, result=ResultCode())
 
 
 #: The result class of each operation on an earlier payment, by the operation's name.

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from gatewaypy.models import Outcome
 from gatewaypy.protocol import codes
+from gatewaypy.protocol.evidence import reading
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of, short_outcome
@@ -64,7 +65,7 @@ def judge(operation: Operation, fields: Mapping[str, Any], *, redirected: bool) 
         return _doubt("the merchantTransactionId was used before (20015)")
     if operation.reply is ReplyKind.FOLLOW_UP:
         return _judge_follow_up(operation, fields, code)
-    return _judge_payment(fields, code, redirected=redirected)
+    return _judge_payment(operation, fields, code, redirected=redirected)
 
 
 def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str) -> Verdict:
@@ -76,7 +77,7 @@ def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str)
     return _doubt(f"the reply's code {code or '(none)'} says neither that it was done nor that it was refused")
 
 
-def _judge_payment(fields: Mapping[str, Any], code: str, *, redirected: bool) -> Verdict:
+def _judge_payment(operation: Operation, fields: Mapping[str, Any], code: str, *, redirected: bool) -> Verdict:
     short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
     if redirected:
         return Verdict(Outcome.REDIRECT)
@@ -96,7 +97,9 @@ def _judge_payment(fields: Mapping[str, Any], code: str, *, redirected: bool) ->
             is_plain = codes.is_refusal(code)
         case _:
             is_plain = codes.is_refusal(code) or code == codes.CANCELLED
-    return Verdict(brief) if is_plain else _doubt(f"{said} do not go together")
+    if not is_plain:
+        return _doubt(f"{said} do not go together")
+    return Verdict(reading(operation.payment_type, long, brief) if long else brief)
 
 
 def found(fields: Mapping[str, Any]) -> bool:

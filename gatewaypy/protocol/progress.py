@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Kind(enum.Enum):
+    """What a record may be of: a payment (a debit or a preauthorization, whole) or a payout.
+
+    The value is the status that only this kind passes through.
+    """
+
+    PAYMENT = "authstarted"
+    PAYOUT = "payoutstarted"
+
+
 class Step(enum.Enum):
     """What a status means to a payment whose last one is known."""
 
@@ -48,8 +58,8 @@ MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "payoutfailed": (),
 }
 
-# Where only a short status is told, it stands for what it proves: a bare Y may be an authorisation or a capture, so either may
-# still follow (our choice).
+# Where only a short status is told, it stands for what it proves (our choice). A bare Y may be a hold or a
+# capture, so whatever follows a hold may follow it: a capture, a cancellation, or the end of either.
 _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("p",),
     "p": ("authstarted", "payoutstarted", "n", "c"),
@@ -60,13 +70,15 @@ _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "authsuccessful": ("y", "c"),
     "cancelstarted": ("y", "c"),
     "capturestarted": ("y", "c"),
-    "y": ("capturesuccess", "payoutsuccessful"),
+    "y": ("capturestarted", "capturesuccess", "cancelstarted", "c", "payoutsuccessful"),
     "n": (),
     "c": (),
 }
 
 # Two words for one state: the second adds nothing.
 _SAME: Final = (frozenset({"3d", "3d authstarted"}), frozenset({"n", "failed", "authfailed", "payoutfailed"}))
+# A bare Y after a bare C may be the hold that C ended, or a success after the payer's cancellation: a person must look.
+_AMBIGUOUS: Final = ("c", "y")
 # The ends without money. One after another is no news either, be it a decline after a cancellation.
 _ENDS: Final = frozenset({"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"})
 
@@ -86,6 +98,17 @@ def _reachable() -> dict[str, frozenset[str]]:
 
 
 _FOLLOWING: Final = _reachable()
+
+
+# What cannot be a status of a record of each kind. Short statuses are shared, except a payment's 3D.
+_FOREIGN: Final[Mapping[Kind, frozenset[str]]] = {
+    kind: frozenset(
+        state
+        for state in (*MOVES, "3d")
+        if state != kind.value and state not in _FOLLOWING[kind.value] and kind.value not in _FOLLOWING[state]
+    )
+    for kind in Kind
+}
 
 
 def state_of(long: str | None, short: str | None) -> str | None:
@@ -110,6 +133,16 @@ def step(known: str | None, heard: str) -> Step:
         return Step.REPEAT
     if heard in _FOLLOWING[known]:
         return Step.FORWARD
-    if known in _FOLLOWING[heard]:
+    if known in _FOLLOWING[heard] and (known, heard) != _AMBIGUOUS:
         return Step.STALE
     return Step.REPEAT if known in _ENDS and heard in _ENDS else Step.CONTRADICTION
+
+
+def may_be_of(kind: Kind, long: str | None, short: str | None) -> bool:
+    """Return whether a record with these statuses can be of a kind, by the table of moves.
+
+    A status belongs to a kind if the kind's own first status can follow it, or it can follow that one. An unknown
+    status, and a short one that both kinds share, says nothing against either.
+    """
+    leading = long or short
+    return leading is None or leading.strip().casefold() not in _FOREIGN[kind]

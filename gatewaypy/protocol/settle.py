@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
 
-from gatewaypy.models import OperationResult, Outcome, Payment, Payout, SettledBy
-from gatewaypy.protocol import decode, requests
+from gatewaypy.models import OperationResult, Outcome, Payment, Payout, ResultCode, SettledBy
+from gatewaypy.protocol import codes, decode, requests
+from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
 from gatewaypy.protocol.statuses import long_status
 
@@ -26,7 +27,6 @@ class Unsettled:
     hopeless: bool = False
     payment_id: str | None = None
     status: str | None = None
-    code: str | None = None
 
 
 @frozen
@@ -67,14 +67,15 @@ def is_about(transaction: Transaction, *, payment_id: str | None = None, merchan
     return transaction.merchant_transaction_id == merchant_transaction_id
 
 
-def is_of(request: Request, fields: Mapping[str, Any]) -> bool:
-    """Tell whether a reply's amount is the request's; a reply without one says nothing against it."""
-    amount, currency = fields.get("amount"), fields.get("currency")
-    if request.amount is None or amount is None:
-        return True
-    if amount == request.amount.wire() and currency == request.amount.currency:
-        return True
-    return decode.money(amount, currency if currency is not None else request.amount.currency) == request.amount
+def subject_of(request: Request) -> Subject:
+    """Return what a request's own reply, or a new payment's record, is compared with."""
+    return Subject(
+        payment_type=request.operation.payment_type,
+        payment_id=request.payment_id,
+        merchant_transaction_id=request.merchant_transaction_id,
+        amount=None if request.amount is None else request.amount.wire(),
+        currency=None if request.amount is None else request.amount.currency,
+    )
 
 
 def _details(invoice: Invoice) -> Mapping[str, Any]:
@@ -88,53 +89,90 @@ def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
         return Unsettled("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
         return Unsettled(f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True)
-    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or not is_of(request, _details(invoice)):
+    mine, theirs = subject_of(request), Evidence.from_fields(_details(invoice))
+    is_other = mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
+    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_other:
         return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
     return evolve(invoice, settled_by=SettledBy.INQUIRY)
 
 
 def settle(
-    request: Request, transaction: Transaction, *, duplicate: bool = False, is_first: bool = False
+    request: Request,
+    transaction: Transaction,
+    *,
+    duplicate: bool = False,
+    is_only: bool = False,
+    told: ResultCode | None = None,
 ) -> OperationResult | Unsettled:
     """Turn an inquiry's answer into the result of the request that it was made about, where it can be.
 
-    :param is_first: whether the payment that a follow-up acts on is known to have borne no trace of an earlier follow-up. Without
-        that, a refunded payment may be the work of an earlier refund, and proves nothing of this one.
+    Args:
+        request: The request whose outcome is in doubt.
+        transaction: What the inquiry found. Its own code is about the look-up and never becomes the result's.
+        duplicate: The gateway answered that the merchant transaction id was used before.
+        is_only: This follow-up is known to be the only one that can have left a trace on the payment, up to now.
+            Without that, a refunded payment may be the work of another refund, and proves nothing about this one.
+        told: Code and description of the request's own reply, if it was about this payment.
     """
-    settled = _settle(request, transaction, duplicate=duplicate, is_first=is_first)
+    settled = _settle(request, transaction, duplicate=duplicate, is_only=is_only, told=told)
     if not isinstance(settled, Unsettled):
         return settled
-    return evolve(settled, payment_id=transaction.payment_id, status=transaction.status, code=transaction.result.code)
+    return evolve(settled, payment_id=transaction.payment_id, status=transaction.status)
 
 
-def _settle(request: Request, transaction: Transaction, *, duplicate: bool, is_first: bool) -> OperationResult | Unsettled:
+def _settle(
+    request: Request, transaction: Transaction, *, duplicate: bool, is_only: bool, told: ResultCode | None
+) -> OperationResult | Unsettled:
     if not transaction.found:
         return Unsettled("record not found")
     if transaction.outcome is Outcome.UNKNOWN:
         return Unsettled(f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}")
     if request.operation.reply is ReplyKind.FOLLOW_UP:
-        return _settle_follow_up(request, transaction, is_first=is_first)
-    return _settle_new(request, transaction, duplicate=duplicate)
+        return _settle_follow_up(request, transaction, is_only=is_only, told=told)
+    return _settle_new(request, transaction, duplicate=duplicate, told=told)
 
 
-def _settle_new(request: Request, transaction: Transaction, *, duplicate: bool) -> OperationResult | Unsettled:
-    if transaction.raw.get("amount") is None:
+def _settle_new(
+    request: Request, transaction: Transaction, *, duplicate: bool, told: ResultCode | None
+) -> OperationResult | Unsettled:
+    evidence = Evidence.of(transaction)
+    if evidence.amount is None:
         return Unsettled("a record with this id, but without an amount")
-    if not is_of(request, transaction.raw):
-        return Unsettled(f"a record with this id, but of {transaction.amount}, not {request.amount}", hopeless=True)
-    status = long_status(transaction.status)
-    is_payout = request.operation.reply is ReplyKind.PAYOUT
-    if status is not None and status.name != "failed" and status.name.startswith("payout") is not is_payout:
-        return Unsettled(f"a record with this id, but of another kind: {status.name}", hopeless=True)
-    outcome = transaction.outcome
-    if status is not None and status.name == "authsuccessful" and request.operation.payment_type == "DB":
-        # A debit is authorised first and captured next: its money is held, and not yet taken.
-        outcome = Outcome.PENDING
-    kind: type[Payment | Payout] = Payout if is_payout else Payment
-    return decode.result(kind, transaction.raw, outcome=outcome, settled_by=SettledBy.INQUIRY, duplicate=duplicate)
+    judgement = judge(subject_of(request), evidence)
+    if judgement.mismatch is not None:
+        return Unsettled(f"a record with this id, but {judgement.mismatch.reason}", hopeless=True)
+    kind: type[Payment | Payout] = Payout if request.operation.reply is ReplyKind.PAYOUT else Payment
+    return decode.result(
+        kind,
+        transaction.raw,
+        outcome=judgement.outcome,
+        settled_by=SettledBy.INQUIRY,
+        duplicate=duplicate,
+        result=_own_code(request, told, judgement.outcome),
+    )
 
 
-def _settle_follow_up(request: Request, transaction: Transaction, *, is_first: bool) -> OperationResult | Unsettled:
+def _own_code(request: Request, told: ResultCode | None, outcome: Outcome) -> ResultCode:
+    """Return the reply's code where it agrees with the outcome that was found, else an empty one."""
+    if told is None:
+        return ResultCode()
+    is_refusal = codes.is_refusal(told.code)
+    agrees = {
+        Outcome.SUCCEEDED: told.code in request.operation.success,
+        Outcome.FAILED: is_refusal,
+        Outcome.CANCELLED: is_refusal or told.code == codes.CANCELLED,
+        Outcome.PENDING: told.code == codes.THREE_D_PENDING,
+    }
+    return told if agrees.get(outcome, False) else ResultCode()
+
+
+def _settle_follow_up(
+    request: Request, transaction: Transaction, *, is_only: bool, told: ResultCode | None
+) -> OperationResult | Unsettled:
+    whole = evolve(subject_of(request), amount=None, currency=None)
+    mismatch = mismatch_of(whole, Evidence.of(transaction))
+    if mismatch is not None:
+        return Unsettled(mismatch.reason, hopeless=True)
     status, traces = long_status(transaction.status), _FOLLOW_UPS[request.operation.name]
     name = status.name if status is not None else ""
     outcome = next(
@@ -151,18 +189,23 @@ def _settle_follow_up(request: Request, transaction: Transaction, *, is_first: b
     )
     if outcome is None:
         return Unsettled(f"the payment's status is {transaction.status or transaction.transaction_status}")
-    if not is_first:
+    if not is_only:
         return Unsettled(
-            f"the payment's status is {name}, but that may be the work of an earlier {request.operation.name}", hopeless=True
+            f"the payment's status is {name}, but that may be the work of another capture, reversal or refund",
+            hopeless=True,
         )
-    told = {"capture": transaction.captured, "refund": transaction.refunded}.get(request.operation.name)
-    if outcome is Outcome.SUCCEEDED and told is not None and told != request.amount:
-        return Unsettled(f"the payment's status is {name}, but of {told}, not {request.amount}", hopeless=True)
+    mine, field = subject_of(request), {"capture": "captureamount", "refund": "refundamount"}.get(request.operation.name, "")
+    theirs = transaction.raw.get(field)
+    if outcome is Outcome.SUCCEEDED and theirs is not None:
+        mismatch = mismatch_of_amount(mine.amount, mine.currency, str(theirs), Evidence.of(transaction).currency)
+        if mismatch is not None:
+            return Unsettled(f"the payment's status is {name}, but {mismatch.reason}", hopeless=True)
     return decode.result(
         decode.FOLLOW_UPS[request.operation.name],
         transaction.raw,
         outcome=outcome,
         settled_by=SettledBy.INQUIRY,
         payment_id=request.subject,
-        amount=told,
+        amount=decode.money(theirs, transaction.raw.get("currency")),
+        result=_own_code(request, told, outcome),
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Money, Outcome, Redirect, errors
-from gatewaypy.models import Fields
+from gatewaypy.models import Fields, ResultCode
 from gatewaypy.protocol import decode
 from gatewaypy.protocol.judge import Verdict
 from gatewaypy.protocol.parse import UnreadableError
@@ -65,7 +65,13 @@ def test_yen_come_with_the_wires_two_decimals() -> None:
 def test_an_inquiry_that_finds_nothing_knows_nothing() -> None:
     """No record is no failure."""
     transaction = decode.transaction(vector("inquiry-not-found"))
-    assert (transaction.found, transaction.outcome, transaction.result.code) == (False, Outcome.UNKNOWN, "10026")
+    assert (transaction.found, transaction.outcome, transaction.lookup.code) == (False, Outcome.UNKNOWN, "10026")
+
+
+def test_inquiry_code_is_never_the_payments() -> None:
+    """The look-up's code has a field of its own, and the payment's stays empty."""
+    transaction = decode.transaction(vector("inquiry") | {"status": "authfailed", "transactionStatus": "N"})
+    assert (transaction.outcome, transaction.lookup.code, transaction.result) == (Outcome.FAILED, "00026", ResultCode())
 
 
 def test_an_inquiry_tells_the_payments_state() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy.protocol.progress import Step, state_of, step
+from gatewaypy.protocol.progress import Kind, Step, may_be_of, state_of, step
 from gatewaypy.protocol.statuses import LONG, SHORT
 
 STATES = [*LONG, *(short.casefold() for short in SHORT)]
@@ -69,13 +69,45 @@ def test_what_is_no_news(known: str, heard: str, meaning: Step) -> None:
     assert step(known, heard) is meaning
 
 
+HOLD_ENDED = {("y", "c"), ("y", "authcancelled"), ("y", "capturefailed")}
+
+
+@pytest.mark.parametrize("ended", ["c", "authcancelled"])
+def test_step_bare_yes_may_be_a_hold_that_is_cancelled(ended: str) -> None:
+    """The cancellation of what was a hold is news, not a contradiction; a success after a bare C is for a person."""
+    assert step("y", ended) is Step.FORWARD
+    assert step("c", "y") is Step.CONTRADICTION
+    assert step("y", "authsuccessful") is Step.STALE
+    assert step("y", "authfailed") is Step.CONTRADICTION
+
+
+@pytest.mark.parametrize(
+    ("kind", "statuses"),
+    [
+        (Kind.PAYOUT, {"begun", "payoutstarted", "payoutsuccessful", "payoutfailed", "failed"}),
+        (Kind.PAYMENT, set(LONG) - {"payoutstarted", "payoutsuccessful", "payoutfailed"}),
+    ],
+)
+def test_kind_of_record_by_reachability(kind: Kind, statuses: set[str]) -> None:
+    """A status belongs to a kind if the table of moves connects it with the kind's own first status."""
+    assert {status for status in LONG if may_be_of(kind, status, None)} == statuses
+
+
+def test_kind_of_record_by_short_status() -> None:
+    """3-D Secure is for payments; every other short status, and an unknown one, says nothing of the kind."""
+    assert not may_be_of(Kind.PAYOUT, None, "3D")
+    assert all(may_be_of(kind, None, short) for kind in Kind for short in ("Y", "N", "P", "C", "Z", None))
+    assert may_be_of(Kind.PAYMENT, "onhold", "Y")
+
+
 @given(st.lists(st.sampled_from(STATES), max_size=12))
 def test_no_order_of_events_takes_money_back(heard: list[str]) -> None:
     """However statuses arrive, a payment that moved money never becomes a failure, nor the other way, by being told so."""
     known = None
     for status in heard:
         if step(known, status) is Step.FORWARD:
-            assert not (known in MOVED and status in ENDED)
+            # A bare Y may be a hold, which a cancellation ends.
+            assert not (known in MOVED and status in ENDED and (known, status) not in HOLD_ENDED)
             assert not (known in ENDED and status in MOVED)
             known = status
 

@@ -121,7 +121,7 @@ def test_a_follow_up_is_told_by_the_payments_status(
     """Only a status that the operation leaves behind settles it; the amount is left to what the gateway told."""
     request = requests.follow_up(operation, "54279", EUROS)
     assert isinstance(settle(request, record(status)), Unsettled), "an earlier follow-up may have left that status"
-    answer = settle(request, record(status), is_first=True)
+    answer = settle(request, record(status), is_only=True)
     if outcome is None:
         assert isinstance(answer, Unsettled)
         return
@@ -132,10 +132,10 @@ def test_a_follow_up_is_told_by_the_payments_status(
 def test_a_follow_up_of_another_amount_is_not_ours() -> None:
     """Where the gateway tells the refunded amount, it must be the one that was asked for."""
     request = requests.follow_up(operations.REFUND, "54279", EUROS)
-    ours = settle(request, record("reversed", refundamount="50.00"), is_first=True)
+    ours = settle(request, record("reversed", refundamount="50.00"), is_only=True)
     assert not isinstance(ours, Unsettled)
     assert ours.amount == EUROS
-    theirs = settle(request, record("reversed", refundamount="20.00"), is_first=True)
+    theirs = settle(request, record("reversed", refundamount="20.00"), is_only=True)
     assert isinstance(theirs, Unsettled)
     assert theirs.hopeless
 
