@@ -124,6 +124,31 @@ async def test_pages_as_gateways_may_give_them(wire: Callable[..., Gateway], rep
     assert [found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)] == expected
 
 
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([page(row(1), row(2)), page(row(2, transactionStatus="reversed"), row(3)), EMPTY], ["1", "2", "2", "3"]),
+        ([page(row(1), row(1, desc="b")), page(row(1, desc="c"), row(1, desc="d")), EMPTY], ["1", "1", "1", "1"]),
+        ([page(row(1), row(2)), page(row(3), row(1)), page(row(2), row(4)), EMPTY], ["1", "2", "3", "4"]),
+        ([page(row(1), row(1)), EMPTY], ["1", "1"]),
+        ([page({"amount": "1.00"}, {"amount": "2.00"}), page({"amount": "2.00"}, {"amount": "3.00"}), EMPTY], [None] * 3),
+    ],
+    ids=["another row of it", "a page of one payment", "moved by more than a page", "equal on one page", "rows without an id"],
+)
+async def test_list_rows_are_equal_only_as_a_whole(wire: Callable[..., Gateway], replies: list[Any], expected: list[Any]) -> None:
+    """Two rows of one payment are both returned at a page's edge; a row that moved to a later page is returned once."""
+    gateway = wire(*replies)
+    assert [found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)] == expected
+
+
+async def test_statement_counts_both_rows_at_a_page_edge(wire: Callable[..., Gateway]) -> None:
+    """A payment's second row on the next page is in the sums."""
+    first, second = row(1, captureamount="1.00"), row(1, captureamount="2.00")
+    gateway = wire(page(row(2, captureamount="4.00"), first), page(second), EMPTY)
+    statement = await gateway.transactions(DAY, DAY, page_size=2).statement()
+    assert (statement.by_currency["EUR"].captured, statement.by_currency["EUR"].count) == (7, 3)
+
+
 async def test_a_gateway_that_does_not_page_is_told_of(wire: Callable[..., Gateway]) -> None:
     """The same full page again means that rows are missing: an error, not a short list."""
     full = page(row(1), row(2))
