@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 from attrs import field, frozen
@@ -11,12 +11,19 @@ from attrs import field, frozen
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.secret import shape_of
 
-_PLAIN: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]+)?", re.ASCII)
+_MOST_DIGITS: Final = 10
+_PLAIN: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", re.ASCII)
+#: In half of the world, ``12.000`` says twelve thousand.
+_TOO_MANY_WRITTEN: Final = re.compile(r"-?[0-9]{1,10}\.[0-9]{3}", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
-_LIMIT: Final = Decimal(10) ** 10
+_LIMIT: Final = 10**_MOST_DIGITS
+#: The smallest amount times this is more than an amount can be.
+_LARGEST_FACTOR: Final = _LIMIT * 100
 _UNITS: Final = {0: Decimal(1), 2: Decimal("0.01")}
 # A context of our own: an application may have lowered the precision of the thread's.
-_EXACT: Final = Context(prec=28)
+_ROUNDING: Final = Context(prec=28)
+# Sums and products are exact, or refused.
+_EXACT: Final = Context(prec=28, traps=[Inexact, InvalidOperation, Overflow])
 
 #: The wire has two decimals for every currency (protocol section 6, seen), whatever ISO 4217 says.
 WIRE_DECIMALS: Final = 2
@@ -35,19 +42,32 @@ def decimals_of(currency: str) -> int:
 
 
 def _rounded(amount: Decimal, decimals: int) -> Decimal:
-    return amount.quantize(_UNITS[decimals], context=_EXACT)
+    return amount.quantize(_UNITS[decimals], context=_ROUNDING)
 
 
 def _amount(value: object) -> Decimal:
+    """Convert an amount; the work does not grow with a value that is refused."""
     if isinstance(value, Decimal) and value.is_finite():
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
-    if isinstance(value, str) and _PLAIN.fullmatch(value):
-        return Decimal(value)
-    raise InvalidRequest(
-        "amount", "a Decimal, an int, or text such as '50.00'; never a float, which cannot hold cents", shape_of(value)
-    )
+        amount = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if not -_LIMIT < value < _LIMIT:
+            raise _too_large()
+        amount = Decimal(value)
+    elif isinstance(value, str) and _PLAIN.fullmatch(value):
+        amount = Decimal(value)
+    elif isinstance(value, str) and _TOO_MANY_WRITTEN.match(value):
+        rule = "at most 2 decimals, zeros included: '12.000' is twelve thousand to many"
+        raise InvalidRequest("amount", rule, shape_of(value))
+    else:
+        raise InvalidRequest(
+            "amount", "a Decimal, an int, or text such as '50.00'; never a float, which cannot hold cents", shape_of(value)
+        )
+    # Zero has no sign: the wire would have it.
+    return amount or amount.copy_abs()
+
+
+def _too_large() -> InvalidRequest:
+    return InvalidRequest("amount", "at most ten digits before the point", "more digits")
 
 
 def _check_currency(_: object, __: object, currency: str) -> None:
@@ -59,7 +79,8 @@ def _check_currency(_: object, __: object, currency: str) -> None:
 class Money:
     """An exact amount in one currency, such as ``Money("50.00", "EUR")``.
 
-    :param amount: a ``Decimal``, an ``int`` or plain decimal text; floats are refused.
+    :param amount: a ``Decimal``, an ``int`` or plain decimal text, such as ``"50.00"``: ASCII digits and a point, at most two
+        digits after it (zeros too: ``"12.000"`` says twelve thousand in half of the world). Floats are refused.
     :param currency: ISO 4217 alpha-3, upper case.
     :raises InvalidRequest: for more decimals than the currency has (JPY has none) or the wire can carry (two, so a
         third decimal of KWD is refused), or more than ten digits before the point.
@@ -71,13 +92,12 @@ class Money:
     currency: str = field(validator=_check_currency)
 
     def __attrs_post_init__(self) -> None:
-        if self.amount.copy_abs() >= _LIMIT:
-            raise InvalidRequest("amount", "at most ten digits before the point", shape_of(f"{self.amount:f}"))
+        if self.amount and self.amount.adjusted() >= _MOST_DIGITS:
+            raise _too_large()
         allowed = decimals_of(self.currency)
         if self.amount != _rounded(self.amount, allowed):
             why = "" if self.currency in WITHOUT_DECIMALS else " (the wire carries no more)"
-            rule = f"at most {allowed} decimals in {self.currency}{why}"
-            raise InvalidRequest("amount", rule, shape_of(f"{self.amount:f}"))
+            raise InvalidRequest("amount", f"at most {allowed} decimals in {self.currency}{why}", "more decimals")
 
     def wire(self) -> str:
         """Return the amount as the wire has it: two decimals, a point, no sign.
@@ -107,6 +127,10 @@ class Money:
             return NotImplemented
         return Money(_EXACT.add(self.amount, self._same_currency(other)), self.currency)
 
+    def __radd__(self, other: int) -> Money:
+        # What sum() begins with.
+        return self if type(other) is int and other == 0 else NotImplemented
+
     def __sub__(self, other: Money) -> Money:
         if not isinstance(other, Money):
             return NotImplemented
@@ -118,7 +142,15 @@ class Money:
     def __mul__(self, factor: int | Decimal) -> Money:
         if isinstance(factor, bool) or not isinstance(factor, int | Decimal):
             return NotImplemented
-        return Money(_EXACT.multiply(self.amount, Decimal(factor)), self.currency)
+        if isinstance(factor, int) and not -_LARGEST_FACTOR < factor < _LARGEST_FACTOR:
+            raise _too_large()
+        try:
+            product = _EXACT.multiply(self.amount, Decimal(factor))
+        except (Inexact, InvalidOperation, Overflow):
+            product = None
+        if product is None:
+            raise InvalidRequest("amount", "a product that is exact, with at most ten digits before the point")
+        return Money(product, self.currency)
 
     __rmul__ = __mul__
 

@@ -6,6 +6,7 @@ import hmac
 from typing import Any, Final, NoReturn, Self
 
 MASK: Final = "***"
+_DESCRIBED: Final = 1000
 
 
 class Secret:
@@ -76,6 +77,10 @@ def shape_of(value: object) -> str:
         return f"a value of type {type(value).__name__}"
     if not value:
         return "an empty text"
+    length = f"{len(value)} character{'s' if len(value) != 1 else ''}"
+    if len(value) > _DESCRIBED:
+        # The work must not grow with a refused value.
+        length, value = f"{length}, the first {_DESCRIBED}", value[:_DESCRIBED]
     kinds = []
     if any(c.isascii() and c.isdigit() for c in value):
         kinds.append("digits")
@@ -89,4 +94,4 @@ def shape_of(value: object) -> str:
         kinds.append("non-ASCII characters")
     if any(not c.isprintable() and c.isascii() for c in value):
         kinds.append("control characters")
-    return f"{len(value)} character{'s' if len(value) != 1 else ''}: {', '.join(kinds)}"
+    return f"{length}: {', '.join(kinds)}"

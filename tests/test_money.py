@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import decimal
 import pickle
+import tracemalloc
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Money, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CURRENCIES = st.sampled_from(["EUR", "USD", "KWD", "JPY", "XXX"])
 
@@ -31,6 +36,94 @@ def test_more_than_the_currency_or_the_wire_can_carry_is_refused(amount: str, cu
     with pytest.raises(errors.InvalidRequest) as refused:
         Money(amount, currency)
     assert refused.value.field == "amount"
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("12.000", "JPY"),
+        ("150.000", "KRW"),
+        ("1.000", "EUR"),
+        ("1.000", "KWD"),
+        ("12.0000", "EUR"),
+        ("-1.000", "EUR"),
+        ("0.000", "EUR"),
+    ],
+)
+def test_money_text_with_three_decimals_is_refused(amount: str, currency: str) -> None:
+    """A text with more than two decimals may mean thousands: it is refused, zeros or not; a Decimal means what it is."""
+    with pytest.raises(errors.InvalidRequest, match="at most 2 decimals, zeros included") as refused:
+        Money(amount, currency)
+    assert refused.value.field == "amount"
+    assert Money(Decimal(amount), currency) == Money(Decimal(amount).to_integral_value(), currency)
+
+
+@pytest.mark.parametrize("amount", ["100.00", "100.0", "100"])
+def test_money_yen_as_the_gateway_writes_them_are_read(amount: str) -> None:
+    """The wire has two decimals for every currency, and they are zeros for the yen."""
+    assert Money(amount, "JPY").wire() == "100.00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Decimal("1E+50000000"), Decimal("-1E+50000000"), Decimal("1E-50000000"), Decimal("NaN123456789"), Decimal("sNaN"),
+        Decimal("-Infinity"), 10**1_000_000, -(10**1_000_000), "9" * 1_000_000, "1." + "0" * 1_000_000, "1E+50000000",
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_money_refuses_without_work_that_grows(value: object) -> None:
+    """A refused value is not written out: no allocation in refusing it is larger than a page or two."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.InvalidRequest):
+            Money(value, "EUR")
+        assert tracemalloc.get_traced_memory()[1] < 50_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [10**1_000_000, Decimal("1E+50000000"), Decimal("1E-50000000"), Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity")],
+    ids=range(6),
+)
+def test_money_product_out_of_bounds_is_refused(factor: int | Decimal) -> None:
+    """A product that is not an exact amount is refused as an amount is, and no error of decimal's gets out."""
+    with pytest.raises(errors.InvalidRequest):
+        Money("5.00", "EUR") * factor
+
+
+def test_money_product_that_would_be_rounded_is_refused() -> None:
+    """A factor with more digits than a product can keep is not rounded away."""
+    with pytest.raises(errors.InvalidRequest):
+        Money("10.00", "EUR") * Decimal("0.1" + "0" * 40 + "1")
+
+
+def test_money_is_summed_by_sum() -> None:
+    """sum() adds up amounts of one currency, and refuses two."""
+    assert sum([Money("1.10", "EUR"), Money("2.20", "EUR")]) == Money("3.30", "EUR")
+    with pytest.raises(errors.InvalidRequest, match=r"one currency only: (JPY and EUR|EUR and JPY)"):
+        sum([Money("1.10", "EUR"), Money(1, "JPY")])
+    with pytest.raises(TypeError):
+        1 + Money(1, "EUR")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        lambda: Money("-0.00", "EUR"),
+        lambda: Money(Decimal("-0"), "EUR"),
+        lambda: -Money(0, "EUR"),
+        lambda: Money(0, "EUR") * -1,
+        lambda: Money(0, "EUR") * Decimal(-5),
+        lambda: Money(-1, "EUR") - Money(-1, "EUR"),
+        lambda: Money(Decimal("-0E+50000000"), "EUR"),
+    ],
+)
+def test_money_zero_has_no_sign(zero: Callable[[], Money]) -> None:
+    """However a zero was made, it is written without a sign."""
+    assert (zero().wire(), str(zero()), repr(zero())) == ("0.00", "0.00 EUR", "Money('0.00', 'EUR')")
 
 
 @pytest.mark.parametrize("currency", ["eur", "EU", "EURO", "", None, "€", "E R"])

@@ -55,6 +55,7 @@ def test_sealed_bytes_show_their_length_alone() -> None:
         ("é\n", "2 characters: non-ASCII characters, control characters"),
         ("-", "1 character: '-'"),
         (5, "a value of type int"),
+        ("1" * 1001 + "a", "1002 characters, the first 1000: digits"),
     ],
 )
 def test_a_shape_describes_without_showing(value: object, shape: str) -> None:

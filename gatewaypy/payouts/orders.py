@@ -128,7 +128,7 @@ class PayoutOrder:
         if unknown:
             raise InvalidRequest(unknown[0], f"one of {', '.join(sorted(known))}")
         for name in ("merchant_transaction_id", "amount", "currency"):
-            if values.get(name) is None or not str(values[name]):
+            if values.get(name) in (None, ""):
                 raise InvalidRequest(name, "required")
         values["amount"] = Money(values["amount"], values.pop("currency"))
         if values.get("customer") is not None:

@@ -51,7 +51,7 @@ async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
     first = await run(*work)
     assert (first.returncode, first.stderr) == (Exit.FAILURES, "")
     for words in (
-        "line 302 (BAD-1): amount: at most 2 decimals in EUR (the wire carries no more); got 5 characters: digits, '.'\n",
+        "line 302 (BAD-1): amount: at most 2 decimals, zeros included: '12.000' is twelve thousand to many; got 5 characters: digits, '.'\n",
         "line 304 (PAYOUT-1): conflict: the journal knows this id with another amount or payee; not paid\n",
         "303 of 303 · done 297 · failed 5 · unknown 0 · review 0 · in the journal before 1",
         "may.csv: 303 rows taken: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",

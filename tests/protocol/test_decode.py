@@ -187,3 +187,9 @@ def test_no_cosmetic_field_breaks_a_result(fields: dict[str, Any]) -> None:
         return
     assert dict(payment.raw) == fields
     assert isinstance(payment.remark, str | None)
+
+
+@pytest.mark.parametrize("amount", ["12.000", "1.000", "1E+50000000", "9" * 1000, "+1.00"])
+def test_money_a_reply_that_writes_no_plain_amount_is_none(amount: str) -> None:
+    """An amount that this library refuses as text breaks no reply: it is no amount."""
+    assert decode.money(amount, "EUR") is None
