@@ -225,4 +225,4 @@ class SignatureMismatch(CallbackError):
 
 
 class UnreadableCallback(CallbackError):
-    """The body is no callback: too large, not UTF-8, not JSON or form, duplicate keys, too deep."""
+    """The body is no callback: too large, not JSON or form, duplicate keys, too deep, or in an unknown charset."""

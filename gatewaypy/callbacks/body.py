@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from gatewaypy.errors import UnreadableCallback
-from gatewaypy.protocol.parse import UnreadableError, parse_json
+from gatewaypy.protocol.charset import decode_text, media_type
+from gatewaypy.protocol.form import read_pairs
+from gatewaypy.protocol.parse import UnreadableError, parse_json, refuse_guess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,39 +30,42 @@ _FLAT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-# Every callback of a gateway has the same.
-@lru_cache(maxsize=8)
-def media_type(content_type: str) -> str:
-    """Return a content type in lower case without its parameters."""
-    return content_type.partition(";")[0].strip().lower()
+#: What may stand before a body's first character: blanks, byte order marks, and the zero bytes of
+#: UTF-16 and UTF-32.
+_BEFORE: Final = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is JSON by its first character, which no form begins with."""
+    return body.lstrip(_BEFORE)[:1] == b"{"
 
 
 def read_body(body: bytes, content_type: str) -> dict[str, Any]:
     """Read a callback's fields, flat ones brought into the nested shape; every scalar is the text that was received.
 
-    :raises UnreadableCallback: for more than 64 KiB, what is neither JSON nor a form, not UTF-8, a name twice, NaN, or
-        nesting deeper than 20.
+    A body whose first character is ``{`` is read as JSON, whatever its content type. The charset is
+    found as `gatewaypy.protocol.charset.decode_text` says.
+
+    :raises UnreadableCallback: for more than 64 KiB, what is neither JSON nor a form, a name twice, NaN, nesting deeper than
+        20, or a signed field or code that is not ASCII in a text whose charset had to be guessed.
     """
     if len(body) > MAX_BODY:
         reason = f"the body is longer than {MAX_BODY} bytes"
         raise UnreadableCallback(reason)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        reason = "the body is not UTF-8"
-    else:
-        kind = media_type(content_type)
-        if kind == JSON or (not kind and text.lstrip().startswith("{")):
-            return _read_json(text)
-        if kind in {FORM, ""}:
-            return nested(_read_form(text))
-        reason = "the content type is neither JSON nor a form"
+    kind = media_type(content_type)
+    if kind == JSON or is_json(body):
+        return _read_json(*decode_text(body, content_type))
+    if kind in {FORM, ""}:
+        return nested(_read_form(body, content_type))
+    reason = "the content type is neither JSON nor a form"
     raise UnreadableCallback(reason)
 
 
-def _read_json(text: str) -> dict[str, Any]:
+def _read_json(text: str, is_guessed: bool) -> dict[str, Any]:  # noqa: FBT001 - as decode_text returns it
     try:
         fields = parse_json(text)
+        if is_guessed:
+            refuse_guess(fields)
     except UnreadableError as unreadable:
         reason = str(unreadable)
     else:
@@ -81,16 +84,20 @@ def _has_half_characters(text: str, fields: dict[str, Any]) -> bool:
     return "\\u0000" in plain or any("\ud800" <= character <= "\udfff" for character in plain)
 
 
-def _read_form(text: str) -> dict[str, Any]:
+def _read_form(body: bytes, content_type: str) -> dict[str, str]:
+    reason = "the body is no form, or has a name twice or a NUL"
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MAX_FIELDS, errors="strict")
+        pairs, is_guessed = read_pairs(body, content_type, max_fields=_MAX_FIELDS) if b"=" in body else ([], False)
+        fields = dict(pairs)
+        if pairs and len(fields) == len(pairs) and "\0" not in "".join(f"{name}{value}" for name, value in pairs):
+            if is_guessed:
+                refuse_guess(fields)
+            return fields
+    except UnreadableError as unreadable:
+        reason = str(unreadable)
     except ValueError:
-        pairs = []
-    fields = dict(pairs)
-    if not pairs or len(fields) != len(pairs) or "\0" in "".join(f"{name}{value}" for name, value in pairs):
-        reason = "the body is no form, or has a name twice or a NUL"
-        raise UnreadableCallback(reason)
-    return fields
+        pass
+    raise UnreadableCallback(reason)
 
 
 def nested(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from attrs import frozen
 
-from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, media_type, read_body
+from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, is_json, read_body
 from gatewaypy.callbacks.dispatcher import Dispatcher
 from gatewaypy.callbacks.inbox import Inbox
 from gatewaypy.callbacks.router import Router
 from gatewaypy.callbacks.signature import find_signer, typed
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
+from gatewaypy.protocol.charset import media_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -157,7 +158,7 @@ class Receiver:
         """
         if len(body) > MAX_BODY:
             return TOO_LARGE
-        if media_type(content_type) not in _KINDS:
+        if media_type(content_type) not in _KINDS and not is_json(body):
             return UNSUPPORTED
         try:
             fields = read_body(body, content_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -13,6 +13,7 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Fields, Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
+from gatewaypy.protocol.judge import scalar
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import short_outcome
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: What older platforms sign a cancel return with, in place of key and payment id (seen): anybody can.
 _NULL: Final = "null"
+_SIGNED: Final = ("paymentId", "merchantTransactionId", "amount", "status", "checksum", "registrationId", "token")
 
 
 @frozen(kw_only=True)
@@ -47,13 +49,14 @@ class BrowserReturn:
     raw: Fields = field(repr=False, eq=False)
 
 
-def read_return(body: bytes, credentials: Credentials | Iterable[Credentials]) -> BrowserReturn:
+def read_return(body: bytes, credentials: Credentials | Iterable[Credentials], *, content_type: str = FORM) -> BrowserReturn:
     """Read and verify the form that the payer's browser posted.
 
+    :param content_type: the request's header, whose charset counts where it names one.
     :raises UnreadableCallback: where it is no such form.
     :raises SignatureMismatch: where no key fits, and it is no cancel return of an older platform either.
     """
-    fields = read_body(body, FORM)
+    fields = _read_texts(body, content_type)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
     signer = find_signer(fields, accounts)
     if signer is None and not _is_null_signed(fields):
@@ -78,6 +81,22 @@ def read_return(body: bytes, credentials: Credentials | Iterable[Credentials]) -
     raise UnreadableCallback(reason)
 
 
+def _read_texts(body: bytes, content_type: str) -> dict[str, Any]:
+    """Read a form's fields, which are texts; of a JSON body too, what is signed must be.
+
+    :raises UnreadableCallback: where it is neither, or such a field is not a text.
+    """
+    fields = read_body(body, content_type)
+    try:
+        for name in _SIGNED:
+            scalar(fields, name)
+    except UnreadableError as unreadable:
+        reason = str(unreadable)
+    else:
+        return {name: value for name, value in fields.items() if value is not None}
+    raise UnreadableCallback(reason)
+
+
 @frozen(kw_only=True)
 class RegistrationReturn:
     """What a browser says that returns from the hosted card registration.
@@ -94,13 +113,16 @@ class RegistrationReturn:
     raw: Fields = field(repr=False, eq=False)
 
 
-def read_registration_return(body: bytes, credentials: Credentials | Iterable[Credentials]) -> RegistrationReturn:
+def read_registration_return(
+    body: bytes, credentials: Credentials | Iterable[Credentials], *, content_type: str = FORM
+) -> RegistrationReturn:
     """Read and verify the form that comes back from the hosted card registration (protocol section 5, rule P', documented).
 
+    :param content_type: the request's header, whose charset counts where it names one.
     :raises UnreadableCallback: where it is no such form.
     :raises SignatureMismatch: where no key fits.
     """
-    fields = read_body(body, FORM)
+    fields = _read_texts(body, content_type)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
     status, received = fields.get("status", ""), fields.get("checksum", "")
     registration_id = fields.get("registrationId") or fields.get("token") or None

@@ -200,6 +200,10 @@ def is_safe(url: str) -> bool:
 
 
 def _parameters(values: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(values, dict) and len(values) == 1:
+        # XML may wrap the pairs once more.
+        (inner,) = values.values()
+        values = inner if isinstance(inner, dict | list) else values
     if isinstance(values, dict):
         # One pair that came as an object where a list has many, or a plain object of names and values.
         values = (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
-from xml.parsers.expat import ExpatError
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.protocol.charset import decode_text, find_guessed_field, media_type
+from gatewaypy.protocol.xml_fields import MAX_DEPTH, XmlError, read_fields
 
 if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireReply
-
-MAX_DEPTH: Final = 20
 
 
 class UnreadableError(Exception):
@@ -21,22 +20,36 @@ class UnreadableError(Exception):
 def parse(reply: WireReply) -> dict[str, Any]:
     """Read a reply's fields. Every scalar comes as the text that was received: ``00001`` and ``50.00`` stay what they are.
 
+    A body whose first character is ``{`` is read as JSON, whatever its content type.
+
     :raises UnreadableError: for anything but one JSON object or one XML element: an HTML page, an empty or cut body, twice the
-        same name, NaN, a DTD or an entity, nesting deeper than 20.
+        same name, NaN, a DTD or an entity, nesting deeper than 20, a deciding field that is not ASCII in a guessed charset.
     """
-    try:
-        text = reply.body.decode()
-    except UnicodeDecodeError:
-        reason = "the body is not UTF-8"
+    text, is_guessed = decode_text(reply.body, reply.content_type)
+    start, kind = text.lstrip()[:1], media_type(reply.content_type)
+    if start == "{":
+        fields = parse_json(text)
+    elif start == "<" and "xml" in kind and "xhtml" not in kind:
+        fields = parse_xml(text)
     else:
-        start = text.lstrip()[:1]
-        if start == "{":
-            return parse_json(text)
-        if start == "<" and "xml" in reply.content_type and "xhtml" not in reply.content_type:
-            return parse_xml(text)
-        kind = reply.content_type or "no content type"
+        kind = kind or "no content type"
         reason = f"the body is {'empty' if not start else f'no JSON object or XML ({kind})'}"
-    raise UnreadableError(reason)
+        raise UnreadableError(reason)
+    if is_guessed:
+        refuse_guess(fields)
+    return fields
+
+
+def refuse_guess(fields: dict[str, Any]) -> None:
+    """Refuse fields that depend on a guessed charset.
+
+    Raises:
+        UnreadableError: A field that decides something is not ASCII.
+    """
+    name = find_guessed_field(fields)
+    if name is not None:
+        msg = f"the body is not UTF-8 and declares no charset that fits, and its {name} is not ASCII"
+        raise UnreadableError(msg)
 
 
 def parse_json(text: str) -> dict[str, Any]:
@@ -60,24 +73,22 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def parse_xml(text: str) -> dict[str, Any]:
-    """Read one XML element: the names of the JSON form as elements, repeated ones as a list (our choice: no sample is known)."""
+    """Read one XML element: the names of the JSON form as elements (our choice: no sample is known).
+
+    Raises:
+        UnreadableError: It is not well-formed, has a DTD, is too deep, or contradicts itself.
+        ConfigurationError: The extra ``gatewaypy[xml]`` is missing.
+    """
     try:
         import xmltodict  # noqa: PLC0415 - an extra
     except ImportError:
         msg = "XML replies need the extra: pip install 'gatewaypy[xml]'"
         raise ConfigurationError(msg) from None
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        msg = "the body has a DTD or an entity"
-        raise UnreadableError(msg)
-    reason = "the body is not valid XML"
     try:
-        (content,) = xmltodict.parse(text, disable_entities=True).values()
-    except (ExpatError, ValueError):
-        pass
-    else:
-        if isinstance(content, dict):
-            return _shallow({name: _plain(value) for name, value in content.items()})
-        reason = "the body's root element has no fields"
+        return read_fields(text, xmltodict)
+    except XmlError as error:
+        reason = str(error)
+    # Raised here, not where it was caught: the parser's own error would carry the whole body along.
     raise UnreadableError(reason)
 
 
@@ -96,18 +107,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _WHITESPACE: Final = " \t\n\r"
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
-
-
-def _plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
-    """Give XML's values the form that JSON's have: an empty element is an empty text."""
-    if depth > MAX_DEPTH:
-        msg = f"the body is nested deeper than {MAX_DEPTH}"
-        raise UnreadableError(msg)
-    if isinstance(value, dict):
-        return {name: _plain(inner, depth + 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner, depth + 1) for inner in value]
-    return "" if value is None else value
 
 
 def _shallow(fields: dict[str, Any]) -> dict[str, Any]:

@@ -228,9 +228,15 @@ def _row(fields: Mapping[str, Any]) -> Transaction:
 def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return a reply's list; one row may come as an object, and nothing as an empty text or object (our choice).
 
+    XML may wrap the rows once more, in an element of the same name or of the plural's.
+
     :raises UnreadableError: where it is anything else.
     """
     value = fields.get(name)
+    if isinstance(value, dict) and len(value) == 1:
+        ((inner_name, inner),) = value.items()
+        if inner_name in {name, name.removesuffix("s")} and isinstance(inner, dict | list):
+            value = inner
     if value is None or value in ("", [], {}):
         return []
     listed = [value] if isinstance(value, dict) else value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from gatewaypy.protocol.charset import decode_text
 from gatewaypy.protocol.codes import TOKEN_GRANTED
 from gatewaypy.protocol.judge import result_code, scalar
 from gatewaypy.protocol.parse import UnreadableError
@@ -84,7 +85,8 @@ def _expiry(token: str) -> float | None:
     if len(parts) != 3:  # noqa: PLR2004 - a JWT is header, payload and signature
         return None
     try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        text, _ = decode_text(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "")
+        payload = json.loads(text)
     except (binascii.Error, ValueError, RecursionError):
         return None
     expiry = payload.get("exp") if isinstance(payload, dict) else None

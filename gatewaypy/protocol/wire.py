@@ -24,7 +24,13 @@ class WireRequest:
 
 @frozen
 class WireReply:
-    """What came back: the HTTP status, the content type in lower case without parameters, the whole body."""
+    """What came back: the HTTP status, the content type with its parameters, and the whole body.
+
+    Args:
+        http_status: The status code.
+        content_type: The header as it was received; empty if there was none.
+        body: Every byte of the body.
+    """
 
     http_status: int
     content_type: str

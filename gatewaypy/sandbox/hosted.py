@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from attrs import define, field
 from starlette.routing import Route
@@ -13,6 +12,7 @@ from gatewaypy.cards import Card
 from gatewaypy.protocol import operations
 from gatewaypy.sandbox import pages, replies
 from gatewaypy.sandbox.admission import Asked, RejectedError, admit, named
+from gatewaypy.sandbox.wire import receive_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class HostedPages:
         return await self._come_in(request, operations.HOSTED_CARD_REGISTRATION, self._show_registration)
 
     async def _come_in(self, request: Request, operation: Operation, show: Callable[[str, _Visit], Response]) -> Response:
-        fields = named(await _form(request), self.desk.platform)
+        fields = named(await receive_form(request), self.desk.platform)
         try:
             asked = admit(operation.on(self.desk.platform), None, fields, self.desk.merchants)
         except RejectedError as rejection:
@@ -129,7 +129,7 @@ class HostedPages:
         visit = self._visits.get(request.path_params["visit"])
         if visit is None or visit.done or (visit.bill is not None and not visit.bill.is_open):
             return pages.notice("There is nothing to pay here.", status=404)
-        form = await _form(request)
+        form = await receive_form(request)
         fields = visit.fields
         if fields.get("paymentMode", "CC") in {"CC", "DC"} and form.get("answer") != "cancel":
             try:
@@ -151,7 +151,7 @@ class HostedPages:
         visit = self._visits.get(request.path_params["visit"])
         if visit is None or visit.done:
             return pages.notice("There is nothing to store here.", status=404)
-        form = await _form(request)
+        form = await receive_form(request)
         registration_id = None
         if form.get("answer") != "cancel":
             try:
@@ -167,10 +167,6 @@ class HostedPages:
 
 def _no_card() -> Response:
     return pages.notice("That is no card: go back and look at its number and its date.", status=400)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
 
 
 def _card_fields(form: Mapping[str, str]) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from attrs import define
 from starlette.routing import Route
 
 from gatewaypy.sandbox import pages, replies
+from gatewaypy.sandbox.wire import receive_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,8 @@ class PayerPages:
         record = self._waiting(request, "acs")
         if record is None:
             return pages.notice("There is nothing to confirm here.", status=404)
-        sent = parse_qs((await request.body()).decode(), keep_blank_values=True)
-        if sent != {"PaReq": [f"sandbox+{record.payment_id}/=="], "MD": [record.payment_id], "flag": [""]}:
+        expected = {"PaReq": f"sandbox+{record.payment_id}/==", "MD": record.payment_id, "flag": ""}
+        if await receive_form(request) != expected:
             return pages.notice("The shop did not send every parameter of the redirect as it was.", status=400)
         return self._ask_payer(record, "Sandbox Bank")
 
@@ -107,7 +108,7 @@ class PayerPages:
 
     async def _answer(self, request: Request) -> Response:
         record = self._waiting(request, "acs", "wallet")
-        answer = parse_qs((await request.body()).decode()).get("answer", [""])[0]
+        answer = (await receive_form(request)).get("answer", "")
         if record is None or answer not in {"approve", "decline", "abandon"}:
             return pages.notice("There is nothing to confirm here.", status=404)
         if answer == "abandon":

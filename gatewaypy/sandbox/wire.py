@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
+
+from gatewaypy.protocol.charset import decode_text, media_type
+from gatewaypy.protocol.form import read_pairs
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_MAX_FIELDS: Final = 1000
 
 
 class MalformedError(Exception):
@@ -18,13 +25,35 @@ def read_fields(body: bytes, content_type: str) -> dict[str, str]:
 
     :raises MalformedError: for anything else.
     """
+    if media_type(content_type) != "application/json":
+        return read_form(body, content_type)
     try:
-        text = body.decode()
-        if content_type.startswith("application/json"):
-            return dict(_flattened(json.loads(text), ""))
-        return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
+        text, _ = decode_text(body, content_type)
+        return dict(_flattened(json.loads(text), ""))
     except (ValueError, AttributeError):
         raise MalformedError from None
+
+
+def read_form(body: bytes, content_type: str) -> dict[str, str]:
+    """Read a form; of a name that comes twice the last value counts.
+
+    :raises MalformedError: for what is not empty and has no ``name=value``, or more than 1,000 of them.
+    """
+    try:
+        pairs, _ = read_pairs(body, content_type, max_fields=_MAX_FIELDS)
+    except ValueError:
+        pairs = []
+    if body and (not pairs or b"=" not in body):
+        raise MalformedError
+    return dict(pairs)
+
+
+async def receive_form(request: Request) -> dict[str, str]:
+    """Receive the form that a payer's browser sends; empty where it is none."""
+    try:
+        return read_form(await request.body(), request.headers.get("content-type", ""))
+    except MalformedError:
+        return {}
 
 
 def _flattened(value: Any, prefix: str) -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON

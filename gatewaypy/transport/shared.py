@@ -38,7 +38,7 @@ def reply_of(
     """Make a reply of what came back, unless it is compressed: a small reply must not become a large one."""
     if encoding is not None and encoding != "identity":
         return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
-    return WireReply(http_status, (content_type or "").partition(";")[0].strip().lower(), body)
+    return WireReply(http_status, content_type or "", body)
 
 
 def too_long(limit: int) -> WireFailure:

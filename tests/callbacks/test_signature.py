@@ -125,7 +125,7 @@ def test_a_flat_form_is_read() -> None:
         (b"", "application/x-www-form-urlencoded"),
         (b"=&=", "application/x-www-form-urlencoded"),
         (b"&".join(b"n%d=1" % n for n in range(300)), "application/x-www-form-urlencoded"),
-        (b"{}", "text/plain"),
+        (b"a=1", "text/plain"),
         (b"x" * 70_000, "application/json"),
         (b'{"checksum": ["x"]}', "application/json"),
         (b'{"checksum": "%s", "paymentId": {}}' % (b"0" * 32), "application/json"),
@@ -137,6 +137,48 @@ def test_what_is_no_callback_is_unreadable(body: bytes, kind: str) -> None:
     """Anything ambiguous, too deep, too long or of the wrong type is refused before it is believed."""
     with pytest.raises(errors.UnreadableCallback):
         verify_callback(body, MERCHANT, content_type=kind)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"),
+    [
+        ("latin-1", "application/json;charset=ISO-8859-1"),
+        ("latin-1", "application/json"),
+        ("latin-1", "application/json; charset=utf-8"),
+        ("cp1252", 'Application/JSON; Charset="windows-1252"'),
+        ("utf-8-sig", "application/json"),
+        ("utf-16", "application/json; charset=utf-16"),
+        ("utf-8", FORM),
+        ("utf-8", "text/plain; charset=utf-8"),
+        ("utf-8-sig", "text/plain"),
+    ],
+)
+def test_callback_in_any_charset_is_verified(encoding: str, kind: str) -> None:
+    """A callback is read in its charset, and as JSON whatever its label says; its signature is over the same text."""
+    made = fields(remark="Zahlung für Müller")
+    body = json.dumps({**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False).encode(encoding)
+    event = verify_callback(body, MERCHANT, content_type=kind)
+    assert (event.payment_id, event.outcome, event.remark) == ("54279", Outcome.SUCCEEDED, "Zahlung für Müller")
+
+
+def test_callback_with_guessed_id_is_refused() -> None:
+    """An id that depends on a guessed charset is not read, signed or not."""
+    made = fields(merchantTransactionId="TX-\xfc")
+    body = json.dumps({**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False).encode("latin-1")
+    with pytest.raises(errors.UnreadableCallback, match="merchantTransactionId is not ASCII"):
+        verify_callback(body, MERCHANT)
+
+
+@pytest.mark.parametrize("tail", ["&", "&flag", "&firstName=J%FCrgen", "&firstName=J\xfcrgen&"])
+def test_callback_form_with_odd_tail_is_verified(tail: str) -> None:
+    """A form may end with ``&``, have a bare name, and have names of people in Latin-1."""
+    flat = {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00", "transactionStatus": "Y"}
+    body = urlencode({**flat, "checksum": sign_callback(flat, MERCHANT)}) + tail
+    event = verify_callback(body.encode("latin-1"), MERCHANT, content_type=FORM)
+    assert (event.outcome, event.raw.get("firstName")) == (Outcome.SUCCEEDED, "Jürgen" if "J" in tail else None)
 
 
 SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
@@ -211,6 +253,19 @@ class TestBrowserReturn:
         for digest in (checksum(RULES["S"], values), "0" * 32, ""):
             with pytest.raises(errors.SignatureMismatch):
                 read_return(self.form("Y", digest), MERCHANT)
+
+    def test_a_return_in_latin_1_is_proven(self) -> None:
+        """A payer's name in another charset does not spoil the return."""
+        digest = sign_callback({**self.FIELDS, "status": "Y"}, MERCHANT)
+        back = read_return(self.form("Y", digest) + b"&firstName=J%FCrgen&lastName=M\xfcller&", MERCHANT)
+        assert (back.proven, back.raw["firstName"], back.raw["lastName"]) == (True, "Jürgen", "Müller")
+
+    @pytest.mark.parametrize("value", [None, ["Y"], {"a": "b"}])
+    def test_a_return_in_json_is_read_or_refused(self, value: Any) -> None:
+        """A body in JSON is refused where a signed field is not text."""
+        for read in (read_return, callbacks.read_registration_return):
+            with pytest.raises(errors.CallbackError):
+                read(json.dumps({**self.FIELDS, "status": value, "checksum": value}).encode(), MERCHANT)
 
     def test_what_is_no_form_is_refused(self) -> None:
         """A body that is no form is unreadable."""

@@ -36,6 +36,7 @@ def test_a_recorded_token_is_read() -> None:
     ("token", "seconds"),
     [
         (jwt({"exp": EXPIRY + 60}), 60),
+        ("e30." + base64.urlsafe_b64encode(b'{"sub": "M\xfcller", "exp": %d}' % (EXPIRY + 60)).decode() + ".c2ln", 60),
         (jwt({"exp": EXPIRY - 60}), UNREADABLE_LIFETIME),
         (jwt({"exp": EXPIRY + 86400}), LIFETIME),
         (jwt({"exp": "soon"}), UNREADABLE_LIFETIME),

@@ -49,7 +49,7 @@ async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
 
     async with listening(serve) as port:
         for _ in range(3):
-            assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+            assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
     assert connections == 1
     for head in heads:
         lines = head.decode().split("\r\n")

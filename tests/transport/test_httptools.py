@@ -57,7 +57,7 @@ async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, inter
 
     async with listening(serve) as port:
         for _ in range(2):
-            assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+            assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
     assert connections == 1
 
 
@@ -100,7 +100,7 @@ async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport
     told = OK.replace(b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
     trailer = b"Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n"
     async with listening(lambda reader, writer: read_and(told + trailer, reader, writer)) as port:
-        assert await send(transport, port) == WireReply(200, "application/json", b"{}")
+        assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
 
 
 @pytest.mark.parametrize(
