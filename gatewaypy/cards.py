@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import Attribute, field, frozen
 
 from gatewaypy.errors import InvalidRequest
+from gatewaypy.pan import UNIONPAY, brand_of, is_luhn_valid
 from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
@@ -20,45 +21,17 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MONTHS: Final = range(1, 13)
 _YEARS: Final = range(2000, 2100)
 
-#: Issuer ranges, the most particular first: (lowest prefix, highest prefix, ``paymentBrand`` on the wire).
-#: The names are the gateway's (protocol section 6, documented); the ranges are the card schemes' published ones.
-_RANGES: Final = (
-    ("34", "34", "AMEX"), ("37", "37", "AMEX"),
-    ("300", "305", "DINER"), ("3095", "3095", "DINER"), ("36", "36", "DINER"), ("38", "39", "DINER"),
-    ("3528", "3589", "JCB"),
-    ("2221", "2720", "MC"), ("51", "55", "MC"),
-    ("6011", "6011", "DISC"), ("644", "649", "DISC"), ("652150", "653149", "RUPAY"), ("65", "65", "DISC"),
-    ("508500", "508999", "RUPAY"), ("606985", "607984", "RUPAY"), ("608001", "608500", "RUPAY"),
-    ("62", "62", "CUP"),
-    ("50", "50", "MAESTRO"), ("56", "58", "MAESTRO"), ("60", "61", "MAESTRO"), ("63", "69", "MAESTRO"),
-    ("4", "4", "VISA"),
-)  # fmt: skip
 
-
-def brand_of(number: str) -> str | None:
-    """Return the ``paymentBrand`` that a card number's first digits belong to, ``None`` where no range fits."""
-    for lowest, highest, brand in _RANGES:
-        if lowest <= number[: len(lowest)] <= highest:
-            return brand
-    return None
-
-
-def luhn_valid(digits: str) -> bool:
-    """Tell whether the last digit is the Luhn check digit of the others (ISO/IEC 7812-1)."""
-    doubled = "0246813579"
-    total = sum(int(d) for d in digits[-1::-2]) + sum(int(doubled[int(d)]) for d in digits[-2::-2])
-    return total % 10 == 0
-
-
-def _sealed_number(value: object) -> Secret | InvalidRequest:
+def _sealed_number(value: object, brand: object) -> Secret | InvalidRequest:
     # Like sealed_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
     # the number.
     text = value.reveal() if isinstance(value, Secret) else value
     digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
     if not _NUMBER.fullmatch(digits):
-        return InvalidRequest("card.number", "12 to 19 digits, spaces and dashes between them allowed", shape_of(text))
-    if not luhn_valid(digits):
-        return InvalidRequest("card.number", "the last digit must be the Luhn check digit: a digit is mistyped", shape_of(text))
+        return InvalidRequest("card.number", "must have 12 to 19 digits; spaces and dashes are ignored", shape_of(text))
+    is_unionpay = brand == UNIONPAY or brand_of(digits) == UNIONPAY
+    if not is_unionpay and not is_luhn_valid(digits):
+        return InvalidRequest("card.number", "must pass the Luhn check; a digit is probably mistyped", shape_of(text))
     return Secret(digits)
 
 
@@ -97,7 +70,8 @@ def _check_word(_: object, attribute: Attribute[Any], value: object) -> None:
 class Card:
     """A card to pay with (protocol section 6, documented).
 
-    :param number: 12 to 19 digits with a valid Luhn digit; spaces and dashes are taken out. Kept as a `Secret`.
+    :param number: 12 to 19 digits with a valid Luhn digit, which UnionPay's numbers (62…, 81…, or ``brand="CUP"``) need not
+        have; spaces and dashes are taken out. Kept as a `Secret`.
     :param expiry_month: 1 to 12; the wire gets ``07``.
     :param expiry_year: four digits; the wire gets ``2030``.
     :param cvv: three digits, four for AMEX. Kept as a `Secret`, sent once, stored nowhere.
@@ -129,7 +103,7 @@ class Card:
         mode: str = "CC",
     ) -> None:
         """Check the card and seal its number and CVV."""
-        sealed_number, digits = _sealed_number(number), sealed_cvv(cvv)
+        sealed_number, digits = _sealed_number(number, brand), sealed_cvv(cvv)
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del number, cvv
         if isinstance(sealed_number, InvalidRequest):

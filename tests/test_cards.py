@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Card, Secret, errors
-from gatewaypy.cards import brand_of, luhn_valid
+from gatewaypy.pan import brand_of, is_luhn_valid
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from gatewaypy.cards import brand_of, luhn_valid
 )
 def test_the_brand_is_read_off_the_number(number: str, brand: str) -> None:
     """Each scheme's published ranges lead to the gateway's name for it."""
-    assert luhn_valid(number)
+    assert is_luhn_valid(number)
     assert Card(number, 1, 2030).brand == brand
 
 
@@ -44,11 +44,11 @@ def test_an_unknown_range_has_no_brand() -> None:
 @given(st.text("0123456789", min_size=11, max_size=18), st.integers(0, 9))
 def test_one_check_digit_in_ten_is_right(stem: str, mistake: int) -> None:
     """For every stem exactly one last digit passes, and changing any digit of a valid number breaks it."""
-    valid = [stem + digit for digit in "0123456789" if luhn_valid(stem + digit)]
+    valid = [stem + digit for digit in "0123456789" if is_luhn_valid(stem + digit)]
     assert len(valid) == 1
     position = mistake % len(stem)
     changed = valid[0][:position] + str((int(valid[0][position]) + 1) % 10) + valid[0][position + 1 :]
-    assert not luhn_valid(changed)
+    assert not is_luhn_valid(changed)
 
 
 @pytest.mark.parametrize(

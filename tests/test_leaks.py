@@ -36,9 +36,9 @@ ENVIRON = {"GATEWAYPY_MEMBER_ID": "1", "GATEWAYPY_PARTNER_ID": "4", "GATEWAYPY_U
 
 
 def luhn(stem: str) -> str:
-    from gatewaypy.cards import luhn_valid
+    from gatewaypy.pan import is_luhn_valid
 
-    return next(stem + digit for digit in "0123456789" if luhn_valid(stem + digit))
+    return next(stem + digit for digit in "0123456789" if is_luhn_valid(stem + digit))
 
 
 NUMBER = luhn("492912345678901")

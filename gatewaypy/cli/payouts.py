@@ -13,13 +13,13 @@ import anyio
 import typer
 from rich.console import Console
 
-from gatewaypy.cards import brand_of, luhn_valid
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.payout_exit import EPILOG
 from gatewaypy.cli.payout_report import ReportQuery, member_id, show_report
 from gatewaypy.cli.payout_run import PayoutRun, RunSettings
 from gatewaypy.cli.transport import TRANSPORT, TransportChoice
 from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.pan import brand_of, is_luhn_valid
 from gatewaypy.payouts import Journal, State
 from gatewaypy.secret import shape_of
 
@@ -209,5 +209,5 @@ def _check_reason(text: str) -> None:
         raise InvalidRequest("because", "what you know, on one line", shape_of(text))
     for found in _CARD_NUMBER.findall(text):
         digits = found.replace(" ", "").replace("-", "")
-        if luhn_valid(digits) and brand_of(digits) is not None:
+        if is_luhn_valid(digits) and brand_of(digits) is not None:
             raise InvalidRequest("because", "no card number, as it is kept: its last four digits will do", shape_of(text))

@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 
 from attrs import evolve, field, fields_dict, frozen
 
-from gatewaypy.cards import luhn_valid
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer
 from gatewaypy.money import Money
+from gatewaypy.pan import is_luhn_valid
 from gatewaypy.protocol.fields import check
 from gatewaypy.secret import Secret, shape_of
 
@@ -148,7 +148,7 @@ def fingerprint(fields: Mapping[str, Any], key: bytes) -> str:
 
 def _may_be_card(text: str) -> bool:
     digits = text.replace(" ", "").replace("-", "")
-    return bool(_CARD_NUMBER.fullmatch(text)) and 12 <= len(digits) <= 19 and luhn_valid(digits)  # noqa: PLR2004 - a PAN's
+    return bool(_CARD_NUMBER.fullmatch(text)) and 12 <= len(digits) <= 19 and is_luhn_valid(digits)  # noqa: PLR2004 - a PAN's
 
 
 def _customer(fields: object) -> Customer:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gatewaypy import errors
 from gatewaypy.callbacks import Inbox, Receiver, Router, schema, verify_callback
 from gatewaypy.callbacks.inbox import without_numbers
-from gatewaypy.cards import luhn_valid
+from gatewaypy.pan import is_luhn_valid
 from gatewaypy.storage.sqlite import _dialect, boot_clock
 
 if TYPE_CHECKING:
@@ -193,6 +193,6 @@ def test_what_looks_like_a_card_number_is_taken_out(sent: dict[str, Any], kept: 
 def test_a_card_number_is_found_by_its_check_digit(digits: str, before: list[str], after: list[str]) -> None:
     """A number alone stays or goes by its check digit; one with a right check digit is never kept whole, whatever is beside it."""
     alone = without_numbers({"remark": digits})["remark"]
-    assert alone == (f"{digits[:6]}******{digits[-4:]}" if luhn_valid(digits) else digits)
+    assert alone == (f"{digits[:6]}******{digits[-4:]}" if is_luhn_valid(digits) else digits)
     beside = without_numbers({"remark": " ".join([*before, digits, *after])})["remark"]
-    assert (digits in beside) <= (not luhn_valid(digits))
+    assert (digits in beside) <= (not is_luhn_valid(digits))

@@ -1,0 +1,43 @@
+"""Text from outside on a terminal and in a log."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewaypy.printable import MAX_LENGTH, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("declined\nrefund: done", r"declined\nrefund: done"),
+        ("a\r\nb\u2028c\u2029d\x85e", r"a\r\nb\u2028c\u2029d\x85e"),
+        ("\x1b[31mred\x1b[0m \x9b2J", r"\x1b[31mred\x1b[0m \x9b2J"),
+        ("\u202eevil\u2066", r"\u202eevil\u2066"),
+        ("\ud83d half, \0", r"\ud83d half, \x00"),
+        ("a\u00a0b\u3000c", "a b c"),
+        ("Zoë 😀 [/05]", "Zoë 😀 [/05]"),
+    ],
+)
+def test_printable_writes_out_what_hides(text: str, shown: str) -> None:
+    """Line breaks, escapes, overrides, half characters and NUL are written as Python writes them; letters stay."""
+    assert printable(text) == shown
+
+
+@given(st.text(st.characters(), max_size=300), st.integers(1, 50))
+def test_printable_any_text_fits_everywhere(text: str, max_length: int) -> None:
+    """Whatever the text, the result is printable, one line, as long as allowed, UTF-8, and taken by a database."""
+    shown = printable(text, max_length)
+    assert shown.isprintable()
+    assert len(shown) <= max_length
+    assert sqlite3.connect(":memory:").execute("SELECT ?", (shown,)).fetchone() == (shown,)
+
+
+def test_printable_long_text_is_cut() -> None:
+    """A long text ends with an ellipsis."""
+    assert printable("x" * 3000) == "x" * (MAX_LENGTH - 1) + "…"
+    assert printable("x" * MAX_LENGTH) == "x" * MAX_LENGTH
