@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireRequest
+    from gatewaypy.secret import Secret
 
 
 @define(eq=False)
 class Call:
     """A request and its bytes.
 
+    ``secrets`` are the request's own: no reply of the call may be quoted with them.
     ``caller`` is what the caller awaits, and cancels by being cancelled; ``None`` for what no caller waits for by itself.
     """
 
@@ -29,6 +31,7 @@ class Call:
     wire: WireRequest
     started: float
     deadline: float
+    secrets: tuple[Secret, ...]
     may_send: Callable[[], bool] | None = None
     caller: asyncio.Future[Any] | None = None
     began: bool = False

@@ -196,6 +196,12 @@ class Credentials:
         """The keys that a callback may be signed with: the present one, and while a rotation lasts its predecessors."""
         return (self.secret_key, *self.previous_secret_keys)
 
+    @property
+    def every_key(self) -> tuple[Secret, ...]:
+        """The keys that the gateway knows and may repeat in its words, to be taken out of them."""
+        keys = (self.secret_key, self.partner_secret_key, *self.previous_secret_keys)
+        return tuple(key for key in keys if key is not None)
+
     @classmethod
     def from_env(cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None) -> Self:
         """Read the account from environment variables: ``GATEWAYPY_MEMBER_ID``, ``…PARTNER_ID``, ``…USERNAME``,

@@ -24,6 +24,7 @@ from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.judge import result_code
 from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.tokens import TokenSource
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.token import AuthToken
     from gatewaypy.protocol.wire import WireRequest
+    from gatewaypy.secret import Secret
     from gatewaypy.tokens import SharedTokens
     from gatewaypy.transport.base import Transport
 
@@ -75,6 +77,11 @@ class Pipeline:
     random: Random
     shared_tokens: SharedTokens | None = None
     _tokens: dict[tuple[Root, Login], TokenSource] = field(factory=dict, init=False)
+    _keys: tuple[Secret, ...] = field(init=False)
+
+    @_keys.default
+    def _known_keys(self) -> tuple[Secret, ...]:
+        return self.credentials.every_key
 
     async def run(self, request: Request, *, may_send: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
         """Carry a request to its result.
@@ -90,7 +97,8 @@ class Pipeline:
         self.bounds.check(request)
         wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
         now = self.loop.time()
-        call = Call(request, wire, started=now, deadline=now + self.timeouts.total, may_send=may_send)
+        deadline, secrets = now + self.timeouts.total, secrets_of(request.fields)
+        call = Call(request, wire, started=now, deadline=deadline, secrets=secrets, may_send=may_send)
         await self._take_slot(call)
         # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
         call.caller = caller = self.loop.create_future()
@@ -303,6 +311,8 @@ class Pipeline:
             answer = WireFailure(sent=True, reason=f"the transport failed with {type(error).__name__}")
         if not isinstance(answer, WireFailure):
             call.http_status = answer.http_status
+            known = (*self._keys, *call.secrets)
+            answer.secrets = known if wire.token is None else (*known, wire.token)
         elif not answer.sent:
             raise call.not_sent(answer.reason)
         return answer
@@ -347,7 +357,8 @@ class Pipeline:
         # Asked even where the caller has gone away: the answer is for the observer then.
         # Each question gets a part of the time that is left: one that is never answered must not use it all up.
         share = max((call.deadline - self.loop.time()) / 3, _SHORTEST_QUESTION)
-        inquiry = Call(question, wire, started=call.started, deadline=min(call.deadline, self.loop.time() + share))
+        deadline = min(call.deadline, self.loop.time() + share)
+        inquiry = Call(question, wire, started=call.started, deadline=deadline, secrets=call.secrets)
         try:
             return await self._send_with_token(inquiry)
         finally:
@@ -439,7 +450,8 @@ class Pipeline:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
         rooted = evolve(request, operation=evolve(request.operation, root=root))
         wire = encode(rooted, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
-        call = Call(rooted, wire, started=self.loop.time(), deadline=self.loop.time() + self.timeouts.total)
+        now, secrets = self.loop.time(), secrets_of(request.fields)
+        call = Call(rooted, wire, started=now, deadline=now + self.timeouts.total, secrets=secrets)
         granted: AuthToken = await self._read(call)
         return granted
 
@@ -448,7 +460,7 @@ class Pipeline:
         self._source(DEBIT).accept(granted)
 
     def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
-        granted = token.read(fields_of(answer), now=self.wall_clock())
+        granted = token.read(fields_of(answer, keep_token=True), now=self.wall_clock())
         if isinstance(granted, token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"

@@ -12,6 +12,7 @@ from gatewaypy.protocol.judge import Verdict, judge, result_code
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
+from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.settle import subject_of
 from gatewaypy.protocol.wire import WireFailure
 
@@ -27,9 +28,10 @@ _UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = range(300, 400)
 
 
-def fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
-    """Read a reply's fields.
+def fields_of(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:
+    """Read a reply's fields, without card numbers and without the secrets that its request knew.
 
+    :param keep_token: a token was asked for: the field that has it stays.
     :raises UnreadableError: where there is no reply, or one that says nothing of the payment.
     """
     if isinstance(answer, WireFailure):
@@ -38,7 +40,7 @@ def fields_of(answer: WireReply | WireFailure) -> dict[str, Any]:
     if status >= _SERVER_ERROR or status in {_UNAUTHORIZED, _TOO_MANY} or status in _REDIRECTS:
         msg = f"HTTP {status}"
         raise UnreadableError(msg)
-    return parse(answer)
+    return redact(parse(answer), answer.secrets, keep_token=keep_token)
 
 
 def record_of(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import define, field, frozen, setters
 
 from gatewaypy.secret import SealedBytes, Secret
 
@@ -22,7 +22,7 @@ class WireRequest:
         return WireRequest(self.url, self.content_type, self.accept, self.body, token)
 
 
-@frozen
+@define(on_setattr=setters.frozen)
 class WireReply:
     """What came back: the HTTP status, the content type with its parameters, and the whole body.
 
@@ -30,11 +30,14 @@ class WireReply:
         http_status: The status code.
         content_type: The header as it was received; empty if there was none.
         body: Every byte of the body.
+        secrets: What the request and its sender know, and the reply must not be quoted with. It travels with the reply, so
+            that whatever reads the fields takes them out.
     """
 
     http_status: int
     content_type: str
     body: SealedBytes = field(converter=SealedBytes)
+    secrets: tuple[Secret, ...] = field(default=(), init=False, eq=False, repr=False, on_setattr=setters.NO_OP)
 
 
 @frozen

@@ -1,0 +1,133 @@
+"""What the gateway says, without card numbers and without the secrets that it was told; its ids stay as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from gatewaypy.pan import mask, may_contain, replace_digits
+from gatewaypy.secret import MASK, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: What the protocol calls an id, a digest or a time, in lower case, without the group before it (protocol sections 6, 7, 10 and
+#: 11). It is never altered, though one number in ten passes a card's check: it is what is looked up and compared.
+ID_FIELDS: Final = frozenset(
+    {
+        "accountid", "bankreferenceid", "checksum", "createddate", "createdtime", "customerid", "date", "desc", "invoiceid",
+        "invoiceno", "memberid", "merchantinvoiceid", "merchanttransactionid", "merchantuserid", "mobile", "orderid",
+        "originalpaymentid", "partnerid", "paymentid", "phone", "registrationid", "systeminvoiceid", "systempaymentid", "telnocc",
+        "terminalid", "timestamp", "token", "trackingid", "transactiondate",
+    }
+)  # fmt: skip
+#: Amounts, and where a browser is sent: an altered one is another amount, or leads nowhere.
+_EXACT_FIELDS: Final = ID_FIELDS | {
+    "amount", "authtoken", "captureamount", "chargebackamount", "payoutamount", "productamount", "producttotal", "redirect",
+    "refundamount", "tmpl_amount", "transactionurl", "url",
+}  # fmt: skip
+# Words of the protocol's own, and numbers of few digits: a CVV that stands there is one by chance.
+_SHORT_FIELDS: Final = _EXACT_FIELDS | {
+    "bin", "birthdate", "cardbin", "cardlast4digits", "cardtype", "code", "country", "currency", "eci", "expirationperiod",
+    "expirymonth", "expiryyear", "ip", "last4digits", "lastfourdigits", "paymentbrand", "paymentmode", "postcode", "quantity",
+    "resultcode", "status", "tmpl_currency", "transactionstatus",
+}  # fmt: skip
+# What must never be stored (PCI DSS 3.3.1), and what opens the gateway: left out with its name.
+_LEFT_OUT: Final = frozenset({"cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code", "skey", "securekey"})
+_TOKEN: Final = "authtoken"  # noqa: S105 - a field's name
+_CARD_NUMBERS: Final = frozenset({"number", "cardnumber", "pan"})
+_SHORTEST_NUMBER: Final = 12
+_NUMBER: Final = re.compile(r"[0-9]{12,19}", re.ASCII)
+
+#: The request's fields whose values the gateway must not be quoted with.
+_SECRET_FIELDS: Final = (
+    "card.number", "card.cvv", "authentication.sKey", "authToken", "bankAccount.iban", "bankAccount.accountNumber",
+    "customer.vpa",
+)  # fmt: skip
+# A shorter secret is part of many words: it is looked for as a whole word, where words are.
+_SHORTEST_SECRET: Final = 8
+
+_SUSPECT_NAME: Final = re.compile(r"cvv|cvc|csc|securitycode|verification_code|authtoken|skey|securekey|\\", re.IGNORECASE)
+
+
+def secrets_of(fields: Mapping[str, Any]) -> tuple[Secret, ...]:
+    """Return the secrets of a request that its reply must not show."""
+    return tuple([value for name in _SECRET_FIELDS if isinstance(value := fields.get(name), Secret)])
+
+
+def redact(fields: Mapping[str, Any], secrets: Sequence[Secret] = (), *, keep_token: bool = False) -> dict[str, Any]:
+    """Return a reply's or a callback's fields without card numbers, CVVs and secrets, in any nesting; ids as they are.
+
+    Args:
+        fields: As they were read: texts, objects and lists.
+        secrets: What the gateway was sent or holds. Numbers as long as a card's are looked for in any grouping. They are taken
+            out of ids, too; what has fewer than 8 characters, such as a CVV, only as a whole word where words are.
+        keep_token: The reply's ``AuthToken`` is what was asked for.
+    """
+    plain = fields if isinstance(fields, dict) else dict(fields)
+    text = repr(plain)
+    # One look at everything finds most replies to have nothing of the kind; names, escapes and other scripts need a closer one.
+    if not may_contain(text) and _SUSPECT_NAME.search(text) is None and not _has_any(text, secrets):
+        return plain
+    return _Redaction(secrets, keep_token=keep_token).of_object(plain, is_redirect=False)
+
+
+def _has_any(text: str, secrets: Sequence[Secret]) -> bool:
+    for secret in secrets:  # noqa: SIM110 - a generator costs twice as much
+        if secret.reveal() in text:
+            return True
+    return False
+
+
+class _Redaction:
+    """One reply's redaction."""
+
+    def __init__(self, secrets: Sequence[Secret], *, keep_token: bool) -> None:
+        texts = {secret.reveal() for secret in secrets}
+        self._numbers = [text for text in texts if _NUMBER.fullmatch(text)]
+        self._long = [text for text in texts.difference(self._numbers) if len(text) >= _SHORTEST_SECRET]
+        # Whole words alone, and no part of an amount, a date or a longer number.
+        self._short = [
+            re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])")
+            for text in texts
+            if 0 < len(text) < _SHORTEST_SECRET
+        ]
+        self._left_out = _LEFT_OUT if keep_token else _LEFT_OUT | {_TOKEN}
+
+    def of_object(self, fields: Mapping[str, Any], *, is_redirect: bool) -> dict[str, Any]:
+        kept = {}
+        for name, value in fields.items():
+            leaf = name.rpartition(".")[2].lower()
+            if leaf in self._left_out or (leaf in _CARD_NUMBERS and _is_long_number(value)):
+                continue
+            kept[mask(self._without_numbers(name))] = self._of_value(leaf, value, is_redirect=is_redirect or leaf == "redirect")
+        return kept
+
+    def _of_value(self, leaf: str, value: Any, *, is_redirect: bool) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(value, dict):
+            return self.of_object(value, is_redirect=is_redirect)
+        if isinstance(value, list):
+            return [self._of_value(leaf, inner, is_redirect=is_redirect) for inner in value]
+        return self._of_text("redirect" if is_redirect else leaf, value) if isinstance(value, str) else value
+
+    def _of_text(self, leaf: str, text: str) -> str:
+        # The known number first: a part of it may pass for another one.
+        text = self._without_numbers(text)
+        if leaf not in _EXACT_FIELDS:
+            text = mask(text)
+        if leaf != _TOKEN:
+            for secret in self._long:
+                text = text.replace(secret, MASK)
+        if leaf not in _SHORT_FIELDS:
+            for pattern in self._short:
+                text = pattern.sub(MASK, text)
+        return text
+
+    def _without_numbers(self, text: str) -> str:
+        for number in self._numbers:
+            text = replace_digits(text, number, MASK)
+        return text
+
+
+def _is_long_number(value: object) -> bool:
+    return isinstance(value, str) and sum(map(str.isdecimal, value)) >= _SHORTEST_NUMBER
