@@ -18,7 +18,7 @@ No error carries a request, a reply's body or anything secret: only ids, codes a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
     "AuthenticationFailed",
@@ -226,3 +226,8 @@ class SignatureMismatch(CallbackError):
 
 class UnreadableCallback(CallbackError):
     """The body is no callback: too large, not JSON or form, duplicate keys, too deep, or in an unknown charset."""
+
+
+#: The errors that say that nothing was done: no byte of a request that moves money left, or the
+#: gateway rejected its token. Any other error leaves open whether money moved.
+NOTHING_DONE: Final = (NotSent, AuthenticationFailed, InvalidRequest, ConfigurationError)

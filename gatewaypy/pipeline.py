@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, evolve, field
 
 from gatewaypy.call import Call
-from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent
+from gatewaypy.errors import NOTHING_DONE, AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
@@ -166,7 +166,7 @@ class Pipeline:
             self._tell_late(call, error=error, result=result)
 
     def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
-        if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NotSent | AuthenticationFailed):
+        if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NOTHING_DONE):
             return
         tell(
             self.observer,
@@ -200,7 +200,7 @@ class Pipeline:
         duplicate, fields = False, None
         try:
             answer = await self._send_with_token(call)
-        except (NotSent, AuthenticationFailed):
+        except NOTHING_DONE:
             self.bounds.refused(call.request)
             raise
         try:
@@ -444,6 +444,8 @@ class Pipeline:
             reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
         except TimeoutError:
             pass
+        except Exception as error:  # noqa: BLE001 - whatever a store of tokens raises, nothing was sent
+            reason = f"no token: it could not be had ({type(error).__name__})"
         raise call.not_sent(reason)
 
     async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:

@@ -7,7 +7,15 @@ import contextlib
 from typing import TYPE_CHECKING, Final, Self
 
 from gatewaypy.config import check_flag, check_number
-from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent, OutcomeUnknown
+from gatewaypy.errors import (
+    NOTHING_DONE,
+    AuthenticationFailed,
+    ConfigurationError,
+    GatewayError,
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+)
 from gatewaypy.models import Outcome, Payout
 from gatewaypy.payouts.findings import Finding, finding_of
 from gatewaypy.payouts.follower import Follower
@@ -162,6 +170,7 @@ class PayoutJob:
         how a job is resumed. Orders are read as they are needed, so that memory does not grow with their number.
 
         :raises AuthenticationFailed: where the gateway takes the credentials no longer; nothing is lost.
+        :raises ConfigurationError: where the gateway is not open, was closed, or belongs to another event loop; nothing is lost.
         """
         if self._run is not None:
             msg = "this job is running already: one run at a time"
@@ -320,14 +329,15 @@ class PayoutJob:
                 extra=order.extra,
                 may_send=lambda: self._clock() - begun <= SEND_WITHIN,
             )
-        except (NotSent, AuthenticationFailed, InvalidRequest, OutcomeUnknown) as error:
+        except (*NOTHING_DONE, OutcomeUnknown) as error:
             told = error
         return attempt, told
 
     async def _end(self, run: Run, row: Row, told: Payout | GatewayError | None, attempt: int, *, seconds: float) -> None:
         """Write down what came of a row that was sent, or why it was not."""
         match told:
-            case AuthenticationFailed():
+            case AuthenticationFailed() | ConfigurationError():
+                # No payout of this run will fare better.
                 await self.journal.give_back(row, str(told))
                 run.fail(told)
             case InvalidRequest():

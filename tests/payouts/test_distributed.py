@@ -634,3 +634,18 @@ async def test_the_example_pays_its_file(journal_url: str) -> None:
     assert submitter.returncode == worker.returncode == 0
     assert told.decode().splitlines()[-1].startswith(f"{paid} paid, ")
     assert not await rows(journal_url, "SELECT 1 FROM gatewaypy_payouts WHERE state IN ('planned', 'sending', 'unknown')")
+
+
+async def test_worker_with_a_closed_gateway_gives_orders_back(journal_url: str, lenient: Sandbox) -> None:
+    """A chunk whose gateway object was closed leaves its orders planned, and pays them once another worker has it."""
+    broker = Collecting()
+    async with make_job(journal_url) as job:
+        await submit(job, broker, orders=orders(20))
+    (chunk,) = broker.chunks()
+    async with opened(make_worker(lenient, journal_url)) as worker:
+        await worker._gateway.aclose()
+        assert await worker._try(ChunkJournal(worker._journal, chunk), chunk) is None
+        assert await states(journal_url) == {"planned": 20}
+    async with opened(make_worker(lenient, journal_url)) as worker:
+        assert await worker.run(chunk)
+    assert await states(journal_url) == {"succeeded": 20}
