@@ -231,7 +231,8 @@ class Pipeline:
             is_only = self.bounds.is_only(call.request)
             return settle(call.request, transaction, duplicate=duplicate, is_only=is_only, told=told)
 
-        return await self._inquire_about(call, doubt, question, settled, code=None if told is None else told.code or None)
+        code = codes.DUPLICATE if duplicate else None if told is None else told.code or None
+        return await self._inquire_about(call, doubt, question, settled, code=code)
 
     async def _change(self, call: Call) -> OperationResult:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""

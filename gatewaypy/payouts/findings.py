@@ -8,12 +8,12 @@ from attrs import frozen
 
 from gatewaypy.models import Outcome, SettledBy
 from gatewaypy.payouts.states import State
+from gatewaypy.protocol.evidence import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewaypy.models import ResultCode
-    from gatewaypy.money import Money
 
 _STATES: Final[Mapping[Outcome, State]] = {
     Outcome.SUCCEEDED: State.SUCCEEDED,
@@ -37,37 +37,12 @@ class Finding:
     evidence: str | None = None
 
 
-class Told(Protocol):
-    """A `Payout`, a `Transaction` or a `CallbackEvent`: who tells does not matter."""
+class Told(Record, Protocol):
+    """A `Payout`, a `Transaction` or a `CallbackEvent`: which of them does not matter."""
 
     @property
     def outcome(self) -> Outcome:
         """The library's reading."""
-        ...
-
-    @property
-    def payment_id(self) -> str | None:
-        """The gateway's id."""
-        ...
-
-    @property
-    def merchant_transaction_id(self) -> str | None:
-        """The order's id."""
-        ...
-
-    @property
-    def amount(self) -> Money | None:
-        """How much, where it was told."""
-        ...
-
-    @property
-    def status(self) -> str | None:
-        """The long status."""
-        ...
-
-    @property
-    def transaction_status(self) -> str | None:
-        """The short status."""
         ...
 
     @property
@@ -81,18 +56,30 @@ class Told(Protocol):
         ...
 
 
-def finding_of(told: Told, *, seconds: float | None = None) -> Finding:
-    """Turn what was told into a finding; what says neither yes nor no leaves the row unknown."""
-    settled_by: object = getattr(told, "settled_by", None)
-    # Only a payout's own reply has a code of its own: an inquiry's tells of the lookup, a callback's is not signed.
-    is_reply = settled_by is SettledBy.REPLY and not hasattr(told, "found")
-    source = settled_by.value if isinstance(settled_by, SettledBy) else "callback"
+def finding_of(told: Told, *, outcome: Outcome | None = None, seconds: float | None = None) -> Finding:
+    """Turn a record into a finding; a record that says neither yes nor no leaves the row unknown.
+
+    Args:
+        told: What told of the payout.
+        outcome: How the record was judged; its own outcome if it was not.
+        seconds: How long the answer took.
+    """
+    # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
+    code = told.result if hasattr(told, "settled_by") else None
     return Finding(
-        state=_STATES.get(told.outcome, State.UNKNOWN),
+        state=_STATES.get(told.outcome if outcome is None else outcome, State.UNKNOWN),
         payment_id=told.payment_id,
-        code=(told.result.code or None) if is_reply else None,
-        description=(told.result.description or None) if is_reply else told.remark,
+        code=(code.code or None) if code else None,
+        description=(code.description if code else None) or told.remark,
         status=told.status or told.transaction_status,
-        settled_by="inquiry" if hasattr(told, "found") else source,
+        settled_by=source_of(told),
         seconds=seconds,
     )
+
+
+def source_of(told: object) -> str:
+    """Return what told of a payout: ``reply``, ``inquiry`` or ``callback``."""
+    settled_by: object = getattr(told, "settled_by", None)
+    if hasattr(told, "found"):
+        return "inquiry"
+    return settled_by.value if isinstance(settled_by, SettledBy) else "callback"

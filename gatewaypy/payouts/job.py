@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Self
 
+from attrs import evolve
+
 from gatewaypy.config import check_flag, check_number
 from gatewaypy.errors import (
     NOTHING_DONE,
@@ -26,6 +28,7 @@ from gatewaypy.payouts.rows import Conflict, Row
 from gatewaypy.payouts.run import PayoutResult, Pays, Run
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.stream import chunks
+from gatewaypy.protocol import codes
 from gatewaypy.storage.sqlite import boot_clock
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 #: An intent that is older than this when its first byte is about to go is not sent: its row may be another's by now.
 SEND_WITHIN: Final = 5.0
 _PLANNED_AT_ONCE: Final = 256
+_USED_BEFORE: Final = "the gateway answered 20015, duplicate, to the first attempt"
 
 
 def check_options(
@@ -118,6 +122,7 @@ class PayoutJob:
             raise ConfigurationError(msg)
         self.gateway = gateway
         self.journal = journal if isinstance(journal, Journal) else Journal(journal, gateway.credentials.member_id)
+        self.journal.check_merchant(gateway)
         self._concurrency = concurrency
         self._quiet_period = quiet_period
         self._resend_unknown = resend_unknown
@@ -347,19 +352,36 @@ class PayoutJob:
                     )
             case OutcomeUnknown():
                 run.pace.failed()
-                finding = Finding(state=State.UNKNOWN, payment_id=told.payment_id, code=told.code, evidence=str(told))
-                await self.journal.learn(row.order.merchant_transaction_id, finding, attempt=attempt)
+                await self._end_unknown(run, row, told, attempt)
             case Payout():
                 run.pace.succeeded()
                 await self._learn(run, row, told, attempt, seconds=seconds)
+
+    async def _end_unknown(self, run: Run, row: Row, told: OutcomeUnknown, attempt: int) -> None:
+        is_used = told.code == codes.DUPLICATE and not row.is_resent
+        state, evidence = (State.REVIEW, f"{_USED_BEFORE}; {told}") if is_used else (State.UNKNOWN, str(told))
+        finding = Finding(state=state, payment_id=told.payment_id, code=told.code, evidence=evidence)
+        state_now = await self.journal.learn(row.order.merchant_transaction_id, finding, attempt=attempt)
+        if is_used and state_now is State.REVIEW:
+            await run.results.put(PayoutResult(order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence))
 
     async def _learn(
         self, run: Run, row: Row, told: OperationResult, attempt: int, *, seconds: float | None = None
     ) -> State | None:
         finding, order = finding_of(told, seconds=seconds), row.order
+        if getattr(told, "duplicate", False) and not row.is_resent:
+            # The payout that has this id was made by somebody else, or by this file before the journal was.
+            finding = evolve(finding, state=State.REVIEW, evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}")
         state = await self.journal.learn(order.merchant_transaction_id, finding, attempt=attempt)
         if state is not None and state.is_end:
             await run.results.put(
-                PayoutResult(order=order, state=state, outcome=told.outcome, payment_id=told.payment_id, result=told)
+                PayoutResult(
+                    order=order,
+                    state=state,
+                    outcome=told.outcome,
+                    payment_id=told.payment_id,
+                    result=told,
+                    evidence=finding.evidence,
+                )
             )
         return state

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 from gatewaypy.callables import check_plain_function
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.money import Money
-from gatewaypy.payouts.findings import Finding, finding_of
+from gatewaypy.payouts.findings import Finding, finding_of, source_of
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
 from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
+from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
+from gatewaypy.protocol.operations import PAYOUT
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
@@ -102,6 +104,16 @@ class Journal:
     ) -> None:
         """Close the store."""
         await self.aclose()
+
+    def check_merchant(self, gateway: object) -> None:
+        """Refuse a gateway of another merchant, which would pay, or be asked about, other orders under the same ids.
+
+        :raises ConfigurationError: naming both merchants.
+        """
+        theirs = getattr(getattr(gateway, "credentials", None), "member_id", self._member)
+        if theirs != self._member:
+            msg = f"the journal is of merchant {self._member} and the gateway of merchant {theirs}: give each its own"
+            raise ConfigurationError(msg)
 
     async def aclose(self) -> None:
         """Let what is under way be written, and let another process in."""
@@ -237,8 +249,19 @@ class Journal:
         return [self._row(row) for row in rows]
 
     def _row(self, row: tuple[Any, ...]) -> Row:
-        number, _, state, attempt, owner, fence, details, absent_by, absent_since, payment_id = row
-        return Row(number, self._order(details), State(state), attempt, owner, fence, absent_by, float(absent_since), payment_id)
+        number, _, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent = row
+        return Row(
+            number,
+            self._order(details),
+            State(state),
+            attempt,
+            owner,
+            fence,
+            absent_by,
+            float(absent_since),
+            payment_id,
+            bool(resent),
+        )
 
     # Sending
 
@@ -316,24 +339,48 @@ class Journal:
         return bool(rows)
 
     async def hear(self, told: Told) -> State | None:
-        """Take a callback, or anything else that tells of a payout; return the row's state afterwards.
+        """Take a callback, or another record of a payout, and return the row's state afterwards.
 
         It moves a row forward alone, and never causes a send: ``router.on(PayoutSucceeded)(journal.hear)`` hangs it on a router.
-        ``None`` where the journal has no such row, or was told neither yes nor no. What is told of another amount goes on the
-        review list, where the row was still open.
+        The record is judged like a reply (`protocol.evidence`). One of another amount, or of a second payment under the same
+        id, puts the row on the review list; so does one of an order that was never sent, since its id was used by another.
+
+        Returns:
+            ``None`` if the journal has no such row, the record is of another merchant or of a payment rather than a payout,
+            or it says neither yes nor no.
         """
-        finding, mtid = finding_of(told), told.merchant_transaction_id
-        if mtid is None or finding.state is State.UNKNOWN:
+        evidence = Evidence.of(told)
+        mtid = evidence.merchant_transaction_id
+        if mtid is None or getattr(told, "found", True) is False:
             return None
         (rows,) = await self._store.run(
-            ("SELECT amount, currency FROM gatewaypy_payouts WHERE member = ? AND mtid = ?", (self._member, mtid))
+            (
+                "SELECT amount, currency, state, resent FROM gatewaypy_payouts WHERE member = ? AND mtid = ?",
+                (self._member, mtid),
+            )
         )
         if not rows:
             return None
-        if told.amount is not None and told.amount != Money(*rows[0]):
-            finding = Finding(
-                state=State.REVIEW, evidence=f"{finding.settled_by} tells of {told.amount}, payment {told.payment_id}"
-            )
+        amount, currency, state, is_resent = rows[0]
+        subject = Subject(
+            payment_type=PAYOUT.payment_type,
+            member_id=self._member,
+            merchant_transaction_id=mtid,
+            amount=amount,
+            currency=currency,
+        )
+        judgement = judge(subject, evidence)
+        finding = finding_of(told, outcome=judgement.outcome)
+        if (mismatch := judgement.mismatch) is not None:
+            was_asked_for = source_of(told) == "inquiry"
+            if mismatch.check in {Check.MERCHANT, Check.KIND} and not was_asked_for:
+                return None
+            reason = f"{source_of(told)}: {mismatch.reason}, payment {evidence.payment_id or 'without an id'}"
+            finding = Finding(state=State.REVIEW, evidence=reason)
+        elif finding.state is State.UNKNOWN:
+            return None
+        elif State(state) is State.PLANNED and not is_resent:
+            finding = Finding(state=State.REVIEW, evidence=f"{_told(finding)}, but this journal never sent it")
         return await self.learn(mtid, finding)
 
     async def reconcile(self, gateway: Asks) -> int:
@@ -341,6 +388,7 @@ class Journal:
 
         A `gatewaypy.callbacks.Reconciler` does so on a schedule: ``Reconciler(gateway, inbox, journals=[journal])``.
         """
+        self.check_merchant(gateway)
         moved, after = 0, 0
         while page := await self.listed(state=State.PENDING, after=after, most=_ASKED_AT_ONCE):
             after = page[-1].id
@@ -358,6 +406,18 @@ class Journal:
         """Compare what was learnt with an end that is known already."""
         contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
         own, statement = (self._member, mtid), ("SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?")
+        if finding.payment_id is not None and finding.state in {State.SUCCEEDED, State.PENDING}:
+            # A second payment under the same id: the money may have moved twice.
+            (doubled,) = await self._store.run(
+                (
+                    "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ? || payment_id || ?,"
+                    " settled_by = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
+                    " AND state IN ('unknown', 'pending', 'succeeded', 'failed') RETURNING id",
+                    (" / payment ", f" / but: {_told(finding)}", *own, finding.payment_id),
+                )
+            )
+            if doubled:
+                return State.REVIEW
         if finding.state is State.REVIEW:
             # Not on the review list while it is on its way; what was told is kept for whoever looks at it.
             _, rows = await self._store.run(
@@ -404,7 +464,8 @@ class Journal:
         (rows,) = await self._store.run(
             (
                 # The fence is raised: whoever still works on an earlier attempt must not take this one's for its own.
-                "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, absent_by = '', fence = fence + 1 WHERE id = ?"  # noqa: S608
+                "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, absent_by = '', fence = fence + 1,"  # noqa: S608
+                " payment_id = NULL, resent = 1 WHERE id = ?"
                 f" AND state = 'unknown' AND owner = ? AND fence = ? RETURNING {COLUMNS}",
                 (_text(evidence), row.id, row.owner, row.fence),
             )
@@ -416,9 +477,10 @@ class Journal:
         (rows,) = await self._store.run(
             (
                 "UPDATE gatewaypy_payouts SET state = ?, settled_by = 'person', absent_by = '', fence = fence + 1,"
+                " payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END, resent = 1,"
                 " evidence = COALESCE(evidence, '') || ' / decided: ' || ?, changed_at = CURRENT_TIMESTAMP"
                 " WHERE member = ? AND mtid = ? AND state = 'review' RETURNING id",
-                (state.value, _text(evidence), self._member, merchant_transaction_id),
+                (state.value, state.value, _text(evidence), self._member, merchant_transaction_id),
             )
         )
         return bool(rows)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @frozen
 class Row:
-    """An order as it lies in the journal."""
+    """An order as it lies in the journal.
+
+    ``is_resent`` is whether it was planned again after an attempt whose outcome was unknown: the gateway may know its id.
+    """
 
     id: int
     order: PayoutOrder
@@ -25,6 +28,7 @@ class Row:
     absent_by: str = ""
     absent_since: float = 0.0
     payment_id: str | None = None
+    is_resent: bool = False
 
 
 @frozen

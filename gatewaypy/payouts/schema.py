@@ -22,6 +22,7 @@ SCHEMA: Final = (
         owner TEXT NOT NULL DEFAULT '',
         fence BIGINT NOT NULL DEFAULT 0,
         attempt INTEGER NOT NULL DEFAULT 0,
+        resent INTEGER NOT NULL DEFAULT 0,
         absent_by TEXT NOT NULL DEFAULT '',
         absent_since DOUBLE PRECISION NOT NULL DEFAULT 0,
         payment_id TEXT,
@@ -39,14 +40,16 @@ SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS gatewaypy_journal (id INTEGER PRIMARY KEY, key TEXT NOT NULL, home TEXT NOT NULL)",
 )
 
-COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id"
+COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
 
 
 def _may_move() -> str:
     """Write `MOVES` down as a condition on a row ``payout`` and what was found, ``given``.
 
-    What is planned has not been sent, whatever became of an earlier attempt: only what is being sent becomes unknown. And what a
-    person has to look at is left to the person, unless it is there for not having been found.
+    What is planned has not been sent, whatever became of an earlier attempt: only what is being sent becomes unknown.
+    A row that was never sent is settled by nothing, but evidence that its id was used sends it to review. While a row is
+    being sent, only the answer to that attempt sends it to review. A row on review is left to a person, unless it is
+    there because the gateway did not know it.
     """
     cases = []
     for found in State:
@@ -55,7 +58,11 @@ def _may_move() -> str:
             before = [State.SENDING]
         among = ", ".join(f"'{state.value}'" for state in before)
         cases.append(f"WHEN '{found.value}' THEN payout.state IN ({among})")
-    return f"CASE given.found {' '.join(cases)} END AND (payout.state <> 'review' OR payout.settled_by = 'absence')"
+    return (
+        f"CASE given.found {' '.join(cases)} END AND (payout.state <> 'review' OR payout.settled_by = 'absence')"
+        " AND (payout.state <> 'planned' OR (given.found = 'review') = (payout.resent = 0))"
+        " AND (given.found <> 'review' OR payout.state <> 'sending' OR payout.attempt = given.attempt)"
+    )
 
 
 # What an attempt came to says nothing of a later one, unless it is that the money moved or is about to. Who tells without knowing
@@ -65,6 +72,11 @@ _IS_OF_THIS_ATTEMPT: Final = (
     " OR (given.attempt IS NULL AND (payout.state NOT IN ('sending', 'unknown') OR payout.attempt < 2)))"
 )
 
+# Two payments under one id are for a person to look at, whatever each of them came to.
+_IS_OF_THIS_PAYMENT: Final = (
+    "(given.found = 'review' OR given.payment IS NULL OR payout.payment_id IS NULL OR payout.payment_id = given.payment)"
+)
+
 LEARN: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = given.found, payment_id = COALESCE(given.payment, payout.payment_id),"  # noqa: S608
     " code = given.answer, description = given.words, status = given.said, settled_by = given.teller,"
@@ -72,7 +84,7 @@ LEARN: Final = (
     " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
     " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"
     " WHERE payout.member = ? AND payout.mtid = given.order_id"
-    f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} RETURNING mtid"
+    f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} AND {_IS_OF_THIS_PAYMENT} RETURNING mtid"
 )
 INTEND: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = 'sending', attempt = payout.attempt + 1"

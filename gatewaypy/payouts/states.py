@@ -31,10 +31,11 @@ class State(enum.Enum):
 MOVES: Final[Mapping[State, Mapping[State, str]]] = {
     State.PLANNED: {
         State.SENDING: "intent, durable before the first byte",
-        State.FAILED: "refused by the library before anything was sent, or a callback",
-        State.SUCCEEDED: "a callback: it had been sent before",
-        State.PENDING: "a callback: it had been sent before",
+        State.FAILED: "refused by the library before anything was sent; or a callback, if it was sent before",
+        State.SUCCEEDED: "a callback, if it was sent before",
+        State.PENDING: "a callback, if it was sent before",
         State.UNKNOWN: "the journal was restored from a backup: an intent may be missing",
+        State.REVIEW: "a callback, though it was never sent: somebody else has used its id",
     },
     State.SENDING: {
         State.SUCCEEDED: "the gateway's answer",
@@ -42,6 +43,7 @@ MOVES: Final[Mapping[State, Mapping[State, str]]] = {
         State.PENDING: "the gateway's answer",
         State.UNKNOWN: "no plain answer, or its owner is gone",
         State.PLANNED: "no byte left this machine",
+        State.REVIEW: "the gateway answers that the id was used before the first attempt",
     },
     State.UNKNOWN: {
         State.SUCCEEDED: "inquiry or callback",

@@ -18,7 +18,7 @@ from store_fixtures import postgres_schema
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler
 from gatewaypy.callbacks.events import event_of
-from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
@@ -159,16 +159,20 @@ async def test_pending_payouts_are_asked_about(gateway: Gateway, sandbox: Sandbo
     assert ([result.state for result in results], report.succeeded) == ([State.SUCCEEDED], 2)
 
 
-def event(number: int, status: str, amount: str = "5.00") -> CallbackEvent:
-    short = {"payoutsuccessful": "Y", "payoutfailed": "N", "payoutstarted": "P"}[status]
+def event(number: int, status: str, amount: str | None = "5.00", **told: Any) -> CallbackEvent:
+    member = told.pop("member_id", MERCHANT.member_id)
+    short = {"payoutfailed": "N", "payoutstarted": "P"}.get(status, "Y")
     fields = {"paymentId": "77", "merchantTransactionId": f"PAYOUT-{number}", "status": status, "transactionStatus": short}
-    return event_of({**fields, "amount": amount, "currency": "EUR"}, signed=True, member_id=MERCHANT.member_id)
+    fields |= {"amount": amount, "currency": "EUR"} | told
+    return event_of({name: value for name, value in fields.items() if value is not None}, signed=True, member_id=member)
 
 
 async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
     """A callback settles an open row, never takes one back, and one that contradicts an end calls for a person."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
-        await journal.plan([order(number) for number in range(4)])
+        for row in await journal.plan([order(number) for number in range(3)]):
+            await journal.intend(row)
+            await journal.learn(row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1)
         assert await journal.hear(event(0, "payoutstarted")) is State.PENDING
         assert await journal.hear(event(0, "payoutsuccessful")) is State.SUCCEEDED
         assert await journal.hear(event(0, "payoutstarted")) is State.SUCCEEDED
@@ -180,16 +184,113 @@ async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
         assert await journal.hear(event(9, "payoutsuccessful")) is None
         evidence = {row.merchant_transaction_id: row.evidence for row in await journal.listed(state=State.REVIEW)}
     assert "callback says failed" in (evidence["PAYOUT-0"] or "")
-    assert "tells of 6.00 EUR" in (evidence["PAYOUT-2"] or "")
+    assert "another amount: 6.00, not 5.00" in (evidence["PAYOUT-2"] or "")
 
 
-async def test_what_a_callback_settled_is_not_sent(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
-    """A planned order of which a callback says that it is paid had been sent before, whatever the journal knows."""
+async def test_hear_of_an_order_never_sent_reviews_it(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """A callback settles no order that was never sent; it is for a person, and is not sent meanwhile: its id was used."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         await journal.plan([order(1), order(2)])
-        await journal.hear(event(1, "payoutsuccessful"))
+        assert await journal.hear(event(1, "payoutsuccessful")) is State.REVIEW
     _, report = await run(gateway, store_url)
-    assert (report.succeeded, [entry.merchant_transaction_id for entry in sandbox.ledger.entries]) == (2, ["PAYOUT-2"])
+    assert (report.succeeded, report.review) == (1, 1)
+    assert [entry.merchant_transaction_id for entry in sandbox.ledger.entries] == ["PAYOUT-2"]
+
+
+@pytest.mark.parametrize("status", ["payoutsuccessful", "payoutfailed", "capturesuccess"])
+@pytest.mark.parametrize("sent", [True, False])
+async def test_hear_of_another_merchant_or_kind_changes_nothing(store_url: str, status: str, sent: bool) -> None:
+    """Another merchant's genuine callback with the same id, or one of a payment, says nothing of a payout of ours."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        if sent:
+            await journal.intend(row)
+            await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
+        member = MERCHANT.member_id if status == "capturesuccess" else "777"
+        assert await journal.hear(event(1, status, member_id=member)) is None
+        (listed,) = await journal.listed()
+        assert listed.state is (State.UNKNOWN if sent else State.PLANNED)
+
+
+@pytest.mark.parametrize("told", [{"amount": "1.00", "currency": None}, {"currency": "USD"}, {"amount": None, "currency": "USD"}])
+async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict[str, Any]) -> None:
+    """Amounts are compared by their text whatever the currency, and currencies where they are told."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.SUCCEEDED, payment_id="77"), attempt=1)
+        assert await journal.hear(event(1, "payoutsuccessful", **told)) is State.REVIEW
+
+
+async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:
+    """A callback whose currency is in lower case, or missing, is the same payout's."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        for row in await journal.plan([order(1), order(2)]):
+            await journal.intend(row)
+            await journal.learn(row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1)
+        assert await journal.hear(event(1, "payoutsuccessful", currency="eur")) is State.SUCCEEDED
+        assert await journal.hear(event(2, "payoutsuccessful", currency=None)) is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("first", [State.SUCCEEDED, State.PENDING])
+async def test_second_payment_under_one_id_is_reviewed(store_url: str, first: State) -> None:
+    """A success under another payment id may be a second payment: a person must look at both."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=first, payment_id="76"), attempt=1)
+        assert await journal.hear(event(1, "payoutsuccessful")) is State.REVIEW
+        (listed,) = await journal.listed()
+        assert "payment 76" in (listed.evidence or "")
+        assert "payment 77" in (listed.evidence or "")
+
+
+async def test_payout_that_is_begun_is_pending(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """A record that may still become a payout's end is asked about, not given to a person."""
+    results, _ = await run(gateway, store_url, [order(1, "6091.00")], pending_patience=0.0)
+    assert [result.state for result in results] == [State.PENDING]
+    record = sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1")
+    record.status = "begun"
+    results, report = await run(gateway, store_url, pending_patience=0.3)
+    assert ([result.state for result in results], report.review) == ([State.PENDING], 0)
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["inquiry answers", "inquiry fails"])
+async def test_duplicate_of_a_first_attempt_is_reviewed(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, answered: bool
+) -> None:
+    """An id that the gateway knows before the first attempt was used by somebody else: nothing is booked as paid."""
+    await gateway.payout(Money("5.00", "EUR"), merchant_transaction_id="PAYOUT-1", customer=ADA)
+    if not answered:
+        sandbox.faults.add("garbage", operation="inquiry by merchantTransactionId", times=100)
+    results, report = await run(gateway, store_url, [order(1)])
+    assert [result.state for result in results] == [State.REVIEW]
+    assert "20015" in results[0].evidence
+    assert (report.succeeded, report.review) == (0, 1)
+    sandbox.faults.clear()
+    assert (await run(gateway, store_url))[1].review == 1, "another run books nothing either"
+
+
+async def test_reconcile_gives_a_payment_under_the_id_to_review(gateway: Gateway, store_url: str, card: Any) -> None:
+    """A pending payout is not settled by a captured payment that has its id."""
+    await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
+        await journal.reconcile(gateway)
+        (listed,) = await journal.listed()
+        assert listed.state is State.REVIEW
+        assert "another kind" in (listed.evidence or "")
+
+
+async def test_journal_of_another_merchant_is_refused(gateway: Gateway, store_url: str) -> None:
+    """A gateway is asked about, and pays, its own merchant's orders alone."""
+    async with Journal(store_url, "777") as journal:
+        with pytest.raises(errors.ConfigurationError, match="777"):
+            await journal.reconcile(gateway)
+        with pytest.raises(errors.ConfigurationError, match="777"):
+            PayoutJob(gateway, journal=journal)
 
 
 async def test_stopping_lets_what_is_on_its_way_end(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
