@@ -10,7 +10,7 @@ import httpx
 
 
 class Form(HTMLParser):
-    """Reads the only form of a page."""
+    """Reads the only form of a page, or its only link, which is a GET without fields."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -23,8 +23,11 @@ class Form(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            assert self.action is None, "one form a page"
+        if tag == "a":
+            assert self.action is None, "one way on a page"
+            self.action = given["href"]
+        elif tag == "form":
+            assert self.action is None, "one way on a page"
             self.action, self.method = given["action"], given.get("method", "get").lower()
         elif tag == "input" and given.get("type") == "hidden":
             self.fields[given["name"]] = given["value"]
@@ -80,7 +83,7 @@ class PayerBrowser:
         if form.method == "post":
             self._see(await self._http.post(url, data=fields))
         else:
-            self._see(await self._http.get(url.copy_merge_params(fields)))
+            self._see(await self._http.get(url.copy_merge_params(fields) if fields else url))
 
     async def confirm(self, page: str, answer: str = "approve") -> None:
         """Go on from a redirect's page to the bank's or wallet's, and answer there."""

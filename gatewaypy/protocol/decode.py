@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from attrs import fields_dict
 
@@ -25,8 +24,8 @@ from gatewaypy.models import (
     Reversal,
     Transaction,
 )
+from gatewaypy.models.redirect import is_safe, named_pairs
 from gatewaypy.money import Money
-from gatewaypy.platforms import is_loopback
 from gatewaypy.protocol.judge import found, scalar
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of
@@ -176,7 +175,7 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
     target = fields.get("redirect")
     if not isinstance(target, dict) or not target:
         return None
-    url = scalar(target, "url") or ""
+    url = (scalar(target, "url") or "").strip()
     if not is_safe(url):
         msg = "the reply sends the payer to a URL that is not https"
         raise UnreadableError(msg)
@@ -187,16 +186,6 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
         msg = "the reply sends the payer on by a method that is neither GET nor POST"
         raise UnreadableError(msg)
     return Redirect(url=url, method=method, parameters=parameters, target=scalar(target, "target"))
-
-
-def is_safe(url: str) -> bool:
-    """Tell whether a browser may be sent there: https, or http to this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return bool(url.isprintable() and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))))
 
 
 def _parameters(values: object) -> tuple[tuple[str, str], ...]:
@@ -212,7 +201,7 @@ def _parameters(values: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(values, list) or not all(isinstance(pair, dict) for pair in values):
         msg = "the reply's redirect parameters are no list of names and values"
         raise UnreadableError(msg)
-    return tuple((scalar(pair, "name") or "", scalar(pair, "value") or "") for pair in values)
+    return named_pairs((scalar(pair, "name") or "", scalar(pair, "value") or "") for pair in values)
 
 
 def payment(fields: Mapping[str, Any], verdict: Verdict, target: Redirect | None) -> Payment:

@@ -22,6 +22,7 @@ from gatewaypy.models import (
     StoredCard,
     Transaction,
 )
+from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
 from gatewaypy.protocol.judge import result_code, scalar
 from gatewaypy.protocol.operations import DELETE_STORED_CARD, INVOICE_GENERATE, INVOICE_STATUS, ReplyKind
@@ -249,7 +250,7 @@ def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _safe(url: str | None) -> str | None:
     if url is None or not url.strip():
         return None
-    if not decode.is_safe(url.strip()):
+    if not is_safe(url.strip()):
         msg = "the reply's link is not https"
         raise UnreadableError(msg)
     return url.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from attrs import define
 from starlette.routing import Route
@@ -65,9 +65,8 @@ class PayerPages:
         if record.awaits_payer:
             target = self.redirect(record, request)
             pairs = target.get("parameters") or target["listofParameters"]
-            url = urlsplit(target["url"])
-            fields = dict(parse_qsl(url.query)) | {pair["name"]: pair["value"] for pair in pairs}
-            return pages.onward(url=url._replace(query="").geturl(), method=target["method"].lower(), fields=fields)
+            named = [(pair["name"], pair["value"]) for pair in pairs]
+            return pages.onward(url=target["url"], method=target["method"], pairs=named)
         back = record.fields.get("merchantRedirectUrl")
         if not back:
             return pages.notice("Thank you. The shop gave no address to go back to.")

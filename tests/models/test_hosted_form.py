@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy import HostedForm, Secret
+from gatewaypy import HostedForm, Redirect, Secret, errors
 
 URL = "https://gateway.example/transaction/Checkout"
 CHECKSUM = "f50bcb9ee2fae8a3c22ab125b27451bf"
@@ -39,15 +41,45 @@ class Page(HTMLParser):
         return tuple((found["name"], found["value"]) for found in self.all("input"))
 
 
-def test_the_page_posts_the_form_by_itself() -> None:
-    """It posts UTF-8 to the gateway, with a button where scripts are off, and tells the gateway nothing of the page's URL."""
+def test_hosted_form_page_posts_utf8_and_hides_its_url() -> None:
+    """It posts UTF-8 to the gateway, has a viewport, and the gateway does not see the page's own URL."""
     page = Page(FORM.html())
     assert page.all("form") == [{"action": URL, "method": "post", "accept-charset": "utf-8"}]
-    assert page.all("body") == [{"onload": "document.forms[0].submit()"}]
-    assert page.all("button") == [{"type": "submit"}]
-    assert {"charset": "utf-8"} in page.all("meta")
-    assert {"name": "referrer", "content": "no-referrer"} in page.all("meta")
+    metas = page.all("meta")
+    assert {"charset": "utf-8"} in metas
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in metas
+    assert {"name": "referrer", "content": "no-referrer"} in metas
     assert {found["type"] for found in page.all("input")} == {"hidden"}
+
+
+def test_hosted_form_page_button_is_outside_noscript() -> None:
+    """No element holds the button back where scripts are on but blocked, and no handler is inline."""
+    page = Page(FORM.html())
+    assert page.all("button") == [{"type": "submit"}]
+    assert page.all("noscript") == []
+    assert page.all("script") == [{}]
+    handlers = [name for _, attributes in page.elements for name in attributes if name.startswith("on") or name == "style"]
+    assert handlers == []
+
+
+@pytest.mark.parametrize(
+    ("nonce", "written"),
+    [("r4nd0m", "r4nd0m"), ("a+b/c_d-e==", "a+b/c_d-e=="), (SimpleLazyObject(lambda: "bGF6eQ=="), "bGF6eQ==")],
+    ids=["letters", "base64", "lazy"],
+)
+def test_hosted_form_nonce_is_on_script_and_style(nonce: str, written: str) -> None:
+    """The policy's nonce stands on the page's one script and its one style."""
+    page = Page(FORM.html(nonce=nonce))
+    assert page.all("script") == page.all("style") == [{"nonce": written}]
+
+
+@pytest.mark.parametrize("nonce", ["", " ", "a b", 'a"><script>', "a\n", "a'", "===", "é", "a=b", b"abc", 1], ids=repr)
+def test_hosted_form_nonce_of_other_characters_raises(nonce: Any) -> None:
+    """A nonce that could leave its attribute, or that no policy can hold, is refused and not shown."""
+    for page in (FORM, Redirect("https://acs.example/"), Redirect("https://acs.example/", "GET")):
+        with pytest.raises(errors.InvalidRequest, match="nonce: must be") as refused:
+            page.html(nonce=nonce)
+        assert "<script>" not in str(refused.value)
 
 
 def test_the_inputs_are_in_the_clear_and_in_order() -> None:
@@ -104,12 +136,13 @@ def test_every_pair_comes_back_out_of_the_page(query: str, fields: list[tuple[st
         "head",
         "meta",
         "title",
+        "style",
         "body",
+        "p",
         "form",
         "input",
-        "noscript",
-        "p",
         "button",
+        "script",
     }
 
 

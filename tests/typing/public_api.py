@@ -10,6 +10,7 @@ from gatewaypy import (
     Card,
     Credentials,
     Gateway,
+    HostedForm,
     Invoice,
     Money,
     Outcome,
@@ -46,6 +47,14 @@ async def operations(gateway: Gateway, card: Card) -> None:
     assert_type(await gateway.payout(euros, merchant_transaction_id="A", payment_id="1"), Payout)
     assert_type(await gateway.inquire(payment_id="1"), Transaction)
     assert_type(euros + euros, Money)
+
+
+def pages(redirect: Redirect, form: HostedForm) -> None:
+    """The pages that send a payer on take a nonce or none."""
+    assert_type(redirect.html(), str)
+    assert_type(redirect.html(nonce="r4nd0m"), str)
+    assert_type(form.html(nonce=None), str)
+    form.html(nonce=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def mistakes(gateway: Gateway, card: Card) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from gatewaypy.models.redirect import redirect_page
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _templates: Final = Environment(
     loader=PackageLoader("gatewaypy.sandbox", "pages"),
@@ -47,14 +49,15 @@ def registration(*, action: str) -> HTMLResponse:
     return HTMLResponse(_templates.get_template("registration.html").render(action=action))
 
 
-def onward(*, url: str, method: str, fields: Mapping[str, str]) -> HTMLResponse:
+def onward(*, url: str, method: str, pairs: Iterable[tuple[str, str]]) -> HTMLResponse:
     """Send the browser on to another page."""
-    return HTMLResponse(_templates.get_template("way_back.html").render(url=url, method=method, fields=fields))
+    words = "Continue to the next page."
+    return HTMLResponse(redirect_page(url, method, pairs, title="Please wait", words=words))
 
 
 def way_back(*, url: str, fields: Mapping[str, str]) -> HTMLResponse:
     """Send the browser back to the shop with the browser return's fields."""
-    return onward(url=url, method="post", fields=fields)
+    return onward(url=url, method="POST", pairs=fields.items())
 
 
 def notice(text: str, *, status: int = 200) -> HTMLResponse:
