@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+import attrs
 import pytest
 from django.http.request import HttpHeaders
 from hypothesis import given
@@ -35,22 +36,29 @@ INFO = BrowserInfo(
 # A page with as much of a browser as the script asks for. Its forms are a collection, which has no methods of an array's.
 PAGE = """
 const vm = require("node:vm");
-const { script, screen, navigator, java, forms } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+const { script, screen, navigator, java, forms, offset } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
 const form = () => ({ inputs: [], appendChild(child) { this.inputs.push(child); } });
 const made = Array.from({ length: forms }, form);
 const document = { forms: { length: forms, ...made }, createElement: (name) => ({ element: name }) };
+const clock = { Date: class extends Date { getTimezoneOffset() { return offset; } } };
 if (java !== undefined) navigator.javaEnabled = () => java;
-vm.runInNewContext(script, { window: { screen }, screen, navigator, document });
+vm.runInNewContext(script, { window: { screen }, screen, navigator, document, ...(offset === null ? {} : clock) });
 console.log(JSON.stringify(made.map((each) => each.inputs)));
 """
 SCREEN = {"width": 1920, "height": 1080, "colorDepth": 24}
 
 
 def run_script(
-    *, zone: str = "UTC", screen: Any = SCREEN, navigator: Any = None, java: bool | None = None, forms: int = 1
+    *,
+    zone: str = "UTC",
+    screen: Any = SCREEN,
+    navigator: Any = None,
+    java: bool | None = None,
+    forms: int = 1,
+    offset: float | None = None,
 ) -> list[list[dict[str, str]]]:
     """Run the script on a page and return the inputs that it put into each form."""
-    page = {"script": BROWSER_SCRIPT, "screen": screen, "navigator": navigator or {}, "forms": forms}
+    page = {"script": BROWSER_SCRIPT, "screen": screen, "navigator": navigator or {}, "forms": forms, "offset": offset}
     run = node(
         ["-e", PAGE],
         return_completed_process=True,
@@ -75,7 +83,15 @@ def run_script(
         ),
         ({"zone": "Pacific/Kiritimati", "navigator": {"language": "en"}}, (1920, 1080, 24, -840, False, "en")),
         ({"navigator": {"language": "en", "javaEnabled": True}}, (1920, 1080, 24, 0, False, "en")),
-        ({"screen": {"width": 390, "height": 844, "colorDepth": 30}}, (390, 844, 30, 0, False, "fr-CH")),
+        ({"screen": {"width": 390, "height": 844, "colorDepth": 30}}, (390, 844, 24, 0, False, "fr-CH")),
+        ({"screen": {"width": 1706.6667, "height": 959.4, "colorDepth": 0}}, (1707, 959, 24, 0, False, "fr-CH")),
+        ({"screen": {"width": -1, "height": 1e21, "colorDepth": 2e9}}, (0, 99999, 48, 0, False, "fr-CH")),
+        ({"screen": {"width": "wide", "height": None}}, (0, 0, 24, 0, False, "fr-CH")),
+        ({"offset": -330.5, "navigator": {"language": "en"}}, (1920, 1080, 24, -330, False, "en")),
+        ({"offset": 1e9, "navigator": {"language": "en"}}, (1920, 1080, 24, 999, False, "en")),
+        ({"navigator": {"language": "de-DE-u-co-phonebk-x-" + "y" * 300}}, (1920, 1080, 24, 0, False, "de-DE")),
+        ({"navigator": {"language": "x" * 40}}, (1920, 1080, 24, 0, False, "fr-CH")),
+        ({"navigator": {"language": "de_DE"}}, (1920, 1080, 24, 0, False, "de")),
         ({"screen": {"width": 30720, "height": 17280, "colorDepth": 48}}, (30720, 17280, 48, 0, False, "fr-CH")),
         ({"screen": {}, "navigator": {"language": None}}, (0, 0, 24, 0, False, "fr-CH")),
         ({"screen": None, "navigator": {"language": ""}}, (0, 0, 24, 0, False, "fr-CH")),
@@ -162,7 +178,8 @@ def test_headers_that_are_missing_or_odd(headers: dict[str, str], found: str, ex
         "1920|1080|24|10000|0|de",
         "1920|1080|24|-60|2|de",
         "1920|1080|24|-60|true|de",
-        "1920.5|1080|24|-60|0|de",
+        "1920.|1080|24|-60|0|de",
+        "1e3|1080|24|-60|0|de",
         "NaN|1080|24|-60|0|de",
         "١٩٢٠|1080|24|-60|0|de",
         "1920|1080|24|-60|0|<script>",
@@ -185,7 +202,78 @@ def test_a_text_that_the_script_does_not_write_is_refused(hostile: Any) -> None:
     assert len(str(refused.value)) < 300
 
 
-@given(st.text(st.sampled_from("0123456789|-aZ\n\0é ")) | st.text())
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1706.6666666666667|959.5|24|-330.5|0|de", {"screen_width": 1707, "screen_height": 960, "timezone_offset": -330}),
+        ("99999.9|0.4|24|0|0|de", {"screen_width": 100_000, "screen_height": 0}),
+        ("1|1|0|999.9||de", {"color_depth": 24, "timezone_offset": 1000, "java_enabled": False}),
+        ("1|1|30|-840|1|de-DE-u-co-phonebk-kf-upper-kn-true-abc", {"color_depth": 24, "language": "de-DE"}),
+    ],
+)
+def test_browser_info_text_with_fractions_is_read(text: str, values: dict[str, Any]) -> None:
+    """What older copies of the script wrote is read, and rounded to what the bank's protocol takes."""
+    info = BrowserInfo.from_request(HEADERS, text)
+    assert {name: getattr(info, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("depth", "sent"),
+    [
+        (0, 24),
+        (1, 1),
+        (2, 1),
+        (4, 4),
+        (14, 8),
+        (15, 15),
+        (16, 16),
+        (23, 16),
+        (24, 24),
+        (30, 24),
+        (32, 32),
+        (36, 32),
+        (64, 48),
+        (24.4, 24),
+    ],
+)
+def test_browser_info_color_depth_is_one_of_the_list(depth: float, sent: int) -> None:
+    """A depth that EMVCo does not list becomes the next lower one, made by hand or by the script."""
+    by_hand = attrs.evolve(INFO, color_depth=depth)
+    by_script = BrowserInfo.from_request(HEADERS, f"1920|1080|{depth}|-60|0|de-DE")
+    assert by_hand == by_script
+    assert by_hand.color_depth == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"screen_width": 1706.6667, "screen_height": 959.4}, {"screen_width": 1707, "screen_height": 959}),
+        ({"timezone_offset": -330.5}, {"timezone_offset": -330}),
+        ({"language": ""}, {"language": "en"}),
+        ({"language": None}, {"language": "en"}),
+        ({"language": "zh-Hant-TW-x-" + "y" * 90}, {"language": "zh-Hant-TW"}),
+        ({"user_agent": "a\r\nb", "accept_header": "x" * 9000}, {"user_agent": "ab", "accept_header": "x" * 2048}),
+    ],
+)
+def test_browser_info_by_hand_becomes_what_is_sent(given: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Values that a browser has and the bank's protocol does not take are changed as the reader changes them."""
+    info = attrs.evolve(INFO, **given)
+    assert {name: getattr(info, name) for name in sent} == sent
+    assert written(info).endswith("/payments")
+
+
+@pytest.mark.parametrize("name", ["screen_width", "screen_height", "color_depth", "timezone_offset"])
+@pytest.mark.parametrize(
+    "value", [-1441, 1e6, 10**400, float("nan"), float("inf"), "1920", None, True], ids=lambda v: repr(v)[:9]
+)
+def test_browser_info_by_hand_out_of_bounds_raises(name: str, value: Any) -> None:
+    """A number that no browser has, and what is not a number, is refused by name."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        attrs.evolve(INFO, **{name: value})
+    assert refused.value.field == name
+
+
+@given(st.text(st.sampled_from("0123456789|-.aZ\n\0é ")) | st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Nothing that a browser sends breaks the reader."""
     try:
@@ -193,7 +281,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except errors.InvalidRequest:
         return
     assert re.fullmatch("[A-Za-z0-9-]{1,35}", info.language)
-    assert max(info.screen_width, info.screen_height, info.color_depth, abs(info.timezone_offset)) < 100_000
+    assert max(info.screen_width, info.screen_height, info.color_depth, abs(info.timezone_offset)) <= 100_000
 
 
 def written(info: BrowserInfo) -> str:
