@@ -1,4 +1,4 @@
-"""The brokers that some tests need, found by environment variable or on their usual port."""
+"""The brokers and the browser that some tests need, found by environment variable or in their usual place."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from taskiq import AsyncBroker
 
 REDIS = os.environ.get("GATEWAYPY_TEST_REDIS", "redis://127.0.0.1:6379/0")
+CHROMIUM = "/usr/bin/chromium"
 RABBITMQ = os.environ.get("GATEWAYPY_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
 
 
@@ -34,6 +35,17 @@ def need_redis() -> str:
 
 def need_rabbitmq() -> str:
     return need(RABBITMQ, "GATEWAYPY_TEST_RABBITMQ")
+
+
+def need_chromium() -> str:
+    """Return the path of a Chromium; where there is none, skip the test, or fail it where services are required."""
+    path = os.environ.get("GATEWAYPY_TEST_CHROMIUM") or CHROMIUM
+    if not os.access(path, os.X_OK):
+        reason = f"no Chromium at {path} (Debian's package is chromium; name another with GATEWAYPY_TEST_CHROMIUM)"
+        if os.environ.get("GATEWAYPY_REQUIRE_SERVICES"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 def make_broker(url: str, queue: str) -> AsyncBroker:
