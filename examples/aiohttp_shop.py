@@ -6,9 +6,13 @@ GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
     GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000 PORT=8000 python examples/aiohttp_shop.py
     curl -X POST http://127.0.0.1:8000/pay/ORDER-1
     curl http://127.0.0.1:8000/orders/ORDER-1
+
+Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's return to /back is a POST
+from another site. Browsers send no session cookie with it (``SameSite=Lax``), so /back only redirects to a page of ours.
 """
 
 import os
+import secrets
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -19,11 +23,20 @@ from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
 CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY = web.AppKey("GATEWAY", Gateway)
 RECEIVER = web.AppKey("RECEIVER", Receiver)
 
+CHECKOUT = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Checkout</title></head>
+<body><form method="post"><button>Pay 50.00 EUR</button></form></body>
+</html>
+"""
+
 orders: dict[str, str] = {}
+payers: dict[str, str] = {}  # the session that an order belongs to
 router = Router()
 routes = web.RouteTableDef()
 
@@ -73,6 +86,46 @@ async def pay(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     order = request.match_info["order"]
     return web.json_response({"order": order, "state": orders.get(order, "unpaid")})
+
+
+@routes.get("/checkout/{order}")
+async def checkout(request: web.Request) -> web.Response:
+    page = web.Response(text=CHECKOUT, content_type="text/html")
+    session = request.cookies.get("session") or secrets.token_urlsafe()
+    page.set_cookie("session", session, httponly=True, samesite="Lax")  # and secure=True over https
+    return page
+
+
+@routes.post("/checkout/{order}")
+async def start(request: web.Request) -> web.Response:
+    order, gateway = request.match_info["order"], request.app[GATEWAY]
+    if order in orders:
+        return web.json_response({"order": order, "error": "this order was tried before"}, status=409)
+    orders[order], payers[order] = "unpaid", request.cookies.get("session", "")
+    notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
+    try:
+        payment = await gateway.debit(
+            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+        )
+    except OutcomeUnknown:
+        return web.Response(status=303, headers={"Location": f"/thanks/{order}"})
+    if payment.redirect is not None:
+        return web.Response(text=payment.redirect.html(), content_type="text/html")
+    return web.Response(status=303, headers={"Location": f"/thanks/{order}"})
+
+
+@routes.post("/back/{order}")
+async def back(request: web.Request) -> web.Response:
+    # No session comes with this POST, and anybody can send it: it decides nothing. The GET that follows has the session.
+    return web.Response(status=303, headers={"Location": f"/thanks/{request.match_info['order']}"})
+
+
+@routes.get("/thanks/{order}")
+async def thanks(request: web.Request) -> web.Response:
+    order, session = request.match_info["order"], request.cookies.get("session", "")
+    if not session or payers.get(order) != session:
+        raise web.HTTPNotFound
+    return web.json_response({"order": order, "state": orders[order]})
 
 
 def make_app() -> web.Application:
