@@ -17,7 +17,8 @@ from ports import free_port
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 20.0
+# A guard against hanging: a busy machine takes its time to start a shop.
+PATIENCE = 60.0
 ACCOUNT = {
     "GATEWAYPY_MEMBER_ID": MERCHANT.member_id,
     "GATEWAYPY_PARTNER_ID": MERCHANT.partner_id,
