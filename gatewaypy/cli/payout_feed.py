@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
-from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row
+from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row, read_in_thread
 from gatewaypy.payouts.files import CSV
 from gatewaypy.payouts.rows import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from gatewaypy.payouts import PayoutOrder
@@ -54,23 +55,29 @@ class Feed:
         """Whether the whole file is: a row that was read need not be in the journal yet when a run is stopped."""
         return self.is_read and not self._lines
 
-    def orders(self, path: Path, *, strict: bool) -> Iterator[PayoutOrder]:
-        """Open a file and check its header; give its orders as they are asked for.
+    def orders(self, path: Path, *, strict: bool) -> AsyncGenerator[PayoutOrder, None]:
+        """Open a file and check its header; give its orders as they are asked for, read in a thread.
+
+        A pipe is opened in the thread, since its writer may take its time.
 
         :raises InvalidRequest: for a header that no order fits; where it is strict, for a bad row.
         """
-        return self._orders(path.name, rows_of(path), strict=strict)
+        opened = rows_of(path) if is_read_twice(path) else None
+        return self._orders(path.name, read_in_thread(lambda: rows_of(path) if opened is None else opened), strict=strict)
 
-    def _orders(self, name: str, rows: Iterator[tuple[int, PayoutOrder | BadRow]], *, strict: bool) -> Iterator[PayoutOrder]:
-        for line, row in rows:
-            if isinstance(row, BadRow):
-                if strict:
-                    raise_bad_row(name, row)
-                self.bad += 1
-                self.say(str(row))
-                continue
-            self._lines.append(line)
-            yield row
+    async def _orders(
+        self, name: str, rows: AsyncGenerator[tuple[int, PayoutOrder | BadRow], None], *, strict: bool
+    ) -> AsyncGenerator[PayoutOrder, None]:
+        async with contextlib.aclosing(rows):
+            async for line, row in rows:
+                if isinstance(row, BadRow):
+                    if strict:
+                        raise_bad_row(name, row)
+                    self.bad += 1
+                    self.say(str(row))
+                    continue
+                self._lines.append(line)
+                yield row
         self.is_read = True
 
     def planned(self, orders: Sequence[PayoutOrder], rows: Sequence[Row | Conflict | None]) -> None:

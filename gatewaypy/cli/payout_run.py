@@ -21,7 +21,7 @@ from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts import PayoutJob, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
     from rich.console import Console
@@ -108,7 +108,7 @@ class PayoutRun:
         orders, rows = self._open_file()
         journal = FedJournal(settings.journal, credentials.member_id, self.feed)
         failure: GatewayError | None = None
-        async with settings.gateway(credentials) as gateway, settings.job(gateway, journal) as job:
+        async with contextlib.aclosing(orders), settings.gateway(credentials) as gateway, settings.job(gateway, journal) as job:
             progress = PayoutProgress(self.console, self.feed, journal, settings.every, open_orders(await job.report()), rows)
             async with self._stopped_by_signals(job), progress:
                 try:
@@ -130,11 +130,11 @@ class PayoutRun:
         """Print a line."""
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
-    def _open_file(self) -> tuple[Iterator[PayoutOrder], int | None]:
+    def _open_file(self) -> tuple[AsyncGenerator[PayoutOrder, None], int | None]:
         """Open the file and check what can be checked before anything is paid; return its orders, and about how many they are."""
         if self.path is None:
             self.feed.is_read = True
-            return iter(()), 0
+            return _nothing(), 0
         if not is_read_twice(self.path):
             if self.settings.strict:
                 msg = "--strict reads a file before it pays anything, and this one can be read but once: give a file on a disk"
@@ -198,3 +198,8 @@ class PayoutRun:
             self.say(f"{left:,} are not finished: run the same command again, or 'gatewaypy payouts resume …'.")
         if self.feed.bad or self.feed.conflicts:
             self.say("Bad rows and conflicts were not paid: put them right and run the file again.")
+
+
+async def _nothing() -> AsyncGenerator[PayoutOrder, None]:
+    return
+    yield

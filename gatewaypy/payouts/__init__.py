@@ -10,6 +10,7 @@ from gatewaypy.payouts.report import CurrencyReport, Report
 from gatewaypy.payouts.rows import Listed
 from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import MOVES, State
+from gatewaypy.payouts.stream import read_in_thread
 
 __all__ = [
     "MOVES",
@@ -27,5 +28,6 @@ __all__ = [
     "duration",
     "numbered_orders",
     "raise_bad_row",
+    "read_in_thread",
     "read_orders",
 ]

@@ -223,6 +223,9 @@ class PayoutJob:
                     await run.queue.put(None)
                 await asyncio.gather(*workers)
                 run.fed = True
+                if run.failure is not None:
+                    # The orders broke off: what was planned before is sent, and nothing is waited for.
+                    run.stop()
                 run.wake.set()
                 await following
         except Exception as error:  # noqa: BLE001 - it is raised below, once the results are out
@@ -253,7 +256,7 @@ class PayoutJob:
             await asyncio.wait({feeding, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if feeding.cancelled():
                 # By what gives the orders: the rest of them is in no journal, so this must not look like their end.
-                run.fail(RuntimeError("the stream of orders was cancelled from within; the rest of them was not read"))
+                run.break_off(RuntimeError("the stream of orders was cancelled from within; the rest of them was not read"))
         finally:
             stopped.cancel()
             feeding.cancel()
@@ -268,7 +271,7 @@ class PayoutJob:
                         return
                     await self._plan(run, chunk)
         except Exception as error:  # noqa: BLE001 - a file that breaks off must not tear what is on its way
-            run.fail(error)
+            run.break_off(error)
 
     async def _feed_planned(self, run: Run) -> None:
         after = 0

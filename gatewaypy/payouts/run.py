@@ -78,6 +78,10 @@ class Run:
         self.failure = self.failure or error
         self.stop()
 
+    def break_off(self, error: Exception) -> None:
+        """End once what is planned was sent: no more orders can be read."""
+        self.failure = self.failure or error
+
     async def drain(self) -> None:
         """Stop, and wait for the end of what is on its way; its results, which nobody takes any more, are in the journal."""
         self.stop()

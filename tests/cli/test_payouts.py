@@ -288,3 +288,45 @@ async def test_a_gateway_that_takes_no_credentials_ends_the_run(sandbox: Sandbox
     assert (done.returncode, done.stderr.split(":")[0]) == (Exit.ERROR, "AuthenticationFailed")
     assert "The journal holds 1 orders: 1 planned." in done.stdout
     assert (await run("resume", *to)).returncode == Exit.SETTLED
+
+
+async def test_pipe_that_pauses_stops_no_payout(sandbox: Sandbox, tmp_path: Path) -> None:
+    """While the writer of a pipe pauses, in the header or after a row, what is planned is paid, and SIGTERM ends the run."""
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    # Planned by a run whose gateway takes no credentials.
+    planned = write(tmp_path / "first.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)))
+    assert (await run("run", planned, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")).returncode == Exit.ERROR
+    pipe = tmp_path / "orders.csv"
+    os.mkfifo(pipe)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "run", str(pipe), *to, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | ACCOUNT
+    )
+    async with asyncio.timeout(60):
+        writer = await asyncio.to_thread(pipe.open, "w")
+        while len(paid(sandbox)) < 5:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(lambda: (writer.write(HEAD + "PAYOUT-5,1.00,EUR,Ada\nPAYOUT-6,1.0"), writer.flush()))
+        while len(paid(sandbox)) < 6:
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        told, errors = await process.communicate()
+    writer.close()
+    assert (process.returncode, errors) == (Exit.INTERRUPTED, b"")
+    assert b"Not all of the file was taken: run the same command again" in told
+    assert paid(sandbox) == {f"PAYOUT-{number}": 1 for number in range(6)}
+
+
+async def test_unclosed_quote_pays_what_came_before_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The rows before it are paid, the error names its line, and nothing of what follows is paid; nor is anything by --strict."""
+    evil = "EVIL-1,9999.00,EUR,777777"
+    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", f'PAYOUT-2,1.00,EUR,"Bob\n{evil}\n', evil)
+    to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+    strict = await run("run", file, *to, "--strict")
+    assert (strict.returncode, "orders.csv, line 3: must close the quote" in strict.stderr, paid(sandbox)) == (
+        Exit.ERROR,
+        True,
+        {},
+    )
+    done = await run("run", file, *to)
+    assert (done.returncode, "orders.csv, line 3: must close the quote" in done.stderr) == (Exit.ERROR, True)
+    assert paid(sandbox) == {"PAYOUT-1": 1}
