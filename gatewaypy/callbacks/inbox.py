@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
 
-from gatewaypy.callbacks.schema import END, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE
+from gatewaypy.callbacks.schema import END, IS_ANY_DUE, IS_KEPT, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE, WAKE, WATCHED
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage import open_store
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: gateway does not know it.
 STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
 
+_KEPT: Final = frozenset({"parked", "review"})
 _SECRET: Final = ("number", "cardnumber", "pan", "cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code")
 _NUMBERS: Final = frozenset({*_SECRET, *(f"card.{name}" for name in _SECRET)})
 # Fields whose digits are ids or digests, however much they look like a card number.
@@ -82,6 +83,7 @@ class _Ending:
     """How an event in this process's hands ended, and the payments that it moved forward."""
 
     id: int
+    payment: str
     state: str
     note: str | None
     progress: str | None
@@ -144,7 +146,7 @@ class Inbox:
         (rows,) = await self._store.run(("SELECT boot FROM gatewaypy_boot WHERE id = 1", ()))
         if rows != [(boot,)]:
             await self._store.run(
-                ("UPDATE gatewaypy_inbox SET due = 0, lease = 0 WHERE state = 'open'", ()),
+                ("UPDATE gatewaypy_inbox SET due = 0 WHERE state = 'open'", ()),
                 ("UPDATE gatewaypy_watched SET due = 0", ()),
                 (
                     "INSERT INTO gatewaypy_boot (id, boot) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET boot = excluded.boot",
@@ -188,18 +190,22 @@ class Inbox:
 
     async def take(self, most: int) -> list[Entry]:
         """Take events that are due: the oldest open one of each payment, in no other process's hands."""
-        (taken,) = await self._store.run((TAKE, (self._owner, self.lease, most)))
-        entries = [
-            Entry(i, key, payment, member, bool(signed), json.loads(fields), attempts, asked, bool(forced), known, known_by)
-            for i, key, payment, member, signed, fields, attempts, asked, forced, known, known_by in taken
-        ]
-        return sorted(entries, key=lambda entry: entry.id)
+        while True:
+            looked_at, due = await self._store.run((TAKE, (most, self._owner, self.lease)), (IS_ANY_DUE, ()))
+            entries = [
+                Entry(i, key, payment, member, bool(signed), json.loads(fields), attempts, asked, bool(forced), known, known_by)
+                for i, key, payment, member, signed, fields, attempts, asked, forced, known, known_by, owner in looked_at
+                if owner is not None
+            ]
+            # All that were read may have been put off, or taken by another process; further ones may be due behind them.
+            if entries or not due:
+                return sorted(entries, key=lambda entry: entry.id)
 
     async def renew(self, identifiers: Iterable[int]) -> None:
         """Keep events in this process's hands for another lease."""
         given = [(identifier,) for identifier in identifiers]
         if given:
-            await self._store.run((RENEW, (self.lease, self._owner, values(given))))
+            await self._store.run((RENEW, (self.lease, values(given), self._owner)))
 
     async def finish(
         self, entry: Entry, state: str, *, note: str | None = None, progress: str | None = None, names: Iterable[str] = ()
@@ -209,7 +215,7 @@ class Inbox:
         Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
         """
         moved = frozenset() if progress is None else frozenset({entry.payment, *names})
-        ending = _Ending(entry.id, state, None if note is None else printable(note), progress, moved)
+        ending = _Ending(entry.id, entry.payment, state, None if note is None else printable(note), progress, moved)
         try:
             await self._endings(ending)
         except Exception:  # noqa: BLE001 - as in put
@@ -218,25 +224,31 @@ class Inbox:
     async def _end(self, endings: list[_Ending]) -> list[None]:
         moves = [(ending.id, name, ending.progress) for ending in endings for name in ending.names]
         ends = [(ending.id, ending.state, ending.note) for ending in endings]
-        await self._store.run((MOVE, (values(moves), self._owner)), (END, (values(ends), self._owner)))
+        payments = dict.fromkeys(ending.payment for ending in endings)
+        await self._store.run(
+            (MOVE, (values(moves), self._owner)),
+            (END, (values(ends), self._owner)),
+            (WAKE, (values((payment,) for payment in payments),)),
+        )
         return [None] * len(endings)
 
     async def postpone(self, entry: Entry, seconds: float, *, note: str, asked: bool = False) -> None:
         """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
         await self._store.run(
             (
-                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, asked = asked + ?, due = {now} + ?, note = ?, owner = NULL,"
-                " lease = 0 WHERE id = ? AND owner = ?",
+                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, asked = asked + ?, due = {now} + ?, note = ?, owner = NULL"
+                " WHERE id = ? AND owner = ?",
                 (int(not asked), int(asked), seconds, printable(note), entry.id, self._owner),
             )
         )
 
     async def kept(self, *states: str) -> list[Kept]:
         """List events in these states, the oldest first: ``parked`` and ``review`` where none is named."""
-        wanted = states or ("parked", "review")
-        places = ", ".join("?" * len(wanted))
+        chosen = IS_KEPT if _KEPT.issuperset(states) else "true"
+        if states:
+            chosen += f" AND state IN ({', '.join('?' * len(states))})"
         (rows,) = await self._store.run(
-            (f"SELECT id, key, state, attempts, note, fields FROM gatewaypy_inbox WHERE state IN ({places}) ORDER BY id", wanted)  # noqa: S608
+            (f"SELECT id, key, state, attempts, note, fields FROM gatewaypy_inbox WHERE {chosen} ORDER BY id", states)  # noqa: S608
         )
         return [
             Kept(identifier, key, state, attempts, note, json.loads(fields))
@@ -249,9 +261,7 @@ class Inbox:
         Handlers hear of them even where the payment has moved on since: somebody wants them to.
         """
         chosen = (
-            f"id IN ({', '.join('?' * len(identifiers))}) AND state IN ('parked', 'review')"
-            if identifiers
-            else "state = 'parked'"
+            f"id IN ({', '.join('?' * len(identifiers))}) AND {IS_KEPT}" if identifiers else f"state = 'parked' AND {IS_KEPT}"
         )
         put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, asked = 0, forced = 1, due = 0, note = NULL"
         (rows,) = await self._store.run((f"{put_back} WHERE {chosen} RETURNING id", identifiers))
@@ -299,15 +309,7 @@ class Inbox:
 
     async def watched(self, most: int, pause: float) -> list[tuple[str, str | None, str | None, int]]:
         """Take watched payments that are due, and put each off by ``pause`` times two to the power of its askings."""
-        (rows,) = await self._store.run(
-            (
-                "UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END),"
-                " asked = asked + 1 WHERE payment IN (SELECT payment FROM gatewaypy_watched"
-                " WHERE due <= {now} ORDER BY due LIMIT ?) AND due <= {now}"
-                " RETURNING payment, payment_id, merchant_transaction_id, asked",
-                (pause, most),
-            )
-        )
+        (rows,) = await self._store.run((WATCHED, (most, pause)))
         return [(payment, payment_id, own_id, asked) for payment, payment_id, own_id, asked in rows]
 
     async def unwatch(self, payment: str) -> None:

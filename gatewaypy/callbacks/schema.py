@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+#: Events that wait for a person. Said again in each query for them, as planners use an index of some rows only where it is.
+IS_KEPT: Final = "state IN ('parked', 'review')"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS gatewaypy_inbox (
         id {serial},
@@ -18,12 +20,12 @@ SCHEMA: Final = (
         forced INTEGER NOT NULL DEFAULT 0,
         due DOUBLE PRECISION NOT NULL,
         owner TEXT,
-        lease DOUBLE PRECISION NOT NULL DEFAULT 0,
         note TEXT,
         received_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
     )""",
     "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_open ON gatewaypy_inbox (payment, id) WHERE state = 'open'",
-    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_next ON gatewaypy_inbox (id) WHERE state = 'open'",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_due ON gatewaypy_inbox (due, id) WHERE state = 'open'",
+    f"CREATE INDEX IF NOT EXISTS gatewaypy_inbox_kept ON gatewaypy_inbox (id) WHERE {IS_KEPT}",
     """CREATE TABLE IF NOT EXISTS gatewaypy_progress (
         payment TEXT PRIMARY KEY,
         state TEXT NOT NULL,
@@ -37,8 +39,13 @@ SCHEMA: Final = (
         due DOUBLE PRECISION NOT NULL,
         asked INTEGER NOT NULL DEFAULT 0
     )""",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_watched_due ON gatewaypy_watched (due, payment)",
     "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
 )
+
+# `x BETWEEN y AND y` is `x = y` for which PostgreSQL has no other join than an index look-up for each row. With `=`, a statement
+# that was planned on a small table reads the whole table, and goes on to do so while the table grows and the plan is kept.
+# `state || '' = 'open'` is a condition for which no index of open events alone is read from end to end.
 
 # In the order in which they came: a payment's events are handled in the order of their numbers.
 PUT: Final = (
@@ -49,21 +56,35 @@ PUT: Final = (
 )
 # Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
 # interpreter's lock.
-REPEATED: Final = "SELECT inbox.key FROM {given digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox WHERE inbox.key = given.digest"
+REPEATED: Final = (
+    "SELECT inbox.key FROM {given digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
+    " WHERE inbox.key BETWEEN given.digest AND given.digest"
+)
 
 # Cast, as SQLite does not know a returned column for text, and would read the whole table in place of its index.
 _KNOWN: Final = "FROM gatewaypy_progress AS known WHERE known.payment = CAST(gatewaypy_inbox.payment AS TEXT)"
-# The oldest open one of each payment, in no other process's hands.
+# `due` is the only time of an open event: no process takes it before. It is the end of a lease and the end of a pause after a
+# failure, so one index finds what may be taken, and a claim reads no event that may not. A due event that is not the oldest open
+# one of its payment is put off until the oldest is due, so the next claim does not read it again; `WAKE` makes the next one due
+# when the oldest ends. PostgreSQL checks the outer condition again after it waited for another process's commit.
 TAKE: Final = (
-    "UPDATE gatewaypy_inbox SET owner = ?, lease = {now} + ? WHERE state = 'open' AND lease <= {now} AND id IN"  # noqa: S608
-    " (SELECT id FROM gatewaypy_inbox AS mine WHERE state = 'open' AND due <= {now} AND lease <= {now} AND NOT EXISTS"
-    " (SELECT 1 FROM gatewaypy_inbox AS earlier WHERE earlier.payment = mine.payment AND earlier.state = 'open'"
-    " AND earlier.id < mine.id) ORDER BY id LIMIT ?)"
+    "WITH candidate AS MATERIALIZED (SELECT id, payment, due FROM gatewaypy_inbox"  # noqa: S608
+    " WHERE state = 'open' AND due <= {now} ORDER BY due, id LIMIT ?),"
+    " chosen AS MATERIALIZED (SELECT id AS number, due AS was,"
+    " (SELECT CASE WHEN head.id < candidate.id THEN head.due END FROM gatewaypy_inbox AS head"
+    " WHERE head.state = 'open' AND (head.payment, head.id) > (candidate.payment, 0)"
+    " ORDER BY head.payment, head.id LIMIT 1) AS earlier FROM candidate)"
+    " UPDATE gatewaypy_inbox SET owner = CASE WHEN chosen.earlier IS NULL THEN ? END,"
+    " due = CASE WHEN chosen.earlier > {now} THEN chosen.earlier ELSE {now} + ? END"
+    " FROM chosen WHERE gatewaypy_inbox.id BETWEEN chosen.number AND chosen.number"
+    " AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.due BETWEEN chosen.was AND chosen.was"
     " RETURNING id, key, payment, member, signed, fields, attempts, asked, forced,"
-    f" (SELECT known.state {_KNOWN}), (SELECT known.evidence {_KNOWN})"
+    f" (SELECT known.state {_KNOWN}), (SELECT known.evidence {_KNOWN}), owner"
 )
+IS_ANY_DUE: Final = "SELECT id FROM gatewaypy_inbox WHERE state = 'open' AND due <= {now} ORDER BY due, id LIMIT 1"
 RENEW: Final = (
-    "UPDATE gatewaypy_inbox SET lease = {now} + ? WHERE owner = ? AND id IN (SELECT given.number FROM {given number BIGINT})"
+    "UPDATE gatewaypy_inbox SET due = {now} + ? FROM {given number BIGINT}"
+    " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
 )
 # Only what is in this process's hands; of two events that name one payment the later one's progress counts.
 MOVE: Final = (
@@ -71,11 +92,29 @@ MOVE: Final = (
     " (SELECT given.name, given.progress, inbox.fields,"
     " ROW_NUMBER() OVER (PARTITION BY given.name ORDER BY given.number DESC) AS place"
     " FROM {given number BIGINT, name TEXT, progress TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
-    " WHERE inbox.id = given.number AND inbox.owner = ?) AS moved WHERE place = 1"
+    " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?) AS moved WHERE place = 1"
     " ON CONFLICT (payment) DO UPDATE"
     " SET state = excluded.state, evidence = excluded.evidence, changed_at = CURRENT_TIMESTAMP"
 )
 END: Final = (
-    "UPDATE gatewaypy_inbox AS inbox SET state = given.ending, note = given.reason, owner = NULL, lease = 0"
-    " FROM {given number BIGINT, ending TEXT, reason TEXT} WHERE inbox.id = given.number AND inbox.owner = ?"
+    "UPDATE gatewaypy_inbox AS inbox SET state = given.ending, note = given.reason, owner = NULL"
+    " FROM {given number BIGINT, ending TEXT, reason TEXT}"
+    " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?"
+)
+# The next event of each payment whose earlier one has ended, unless a process has it.
+WAKE: Final = (
+    "WITH next AS MATERIALIZED (SELECT given.name, (SELECT waiting.id FROM gatewaypy_inbox AS waiting"
+    " WHERE waiting.state = 'open' AND (waiting.payment, waiting.id) > (given.name, 0)"
+    " ORDER BY waiting.payment, waiting.id LIMIT 1) AS number FROM {given name TEXT})"
+    " UPDATE gatewaypy_inbox SET due = {now} FROM next WHERE gatewaypy_inbox.id BETWEEN next.number AND next.number"
+    " AND gatewaypy_inbox.payment = next.name AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.owner IS NULL"
+)
+# Watched payments that are due, put off by a pause times two to the power of their askings.
+WATCHED: Final = (
+    "WITH chosen AS MATERIALIZED (SELECT payment AS name, asked AS times FROM gatewaypy_watched"
+    " WHERE due <= {now} ORDER BY due, payment LIMIT ?)"
+    " UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END), asked = asked + 1"
+    " FROM chosen WHERE gatewaypy_watched.payment BETWEEN chosen.name AND chosen.name"
+    " AND gatewaypy_watched.asked BETWEEN chosen.times AND chosen.times"
+    " RETURNING payment, payment_id, merchant_transaction_id, asked"
 )

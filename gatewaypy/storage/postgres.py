@@ -39,6 +39,22 @@ _HOME: Final = (
 # What a server gives up for another's sake was not carried out, and goes through when it is tried again.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 _TRIES: Final = 5
+# Every statement finds its rows by an index, whatever the statistics are: a young table has none, and a plan that was made for it
+# is kept while it grows. One plan serves all values of a statement's parameters, so the server does not plan each time.
+_SETTINGS: Final = {
+    "synchronous_commit": "on",
+    "application_name": "gatewaypy",
+    "timezone": "UTC",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
+    "enable_sort": "off",
+    "jit": "off",
+}
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
@@ -115,8 +131,7 @@ class PostgresStore:
                 await self._connection.close()
 
     async def _connect(self) -> None:
-        settings = {"synchronous_commit": "on", "application_name": "gatewaypy", "timezone": "UTC"}
-        self._connection = await asyncpg.connect(self._url, server_settings=settings, timeout=_SECONDS, command_timeout=_SECONDS)
+        self._connection = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=_SECONDS, command_timeout=_SECONDS)
         if await self._connection.fetchval("SHOW fsync") != "on":
             await self._connection.close()
             msg = "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"
@@ -186,7 +201,7 @@ def _is_about_sql(error: Exception) -> bool:
 def _dialect(sql: str) -> str:
     numbers, sql = count(1), expanded(sql, _given)
     numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
-    return numbered.replace("{now}", "extract(epoch from clock_timestamp())::double precision").replace(
+    return numbered.replace("{now}", "extract(epoch from statement_timestamp())::double precision").replace(
         "{serial}", "BIGSERIAL PRIMARY KEY"
     )
 

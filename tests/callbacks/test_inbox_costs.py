@@ -1,0 +1,94 @@
+"""What each of the inbox's statements touches on PostgreSQL, with nothing waiting and with 30,000 events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+from statement_costs import prepare, prepared_costs, recorded
+from store_fixtures import postgres_schema
+
+from gatewaypy.callbacks import Inbox, verify_callback
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+MOST_ROWS = 300
+MOST_BUFFERS = 1000
+WAITING = {
+    "due": ("'[\"payment ' || n || '\"]'", "0"),
+    "one payment's": ("'[\"one\"]'", "0"),
+    "not due": ("'[\"payment ' || n || '\"]'", "extract(epoch from now()) + 3000 + n"),
+    "behind another": ("'[\"payment ' || n / 2 || '\"]'", "(n % 2) * (extract(epoch from now()) + 3000)"),
+}
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async for made in postgres_schema():
+        yield made
+
+
+def event(number: int) -> Any:
+    return verify_callback(signed(fields("capturesuccess", merchantTransactionId=f"TX-{number}")), MERCHANT)
+
+
+async def statements_of(inbox: Inbox) -> list[Any]:
+    """Do once whatever an inbox does, and return the statements."""
+    await inbox.put(event(1))
+    await inbox.put(event(2))
+    first, second = await inbox.take(10)
+    work: list[Callable[[], Awaitable[object]]] = [
+        lambda: inbox.put(event(1)),
+        lambda: inbox.take(32),
+        lambda: inbox.renew([first.id, second.id]),
+        lambda: inbox.finish(first, "done", progress="capturesuccess"),
+        lambda: inbox.postpone(second, 60.0, note="a handler failed"),
+        lambda: inbox.progress_of("x"),
+        inbox.kept,
+        lambda: inbox.replay(first.id),
+        lambda: inbox.watch(payment_id="7", merchant_transaction_id="TX-1", seconds=0.0),
+        lambda: inbox.watched(20, 300.0),
+        lambda: inbox.unwatch("x"),
+    ]
+    statements = []
+    for do in work:
+        statements += await recorded(inbox._store, do)
+    return statements
+
+
+async def fill(connection: Any, payment: str, due: str) -> None:
+    await connection.execute(
+        "INSERT INTO gatewaypy_inbox (key, payment, member, signed, fields, state, due, received_at)"  # noqa: S608 - the test's own
+        f" SELECT 'key ' || n, {payment}, '11344', 1, '{{}}', 'open', {due}, now() FROM generate_series(1, 30000) AS n"
+    )
+    await connection.execute(
+        "INSERT INTO gatewaypy_watched (payment, payment_id, due)"  # noqa: S608 - see above
+        f" SELECT 'payment ' || n, n, {due} FROM generate_series(1, 30000) AS n"
+    )
+
+
+@pytest.mark.parametrize(("waiting", "first"), [("due", "SELECT 1"), *((waiting, "VACUUM ANALYZE") for waiting in WAITING)])
+async def test_no_inbox_statement_reads_the_backlog(url: str, waiting: str, first: str) -> None:
+    """Whatever waits, analyzed or not, and planned before it came or after, a statement touches what it is about alone."""
+    asyncpg = pytest.importorskip("asyncpg")
+    async with Inbox(url) as inbox:
+        statements = await statements_of(inbox)
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("DELETE FROM gatewaypy_inbox")
+            await connection.execute("DELETE FROM gatewaypy_watched")
+            await connection.execute(first)
+            await prepare(connection, statements)
+            await fill(connection, *WAITING[waiting])
+            costs = await prepared_costs(connection, statements)
+            await connection.execute("DISCARD PLANS")
+            costs += await prepared_costs(connection, statements)
+            await connection.execute("ANALYZE")
+            costs += await prepared_costs(connection, statements)
+        finally:
+            await connection.close()
+    for cost in costs:
+        assert cost.rows <= MOST_ROWS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        assert cost.buffers <= MOST_BUFFERS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"

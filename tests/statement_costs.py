@@ -1,0 +1,91 @@
+"""What a statement costs PostgreSQL: rows and buffers that it touches, by its own account."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from gatewaypy.storage import postgres
+from gatewaypy.storage.given import Given
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gatewaypy.storage import Statement, Store
+
+EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
+
+
+async def recorded(store: Store, work: Callable[[], Awaitable[object]]) -> list[Statement]:
+    """Do some work, and return the statements that it ran."""
+    seen: list[Statement] = []
+    run = store.run
+
+    async def record(*statements: Statement) -> Any:
+        seen.extend(statements)
+        return await run(*statements)
+
+    store.run = record  # type: ignore[method-assign]
+    try:
+        await work()
+    finally:
+        del store.run  # type: ignore[attr-defined]
+    return seen
+
+
+async def prepare(connection: Any, statements: list[Statement]) -> None:
+    """Prepare statements as a store's own connection does, and have each planned once, on the tables as they are."""
+    for name, value in postgres._SETTINGS.items():
+        await connection.execute(f"SET {name} = '{value}'")
+    for number, (sql, _) in enumerate(statements):
+        await connection.execute(f"PREPARE statement_{number} AS {postgres._dialect(sql)}")
+    await prepared_costs(connection, statements)
+
+
+@frozen
+class Cost:
+    """The most rows that a step of a statement's plan read, and the pages that all of them did."""
+
+    sql: str
+    rows: int
+    buffers: int
+    plan: str
+
+
+async def prepared_costs(connection: Any, statements: list[Statement]) -> list[Cost]:
+    """Explain each prepared statement, and undo it."""
+    costs = []
+    for number, (sql, parameters) in enumerate(statements):
+        arguments = ", ".join(map(_literal, parameters))
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            told = await connection.fetchval(f"{EXPLAIN} EXECUTE statement_{number}{f'({arguments})' if arguments else ''}")
+        finally:
+            await transaction.rollback()
+        plan = json.loads(told)[0]["Plan"]
+        buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        costs.append(Cost(sql, _rows(plan), buffers, _shown(plan)))
+    return costs
+
+
+def _shown(plan: dict[str, Any], depth: int = 0) -> str:
+    said = " ".join(str(plan[name]) for name in ("Node Type", "Index Name", "Actual Rows", "Actual Loops") if name in plan)
+    return "\n".join([f"{'  ' * depth}{said}", *(_shown(step, depth + 1) for step in plan.get("Plans", ()))])
+
+
+def _rows(plan: dict[str, Any]) -> int:
+    """Return the most rows that any step of a plan read."""
+    removed = sum(number for name, number in plan.items() if name.startswith("Rows Removed by"))
+    own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    return max([own, *(_rows(step) for step in plan.get("Plans", ()))])
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Given):
+        value = value.as_json()
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int | float) else "'" + value.replace("'", "''") + "'"
