@@ -53,6 +53,12 @@ class World:
         self.sent_without_intent: list[str] = []
         self.sends = 0
         self.heard: list[tuple[str, str]] = []
+        self.home = 0
+
+    def restore(self, backup: bytes) -> None:
+        """Put an old copy of the disk in its place, on another server."""
+        self.disk.deserialize(backup)
+        self.home += 1
 
     def arrive(self, mtid: str, fate: str, delay: float) -> None:
         """Put a request on its way; it arrives whatever becomes of its sender."""
@@ -114,8 +120,11 @@ class SimulatedStore:
     world: World
     alive: bool = True
     is_reliable: bool = True
-    home: str = ""
     boot: str = "simulated"
+
+    @property
+    def home(self) -> str:
+        return str(self.world.home)
 
     async def open(self, schema: Sequence[str]) -> None:
         for statement in schema:
@@ -249,17 +258,36 @@ class Simulation:
     resends: bool = True
     quiet_period: float = QUIET
     checks_deadline: bool = True
+    #: Whether a backup of the journal, which lacks rows, is restored after a life, once or twice.
+    restores: int = 0
     change: Callable[[PayoutJob], None] = field(default=lambda _: None)
     change_journal: Callable[[Journal], None] = field(default=lambda _: None)
     world: World = field(init=False)
 
     def run(self) -> Simulation:
         self.world = World(self.seed, refuses_duplicates=self.refuses_duplicates)
+        backup = self._first_day() if self.restores else b""
         for kill in range(self.kills + 1):
             is_last = kill == self.kills
             self._life(None if is_last else self.world.random.uniform(0.01, 90))
             self.world.now += self.world.random.uniform(0, 20)
+            if self.kills - self.restores <= kill < self.kills:
+                self.world.restore(backup)
         return self
+
+    def _first_day(self) -> bytes:
+        """Run the first of the orders; return the backup that is taken then, which lacks the others."""
+        every, self.orders = self.orders, self.world.random.randint(0, self.orders)
+        # A backup from before the journal was there is an empty database, and no journal that lost rows.
+        while not self._is_made():
+            self._life(self.world.random.uniform(0.01, 90))
+        self.orders = every
+        return self.world.disk.serialize()
+
+    def _is_made(self) -> bool:
+        with contextlib.suppress(sqlite3.OperationalError):
+            return bool(self.world.disk.execute("SELECT id FROM gatewaypy_journal").fetchall())
+        return False
 
     def _orders(self) -> list[PayoutOrder]:
         return [
@@ -359,4 +387,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "one job, a platform that takes used ids": {"refuses_duplicates": False},
     "two jobs on one journal": {"jobs_at_once": 2},
     "two jobs, a platform that takes used ids": {"jobs_at_once": 2, "refuses_duplicates": False},
+    "a restored journal": {"restores": 1, "refuses_duplicates": False},
+    "a restored journal, and nothing sent again": {"restores": 1, "refuses_duplicates": False, "resends": False},
+    "a journal restored twice, two jobs": {"restores": 2, "jobs_at_once": 2, "refuses_duplicates": False},
 }

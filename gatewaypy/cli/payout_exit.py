@@ -18,6 +18,7 @@ class Exit(enum.IntEnum):
     REVIEW = 3
     FAILURES = 4
     UNFINISHED = 5
+    RESTORED = 6
     INTERRUPTED = 130
 
 
@@ -29,11 +30,15 @@ MEANINGS: Final = {
     Exit.REVIEW: "orders are left on the review list: a person has to decide",
     Exit.FAILURES: "all is settled, but orders were refused or declined, or a file had bad rows or conflicts",
     Exit.UNFINISHED: "orders are left planned, pending or unknown: run or resume again",
+    Exit.RESTORED: "all is settled, but the journal counts as restored from a backup: see 'gatewaypy payouts trust'",
     Exit.INTERRUPTED: "stopped by SIGINT or SIGTERM: run or resume again",
 }
 
 #: The first that fits is the exit code.
-PRECEDENCE: Final = (Exit.USAGE, Exit.ERROR, Exit.REVIEW, Exit.INTERRUPTED, Exit.UNFINISHED, Exit.FAILURES, Exit.SETTLED)
+PRECEDENCE: Final = (
+    *(Exit.USAGE, Exit.ERROR, Exit.REVIEW, Exit.INTERRUPTED, Exit.UNFINISHED),
+    *(Exit.RESTORED, Exit.FAILURES, Exit.SETTLED),
+)
 
 EPILOG: Final = (
     f"Exit codes: {'; '.join(f'{code.value} {meaning}' for code, meaning in MEANINGS.items())}."
@@ -57,4 +62,6 @@ def judge(report: Report, *, failures: int, is_interrupted: bool = False) -> Exi
         return Exit.INTERRUPTED
     if open_orders(report):
         return Exit.UNFINISHED
+    if report.restored:
+        return Exit.RESTORED
     return Exit.FAILURES if failures else Exit.SETTLED

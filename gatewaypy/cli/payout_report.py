@@ -15,12 +15,12 @@ from rich.table import Table
 
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.payout_exit import judge
+from gatewaypy.cli.restored_notice import notice
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.money import decimals_of
 from gatewaypy.payouts import Journal, Latency, State, duration
 from gatewaypy.payouts.report import make_report
 from gatewaypy.protocol.codes import meaning_of
-from gatewaypy.storage import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -74,8 +74,8 @@ def member_id() -> str:
 async def show_report(query: ReportQuery) -> int:
     """Write the report; return the exit code that the journal's state calls for."""
     draw = None if query.histogram is None else _drawing()
-    # Only looked at, so that a report can be had while a job runs: an open store, without the lock of who sends from it.
-    async with Journal(open_store(existing(query.journal)), member_id()) as journal:
+    # Only looked at, so that a report can be had while a job runs.
+    async with Journal(existing(query.journal), member_id(), read_only=True) as journal:
         report = await make_report(journal)
         latency = Latency()
         if query.form == "text" or draw is not None:
@@ -87,6 +87,8 @@ async def show_report(query: ReportQuery) -> int:
                 await _write_text(file, journal, report, latency, query.state or State.REVIEW)
             else:
                 await _write_rows(file, journal, query)
+                if report.restored:
+                    sys.stderr.write(notice(report) + "\n")
         if draw is not None:
             draw(latency, query.histogram)
     return judge(report, failures=report.failed)
@@ -139,6 +141,11 @@ async def _write_text(file: TextIO, journal: Journal, report: Report, latency: L
         console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     say(f"{report.total:,} orders")
+    if report.restored:
+        say()
+        say(notice(report))
+    for entry in await journal.history():
+        say(_printable(f"{entry.happened_at} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}"))
     for table in (_by_currency(report), _by_code(report)):
         if table.row_count:
             say()

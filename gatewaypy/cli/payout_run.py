@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from gatewaypy.cli.payout_exit import judge, open_orders
 from gatewaypy.cli.payout_feed import FedJournal, Feed, about_how_many, check_whole, is_read_twice
 from gatewaypy.cli.payout_progress import PayoutProgress
+from gatewaypy.cli.restored_notice import notice
 from gatewaypy.cli.transport import TransportChoice
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
@@ -109,7 +110,9 @@ class PayoutRun:
         journal = FedJournal(settings.journal, credentials.member_id, self.feed)
         failure: GatewayError | None = None
         async with contextlib.aclosing(orders), settings.gateway(credentials) as gateway, settings.job(gateway, journal) as job:
-            progress = PayoutProgress(self.console, self.feed, journal, settings.every, open_orders(await job.report()), rows)
+            before = await job.report()
+            self._say_restored(before)
+            progress = PayoutProgress(self.console, self.feed, journal, settings.every, open_orders(before), rows)
             async with self._stopped_by_signals(job), progress:
                 try:
                     async with contextlib.aclosing(job.run(orders)) as results:  # type: ignore[type-var]
@@ -185,7 +188,12 @@ class PayoutRun:
         held = [f"{report.by_state[state]:,} {state.value}" for state in State if report.by_state.get(state)]
         self.say(f"The journal holds {report.total:,} orders{': ' * bool(held)}{', '.join(held)}.")
 
+    def _say_restored(self, report: Report) -> None:
+        if report.restored:
+            self.say(notice(report))
+
     def _say_how_to_go_on(self, report: Report) -> None:
+        self._say_restored(report)
         if report.review:
             self.say(
                 f"{report.review:,} wait for a person: see 'gatewaypy payouts report --journal …', decide with"

@@ -13,6 +13,7 @@ import anyio
 import typer
 from rich.console import Console
 
+from gatewaypy.cli import payout_trust
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.payout_exit import EPILOG
 from gatewaypy.cli.payout_report import ReportQuery, member_id, show_report
@@ -202,6 +203,40 @@ async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int
     further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
     Console().print(f"{mtid} is {decision.state.value}{further}", soft_wrap=True, highlight=False, markup=False)
     return 0
+
+
+@app.command()
+def trust(
+    journal: _JOURNAL,
+    because: Annotated[str, typer.Option(help="how you know that no order is missing that was sent; kept in the journal")],
+) -> None:
+    """End the mark of a journal that was restored: orders that are new to it are sent again. Exit code 1 where it has none.
+
+    First run the files that were run since the backup, until all of their orders are settled.
+    """
+
+    async def work() -> int:
+        _check_reason(because)
+        return await payout_trust.trust(Console(), journal, because)
+
+    _run(work)
+
+
+@app.command()
+def distrust(
+    journal: _JOURNAL,
+    because: Annotated[str, typer.Option(help="what was restored, and when; kept in the journal")],
+) -> None:
+    """Mark a journal as restored from a backup, which it cannot notice where all of its files were restored together.
+
+    Every open order, and every order that is new to it, is asked about before it is sent, until 'trust' ends that.
+    """
+
+    async def work() -> int:
+        _check_reason(because)
+        return await payout_trust.distrust(Console(), journal, because)
+
+    _run(work)
 
 
 def _check_reason(text: str) -> None:

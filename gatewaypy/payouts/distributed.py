@@ -17,7 +17,7 @@ from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts.chunk import Chunk, ChunkJournal
-from gatewaypy.payouts.job import PayoutJob, check_options
+from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
 from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.pace import Pace
 from gatewaypy.payouts.rows import Conflict, Row
@@ -46,8 +46,8 @@ logger: Final = logging.getLogger("gatewaypy.payouts")
 TASK: Final = "gatewaypy.payouts:chunk"
 _OPEN: Final = "state IN ('planned', 'sending', 'unknown')"
 _OPEN_OR_PENDING: Final = "state IN ('planned', 'sending', 'unknown', 'pending')"
-# A row that no worker has begun still has the fence that it was planned with.
-_UNCLAIMED: Final = "state = 'planned' AND fence = 0"
+# A row that no worker has begun still has the fence that it was planned with; new to a restored journal, it is unknown.
+_UNCLAIMED: Final = "state IN ('planned', 'unknown') AND fence = 0"
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 30.0
 _LOOK_EVERY: Final = 1.0
@@ -58,12 +58,15 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class Submission:
     """What came of submitting orders: how many are new in the journal, how many it had already, how many it has with another
     amount or payee (those are not touched), and how many chunks were handed to the broker.
+
+    Where the journal counts as ``restored`` from a backup, workers ask about the new orders and do not send them.
     """  # noqa: D205 - one sentence
 
     planned: int
     known: int
     conflicts: int
     chunks: int
+    restored: bool = False
 
 
 class ChunkOptions(TypedDict, total=False):
@@ -168,6 +171,7 @@ class PayoutWorker:
             given = self._given
             self._journal = given if isinstance(given, Journal) else Journal(given, self._gateway.credentials.member_id)
             await opening.enter_async_context(self._journal)
+            await warn_if_restored(self._journal)
             # Whatever is wrong with the options is said now, and not at the first chunk.
             self._job(ChunkJournal(self._journal, Chunk("")))
             opening.callback(_on_signals(self.stop))
@@ -282,7 +286,8 @@ async def submit(
             if ids:
                 await _kick(broker, Chunk(batch, min(ids), max(ids)))
                 kicked += 1
-    return Submission(planned=planned, known=known, conflicts=conflicts, chunks=kicked)
+    restored = bool(await job.journal.restored_because())
+    return Submission(planned=planned, known=known, conflicts=conflicts, chunks=kicked, restored=restored)
 
 
 async def finish(job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, pending: bool = False) -> int:

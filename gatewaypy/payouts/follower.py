@@ -119,7 +119,9 @@ class Follower:
         since = await self.journal.absent(row, self.clock())
         if asked - since < self.quiet_period:
             return State.UNKNOWN
-        evidence = f"not found for {asked - since:.0f} s after attempt {row.attempt}"
+        # Without an attempt it is new to a restored journal, which may have lost one.
+        attempt = f" after attempt {row.attempt}" if row.attempt else "; no attempt is known"
+        evidence = f"not found for {asked - since:.0f} s{attempt}"
         if self.resend is None:
             return await self._give_to_review(row, evidence, is_absent=True)
         again = await self.journal.plan_again(row, f"{evidence}; sent again, as the platform refuses a used id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from attrs import evolve
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import OperationResult
     from gatewaypy.payouts.orders import PayoutOrder
+
+logger: Final = logging.getLogger("gatewaypy.payouts")
 
 #: An intent that is older than this when its first byte is about to go is not sent: its row may be another's by now.
 SEND_WITHIN: Final = 5.0
@@ -143,6 +146,11 @@ class PayoutJob:
         :raises ConfigurationError: where the journal cannot keep what is promised, or another process runs it.
         """
         await self.journal.__aenter__()
+        try:
+            await warn_if_restored(self.journal)
+        except BaseException:
+            await self.journal.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -284,8 +292,9 @@ class PayoutJob:
         for order, planned in zip(chunk, await self.journal.plan(chunk, batch=self.batch), strict=True):
             if isinstance(planned, Conflict):
                 await run.results.put(PayoutResult(order=order, state=None, outcome=Outcome.UNKNOWN, evidence=planned.evidence))
-            elif planned is not None:
+            elif planned is not None and planned.state is State.PLANNED:
                 await run.queue.put(planned)
+            # What is new to a restored journal is unknown, and the follower's.
 
     # Sending
 
@@ -388,3 +397,14 @@ class PayoutJob:
                 )
             )
         return state
+
+
+async def warn_if_restored(journal: Journal) -> None:
+    """Log that a journal counts as restored, and what that means."""
+    because = await journal.restored_because()
+    if because:
+        logger.warning(
+            "the journal counts as restored from a backup: %s; orders that are new to it are asked about, and not sent,"
+            " until 'gatewaypy payouts trust' ends that",
+            because,
+        )

@@ -16,6 +16,7 @@ from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
 from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
+from gatewaypy.payouts.trust import JournalTrust
 from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
 from gatewaypy.storage import open_store
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Transaction
     from gatewaypy.payouts.findings import Told
+    from gatewaypy.payouts.trust import HistoryEntry
     from gatewaypy.storage import Store
 
 _LONGEST: Final = 2000
@@ -54,6 +56,7 @@ class Journal:
     :param member_id: whose payouts these are; several merchants may share a journal.
     :param seal: encrypts what is kept of an order, and
     :param unseal: decrypts it: hooks of your own, needed where orders hold card numbers.
+    :param read_only: only look at it: without the lock of the process that sends, so that it can be open meanwhile.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Journal:
         *,
         seal: Callable[[bytes], bytes] | None = None,
         unseal: Callable[[bytes], bytes] | None = None,
+        read_only: bool = False,
     ) -> None:
         """Choose the store; nothing is opened yet."""
         if (seal is None) is not (unseal is None):
@@ -75,17 +79,16 @@ class Journal:
         self._member = member_id
         self._seal = seal
         self._unseal = unseal
-        self._key = b""
         path = sqlite_path(url) if isinstance(url, str) else None
-        self._file = None if path is None else OwnerFile(path)
+        beside = None if path is None else OwnerFile(path)
+        self._file = None if read_only else beside
+        self._trust = JournalTrust(self._store, beside, is_looking=read_only)
         self.owner = secrets.token_hex(8)
         self._intents: Together[Row, int] = Together(self._intend, lambda row: row.id)
         self._findings: Together[_Learnt, bool] = Together(self._learn, lambda learnt: learnt[0])
-        #: Whether it was found, when it was opened, to be older than what was sent from it.
-        self.restored = False
 
     async def __aenter__(self) -> Self:
-        """Open the store, and notice where it was restored from a backup.
+        """Open the store, and mark the journal where it was restored from a backup.
 
         :raises ConfigurationError: where the store cannot keep what is promised, or another process runs this journal.
         """
@@ -93,7 +96,7 @@ class Journal:
             self._file.acquire()
         try:
             await self._store.open(SCHEMA)
-            await self._begin()
+            await self._trust.begin()
         except BaseException:
             await self.aclose()
             raise
@@ -121,39 +124,61 @@ class Journal:
         if self._file is not None:
             self._file.release()
 
-    async def _begin(self) -> None:
-        *_, rows, counted = await self._store.run(
-            (
-                "INSERT INTO gatewaypy_journal (id, key, home) VALUES (1, ?, ?) ON CONFLICT (id) DO NOTHING",
-                (secrets.token_hex(32), self._store.home),
-            ),
-            ("SELECT key, home FROM gatewaypy_journal WHERE id = 1", ()),
-            ("SELECT COALESCE(SUM(attempt), 0) FROM gatewaypy_payouts", ()),
-        )
-        ((key, home),), ((intents,),) = rows, counted
-        self._key = bytes.fromhex(key)
-        is_older = self._file is not None and self._file.intents > int(intents)
-        if not is_older and home == self._store.home:
-            if self._file is not None:
-                self._file.count(int(intents))
-            return
-        # A copy from before some intents: what it calls planned may have been sent, so nothing open is believed.
-        self.restored = True
-        await self._store.run(
-            (
-                "UPDATE gatewaypy_payouts SET state = 'unknown', evidence = ?, owner = '', fence = fence + 1"
-                " WHERE state IN ('planned', 'sending')",
-                ("the journal was restored from a backup: an intent may be missing",),
-            ),
-            ("UPDATE gatewaypy_journal SET home = ? WHERE id = 1", (self._store.home,)),
-        )
-        if self._file is not None:
-            self._file.count(int(intents))
+    # Whether it is trusted
+
+    @property
+    def restored(self) -> bool:
+        """Whether it counted as restored when it was opened; :meth:`restored_because` asks the store."""
+        return self._trust.is_restored
+
+    async def restored_because(self) -> str:
+        """Return why the journal counts as restored from a backup; empty where it does not.
+
+        Until a person ends that, an order that is new to the journal starts as ``UNKNOWN``: it is asked about, and not sent.
+        """
+        return await self._trust.restored_because()
+
+    async def trust(self, because: str, *, person: str = "") -> bool:
+        """Take a person's word that the journal lacks no order that was sent, or that none such will be given to it again.
+
+        Orders that are new to it are planned and sent from then on. What is unknown stays so until it was asked about.
+
+        Args:
+            because: How the person knows; kept in the journal's history.
+            person: Who says so.
+
+        Returns:
+            False where the journal does not count as restored; nothing is changed then.
+
+        Raises:
+            InvalidRequest: There is no reason.
+        """
+        return await self._trust.trust(because, person)
+
+    async def distrust(self, because: str, *, person: str = "") -> None:
+        """Take a person's word that the journal was restored from a backup, which it may not notice by itself.
+
+        Every open order is ``UNKNOWN`` from then on, and so is every order that is new to it, until :meth:`trust` ends that.
+
+        Args:
+            because: What was done; kept in the journal's history.
+            person: Who says so.
+
+        Raises:
+            InvalidRequest: There is no reason.
+        """
+        await self._trust.distrust(because, person)
+
+    async def history(self) -> list[HistoryEntry]:
+        """Return when the journal was found to be restored, distrusted and trusted, why and by whom."""
+        return await self._trust.history()
 
     # Planning
 
     async def plan(self, orders: Sequence[PayoutOrder], *, batch: str = "") -> list[Row | Conflict | None]:
         """Write orders down; when this returns they are on disk.
+
+        While the journal counts as restored, a new order's row is ``UNKNOWN`` and must not be sent: the journal may have lost it.
 
         :returns: for each order its row where it is new, ``None`` where the journal has it already, or a `Conflict` where it has
             the id with another amount or payee, or the order has a card number and the journal no ``seal``.
@@ -169,19 +194,19 @@ class Journal:
         prints, given = [], []
         for order in orders:
             fields = order.to_fields()
-            prints.append(fingerprint(fields, self._key))
+            prints.append(fingerprint(fields, self._trust.key))
             sum_, unit = order.amount.wire(), order.amount.currency
             given.append((order.merchant_transaction_id, prints[-1], sum_, unit, self._sealed(fields)))
         (inserted,) = await self._store.run((PLAN, (self._member, batch, self.owner, values(given))))
-        numbers: dict[str, int] = dict(inserted)
+        new = {mtid: (int(number), State(state)) for mtid, number, state in inserted}
         planned: list[Row | Conflict | None] = []
         known: list[int] = []
         for order in orders:
             # An order that stands twice among these is new once.
-            number = numbers.pop(order.merchant_transaction_id, None)
-            if number is None:
+            found = new.pop(order.merchant_transaction_id, None)
+            if found is None:
                 known.append(len(planned))
-            planned.append(None if number is None else Row(number, order, State.PLANNED, 0, self.owner, 0))
+            planned.append(None if found is None else Row(found[0], order, found[1], 0, self.owner, 0))
         marks = await self._fingerprints([orders[index] for index in known]) if known else {}
         for index in known:
             if marks[orders[index].merchant_transaction_id] != prints[index]:
@@ -276,7 +301,7 @@ class Journal:
     async def _intend(self, rows: list[Row]) -> list[int]:
         (moved,) = await self._store.run((INTEND, (values((row.id, row.owner, row.fence) for row in rows),)))
         if moved and self._file is not None:
-            self._file.count(self._file.intents + len(moved))
+            self._file.count(len(moved))
         attempts: dict[int, int] = dict(moved)
         return [attempts.get(row.id, 0) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The file beside a journal in a file: who runs it, and how many intents have been written into it."""
+"""The file next to a journal in a file: its lock, and what tells later whether the journal was restored."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import os
 from typing import Final
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.payouts.restoration import Tally
 
 _DIGITS: Final = 20
+_NAME: Final = 32
 
 
 class OwnerFile:
-    """Locks a journal for one process, and tells when the journal is older than what was sent from it.
+    """Locks a journal for one process, and counts its intents next to it.
 
-    The count is written after an intent is on disk and before its payout is sent. A journal with fewer intents in it than were
-    counted is a copy from before some of them: restored from a backup.
+    The count is written after an intent is on disk and before its payout is sent; it never falls. The name of an opening is
+    forced to disk, a count is not. See `gatewaypy.payouts.restoration` for what both are compared with.
     """
 
     def __init__(self, journal: str) -> None:
-        """Name the journal's file; the one beside it is made when it is acquired."""
+        """Name the journal's file; the one next to it is made when it is acquired."""
         self._journal = journal
         self._path = ""
         self._file = -1
-        self.intents = 0
+        self.tally = Tally("", 0)
 
     def acquire(self) -> None:
-        """Take the lock, which ends with this process however it ends, and read the count.
+        """Take the lock, which ends with this process however it ends, and read what the file keeps.
 
         :raises ConfigurationError: where another process has it, or the file cannot be made.
         """
@@ -41,21 +43,41 @@ class OwnerFile:
             self.release()
             reason = f"cannot use {self._path}: {error}"
         else:
-            text = os.pread(self._file, _DIGITS, 0)
-            self.intents = int(text) if text.isdigit() else 0
+            self.tally = _tally(os.pread(self._file, _DIGITS + _NAME, 0))
             return
         raise ConfigurationError(reason)
 
+    def look(self) -> Tally:
+        """Return what the file keeps, without the lock; nothing where there is no file."""
+        try:
+            with open(os.path.realpath(self._journal) + ".owner", "rb") as file:  # noqa: PTH123 - as above
+                return _tally(file.read(_DIGITS + _NAME))
+        except OSError:
+            return Tally("", 0)
+
+    def begin(self, opening: str, intents: int) -> None:
+        """Write down the name of an opening, and how many intents the journal holds; return once both are on disk."""
+        self.tally = Tally(opening, max(intents, self.tally.intents))
+        os.pwrite(self._file, b"%0*d%s" % (_DIGITS, self.tally.intents, opening.encode()), 0)
+        os.fsync(self._file)
+
     def count(self, intents: int) -> None:
-        """Write the count down."""
-        self.intents = intents
-        os.pwrite(self._file, b"%0*d" % (_DIGITS, intents), 0)
+        """Count further intents."""
+        self.tally = Tally(self.tally.opening, self.tally.intents + intents)
+        os.pwrite(self._file, b"%0*d" % (_DIGITS, self.tally.intents), 0)
 
     def release(self) -> None:
-        """Let another process in; the count stays."""
+        """Let another process in; what the file keeps stays."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _tally(text: bytes) -> Tally:
+    digits, name = text[:_DIGITS], text[_DIGITS:]
+    if not digits.isdigit():
+        return Tally("", 0)
+    return Tally(name.decode("ascii", "replace"), int(digits))
 
 
 def _lock(file: int) -> None:

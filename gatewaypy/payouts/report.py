@@ -33,12 +33,15 @@ class Report:
     """A journal's orders by state, currency and result code.
 
     ``planned`` counts what is not begun, ``pending`` what the gateway has and has not decided; ``sending`` and ``unknown`` are
-    what a run still has to ask about.
+    what a run still has to ask about. ``restored`` says that the journal counts as restored from a backup, until a person ends
+    that with `Journal.trust`; ``restored_because`` says why.
     """
 
     by_state: Mapping[State, int]
     by_currency: Mapping[str, CurrencyReport]
     by_code: Mapping[str, int]
+    restored: bool = False
+    restored_because: str = ""
 
     def _count(self, state: State) -> int:
         return self.by_state.get(state, 0)
@@ -85,7 +88,7 @@ class Report:
 
 
 async def make_report(journal: Journal) -> Report:
-    """Sum a journal up: one query, whatever its size."""
+    """Sum a journal up: two queries, whatever its size."""
     by_state: dict[State, int] = {}
     by_currency: dict[str, CurrencyReport] = {}
     by_code: dict[str, int] = {}
@@ -97,4 +100,5 @@ async def make_report(journal: Journal) -> Report:
         of_currency.amounts[state] = of_currency.amounts.get(state, Decimal(0)) + amount
         if code is not None:
             by_code[code] = by_code.get(code, 0) + count
-    return Report(by_state, by_currency, by_code)
+    because = await journal.restored_because()
+    return Report(by_state, by_currency, by_code, restored=bool(because), restored_because=because)

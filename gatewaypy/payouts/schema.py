@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gatewaypy.payouts.restoration import NEW_TO_RESTORED
 from gatewaypy.payouts.states import MOVES, State
 
 # Said again in each query for open rows, as planners use an index of some rows only where it is.
@@ -37,7 +38,25 @@ SCHEMA: Final = (
         UNIQUE (mtid, member)
     )""",
     f"CREATE INDEX IF NOT EXISTS gatewaypy_payouts_open ON gatewaypy_payouts (state, id) WHERE {IS_OPEN}",
-    "CREATE TABLE IF NOT EXISTS gatewaypy_journal (id INTEGER PRIMARY KEY, key TEXT NOT NULL, home TEXT NOT NULL)",
+    # What the journal knows of itself, in its one row; see `gatewaypy.payouts.restoration`. "lost" counts intents that were
+    # counted next to it and were not in it when it was opened.
+    """CREATE TABLE IF NOT EXISTS gatewaypy_journal (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        home TEXT NOT NULL,
+        restored TEXT NOT NULL DEFAULT '',
+        lost BIGINT NOT NULL DEFAULT 0,
+        opening TEXT NOT NULL DEFAULT '',
+        opening_before TEXT NOT NULL DEFAULT '',
+        opening_intents BIGINT NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE IF NOT EXISTS gatewaypy_journal_history (
+        id {serial},
+        happened_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        event TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        person TEXT NOT NULL
+    )""",
 )
 
 COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
@@ -91,13 +110,26 @@ INTEND: Final = (
     " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id = given.number AND payout.state = 'planned'"
     " AND payout.owner = given.own AND payout.fence = given.mark RETURNING id, attempt"
 )
+# An order that is new to a restored journal may be one that it lost. The journal's row is locked, so that no order is planned by
+# what the mark was before.
 PLAN: Final = (
-    "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner)"
-    " SELECT ?, given.order_id, ?, given.mark, given.sum, given.unit, given.written, 'planned', ?"
-    " FROM {given order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT} WHERE true"
-    " ON CONFLICT (mtid, member) DO NOTHING RETURNING mtid, id"
+    "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner, evidence)"  # noqa: S608
+    " SELECT ?, given.order_id, ?, given.mark, given.sum, given.unit, given.written,"
+    " CASE WHEN journal.restored = '' THEN 'planned' ELSE 'unknown' END, ?,"
+    f" CASE WHEN journal.restored = '' THEN NULL ELSE '{NEW_TO_RESTORED}' END"
+    " FROM {given order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT}"
+    " CROSS JOIN gatewaypy_journal AS journal WHERE journal.id = 1{share journal}"
+    " ON CONFLICT (mtid, member) DO NOTHING RETURNING mtid, id, state"
 )
 FINGERPRINTS: Final = (
     "SELECT payout.mtid, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
     " WHERE payout.member = ? AND payout.mtid = given.order_id"
 )
+REMEMBER: Final = "INSERT INTO gatewaypy_journal_history (event, reason, person) VALUES (?, ?, ?)"
+MARK: Final = "UPDATE gatewaypy_journal SET restored = ? WHERE id = 1"
+# A copy from before some intents: what it calls planned may have been sent, so nothing open is trusted.
+DOUBT: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'unknown', evidence = ?, owner = '', fence = fence + 1"
+    " WHERE state IN ('planned', 'sending')"
+)
+DOUBT_REVIEWED: Final = "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"

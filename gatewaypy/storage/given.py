@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _GIVEN: Final = re.compile(r"\{given ([^}]+)\}")
+_TABLE_ID: Final = re.compile(r"\{table_id (\w+)\}")
+_SHARE: Final = re.compile(r"\{share (\w+)\}")
 
 
 @frozen(eq=False)
@@ -44,3 +46,15 @@ def expanded(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:
         return f"({table([(name, kind) for name, kind in columns])}) AS given"
 
     return _GIVEN.sub(replaced, sql)
+
+
+def specialized(sql: str, *, table_id: str, share: str) -> str:
+    r"""Replace what databases have in their own ways.
+
+    Args:
+        sql: A statement with ``{table_id name}``, a text that another table of that name does not
+            have, and ``{share name}``, a lock of a query's rows that only readers share.
+        table_id: The SQL of the first; ``\1`` stands for the table's name.
+        share: The SQL of the second, in the same way.
+    """
+    return _SHARE.sub(share, _TABLE_ID.sub(table_id, sql))

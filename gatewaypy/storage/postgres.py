@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.storage.given import Given, expanded
+from gatewaypy.storage.given import Given, expanded, specialized
 
 try:
     import asyncpg
@@ -36,6 +36,10 @@ _HOME: Final = (
     "SELECT system_identifier || '/' || ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint"
     " FROM pg_control_system()"
 )
+# The database and the table as they were created: a restored dump, and a copy of a database, have others.
+_TABLE_ID: Final = r"""(
+    '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || '\1'::regclass::oid
+)"""
 # What a server gives up for another's sake was not carried out, and goes through when it is tried again.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 _TRIES: Final = 5
@@ -199,7 +203,7 @@ def _is_about_sql(error: Exception) -> bool:
 
 @lru_cache
 def _dialect(sql: str) -> str:
-    numbers, sql = count(1), expanded(sql, _given)
+    numbers, sql = count(1), specialized(expanded(sql, _given), table_id=_TABLE_ID, share=r" FOR SHARE OF \1")
     numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
     return numbered.replace("{now}", "extract(epoch from statement_timestamp())::double precision").replace(
         "{serial}", "BIGSERIAL PRIMARY KEY"

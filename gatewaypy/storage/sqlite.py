@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.storage.given import Given, expanded
+from gatewaypy.storage.given import Given, expanded, specialized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,6 +241,8 @@ def bound(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
 def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
     left = iter(sizes)
     sql = expanded(sql, lambda columns: _given(columns, next(left, 0)))
+    # A file can be copied anywhere, and a transaction that writes has the file to itself.
+    sql = specialized(sql, table_id="''", share="")
     return sql.replace("{now}", "gatewaypy_now()").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
 
 

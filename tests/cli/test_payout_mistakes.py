@@ -100,6 +100,19 @@ def test_an_exit_code_says_the_most_important_thing(
     assert judge(Report(counts, {}, {}), failures=failures, is_interrupted=is_interrupted) is code
 
 
+@pytest.mark.parametrize(
+    ("counts", "code"),
+    [
+        ({State.SUCCEEDED: 5, State.FAILED: 1}, Exit.RESTORED),
+        ({State.UNKNOWN: 1}, Exit.UNFINISHED),
+        ({State.REVIEW: 1}, Exit.REVIEW),
+    ],
+)
+def test_exit_code_of_a_restored_journal_is_its_own(counts: dict[State, int], code: Exit) -> None:
+    """A restored journal in which all is settled waits for a person."""
+    assert judge(Report(counts, {}, {}, restored=True), failures=1) is code
+
+
 @pytest.mark.parametrize("command", ["run", "resume", "report"])
 def test_every_exit_code_is_documented(command: str) -> None:
     """Each is in the command's help and in the documents, with its meaning and its rank."""

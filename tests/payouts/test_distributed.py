@@ -31,6 +31,7 @@ from gatewaypy import Customer, Gateway, Money, Timeouts, errors  # noqa: E402 -
 from gatewaypy.payouts import PayoutJob, PayoutOrder, State  # noqa: E402 - after the extras
 from gatewaypy.payouts.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
 from gatewaypy.payouts.distributed import PayoutWorker, finish, remaining, submit  # noqa: E402 - after the extras
+from gatewaypy.payouts.rows import Conflict  # noqa: E402 - after the extras
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after the extras
 
 pytestmark = pytest.mark.heavy
@@ -188,6 +189,29 @@ async def started(broker: AsyncBroker) -> AsyncIterator[AsyncBroker]:
         yield broker
     finally:
         await broker.shutdown()
+
+
+async def test_submit_to_a_restored_journal_sends_nothing_twice(journal_url: str, lenient: Sandbox) -> None:
+    """What a shared journal lost is asked about by the workers, submitted again after an interruption or not, and not sent."""
+    broker = Collecting()
+    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+        assert not (await submit(job, broker, 5, orders=orders(10))).restored
+        for chunk in broker.chunks():
+            assert await worker.run(chunk)
+    await rows(journal_url, "DELETE FROM gatewaypy_payouts WHERE mtid IN ('P-3', 'P-7')")
+    await rows(journal_url, "UPDATE gatewaypy_journal SET home = 'elsewhere'")
+    async with make_job(journal_url) as job:
+        # The submitter ended before the broker had its chunk.
+        planned = await job.journal.plan(list(orders(5, first=3)), batch="monday")
+        assert [row.state.value for row in planned if not isinstance(row, Conflict | None)] == ["unknown"] * 2
+        broker = Collecting()
+        submission = await submit(job, broker, 5, orders=orders(12))
+        assert (submission.restored, submission.planned, submission.known) == (True, 2, 10)
+    async with opened(make_worker(lenient, journal_url, resend_unknown=False)) as worker:
+        for chunk in broker.chunks():
+            assert await worker.run(chunk)
+    assert await states(journal_url) == {"succeeded": 10, "review": 2}
+    assert complaints(lenient, 10, 0) == []
 
 
 async def test_two_workers_of_which_one_is_killed_pay_each_order_once(

@@ -517,7 +517,7 @@ async def test_a_restored_backup_is_not_believed(gateway: Gateway, sandbox: Sand
     _, report = await run(gateway, url, resend_unknown=False)
     assert (report.succeeded, len(sandbox.ledger.entries)) == (20, 20)
     async with Journal(url, MERCHANT.member_id) as journal:
-        assert not journal.restored
+        assert journal.restored
 
 
 @pytest.mark.parametrize("moment", ["planning", "sending"])

@@ -1,0 +1,42 @@
+"""``gatewaypy payouts trust`` and ``distrust``: what a person knows of a journal that was restored from a backup."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING
+
+from gatewaypy.cli.existing import existing
+from gatewaypy.cli.payout_report import member_id
+from gatewaypy.payouts import Journal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+async def trust(console: Console, url: str, because: str) -> int:
+    """End a journal's mark; exit code 1 where it has none."""
+    async with Journal(existing(url), member_id()) as journal:
+        is_ended = await journal.trust(because, person=_person())
+    if not is_ended:
+        sys.exit("the journal does not count as restored: nothing was changed")
+    console.print("The journal is trusted again: orders that are new to it are planned and sent.", soft_wrap=True)
+    return 0
+
+
+async def distrust(console: Console, url: str, because: str) -> int:
+    """Mark a journal as restored."""
+    async with Journal(existing(url), member_id()) as journal:
+        await journal.distrust(because, person=_person())
+    console.print(
+        "The journal counts as restored: every open order, and every order that is new to it, is asked about before it is sent.",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

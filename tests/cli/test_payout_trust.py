@@ -1,0 +1,88 @@
+"""``gatewaypy payouts`` on a journal that was restored from a backup: what is said, what is not sent, and how a person ends it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from payout_commands import QUICK, run, write
+
+from gatewaypy.cli.payout_exit import Exit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatewaypy.sandbox import Sandbox
+
+pytestmark = pytest.mark.heavy
+ROWS = ("P-1,1.00,EUR,Ada", "P-2,1.00,EUR,Ada")
+
+
+def executed(sandbox: Sandbox) -> Counter[str]:
+    return Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries)
+
+
+@pytest.mark.parametrize("way", ["restored", "deleted"])
+async def test_payouts_run_restored_journal_pays_nothing_twice(sandbox: Sandbox, tmp_path: Path, way: str) -> None:
+    """Day 1 and day 2 are paid, day 1's backup is restored, and day 2's file is run again: nothing is paid twice."""
+    sandbox.desk.refuse_duplicates = False
+    path = tmp_path / "journal.db"
+    at = ("--journal", f"sqlite:///{path}")
+    to = (*at, "--url", sandbox.base_url, *QUICK)
+    days = [write(tmp_path / f"day{number}.csv", row) for number, row in enumerate(ROWS)]
+    assert (await run("run", days[0], *to)).returncode == Exit.SETTLED
+    backup = path.read_bytes()
+    assert (await run("run", days[1], *to)).returncode == Exit.SETTLED
+    if way == "restored":
+        path.write_bytes(backup)
+        looked = await run("report", *at)
+        assert "counts as restored from a backup: it holds 1 intents, and 2 were counted next to it" in looked.stdout
+        assert looked.returncode == Exit.RESTORED
+    else:
+        path.unlink()
+    again = await run("run", days[1], *to)
+    assert "This journal counts as restored from a backup" in again.stdout
+    assert "gatewaypy payouts trust --because" in again.stdout
+    assert again.returncode == Exit.RESTORED
+    # An order that was never paid is not sent either, as nobody knows that.
+    new = write(tmp_path / "day3.csv", "P-3,1.00,EUR,Ada")
+    assert (await run("run", new, *to)).returncode == Exit.REVIEW
+    assert executed(sandbox) == {"P-1": 1, "P-2": 1}
+    table = await run("report", *at, "--format", "csv")
+    assert "counts as restored" in table.stderr
+    assert "counts as restored" not in table.stdout
+
+
+async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A person marks a journal, and ends the mark, each with a reason that the report shows; new orders are paid again."""
+    at = ("--journal", f"sqlite:///{tmp_path}/journal.db")
+    to = (*at, "--url", sandbox.base_url, *QUICK)
+    assert (await run("run", write(tmp_path / "day1.csv", ROWS[0]), *to)).returncode == Exit.SETTLED
+    needless = await run("trust", *at, "--because", "all is well")
+    assert (needless.returncode, "does not count as restored" in needless.stderr) == (1, True)
+    assert (await run("distrust", *at, "--because", "the disk of Monday is back")).returncode == 0
+    assert (await run("report", *at)).returncode == Exit.RESTORED
+    for reason in ("", " "):
+        refused = await run("trust", *at, "--because", reason)
+        assert (refused.returncode, "because: " in refused.stderr) == (1, True)
+    assert (await run("trust", *at)).returncode == Exit.USAGE
+    assert (await run("trust", *at, "--because", "the statement has the same orders")).returncode == 0
+    told = await run("report", *at)
+    assert told.returncode == Exit.SETTLED
+    for event, reason in (("distrusted", "the disk of Monday is back"), ("trusted", "the statement has the same orders")):
+        assert any(f" {event} by " in line and reason in line for line in told.stdout.splitlines())
+    assert (await run("run", write(tmp_path / "day2.csv", ROWS[1]), *to)).returncode == Exit.SETTLED
+    assert executed(sandbox) == {"P-1": 1, "P-2": 1}
+
+
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_payouts_trust_makes_no_journal(tmp_path: Path) -> None:
+    """A mistyped name is an error, and no journal."""
+    for command in ("trust", "distrust"):
+        told = await run(command, "--journal", f"sqlite:///{tmp_path}/none.db", "--because", "a reason")
+        assert (told.returncode, "there is no journal" in told.stderr) == (1, True)
+    assert files(tmp_path) == []
