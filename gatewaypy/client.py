@@ -119,6 +119,15 @@ class Gateway:
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def retry_delay(self) -> float:
+        """Seconds for which the gateway asked to send no payout, inquiry or token call (``Retry-After``).
+
+        0.0 if it did not ask, or this object is closed. Payout jobs begin no payout meanwhile.
+        """
+        pipeline = self._pipeline
+        return pipeline.retry_delay if pipeline is not None and pipeline.holds else 0.0
+
     async def __aenter__(self) -> Self:
         """Open the client on this event loop."""
         if self._pipeline is not None:

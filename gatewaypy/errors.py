@@ -5,6 +5,7 @@ GatewayError
 ├── InvalidRequest          refused before anything was sent; also a ValueError
 │   └── InsecureConnection  plain http beyond loopback, or TLS that is not verified; also a ConfigurationError
 ├── NotSent                 no byte of the request left: safe to call again
+│   └── NotProcessed        sent, and refused with a status that on this platform means: not processed
 ├── AuthenticationFailed    the gateway gave no token, or refused a fresh one; no money moved
 ├── UnreadableReply         a call that moves no money got no usable answer
 ├── OutcomeUnknown          sent, and neither the reply nor an inquiry could tell what happened
@@ -28,6 +29,7 @@ __all__ = [
     "GatewayError",
     "InsecureConnection",
     "InvalidRequest",
+    "NotProcessed",
     "NotSent",
     "OutcomeUnknown",
     "SignatureMismatch",
@@ -46,8 +48,11 @@ def _restore(kind: type[GatewayError], args: tuple[Any, ...], facts: dict[str, A
 class GatewayError(Exception):
     """The root of every error that the library raises on purpose.
 
-    ``merchant_transaction_id`` and ``operation`` are ``None`` where there is no such thing.
+    ``merchant_transaction_id`` and ``operation`` are ``None`` where there is no such thing. ``retry_after`` is how many
+    seconds the gateway asked to wait before it is called again, ``None`` where it did not.
     """
+
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
         super().__init__(message)
@@ -103,6 +108,17 @@ class NotSent(GatewayError):
             merchant_transaction_id=merchant_transaction_id,
         )
         self.reason = reason
+
+
+class NotProcessed(NotSent):
+    """The gateway refused the request without processing it: it is safe to call again.
+
+    Raised only for the HTTP statuses in ``Platform.unprocessed_statuses``, which is empty unless you set it.
+    """
+
+    def __init__(self, reason: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
+        super().__init__(reason, operation=operation, merchant_transaction_id=merchant_transaction_id)
+        self.args = (f"{operation or 'request'} was not processed: {reason}; it is safe to call again",)
 
 
 class AuthenticationFailed(GatewayError):

@@ -14,17 +14,27 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, evolve, field
 
 from gatewaypy.call import Call
-from gatewaypy.errors import NOTHING_DONE, AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest, NotSent
+from gatewaypy.errors import (
+    NOTHING_DONE,
+    AuthenticationFailed,
+    ConfigurationError,
+    GatewayError,
+    InvalidRequest,
+    NotProcessed,
+    NotSent,
+)
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
 from gatewaypy.protocol.answer import fields_of, judged, own_code, record_of, tells_of_something
+from gatewaypy.protocol.charset import media_type
 from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.judge import result_code
 from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
+from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
 from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.tokens import TokenSource
@@ -56,6 +66,8 @@ _READ_TRIES: Final = 3
 _FIRST_ERROR: Final = 300
 _NOT_THERE: Final = frozenset({301, 302, 307, 308, 404, 405, 410})
 _API_TYPES: Final = ("json", "xml")
+#: What a payout needs to be carried out and followed.
+_PAYOUT_KINDS: Final = (ReplyKind.PAYOUT, ReplyKind.INQUIRY, ReplyKind.TOKEN)
 
 
 @define(eq=False, kw_only=True)
@@ -77,6 +89,8 @@ class Pipeline:
     random: Random
     shared_tokens: SharedTokens | None = None
     _tokens: dict[tuple[Root, Login], TokenSource] = field(factory=dict, init=False)
+    # Until when the gateway asked not to be called again (the loop's time), by what was asked.
+    holds: dict[ReplyKind, float] = field(factory=dict, init=False)
     _keys: tuple[Secret, ...] = field(init=False)
 
     @_keys.default
@@ -262,7 +276,7 @@ class Pipeline:
         reason = str(unreadable)
         if not isinstance(answer, WireReply):
             return reason
-        status, kind = answer.http_status, answer.content_type
+        status, kind = answer.http_status, media_type(answer.content_type)
         if status < _FIRST_ERROR and kind.endswith(_API_TYPES):
             return reason
         operation = request.operation.on(self.platform)
@@ -284,7 +298,11 @@ class Pipeline:
         for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
             current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
             answer = await self._send(call, call.wire if current is None else call.wire.with_token(current))
-            if isinstance(answer, WireFailure) or not self._is_refused_token(operation, answer):
+            if isinstance(answer, WireFailure):
+                return answer
+            if not self._is_refused_token(operation, answer):
+                if answer.http_status in self.platform.unprocessed_statuses:
+                    self._refuse_unprocessed(call, answer)
                 return answer
             if current is not None:
                 self._source(operation).reject(current)
@@ -296,6 +314,15 @@ class Pipeline:
     def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
         """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
         return answer.http_status in self.platform.token_rejected and not tells_of_something(operation, answer)
+
+    def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
+        """Raise `NotProcessed`, unless the reply says all the same that something was done, or the request is a question."""
+        operation = call.request.operation
+        if operation.repeat is Repeat.FREELY or tells_of_something(operation, answer):
+            return
+        error = NotProcessed(f"the gateway answered HTTP {answer.http_status}", **call.facts)
+        error.retry_after = read_delay(answer, now=self.wall_clock())
+        raise error
 
     async def _send(self, call: Call, wire: WireRequest) -> WireReply | WireFailure:
         if self.loop.time() >= call.deadline:
@@ -314,6 +341,8 @@ class Pipeline:
             call.http_status = answer.http_status
             known = (*self._keys, *call.secrets)
             answer.secrets = known if wire.token is None else (*known, wire.token)
+            if answer.retry_after is not None or answer.http_status == TOO_MANY:
+                self._hold(call.request.operation.reply, answer)
         elif not answer.sent:
             raise call.not_sent(answer.reason)
         return answer
@@ -330,6 +359,8 @@ class Pipeline:
         """Ask what became of a sent request, with patience: its record may appear late."""
         call.deadline = self.loop.time() + self.timeouts.settle
         pause, last = _FIRST_PAUSE, Unsettled("none was possible")
+        kinds = (call.request.operation.reply, question.operation.reply)
+        await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
         while True:
             answer: WireReply | WireFailure | None = None
             try:
@@ -346,10 +377,13 @@ class Pipeline:
                 if last.hopeless:
                     break
             rest = call.deadline - self.loop.time()
-            if rest < _FIRST_PAUSE:
+            # A gateway that asks to wait longer than that is asked once more, at the end.
+            is_held = any(self._is_held(kind, call.deadline) for kind in kinds)
+            if rest < (_SHORTEST_QUESTION if is_held else _FIRST_PAUSE):
                 break
             # Half of what is left at the most, so that the last question comes near the end.
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
+            await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
             pause = min(pause * 2, _LONGEST_PAUSE)
         raise call.unanswered(doubt, last, code=code)
 
@@ -384,17 +418,53 @@ class Pipeline:
             ReplyKind.INQUIRY: self._transaction,
         }
         read = readers.get(call.request.operation.reply, record_of)
-        for tries_left in reversed(range(_READ_TRIES)):
+        kind, tries_left = call.request.operation.reply, _READ_TRIES
+        while not self._is_held(kind, call.deadline):
+            await self._wait_held((kind,), call.deadline - _SHORTEST_QUESTION)
             answer = await self._send_with_token(call)
             try:
                 return read(call.request, answer)
             except UnreadableError as unreadable:
                 reason = self._doubt(call.request, answer, unreadable)
+            # A gateway that asked to wait did not try to answer.
+            tries_left -= not self._is_held(kind, self.loop.time())
             if not tries_left or self.loop.time() + pause >= call.deadline:
                 break
             await asyncio.sleep(pause)
-            pause *= 2
-        raise call.unanswered(reason)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        delay = self.holds.get(kind, 0.0) - self.loop.time()
+        if delay > 0:
+            asked = f"the gateway asked to wait {delay:.0f} s more"
+            reason = f"{reason}; {asked}" if reason else asked
+        error = call.unanswered(reason)
+        error.retry_after = delay if delay > 0 else None
+        raise error
+
+    # Waiting, where the gateway asked to
+
+    def _hold(self, kind: ReplyKind, answer: WireReply) -> None:
+        """Record how long a reply asks to wait before the next request of its kind."""
+        delay = read_delay(answer, now=self.wall_clock())
+        if delay is not None:
+            self.holds[kind] = max(self.holds.get(kind, 0.0), self.loop.time() + delay)
+
+    def _is_held(self, kind: ReplyKind, until: float) -> bool:
+        return self.holds.get(kind, 0.0) > until
+
+    async def _wait_held(self, kinds: tuple[ReplyKind, ...], latest: float) -> None:
+        """Wait as long as the gateway asked to, at most until a time of the loop's."""
+        while self.holds:
+            now = self.loop.time()
+            rest = min(max(self.holds.get(kind, 0.0) for kind in kinds), latest) - now
+            if rest <= 0:
+                return
+            # Spread, so that those who wait do not ask all at once.
+            await asyncio.sleep(min(rest * (1 + self.random.random() / 2), latest - now))
+
+    @property
+    def retry_delay(self) -> float:
+        """Seconds for which the gateway asked to send no payout, inquiry or token call; 0.0 if it did not."""
+        return max(0.0, *(self.holds.get(kind, 0.0) - self.loop.time() for kind in _PAYOUT_KINDS))
 
     # Tokens
 
@@ -425,7 +495,7 @@ class Pipeline:
         source = self._source(call.request.operation)
         if (fresh := source.fresh()) is not None:
             return fresh
-        reason = f"no token within {self.timeouts.total:g} s"
+        reason, retry_after = f"no token within {self.timeouts.total:g} s", None
         try:
             async with asyncio.timeout_at(call.deadline):
                 return await source.get()
@@ -443,11 +513,14 @@ class Pipeline:
             raise ConfigurationError(message, **call.facts) from None
         except GatewayError as error:
             reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
+            retry_after = error.retry_after
         except TimeoutError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever a store of tokens raises, nothing was sent
             reason = f"no token: it could not be had ({type(error).__name__})"
-        raise call.not_sent(reason)
+        unsent = call.not_sent(reason)
+        unsent.retry_after = retry_after
+        raise unsent
 
     async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""

@@ -28,6 +28,7 @@ _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
 _SERVICE_ROOT: Final = re.compile(r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE)
 _SPELLINGS: Final = 3
 _CLIENT_ERRORS: Final = range(400, 500)
+_REFUSALS: Final = frozenset({*_CLIENT_ERRORS, 503})
 
 
 def is_loopback(host: str) -> bool:
@@ -91,6 +92,12 @@ def _client_errors(_: object, attribute: Attribute[Any], value: object) -> None:
         raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
 
 
+def _refusals(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, frozenset) or not all(type(status) is int and status in _REFUSALS for status in value):
+        rule = "must be a frozenset of HTTP statuses from 400 to 499, or 503"
+        raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
+
+
 def _path(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.startswith("/"):
         raise InvalidRequest(attribute.name, "a path that starts with '/'", f"a value of {type(value).__name__}")
@@ -109,6 +116,9 @@ class Platform:
     :param operations: what else differs, by an operation's name in docs/protocol.md: ``path``, ``rule`` (a rule's name, or
         ``None`` for no checksum), ``success`` codes, ``required`` fields.
     :param field_names: fields that this host spells otherwise: the library's wire name to the host's own.
+    :param unprocessed_statuses: HTTP statuses that mean that a request was not processed, such as ``frozenset({429})``: a
+        payment with such a reply raises `NotProcessed`, and is safe to send again. Not documented, so none by default (our
+        choice). Set it only if the operator of the platform confirms it: where it is wrong, payments are made twice.
     :param token_rejected: HTTP statuses that mean that the token was refused and nothing was done (401 seen).
     """
 
@@ -121,6 +131,7 @@ class Platform:
     three_d_spelling: tuple[str, str, str] = field(default=("direct", "3D", "only3D"), validator=_spelling)
     operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False, validator=_operations)
     field_names: Mapping[str, str] = field(factory=dict, hash=False, validator=_names)
+    unprocessed_statuses: frozenset[int] = field(default=frozenset(), validator=_refusals)
     token_rejected: frozenset[int] = field(default=frozenset({401}), validator=_client_errors)
 
 

@@ -17,6 +17,7 @@ EXAMPLES = [
     errors.InvalidRequest("amount", "two decimals", "4 characters: digits", **FACTS),
     errors.InsecureConnection("base_url", "https"),
     errors.NotSent("no connection", **FACTS),
+    errors.NotProcessed("HTTP 429", **FACTS),
     errors.AuthenticationFailed("refused", code="10002", description="no", http_status=401, **FACTS),
     errors.UnreadableReply("HTTP 503", http_status=503, **FACTS),
     errors.OutcomeUnknown("HTTP 503", payment_id="54279", inquiry="record not found", status="begun", code="00026", **FACTS),

@@ -123,7 +123,15 @@ def protocol() -> Iterator[str]:
     yield "What varies is data of a `Platform`; change a value with `attrs.evolve`:"
     yield ""
     example = next(label.test for label in labels.values() if label.test is not None)
-    varying = ("inquiry_path", "refund_path", "stored_card_path", "list_date_format", "three_d_spelling", "token_rejected")
+    varying = (
+        "inquiry_path",
+        "refund_path",
+        "stored_card_path",
+        "list_date_format",
+        "three_d_spelling",
+        "token_rejected",
+        "unprocessed_statuses",
+    )
     yield from table(("attribute", "default"), ((code(name), code(str(getattr(example, name)))) for name in varying))
     yield "Everything else in the tables above that is from one source or our choice can be changed for one platform too:"
     yield '`operations={"customer sign-up": {"path": "/signup", "rule": "E"}}` changes an operation\'s `path`, `rule`, `success`'

@@ -312,6 +312,12 @@ class Inbox:
         (rows,) = await self._store.run((WATCHED, (most, pause)))
         return [(payment, payment_id, own_id, asked) for payment, payment_id, own_id, asked in rows]
 
+    async def put_off(self, payment: str, seconds: float) -> None:
+        """Ask about a watched payment after that many seconds, and do not count the question that was taken last."""
+        await self._store.run(
+            ("UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE payment = ?", (seconds, payment))
+        )
+
     async def unwatch(self, payment: str) -> None:
         """Stop asking about a payment."""
         await self._store.run(("DELETE FROM gatewaypy_watched WHERE payment = ?", (payment,)))

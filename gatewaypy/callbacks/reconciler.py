@@ -132,6 +132,9 @@ class Reconciler:
             event = event_of(found.raw, signed=True, member_id=self.member_id, confirmed=found) if found.found else None
         except (GatewayError, UnreadableError) as error:
             logger.info("%s could not be asked about: %s", merchant_transaction_id or payment_id, error)
+            if isinstance(error, GatewayError) and error.retry_after is not None:
+                # The gateway asked to wait: that was no question.
+                await self.inbox.put_off(payment, error.retry_after)
             return
         if event is not None and event.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
             await self.inbox.put(event)

@@ -55,7 +55,8 @@ class TransactionList:
 
         :raises UnreadableReply: where a page got no usable answer, or came twice.
         """
-        number, last, seen = 1, (b"",), set[bytes]()
+        number, seen = 1, set[bytes]()
+        last: tuple[bytes, ...] = (b"",)
         while True:
             page = await self._page(number)
             digests = tuple(_digest(row) for row in page)

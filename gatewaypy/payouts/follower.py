@@ -67,7 +67,7 @@ class Follower:
             if run.stopping.is_set():
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(pause, getattr(self.gateway, "retry_delay", 0.0))):
                     await run.wake.wait()
             run.wake.clear()
             pause = min(pause * 1.5, max(0.1, self.quiet_period / 8), _LONGEST_PAUSE)

@@ -212,6 +212,9 @@ class PayoutJob:
 
     async def _turn(self, run: Run) -> bool:
         """Wait until one more may begin; false where none may any more."""
+        # What pays may be another object than a Gateway, which knows of no such wish.
+        while not run.stopping.is_set() and (delay := getattr(self.gateway, "retry_delay", 0.0)) > 0:
+            await run.pace.hold(delay)
         return await run.pace.turn()
 
     async def _drive(self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]) -> None:
@@ -314,7 +317,8 @@ class PayoutJob:
                 run.fail(RuntimeError(f"{mtid}: what should have sent it was cancelled; the next run asks what became of it"))
 
     async def _send(self, run: Run, row: Row) -> None:
-        for tries in range(self._attempts):
+        tries = 0
+        while tries < self._attempts:
             # The place is for the gateway alone: nobody waits with it for an answer to be on disk.
             async with run.places:
                 begun = self._clock()
@@ -323,8 +327,13 @@ class PayoutJob:
                 await self._end(run, row, told, attempt, seconds=self._clock() - begun)
                 return
             await self.journal.give_back(row, str(told))
+            if told.retry_after is not None:
+                # The gateway is there, and asked for patience: nothing has failed.
+                await run.pace.hold(told.retry_after)
+                continue
             run.pace.failed()
             await run.pace.rest(tries)
+            tries += 1
 
     async def _begin(self, run: Run, row: Row) -> tuple[int, Payout | GatewayError | None]:
         """Send a row, once its intent is on disk; return the attempt and what came of it, ``None`` where it may not be sent."""

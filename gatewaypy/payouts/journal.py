@@ -420,8 +420,10 @@ class Journal:
             for row in page:
                 try:
                     found = await gateway.inquire(merchant_transaction_id=row.merchant_transaction_id)
-                except GatewayError:
-                    # No answer tells nothing; the next round asks again.
+                except GatewayError as error:
+                    # No answer tells nothing; the next round asks again, and this one ends where the gateway asks to wait.
+                    if error.retry_after is not None:
+                        return moved
                     continue
                 if found.found:
                     moved += await self.hear(found) is not State.PENDING

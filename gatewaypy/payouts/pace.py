@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any, Final
 
 from gatewaypy.config import check_number
@@ -12,6 +13,9 @@ from gatewaypy.errors import ConfigurationError
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _SHARES: Final = 10
+_SHORTEST_HOLD: Final = 0.1
+
+logger: Final = logging.getLogger("gatewaypy.payouts")
 
 
 class Pace:
@@ -51,6 +55,14 @@ class Pace:
             self._failures = 0
             self._until = asyncio.get_running_loop().time() + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    async def hold(self, seconds: float) -> None:
+        """Give no turn for as long as the gateway asked, and wait for that."""
+        until = asyncio.get_running_loop().time() + max(seconds, _SHORTEST_HOLD)
+        if until > self._until + _SHORTEST_HOLD:
+            logger.warning("no payout begins for %.1f s: the gateway asked to wait (Retry-After)", seconds)
+        self._until = max(self._until, until)
+        await self._sleep(max(seconds, _SHORTEST_HOLD))
 
     def succeeded(self) -> None:
         """Forget the failures before."""

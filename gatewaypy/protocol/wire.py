@@ -30,6 +30,8 @@ class WireReply:
         http_status: The status code.
         content_type: The header as it was received; empty if there was none.
         body: Every byte of the body.
+        retry_after: The header ``Retry-After`` as it was received; ``None`` if there was none.
+        date: The header ``Date`` as it was received; ``None`` if there was none.
         secrets: What the request and its sender know, and the reply must not be quoted with. It travels with the reply, so
             that whatever reads the fields takes them out.
     """
@@ -37,6 +39,9 @@ class WireReply:
     http_status: int
     content_type: str
     body: SealedBytes = field(converter=SealedBytes)
+    retry_after: str | None = None
+    # When a reply was written is no part of what it says.
+    date: str | None = field(default=None, eq=False)
     secrets: tuple[Secret, ...] = field(default=(), init=False, eq=False, repr=False, on_setattr=setters.NO_OP)
 
 

@@ -27,6 +27,7 @@ from gatewaypy.sandbox.invoices import Bills
 from gatewaypy.sandbox.keeping import Keeping
 from gatewaypy.sandbox.ledger import ImpossibleMoveError, Ledger
 from gatewaypy.sandbox.payer import PayerPages
+from gatewaypy.sandbox.rate_limits import RateLimits
 from gatewaypy.sandbox.server import bind, listen, make_server
 from gatewaypy.sandbox.strike import strike
 from gatewaypy.sandbox.tokens import TokenDesk
@@ -35,7 +36,7 @@ from gatewaypy.sandbox.wire import MalformedError, read_fields, write_reply
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from random import Random
 
     import uvicorn
@@ -79,6 +80,8 @@ class Sandbox:
     :param callbacks: how callbacks are sent; see `CallbackStyle`.
     :param platform: which paths, rules, names and date format it has (protocol section 13), and no others; its base URL does not
         matter.
+    :param rate_limits: how many requests of an operation (``"*"``: of all) it takes in a second; it answers 429 with
+        ``Retry-After`` to the rest, and does not carry them out.
     :param seed: makes what is random repeatable.
     """
 
@@ -93,6 +96,7 @@ class Sandbox:
         delay: float = 0.0,
         callbacks: CallbackStyle | None = None,
         platform: Platform | None = None,
+        rate_limits: Mapping[str, int] | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -111,6 +115,7 @@ class Sandbox:
         self.ledger = Ledger(clock=clock, wall_clock=wall_clock)
         self.tokens = TokenDesk(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
         self.faults = Faults(random)
+        self.rate_limits = RateLimits(rate_limits or {}, clock)
         self.courier = Courier(random, callbacks)
         self.desk = Desk(
             ledger=self.ledger,
@@ -185,6 +190,9 @@ class Sandbox:
             refused = replies.rejected(rejection.code, rejection.description, fields.get("merchantTransactionId"))
             name, answer = "rejected", lambda _: refused
         self.requests[name] = self.requests.get(name, 0) + 1
+        if (refusal := self.rate_limits.check(name)) is not None:
+            await refusal(scope, receive, send)
+            return
         fault = self.faults.strike(name)
         kind = fault.kind if fault is not None else None
         if kind is FaultKind.EXPIRE_TOKENS:

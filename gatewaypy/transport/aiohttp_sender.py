@@ -211,7 +211,15 @@ class Sender:
         has_length = "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         if not has_length and response.url.scheme == "https":
             return WireFailure(sent=True, reason=BROKEN)
-        return reply_of(response.status, response.headers.get("Content-Type"), response.headers.get("Content-Encoding"), body)
+        received = response.headers
+        return reply_of(
+            response.status,
+            received.get("Content-Type"),
+            received.get("Content-Encoding"),
+            body,
+            retry_after=received.get("Retry-After"),
+            date=received.get("Date"),
+        )
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
         made = self._timeouts.get(timeouts)

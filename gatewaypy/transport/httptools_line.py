@@ -214,7 +214,15 @@ class Line(asyncio.Protocol):
             return too_long(self._limit)
         kind, encoding = self._headers.get(b"content-type", b""), self._headers.get(b"content-encoding", b"identity")
         status = self._parser.get_status_code()
-        return reply_of(status, kind.decode("latin-1"), encoding.decode("latin-1").lower(), b"".join(self._pieces))
+        retry_after, date = self._headers.get(b"retry-after"), self._headers.get(b"date")
+        return reply_of(
+            status,
+            kind.decode("latin-1"),
+            encoding.decode("latin-1").lower(),
+            b"".join(self._pieces),
+            retry_after=None if retry_after is None else retry_after.decode("latin-1"),
+            date=None if date is None else date.decode("latin-1"),
+        )
 
     # How a request ends
 

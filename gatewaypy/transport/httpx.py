@@ -211,8 +211,14 @@ class HttpxTransport(SharedTransport):
                 return WireFailure(sent=True, reason=BROKEN)
         finally:
             await response.stream.aclose()
+        headers = response.headers
         return reply_of(
-            response.status_code, response.headers.get("content-type"), response.headers.get("content-encoding"), body
+            response.status_code,
+            headers.get("content-type"),
+            headers.get("content-encoding"),
+            body,
+            retry_after=headers.get("retry-after"),
+            date=headers.get("date"),
         )
 
     def _line(self, now: float) -> _Line:

@@ -100,7 +100,12 @@ class PyreqwestTransport(SharedTransport):
                 if len(body) > limits.max_reply_bytes:
                     return too_long(limits.max_reply_bytes)
                 return reply_of(
-                    response.status, response.get_header("content-type"), response.get_header("content-encoding"), body
+                    response.status,
+                    _header(response, "content-type"),
+                    _header(response, "content-encoding"),
+                    body,
+                    retry_after=_header(response, "retry-after"),
+                    date=_header(response, "date"),
                 )
         except Exception as error:  # noqa: BLE001 - pyreqwest's own are not imported, and Rust may raise others
             return _failure(error, timeouts, is_over=loop.time() >= deadline)
@@ -151,6 +156,15 @@ def _read(given: bytes | str | Path | None) -> tuple[bytes, ...]:
         msg = "ca_certificates: certificates in PEM form, or a file of them"
         raise ConfigurationError(msg)
     return authorities
+
+
+def _header(response: Any, name: str) -> str | None:  # noqa: ANN401 - pyreqwest's own
+    """Return a header; ``None`` also for one that is not ASCII, which pyreqwest does not read."""
+    try:
+        value: str | None = response.get_header(name)
+    except Exception:  # noqa: BLE001 - the reply is here, whatever its headers are
+        return None
+    return value
 
 
 def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFailure:

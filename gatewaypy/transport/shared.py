@@ -33,12 +33,18 @@ def too_late_to_answer(timeouts: Timeouts) -> str:
 
 
 def reply_of(
-    http_status: int, content_type: str | None, encoding: str | None, body: bytes | bytearray
+    http_status: int,
+    content_type: str | None,
+    encoding: str | None,
+    body: bytes | bytearray,
+    *,
+    retry_after: str | None = None,
+    date: str | None = None,
 ) -> WireReply | WireFailure:
     """Make a reply of what came back, unless it is compressed: a small reply must not become a large one."""
     if encoding is not None and encoding != "identity":
         return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
-    return WireReply(http_status, content_type or "", body)
+    return WireReply(http_status, content_type or "", body, retry_after, date)
 
 
 def too_long(limit: int) -> WireFailure:

@@ -340,6 +340,19 @@ class TestReconciler:
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 4
 
+    async def test_reconciler_slow_downs_are_no_questions(self, shop: Shop, receiver: Receiver) -> None:
+        """A gateway that asks to wait has answered no question: the payment is not given up for it."""
+        busy = errors.UnreadableReply("HTTP 429")
+        busy.retry_after = 0.01
+        gateway = Asked(*[busy] * 5, record("3D Authstarted", short="3D"), record("cancelled", short="C"))
+        async with Reconciler(gateway, receiver.inbox, first=0.01, poll=0.01, give_up_after=3, member_id="11344") as reconciler:
+            await reconciler.watch(Payment(outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001"))
+            async with asyncio.timeout(10):
+                while not shop.heard:
+                    await asyncio.sleep(0.01)
+        assert shop.names == ["PaymentCancelled"]
+        assert gateway.asked == [{"payment_id": "54279"}] * 7
+
     async def test_one_that_never_ends_is_given_up_aloud(self, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
         """After so many questions the payment is logged as a warning, and asked about no more."""
         gateway = Asked(MISSING)

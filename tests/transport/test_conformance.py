@@ -61,6 +61,25 @@ async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
         assert (values["authtoken"], values["accept-encoding"], values["user-agent"]) == ("token", "identity", "gatewaypy")
 
 
+async def test_reply_has_retry_after_and_date(transport: Transport) -> None:
+    """A reply carries the headers that say when to ask again, as they were received, or none."""
+    date, later = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:00 GMT"
+    limited = f"HTTP/1.1 429 Slow Down\r\nDate: {date}\r\nretry-after: {later}\r\nContent-Length: 0\r\n\r\n"
+    replies = [limited.encode(), OK, OK.replace(b"\r\n\r\n", b"\r\nRetry-After: \xfc\r\n\r\n")]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(replies.pop(0))
+
+    async with listening(serve) as port:
+        first, second, third = [await send(transport, port) for _ in range(3)]
+    assert (first.http_status, first.retry_after, first.date) == (429, later, date)
+    assert (second.retry_after, second.date) == (None, None)
+    # How a client decodes what is not ASCII is its own affair; the reply must not be lost for it.
+    assert third.http_status == 200
+
+
 async def test_a_large_request_and_reply_go_through(transport: Transport) -> None:
     """What does not fit into one packet, either way, arrives whole."""
     sent, received = b"s" * 300_000, b"r" * 300_000
