@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line, or say what is missing for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe with another charset shows an escape in place of what it cannot show.
+            stream.reconfigure(errors="backslashreplace")
     try:
         from gatewaypy.cli.app import app  # noqa: PLC0415 - its extra may not be installed
+        from gatewaypy.cli.command import errors_named  # noqa: PLC0415 - see above
     except ImportError as error:
         sys.exit(f"the command line needs {error.name}: pip install 'gatewaypy[cli]'")
-    app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    with errors_named():
+        try:
+            app()
+        finally:
+            with contextlib.suppress(ValueError):
+                # What fails here would be reported at the interpreter's end, as an ignored exception.
+                sys.stdout.flush()

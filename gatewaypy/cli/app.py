@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import enum
-import sys
 from datetime import datetime  # noqa: TC003 - typer reads the annotations
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any
+from typing import Annotated
 
-import anyio
 import typer
-from rich.console import Console
 
 from gatewaypy.cli.callbacks import app as callbacks
 from gatewaypy.cli.checksum import show_checksum
+from gatewaypy.cli.command import errors_named, run
 from gatewaypy.cli.demo import Demo
 from gatewaypy.cli.inquire import show_inquiry
+from gatewaypy.cli.output import PlainConsole
 from gatewaypy.cli.payouts import app as payouts
 from gatewaypy.cli.transactions import Query, show_transactions
 from gatewaypy.cli.transport import TRANSPORT, TransportChoice
-from gatewaypy.errors import GatewayError
+
+#: The codes that every command shares.
+EPILOG = (
+    "Exit codes: 0 done; 1 an error, which is named, or a command's own 'no'; 2 the command was not understood;"
+    " 70 an internal error; 130 interrupted; 141 the reader of the output went away."
+    " 'gatewaypy payouts' has more: see its commands' help."
+)
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    # Plain text: a panel would break paths and values in two, and markup would be read in them.
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     help="The card-payment gateway's client, sandbox and tools.",
+    epilog=EPILOG,
 )
 
 app.add_typer(callbacks, name="callbacks")
@@ -40,28 +48,24 @@ class Form(enum.Enum):
     JSON = "json"
 
 
-def _run(work: Any, *arguments: Any) -> None:  # noqa: ANN401 - any coroutine function
-    try:
-        code = anyio.run(work, *arguments)
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    sys.exit(code)
-
-
 @app.command()
 def demo(
     payouts: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a CSV file of payouts to run")] = None,
 ) -> None:
     """Run every kind of payment against a sandbox on a real socket, and compare the books. Exit code 1 if they differ."""
-    _run(Demo(Console(), payouts).run)
+    run(Demo(PlainConsole(), payouts).run)
 
 
 @app.command()
 def sandbox(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="the port to listen on; 0 takes a free one")] = 8600,
-    certfile: Annotated[Path | None, typer.Option(help="a certificate in PEM form: speak TLS")] = None,
-    keyfile: Annotated[Path | None, typer.Option(help="the certificate's key")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="the port to listen on; 0 takes a free one")] = 8600,
+    certfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="a certificate in PEM form: speak TLS")
+    ] = None,
+    keyfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="the certificate's key, if it is another file")
+    ] = None,
     token_lifetime: Annotated[float, typer.Option(help="seconds that a token lives")] = 3600.0,
     inquiry_lag: Annotated[float, typer.Option(help="seconds before an inquiry finds a new record")] = 0.0,
     delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
@@ -71,9 +75,9 @@ def sandbox(
     """Serve the sandbox until it is interrupted."""
     from gatewaypy.cli.sandbox import serve  # noqa: PLC0415 - the sandbox is an extra of its own
 
-    _run(
+    run(
         serve,
-        Console(),
+        PlainConsole(),
         {
             "token_lifetime": token_lifetime,
             "inquiry_lag": inquiry_lag,
@@ -92,7 +96,7 @@ def inquire(
     transport: TRANSPORT = TransportChoice.AUTO,
 ) -> None:
     """Ask what became of a payment or payout. Credentials come from GATEWAYPY_MEMBER_ID and its like."""
-    _run(show_inquiry, Console(), url, payment_id, merchant_transaction_id, transport)
+    run(show_inquiry, PlainConsole(), url, payment_id, merchant_transaction_id, transport)
 
 
 @app.command()
@@ -118,7 +122,7 @@ def transactions(
         add_up=statement,
         transport=transport,
     )
-    _run(show_transactions, Console(), query)
+    run(show_transactions, PlainConsole(), query)
 
 
 @app.command()
@@ -127,7 +131,5 @@ def checksum(
     values: Annotated[list[str] | None, typer.Argument(help="name=value for each signed field but memberId and the key")] = None,
 ) -> None:
     """Show the text that a checksum is made of, its key masked, and the digest. The key comes from GATEWAYPY_SECRET_KEY."""
-    try:
-        show_checksum(Console(), rule, values or [])
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    with errors_named():
+        show_checksum(PlainConsole(), rule, values or [])

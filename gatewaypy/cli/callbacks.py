@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from typing import Annotated
 
 import anyio
 import typer
-from rich.console import Console
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, sign_callback, verify_callback
 from gatewaypy.callbacks.body import JSON, read_body
+from gatewaypy.cli.command import Ending, errors_named, run
 from gatewaypy.cli.existing import existing
+from gatewaypy.cli.output import PlainConsole
 from gatewaypy.config import Credentials
-from gatewaypy.errors import GatewayError
 
-app = typer.Typer(no_args_is_help=True, help="Hear callbacks, sign and verify them, put parked ones back.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Hear callbacks, sign and verify them, put parked ones back.")
 
 _INBOX = Annotated[str, typer.Option(help="sqlite:///file.db or postgresql://user@host/database")]
 _BODY = Annotated[typer.FileBinaryRead, typer.Argument(help="the body, as it was received; - for stdin")]
-
-
-def _say(text: str) -> None:
-    Console().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -32,21 +27,19 @@ def sign(
     body: _BODY, status: Annotated[str | None, typer.Option(help="the status to sign; the short one by default")] = None
 ) -> None:
     """Print a callback with its checksum, by the key in GATEWAYPY_SECRET_KEY."""
-    try:
+    with errors_named():
         fields = read_body(body.read(), JSON)
-        _say(json.dumps({**fields, "checksum": sign_callback(fields, Credentials.from_env(), status=status)}, indent=1))
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        signed = {**fields, "checksum": sign_callback(fields, Credentials.from_env(), status=status)}
+        # JSON escapes what could not be shown.
+        PlainConsole().out(json.dumps(signed, indent=1), highlight=False)
 
 
 @app.command()
 def verify(body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON) -> None:
     """Say what a callback tells, and whose key fits; exit code 1 where none does."""
-    try:
+    with errors_named():
         event = verify_callback(read_body(body.read(), content_type), Credentials.from_env())
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    _say(_line(event))
+        PlainConsole().say(_line(event))
 
 
 @app.command()
@@ -55,52 +48,52 @@ def replay(
     identifiers: Annotated[list[int] | None, typer.Argument(help="events to put back; all that are parked by default")] = None,
 ) -> None:
     """Put parked events back, to be handled again, and list what needs a person."""
-    sys.exit(anyio.run(_replay, inbox, tuple(identifiers or ())))
+    run(_replay, inbox, tuple(identifiers or ()))
 
 
 async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
-    try:
-        async with Inbox(existing(url, what="inbox")) as inbox:
-            _say(f"{await inbox.replay(*identifiers)} put back")
-            for kept in await inbox.kept("parked", "review"):
-                _say(
-                    f"{kept.state} {kept.id}: {kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.note}"
-                )
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    console = PlainConsole()
+    async with Inbox(existing(url, what="inbox")) as inbox:
+        console.say(f"{await inbox.replay(*identifiers)} put back")
+        for kept in await inbox.kept("parked", "review"):
+            told = f"{kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.note}"
+            console.say(f"{kept.state} {kept.id}: {told}")
     return 0
 
 
 @app.command()
 def listen(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="the port; 0 takes a free one")] = 8601,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="the port; 0 takes a free one")] = 8601,
     inbox: Annotated[
         str | None, typer.Option(help="keep events in this inbox of its own, never a shop's: what is shown is done")
     ] = None,
 ) -> None:
     """Hear callbacks and show each that a key of GATEWAYPY_… fits, until interrupted."""
-    try:
-        anyio.run(_listen, host, port, inbox)
-    except GatewayError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run(_listen, host, port, inbox)
 
 
-async def _listen(host: str, port: int, inbox: str | None) -> None:
+async def _listen(host: str, port: int, inbox: str | None) -> int:
     from gatewaypy.sandbox.server import serving  # noqa: PLC0415 - uvicorn is an extra
 
-    router = Router()
+    router, console, code = Router(), PlainConsole(), 0
 
     @router.on(CallbackEvent)
     async def show(event: CallbackEvent) -> None:
-        _say(_line(event))
+        nonlocal code
+        try:
+            console.say(_line(event))
+        except BrokenPipeError:
+            code = Ending.BROKEN_PIPE
+            signal.raise_signal(signal.SIGTERM)
 
     callbacks = CallbackApp(router, Credentials.from_env(), inbox=inbox)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with callbacks, serving(callbacks, host, port) as url:
-            _say(f"listening for callbacks on {url}")
+            console.say(f"listening for callbacks on {url}")
             async for _ in signals:
                 break
+    return code
 
 
 def _line(event: CallbackEvent) -> str:

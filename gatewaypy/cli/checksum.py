@@ -10,12 +10,11 @@ from gatewaypy.protocol.checksum import KEY, RULES, checksum, joined
 from gatewaypy.secret import shape_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from gatewaypy.cli.output import PlainConsole
     from gatewaypy.secret import Secret
 
 
-def show_checksum(console: Console, name: str, pairs: list[str]) -> None:
+def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
     """Print a rule's fields, the joined text with its key masked, and the digest.
 
     :raises InvalidRequest: for an unknown rule, or a value that is missing or cannot be signed.
@@ -35,4 +34,4 @@ def show_checksum(console: Console, name: str, pairs: list[str]) -> None:
         ("joined", joined(rule, values)),
         ("checksum", checksum(rule, values)),
     ):
-        console.print(f"{label:9}{text}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"{label:9}{text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import re
 from collections import defaultdict
@@ -12,21 +11,21 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import httpx
 from attrs import define, field
-from rich.table import Table
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Router
 from gatewaypy.cards import Card
+from gatewaypy.cli.output import show_table
 from gatewaypy.client import Gateway
 from gatewaypy.models import Customer, Outcome
 from gatewaypy.money import Money
+from gatewaypy.payouts import BadRow, numbered_orders, raise_bad_row
 from gatewaypy.sandbox import Sandbox
 from gatewaypy.sandbox.server import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
+    from gatewaypy.cli.output import PlainConsole
     from gatewaypy.models import OperationResult, Redirect
 
 _INPUT: Final = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
@@ -50,7 +49,7 @@ class Books:
 class Demo:
     """The main job, told step by step."""
 
-    console: Console
+    console: PlainConsole
     payouts: Path | None
     books: defaultdict[str, Books] = field(factory=lambda: defaultdict(Books))
     complaints: list[str] = field(factory=list)
@@ -104,7 +103,7 @@ class Demo:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.say(text)
 
     def book(self, kind: str, amount: Money | None, result: OperationResult) -> None:
         """Write into the client's books what a result says has moved."""
@@ -185,31 +184,35 @@ class Demo:
             self.say("No payouts: name a CSV file with --payouts to run some.")
             return
         self.say(f"Payouts of {self.payouts.name}:")
-        with self.payouts.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            amount = Money(row["amount"], row["currency"])
+        for _, order in numbered_orders(self.payouts):
+            if isinstance(order, BadRow):
+                raise_bad_row(self.payouts.name, order)
             paid = await gateway.payout(
-                amount,
-                merchant_transaction_id=row["merchant_transaction_id"],
+                order.amount,
+                merchant_transaction_id=order.merchant_transaction_id,
                 notification_url=self.notification_url,
-                customer=Customer(given_name=row["given_name"], surname=row["surname"], email=row["email"]),
+                payment_id=order.payment_id,
+                customer=order.customer,
+                stored_card=order.stored_card,
+                extra=order.extra,
             )
-            self.tell(f"{row['merchant_transaction_id']} {amount}", paid, Outcome.SUCCEEDED, Outcome.FAILED)
+            self.tell(f"{order.merchant_transaction_id} {order.amount}", paid, Outcome.SUCCEEDED, Outcome.FAILED)
             self.book("paid_out", paid.amount, paid)
 
     def _compare(self, sandbox: Sandbox) -> int:
-        table = Table("", "held", "captured", "refunded", "paid out", "closing balance", title="The gateway's ledger")
+        columns = ("currency", "held", "captured", "refunded", "paid out", "closing balance")
+        rows = []
         ledger = sandbox.ledger.balances()
         for currency in sorted({*ledger, *self.books}):
             theirs, ours = ledger.get(currency), self.books[currency]
             sums = {name: getattr(theirs, name, Decimal(0)) for name in ("held", "captured", "refunded", "paid_out")}
             closing = sums["captured"] - sums["refunded"] - sums["paid_out"]
-            table.add_row(currency, *(f"{amount:,.2f}" for amount in sums.values()), f"{closing:,.2f}")
+            rows.append((currency, *(f"{amount:,.2f}" for amount in sums.values()), f"{closing:,.2f}"))
             for name, amount in sums.items():
                 if amount != getattr(ours, name):
                     self.complaints.append(f"{currency} {name}: the ledger says {amount}, the client {getattr(ours, name)}")
-        self.console.print(table)
+        self.say("The gateway's ledger:")
+        show_table(self.console, columns, rows, numbers=columns[1:])
         for complaint in self.complaints:
             self.say(f"DIFFERENT: {complaint}")
         if not self.complaints:

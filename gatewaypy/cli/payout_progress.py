@@ -15,8 +15,7 @@ from gatewaypy.payouts import State
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
-
+    from gatewaypy.cli.output import PlainConsole
     from gatewaypy.cli.payout_feed import Feed
     from gatewaypy.payouts import Journal, PayoutResult
 
@@ -38,7 +37,7 @@ class PayoutProgress:
     :param rows: how many rows the file has, or about; ``None`` where nobody knows before they are read.
     """
 
-    console: Console
+    console: PlainConsole
     feed: Feed
     journal: Journal
     every: float
@@ -123,7 +122,7 @@ class PayoutProgress:
 
     def _show(self) -> None:
         if self._bar is None:
-            self.console.print(self.told(), soft_wrap=True, highlight=False, markup=False)
+            self.console.say(self.told())
             return
         self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total, description=self.told())
         self._bar.refresh()

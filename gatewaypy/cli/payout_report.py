@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
@@ -10,10 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from attrs import frozen
-from rich.console import Console
-from rich.table import Table
 
 from gatewaypy.cli.existing import existing
+from gatewaypy.cli.output import CsvWriter, PlainConsole, plain, show_table, utc
 from gatewaypy.cli.payout_exit import judge
 from gatewaypy.cli.restored_notice import notice
 from gatewaypy.errors import ConfigurationError
@@ -113,13 +111,13 @@ def _opened(path: Path | None) -> Iterator[TextIO]:
 
 
 async def _write_rows(file: TextIO, journal: Journal, query: ReportQuery) -> None:
-    writer = csv.writer(file)
+    rows = CsvWriter(file)
     if query.form == "csv":
-        writer.writerow(_COLUMNS)
+        rows.write(_COLUMNS)
     async for row in pages(journal, query.state):
         cells = _cells(row)
         if query.form == "csv":
-            writer.writerow(cells.values())
+            rows.write(cells.values())
         else:
             file.write(json.dumps(cells) + "\n")
 
@@ -127,7 +125,7 @@ async def _write_rows(file: TextIO, journal: Journal, query: ReportQuery) -> Non
 def _cells(row: Listed) -> dict[str, Any]:
     amount, currency = str(row.amount).split(" ")
     known = {"amount": amount, "currency": currency, "state": row.state.value}
-    known |= {name: str(getattr(row, name)) for name in ("planned_at", "changed_at")}
+    known |= {name: utc(getattr(row, name)) for name in ("planned_at", "changed_at")}
     return {name: known[name] if name in known else getattr(row, name) for name in _COLUMNS}
 
 
@@ -135,21 +133,20 @@ def _cells(row: Listed) -> dict[str, Any]:
 
 
 async def _write_text(file: TextIO, journal: Journal, report: Report, latency: Latency, listed: State) -> None:
-    console = Console(file=file)
-
-    def say(text: str = "") -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
-
+    console = PlainConsole(file)
+    say = console.say
     say(f"{report.total:,} orders")
     if report.restored:
         say()
         say(notice(report))
     for entry in await journal.history():
-        say(_printable(f"{entry.happened_at} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}"))
-    for table in (_by_currency(report), _by_code(report)):
-        if table.row_count:
-            say()
-            console.print(table)
+        say(f"{utc(entry.happened_at)} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}")
+    if report.by_currency:
+        say()
+        show_table(console, ("currency", "state", "orders", "amount"), _by_currency(report), numbers=("orders", "amount"))
+    if report.by_code:
+        say()
+        show_table(console, ("code", "meaning", "orders"), _by_code(report), numbers=("orders",))
     say()
     say(f"Latency: {latency.summary()}")
     for line in latency.lines():
@@ -159,31 +156,21 @@ async def _write_text(file: TextIO, journal: Journal, report: Report, latency: L
     async for row in pages(journal, listed):
         count += 1
         say(f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}  attempt {row.attempt}  {_said(row)}")
-        say(f"    {_printable(row.evidence or 'no evidence')}")
+        say(f"    {plain(row.evidence or 'no evidence')}")
     say(f"{count:,} {listed.value}" + (": decide with 'gatewaypy payouts resolve'" if count and listed is State.REVIEW else ""))
 
 
-def _by_currency(report: Report) -> Table:
-    table = _table("currency", "state", "orders", "amount")
-    for currency, held in sorted(report.by_currency.items()):
-        for state in State:
-            if state in held.counts:
-                table.add_row(currency, state.value, f"{held.counts[state]:,}", _amount(held.amounts[state], currency))
-    return table
+def _by_currency(report: Report) -> list[tuple[str, str, str, str]]:
+    return [
+        (currency, state.value, f"{held.counts[state]:,}", _amount(held.amounts[state], currency))
+        for currency, held in sorted(report.by_currency.items())
+        for state in State
+        if state in held.counts
+    ]
 
 
-def _by_code(report: Report) -> Table:
-    table = _table("code", "meaning", "orders")
-    for code, count in sorted(report.by_code.items()):
-        table.add_row(_printable(code), meaning_of(code) or "", f"{count:,}")
-    return table
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None)
-    for name in names:
-        table.add_column(name, justify="right" if name in {"orders", "amount"} else "left")
-    return table
+def _by_code(report: Report) -> list[tuple[str, str, str]]:
+    return [(code, meaning_of(code) or "", f"{count:,}") for code, count in sorted(report.by_code.items())]
 
 
 def _amount(amount: Decimal, currency: str) -> str:
@@ -191,12 +178,7 @@ def _amount(amount: Decimal, currency: str) -> str:
 
 
 def _said(row: Listed) -> str:
-    return _printable(" ".join(told for told in (row.code, row.description, row.status) if told))
-
-
-def _printable(text: str) -> str:
-    """Leave out what would move a terminal's cursor or change its colours: a gateway may say anything."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    return plain(" ".join(told for told in (row.code, row.description, row.status) if told))
 
 
 # A picture

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from rich.console import Console
-
+    from gatewaypy.cli.output import PlainConsole
     from gatewaypy.payouts import Journal, PayoutOrder, Report
 
 #: Slots beside the payouts': for questions about unknown ones.
@@ -89,7 +88,7 @@ class PayoutRun:
     :param path: the file to run; ``None`` to finish what the journal holds.
     """
 
-    console: Console
+    console: PlainConsole
     settings: RunSettings
     path: Path | None = None
     is_interrupted: bool = False
@@ -131,7 +130,7 @@ class PayoutRun:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+        self.console.say(text)
 
     def _open_file(self) -> tuple[AsyncGenerator[PayoutOrder, None], int | None]:
         """Open the file and check what can be checked before anything is paid; return its orders, and about how many they are."""

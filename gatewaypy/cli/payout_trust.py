@@ -11,26 +11,25 @@ from gatewaypy.cli.payout_report import member_id
 from gatewaypy.payouts import Journal
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from gatewaypy.cli.output import PlainConsole
 
 
-async def trust(console: Console, url: str, because: str) -> int:
+async def trust(console: PlainConsole, url: str, because: str) -> int:
     """End a journal's mark; exit code 1 where it has none."""
     async with Journal(existing(url), member_id()) as journal:
         is_ended = await journal.trust(because, person=_person())
     if not is_ended:
         sys.exit("the journal does not count as restored: nothing was changed")
-    console.print("The journal is trusted again: orders that are new to it are planned and sent.", soft_wrap=True)
+    console.say("The journal is trusted again: orders that are new to it are planned and sent.")
     return 0
 
 
-async def distrust(console: Console, url: str, because: str) -> int:
+async def distrust(console: PlainConsole, url: str, because: str) -> int:
     """Mark a journal as restored."""
     async with Journal(existing(url), member_id()) as journal:
         await journal.distrust(because, person=_person())
-    console.print(
-        "The journal counts as restored: every open order, and every order that is new to it, is asked about before it is sent.",
-        soft_wrap=True,
+    console.say(
+        "The journal counts as restored: every open order, and every order that is new to it, is asked about before it is sent."
     )
     return 0
 

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import enum
 import re
-import sqlite3
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
-import anyio
 import typer
-from rich.console import Console
 
 from gatewaypy.cli import payout_trust
+from gatewaypy.cli.command import run as run_command
 from gatewaypy.cli.existing import existing
+from gatewaypy.cli.output import PlainConsole
 from gatewaypy.cli.payout_exit import EPILOG
 from gatewaypy.cli.payout_report import ReportQuery, member_id, show_report
 from gatewaypy.cli.payout_run import PayoutRun, RunSettings
 from gatewaypy.cli.transport import TRANSPORT, TransportChoice
-from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.errors import InvalidRequest
 from gatewaypy.pan import brand_of, is_luhn_valid
 from gatewaypy.payouts import Journal, State
 from gatewaypy.secret import shape_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-app = typer.Typer(no_args_is_help=True, help="Run payout jobs that survive anything.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run payout jobs that survive anything.")
 
 _CARD_NUMBER: Final = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){11,18}(?![0-9])", re.ASCII)
 
@@ -71,22 +67,6 @@ class Decision(enum.Enum):
         return {Decision.PAID: State.SUCCEEDED, Decision.NOT_PAID: State.FAILED, Decision.SEND_AGAIN: State.PLANNED}[self]
 
 
-def _run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: Any) -> None:  # noqa: ANN401 - any arguments
-    try:
-        code = anyio.run(work, *arguments)
-    except Exception as error:
-        if not isinstance(error, GatewayError | OSError | sqlite3.Error) and not _is_of_postgres(error):
-            raise
-        sys.exit(f"{type(error).__name__}: {error}")
-    sys.exit(code)
-
-
-def _is_of_postgres(error: Exception) -> bool:
-    """Tell whether a database was lost in the middle of a run; its driver is an extra, and need not be there."""
-    asyncpg: Any = sys.modules.get("asyncpg")
-    return asyncpg is not None and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
-
-
 @app.command(epilog=EPILOG)
 def run(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="orders as CSV or JSON Lines (docs/payout-files.md)")],
@@ -126,7 +106,7 @@ def run(
         strict=strict,
         batch=file.name if batch is None else batch,
     )
-    _run(PayoutRun(Console(), settings, file).run)
+    run_command(PayoutRun(PlainConsole(ends_with_reader=False), settings, file).run)
 
 
 @app.command(epilog=EPILOG)
@@ -162,9 +142,9 @@ def resume(
             every=every,
             transport=transport,
         )
-        return await PayoutRun(Console(), settings).run()
+        return await PayoutRun(PlainConsole(ends_with_reader=False), settings).run()
 
-    _run(finish)
+    run_command(finish)
 
 
 @app.command(epilog=EPILOG)
@@ -177,7 +157,7 @@ def report(
 ) -> None:
     """Say what a journal holds; it may be asked while a job runs. Needs GATEWAYPY_MEMBER_ID alone."""
     query = ReportQuery(journal=journal, form=form.value, state=state, output=output, histogram=histogram)
-    _run(show_report, query)
+    run_command(show_report, query)
 
 
 @app.command()
@@ -191,7 +171,7 @@ def resolve(
 
     send-again plans it anew under its own id, and resume sends it: only where you know that it was not carried out.
     """
-    _run(_resolve, journal, merchant_transaction_id, decision, because)
+    run_command(_resolve, journal, merchant_transaction_id, decision, because)
 
 
 async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int:
@@ -201,7 +181,7 @@ async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int
     if not is_decided:
         sys.exit(f"{mtid} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'")
     further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
-    Console().print(f"{mtid} is {decision.state.value}{further}", soft_wrap=True, highlight=False, markup=False)
+    PlainConsole().say(f"{mtid} is {decision.state.value}{further}")
     return 0
 
 
@@ -217,9 +197,9 @@ def trust(
 
     async def work() -> int:
         _check_reason(because)
-        return await payout_trust.trust(Console(), journal, because)
+        return await payout_trust.trust(PlainConsole(), journal, because)
 
-    _run(work)
+    run_command(work)
 
 
 @app.command()
@@ -234,9 +214,9 @@ def distrust(
 
     async def work() -> int:
         _check_reason(because)
-        return await payout_trust.distrust(Console(), journal, because)
+        return await payout_trust.distrust(PlainConsole(), journal, because)
 
-    _run(work)
+    run_command(work)
 
 
 def _check_reason(text: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from rich.table import Table
 
+from gatewaypy.cli.output import CsvWriter, show_table
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials
 from gatewaypy.platforms import Platform
@@ -17,8 +16,7 @@ from gatewaypy.platforms import Platform
 if TYPE_CHECKING:
     from datetime import date
 
-    from rich.console import Console
-
+    from gatewaypy.cli.output import PlainConsole
     from gatewaypy.cli.transport import TransportChoice
     from gatewaypy.models import Statement, Transaction
 
@@ -37,6 +35,12 @@ _COLUMNS: Final = (
 )
 
 
+# The gateway's own time has no zone, and a file that is read elsewhere must say so.
+_NAMES: Final = tuple("transaction_date_without_zone" if name == "transaction_date" else name for name in _COLUMNS)
+_HEADS: Final = tuple(name.replace("_", " ") for name in _NAMES)
+_SUMS: Final = ("currency", "transactions", "captured", "refunded", "charged back", "paid out", "net")
+
+
 @attrs.frozen(kw_only=True)
 class Query:
     """What to list, and how to write it."""
@@ -51,7 +55,7 @@ class Query:
     transport: TransportChoice
 
 
-async def show_transactions(console: Console, query: Query) -> int:
+async def show_transactions(console: PlainConsole, query: Query) -> int:
     """Print the rows as they come; the exit code is 1 where a statement leaves transactions out."""
     platform = Platform(name="custom", base_url=query.url, list_date_format=query.date_format)
     async with Gateway(platform, Credentials.from_env(), transport=query.transport.make()) as gateway:
@@ -59,19 +63,16 @@ async def show_transactions(console: Console, query: Query) -> int:
         if query.add_up:
             return _show_statement(console, await listed.statement())
         if query.form == "table":
-            table = Table(*(name.replace("_", " ") for name in _COLUMNS), box=None)
-            async for transaction in listed:
-                table.add_row(*_cells(transaction))
-            console.print(table)
+            show_table(console, _HEADS, [_cells(transaction) async for transaction in listed])
             return 0
-        writer = csv.writer(sys.stdout)
+        rows = CsvWriter(sys.stdout)
         if query.form == "csv":
-            writer.writerow(_COLUMNS)
+            rows.write(_NAMES)
         async for transaction in listed:
             if query.form == "csv":
-                writer.writerow(_cells(transaction))
+                rows.write(_cells(transaction))
             else:
-                print(json.dumps(dict(zip(_COLUMNS, _cells(transaction), strict=True))))  # noqa: T201 - a command's output
+                print(json.dumps(dict(zip(_NAMES, _cells(transaction), strict=True))))  # noqa: T201 - a command's output
     return 0
 
 
@@ -83,13 +84,13 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any attribute
     return "" if value is None else str(getattr(value, "name", value))
 
 
-def _show_statement(console: Console, statement: Statement) -> int:
-    table = Table("currency", "transactions", "captured", "refunded", "charged back", "paid out", "net", box=None)
+def _show_statement(console: PlainConsole, statement: Statement) -> int:
+    rows = []
     for currency, totals in sorted(statement.by_currency.items()):
         sums = (totals.captured, totals.refunded, totals.charged_back, totals.paid_out, totals.net)
-        table.add_row(currency, str(totals.count), *(f"{amount:.2f}" for amount in sums))
-    console.print(table)
+        rows.append((currency, str(totals.count), *(f"{amount:.2f}" for amount in sums)))
+    show_table(console, _SUMS, rows, numbers=_SUMS[1:])
     if statement.complete:
         return 0
-    console.print(f"not added up, as their amounts cannot be read: {', '.join(statement.unreadable)}")
+    console.say(f"not added up, as their amounts cannot be read: {', '.join(statement.unreadable)}")
     return 1

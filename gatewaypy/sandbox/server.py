@@ -78,6 +78,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        # Python's own error does not say which address is in use, or unknown.
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     except BaseException:
         bound.close()
         raise

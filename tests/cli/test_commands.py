@@ -57,10 +57,10 @@ async def test_the_demo_finds_a_difference() -> None:
     from decimal import Decimal
     from io import StringIO
 
-    from rich.console import Console
+    from gatewaypy.cli.output import PlainConsole
 
     output = StringIO()
-    demo = Demo(Console(file=output, width=200), None)
+    demo = Demo(PlainConsole(output), None)
     demo.books["EUR"].paid_out += Decimal("0.01")
     assert await demo.run() == 1
     assert "DIFFERENT: EUR paid_out: the ledger says 0, the client 0.01" in output.getvalue()
