@@ -130,6 +130,9 @@ def main() -> None:
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers")
     parser.add_argument("--fastest", default="httptools", help="the transport that counts as the fastest")
     options = parser.parse_args()
+    if not Path(options.peers).is_file():
+        print(f"# skipped: every measure against a peer: {options.peers} is not there (make .venv-peers/.ready)")
+        return
     print(f"# Python {platform.python_version()}, {platform.machine()}, {versions(sys.executable, ('uvloop', 'httpx'))}")
     print(f"# peers: {versions(options.peers, ('aiohttp', 'httpx', 'httpx2', 'pyreqwest', 'stripe'))}")
     with serving() as port:

@@ -2,7 +2,8 @@
 
     python benchmarks/receiver.py [--rounds 3] [--seconds 5]
 
-Needs wrk (Debian: `apt-get install wrk`). Each application runs under uvicorn with httptools and uvloop in a process of its own;
+Needs wrk (Debian: `apt-get install wrk`); without it the measures are skipped.
+Each application runs under uvicorn with httptools and uvloop in a process of its own;
 wrk drives 64 connections with distinct, signed callbacks. Rounds are interleaved and medians taken; each line is
 `name ratio target ok|short`.
 """
@@ -116,8 +117,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=5)
     options = parser.parse_args()
     if shutil.which("wrk") is None:
-        print("wrk is not on this machine: apt-get install wrk", file=sys.stderr)
-        return 2
+        print("# skipped: receiver-verify, receiver-durable: wrk is not on this machine (Debian: apt-get install wrk)")
+        return 0
     rates: dict[str, list[float]] = {"bare": [], "verify": [], "durable": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
