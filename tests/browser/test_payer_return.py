@@ -75,7 +75,7 @@ async def test_example_shop_payer_returns_to_own_session(
         if answer == "Approve":
             await eventually(client, "/orders/ORDER-1", "paid")
         await page.reload()
-        await expect(page.get_by_text("paid" if answer == "Approve" else "unpaid")).to_be_visible()
+        await expect(page.get_by_text('"paid"' if answer == "Approve" else '"unpaid"')).to_be_visible()
         stranger = await (await open_browser()).new_page()
         shown = await stranger.goto(f"{client.base_url}/thanks/ORDER-1")
         assert shown is not None
