@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -25,6 +26,16 @@ _SIGNABLE: Final = re.compile(r"[^|\x00-\x1f\x7f\ud800-\udfff]+")
 _LOGIN: Final = "the login that the gateway gave, without '|' and control characters"
 _PARTNER_NAME: Final = "the partner's name as the gateway gave it, without '|' and control characters"
 _WEAK_KEY: Final = 16
+# What stands around a value where it was copied from: a file, a shell's assignment, a web page.
+_STRAY: Final = {
+    "\n": "a line break", "\r": "a carriage return", "\0": "a NUL", "\ufeff": "a byte order mark",
+    **dict.fromkeys("\"'`\u00b4", "a quotation mark"),
+}  # fmt: skip
+_STRAY_CATEGORIES: Final = {
+    "Cc": "a control character", "Cf": "an invisible character", "Pi": "a quotation mark", "Pf": "a quotation mark",
+}  # fmt: skip
+# The mark's three bytes, read as Latin-1.
+_BOM_AS_LATIN_1: Final = "\u00ef\u00bb\u00bf"
 _VARIABLES: Final = (
     "member_id",
     "partner_id",
@@ -95,26 +106,50 @@ def _matching(pattern: re.Pattern[str], rule: str, *, is_optional: bool = False)
     def check(_: object, attribute: Attribute[Any], value: object) -> None:
         if value is None and is_optional:
             return
+        stray = _stray_end(value) if isinstance(value, str) else None
+        if stray is not None:
+            raise InvalidRequest(attribute.name, stray, shape_of(value))
         if not isinstance(value, str) or not pattern.fullmatch(value):
             raise InvalidRequest(attribute.name, rule, shape_of(value))
 
     return check
 
 
+def _stray_end(text: str) -> str | None:
+    """Return the rule that a value breaks which was copied with what stands around it, such as a quote or a line break."""
+    for character, place in ((text[:1], "begin"), (text[-1:], "end")):
+        category = unicodedata.category(character) if character else ""
+        kind = _STRAY.get(character) or ("a blank" if character.isspace() else _STRAY_CATEGORIES.get(category))
+        if kind is not None:
+            return f"must not {place} with {kind}, which is not a part of it"
+    return "must not begin with a byte order mark, which is not a part of it" if text.startswith(_BOM_AS_LATIN_1) else None
+
+
+def check_member_id(value: object) -> None:
+    """Check a merchant's id.
+
+    Raises:
+        InvalidRequest: It is not one to ten digits.
+    """
+    stray = _stray_end(value) if isinstance(value, str) else None
+    if stray is not None or not isinstance(value, str) or not _MEMBER_ID.fullmatch(value):
+        raise InvalidRequest("member_id", stray or "one to ten digits", shape_of(value))
+
+
 def _sealed_key(name: str, value: object) -> Secret | InvalidRequest:
     # The refusal is returned: the frame that raises is kept by the error's traceback, and this one has seen the key.
     text = value.reveal() if isinstance(value, Secret) else value
+    stray = _stray_end(text) if isinstance(text, str) else None
+    if stray is not None:
+        return InvalidRequest(name, stray)
     if not isinstance(text, str) or not text or _UNSIGNABLE.search(text):
         rule = "the gateway's key: text without '|' and control characters"
         return InvalidRequest(name, rule, f"a value of type {type(text).__name__}")
-    if len(text) < _WEAK_KEY:
-        warnings.warn(
-            f"{name} has fewer than {_WEAK_KEY} characters: whoever sees one request's fields and checksum can search for it"
-            " offline; ask the gateway for a longer one",
-            UserWarning,
-            stacklevel=3,
-        )
     return Secret(text)
+
+
+def _is_weak(key: object) -> bool:
+    return isinstance(key, Secret) and len(key.reveal()) < _WEAK_KEY
 
 
 @frozen(kw_only=True, init=False)
@@ -190,6 +225,16 @@ class Credentials:
             partner_name=partner_name,
             previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
         )
+        # A warning may be raised as an error: by now all keys are sealed.
+        named = {"secret_key": [key], "partner_secret_key": [partner_key], "previous_secret_keys": previous}
+        for name, keys in named.items():
+            if any(map(_is_weak, keys)):
+                warnings.warn(
+                    f"{name} has fewer than {_WEAK_KEY} characters: one request's fields and checksum allow an offline search"
+                    " for it; ask the gateway for a longer one",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
     @property
     def verifying_keys(self) -> tuple[Secret, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+import warnings
 from typing import Any
 
 import pytest
@@ -63,3 +65,77 @@ def test_deadlines_and_limits_are_positive_numbers(value: object) -> None:
         Timeouts(connect=value)
     with pytest.raises(errors.ConfigurationError, match="max_in_flight"):
         Limits(max_in_flight=value)
+
+
+@pytest.mark.parametrize(
+    ("stray", "words"),
+    [
+        ("\n", "a line break"),
+        ("\r", "a carriage return"),
+        ("\0", "a NUL"),
+        (" ", "a blank"),
+        ("\t", "a blank"),
+        ("\u00a0", "a blank"),
+        ("\u2003", "a blank"),
+        ("\ufeff", "a byte order mark"),
+        ("\u200b", "an invisible character"),
+        ('"', "a quotation mark"),
+        ("'", "a quotation mark"),
+        ("\u201d", "a quotation mark"),
+        ("\x7f", "a control character"),
+    ],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "member_id",
+        "partner_id",
+        "username",
+        "secret_key",
+        "terminal_id",
+        "partner_username",
+        "partner_secret_key",
+        "partner_name",
+    ],
+)
+def test_credentials_stray_character_at_an_end_is_named(name: str, stray: str, words: str) -> None:
+    """A value that was copied with a quote, a blank, a line break or a mark is refused, and the error says which; never the key."""
+    value = "1106" if name.endswith("_id") else "canaryKey0000000000"
+    for place, written in (("end", value + stray), ("begin", stray + value)):
+        with pytest.raises(errors.InvalidRequest, match=f"{name}: must not {place} with {words}") as refused:
+            Credentials(**ACCOUNT | {name: written})
+        assert name.endswith("_id") or value not in str(refused.value)
+        environ = {f"GATEWAYPY_{known.upper()}": text for known, text in ACCOUNT.items()}
+        with pytest.raises(errors.InvalidRequest, match=f"must not {place} with {words}"):
+            Credentials.from_env(environ=environ | {f"GATEWAYPY_{name.upper()}": written})
+    with pytest.raises(errors.InvalidRequest, match=f"previous_secret_keys: must not end with {words}"):
+        Credentials(**ACCOUNT, previous_secret_keys=["k" * 20 + stray])
+
+
+def test_credentials_misread_byte_order_mark_is_named() -> None:
+    """A mark whose bytes were read as Latin-1 is one."""
+    with pytest.raises(errors.InvalidRequest, match="secret_key: must not begin with a byte order mark"):
+        Credentials(**ACCOUNT | {"secret_key": "\u00ef\u00bb\u00bf" + "k" * 20})
+
+
+def test_credentials_inner_blanks_and_quotes_are_taken() -> None:
+    """A key or a name may hold what it must not end with."""
+    assert Credentials(**ACCOUNT | {"secret_key": "k k'k\"k" * 5, "username": "a b"}).username == "a b"
+
+
+@pytest.mark.parametrize("name", ["secret_key", "partner_secret_key", "previous_secret_keys"])
+def test_short_key_warning_as_error_shows_no_key(name: str) -> None:
+    """Where warnings are errors, no frame of the library's holds the short key."""
+    short = "canaryKey"
+    environ = {f"GATEWAYPY_{known.upper()}": text for known, text in ACCOUNT.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=f"{name} has fewer than 16") as raised:
+            Credentials(**ACCOUNT | {name: [short] if name.startswith("previous") else short})
+        with pytest.raises(UserWarning, match="fewer than 16") as from_env:
+            Credentials.from_env(environ=environ | {"GATEWAYPY_SECRET_KEY": short})
+    for error in (raised.value, from_env.value):
+        summary = traceback.TracebackException.from_exception(error, capture_locals=True)
+        ours = [f"{frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename]
+        assert ours
+        assert short not in "\n".join([*ours, repr(error)])

@@ -14,6 +14,7 @@ from gatewaypy.cli.existing import existing
 from gatewaypy.cli.output import CsvWriter, PlainConsole, plain, show_table, utc
 from gatewaypy.cli.payout_exit import judge
 from gatewaypy.cli.restored_notice import notice
+from gatewaypy.config import check_member_id
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.money import decimals_of
 from gatewaypy.payouts import Journal, Latency, State, duration
@@ -61,11 +62,13 @@ def member_id() -> str:
     """Read whose journal it is: all that a report needs of the credentials.
 
     :raises ConfigurationError: where the environment does not say.
+    :raises InvalidRequest: it is not a member id.
     """
     told = os.environ.get("GATEWAYPY_MEMBER_ID")
     if not told:
         msg = "environment variables not set: GATEWAYPY_MEMBER_ID"
         raise ConfigurationError(msg)
+    check_member_id(told)
     return told
 
 
