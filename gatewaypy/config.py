@@ -226,7 +226,7 @@ class Credentials:
             previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
         )
         # A warning may be raised as an error: by now all keys are sealed.
-        named = {"secret_key": [key], "partner_secret_key": [partner_key], "previous_secret_keys": previous}
+        named: dict[str, list[Any]] = {"secret_key": [key], "partner_secret_key": [partner_key], "previous_secret_keys": previous}
         for name, keys in named.items():
             if any(map(_is_weak, keys)):
                 warnings.warn(

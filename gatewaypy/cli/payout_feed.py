@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row, read_in_thread
-from gatewaypy.payouts.files import CSV
+from gatewaypy.payouts.files import CSV, shown_name
 from gatewaypy.payouts.rows import Conflict
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.rows import Row
 
 _PIECE: Final = 1 << 20
-_UNSEALED: Final = "extra: no card number in a journal that is not sealed: pay a stored card, or give a job of your own seal="
+_UNSEALED: Final = (
+    "must not contain a card number, because this journal is not encrypted; pay to a stored card, or give a job of your own seal="
+)
 
 
 @define(eq=False)
@@ -63,7 +65,8 @@ class Feed:
         :raises InvalidRequest: for a header that no order fits; where it is strict, for a bad row.
         """
         opened = rows_of(path) if is_read_twice(path) else None
-        return self._orders(path.name, read_in_thread(lambda: rows_of(path) if opened is None else opened), strict=strict)
+        rows = read_in_thread(lambda: rows_of(path) if opened is None else opened)
+        return self._orders(shown_name(path), rows, strict=strict)
 
     async def _orders(
         self, name: str, rows: AsyncGenerator[tuple[int, PayoutOrder | BadRow], None], *, strict: bool
@@ -112,8 +115,8 @@ class FedJournal(Journal):
 def rows_of(path: Path) -> Iterator[tuple[int, PayoutOrder | BadRow]]:
     """Read a file's rows; an order that must not lie in a journal as it is counts as a bad one."""
     return (
-        (line, BadRow(line, _UNSEALED, row.merchant_transaction_id))
-        if not isinstance(row, BadRow) and row.has_card_number
+        (line, BadRow(line, f"{name}: {_UNSEALED}", row.merchant_transaction_id))
+        if not isinstance(row, BadRow) and (name := row.card_number_field) is not None
         else (line, row)
         for line, row in numbered_orders(path)
     )
@@ -126,7 +129,7 @@ def check_whole(path: Path) -> None:
     """
     for _, row in rows_of(path):
         if isinstance(row, BadRow):
-            raise_bad_row(path.name, row)
+            raise_bad_row(shown_name(path), row)
 
 
 def is_read_twice(path: Path) -> bool:

@@ -20,6 +20,7 @@ from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts import PayoutJob, State
+from gatewaypy.payouts.files import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -179,7 +180,7 @@ class PayoutRun:
         feed = self.feed
         if self.path is not None:
             self.say(
-                f"{self.path.name}: {feed.taken:,} rows taken: {feed.new:,} new, {feed.known:,} in the journal before,"
+                f"{shown_name(self.path)}: {feed.taken:,} rows taken: {feed.new:,} new, {feed.known:,} in the journal before,"
                 f" {feed.bad:,} bad, {feed.conflicts:,} in conflict."
             )
         told = [f"{progress.ended.get(state, 0):,} {state.value}" for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)]

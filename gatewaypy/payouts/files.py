@@ -14,8 +14,10 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer
 from gatewaypy.money import Money
+from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.payouts.records import SEPARATORS, csv_records, line_records, wrong_separator
+from gatewaypy.printable import printable
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.fields import check
 from gatewaypy.secret import shape_of
@@ -70,7 +72,7 @@ def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Genera
         is not closed, naming the line where it was opened: nothing after it is read; where it is strict, naming the file and the
         line of a bad row.
     """
-    return _orders(Path(path).name, numbered_orders(path), strict=strict)
+    return _orders(shown_name(Path(path)), numbered_orders(path), strict=strict)
 
 
 def _orders(
@@ -109,8 +111,8 @@ def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]
     if kind != CSV and kind not in JSON_LINES:
         raise InvalidRequest("path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name))
     with path.open("rb") as file:
-        records = csv_records(file, path.name) if kind == CSV else line_records(file)
-        parse = _header(path.name, records) if kind == CSV else _json_fields
+        records = csv_records(file, shown_name(path)) if kind == CSV else line_records(file)
+        parse = _header(shown_name(path), records) if kind == CSV else _json_fields
         yield _BEFORE_THE_FIRST, BadRow(_BEFORE_THE_FIRST, "no row: the header was read")
         for line, content in records:
             yield line, _row(line, content, parse)
@@ -176,6 +178,11 @@ def _named(name: str) -> str:
     return name if _HARMLESS.fullmatch(name) else shape_of(name)
 
 
+def shown_name(path: Path) -> str:
+    """Return a file's name as errors and a terminal show it."""
+    return printable(mask(path.name))
+
+
 # CSV
 
 
@@ -222,6 +229,8 @@ def _columns(cells: list[str]) -> list[tuple[str | None, str]]:
         if column is None:
             rule = f"one of {', '.join((*_COLUMNS, *_CUSTOMER))}, or extra.NAME"
             raise InvalidRequest(place, rule, shown(cell))
+        if contains(cell):
+            raise InvalidRequest(place, "must not contain a card number", shape_of(cell))
         if column in columns:
             raise InvalidRequest(place, "no column twice", shown(cell))
         columns.append(column)

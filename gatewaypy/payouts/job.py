@@ -22,7 +22,7 @@ from gatewaypy.errors import (
 from gatewaypy.models import Outcome, Payout
 from gatewaypy.payouts.findings import Finding, finding_of
 from gatewaypy.payouts.follower import Follower
-from gatewaypy.payouts.journal import Journal
+from gatewaypy.payouts.journal import Journal, refusal_of_batch
 from gatewaypy.payouts.pace import Pace
 from gatewaypy.payouts.report import Report, make_report
 from gatewaypy.payouts.rows import Conflict, Row
@@ -123,6 +123,11 @@ class PayoutJob:
         if not isinstance(journal, str | Journal) or not isinstance(batch, str):
             msg = "journal: must be a store's URL or a Journal; batch: must be a text"
             raise ConfigurationError(msg)
+        refused = refusal_of_batch(batch)
+        if refused is not None:
+            # A frame that raises stays in the traceback, with whatever its names still hold.
+            del batch
+            raise refused
         self.gateway = gateway
         self.journal = journal if isinstance(journal, Journal) else Journal(journal, gateway.credentials.member_id)
         self.journal.check_merchant(gateway)

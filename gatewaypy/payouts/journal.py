@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from gatewaypy.callables import check_plain_function
-from gatewaypy.errors import ConfigurationError, GatewayError
+from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.money import Money
+from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.findings import Finding, finding_of, source_of
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
@@ -17,8 +18,10 @@ from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
 from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.trust import JournalTrust
+from gatewaypy.printable import printable
 from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
+from gatewaypy.secret import shape_of
 from gatewaypy.storage import open_store
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.trust import HistoryEntry
     from gatewaypy.storage import Store
 
-_LONGEST: Final = 2000
 _ASKED_AT_ONCE: Final = 100
 
 
@@ -182,12 +184,19 @@ class Journal:
 
         :returns: for each order its row where it is new, ``None`` where the journal has it already, or a `Conflict` where it has
             the id with another amount or payee, or the order has a card number and the journal no ``seal``.
+        :raises InvalidRequest: the batch's name is a card number.
         """
-        refused = [self._seal is None and order.has_card_number for order in orders]
-        taken = [order for order, is_refused in zip(orders, refused, strict=True) if not is_refused]
+        malformed = refusal_of_batch(batch)
+        if malformed is not None:
+            # A frame that raises stays in the traceback, with whatever its names still hold.
+            del batch
+            raise malformed
+        refused = [order.card_number_field if self._seal is None else None for order in orders]
+        taken = [order for order, field in zip(orders, refused, strict=True) if field is None]
         planned = iter(await self._insert(taken, batch) if taken else ())
         return [
-            Conflict(order, UNSEALED) if is_refused else next(planned) for order, is_refused in zip(orders, refused, strict=True)
+            next(planned) if field is None else Conflict(order, f"{field}: {UNSEALED}")
+            for order, field in zip(orders, refused, strict=True)
         ]
 
     async def _insert(self, orders: Sequence[PayoutOrder], batch: str) -> list[Row | Conflict | None]:
@@ -500,14 +509,17 @@ class Journal:
         return self._row(rows[0]) if rows else None
 
     async def decide(self, merchant_transaction_id: str, state: State, evidence: str) -> bool:
-        """Take a person's decision on a row of the review list: paid, not paid, or to be sent again."""
+        """Take a person's decision on a row of the review list: paid, not paid, or to be sent again.
+
+        Card numbers in the ``evidence`` are masked.
+        """
         (rows,) = await self._store.run(
             (
                 "UPDATE gatewaypy_payouts SET state = ?, settled_by = 'person', absent_by = '', fence = fence + 1,"
                 " payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END, resent = 1,"
                 " evidence = COALESCE(evidence, '') || ' / decided: ' || ?, changed_at = CURRENT_TIMESTAMP"
                 " WHERE member = ? AND mtid = ? AND state = 'review' RETURNING id",
-                (state.value, state.value, _text(evidence), self._member, merchant_transaction_id),
+                (state.value, state.value, _text(mask(evidence)), self._member, merchant_transaction_id),
             )
         )
         return bool(rows)
@@ -541,6 +553,11 @@ class Journal:
         return [(state, currency, code, count, Decimal(int(cents)) / 100) for state, currency, code, count, cents in rows]
 
 
+def refusal_of_batch(batch: str) -> InvalidRequest | None:
+    """Return why a batch must not have this name: it is stored and shown."""
+    return InvalidRequest("batch", "must not be a card number", shape_of(batch)) if contains(batch, known_issuer=True) else None
+
+
 def _listed(row: tuple[Any, ...]) -> Listed:
     number, mtid, batch, amount, currency, state, *rest = row
     return Listed(number, mtid, batch, Money(amount, currency), State(state), *rest)
@@ -560,10 +577,7 @@ def _values(finding: Finding) -> tuple[Any, ...]:
 
 
 def _text(said: str | None) -> str | None:
-    """Make a text that every store takes: half a character (a gateway cut an emoji in two) and NUL are replaced."""
-    if said is None:
-        return None
-    return said[:_LONGEST].encode("utf-8", "replace").decode().replace("\0", "?")
+    return None if said is None else printable(said)
 
 
 def _told(finding: Finding) -> str:

@@ -7,24 +7,28 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from attrs import evolve, field, fields_dict, frozen
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer
 from gatewaypy.money import Money
-from gatewaypy.pan import is_luhn_valid
-from gatewaypy.protocol.fields import check
+from gatewaypy.pan import contains, mask
+from gatewaypy.printable import printable
+from gatewaypy.protocol.fields import refusal_of
 from gatewaypy.secret import Secret, shape_of
 
-_CARD_NUMBER: Final = re.compile(r"[0-9][0-9 -]{10,22}[0-9]", re.ASCII)
+Order = TypeVar("Order", bound="PayoutOrder")
+
+_MAX_PHONE_DIGITS: Final = 15
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,39}", re.ASCII)
 _CUSTOMER: Final = tuple(fields_dict(Customer))
-_NOBODY: Final = Customer()
 _FORBIDDEN: Final = frozenset({"cvv", "card.cvv", "cvc", "card.cvc"})
 
 
-def _sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | None:
+def _sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | InvalidRequest | None:
+    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
     if extra is None:
         return None
     texts = dict(extra) if isinstance(extra, Mapping) else {"": None}
@@ -34,14 +38,31 @@ def _sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | Non
         if isinstance(value, str | Secret)
     }
     wrong = [name for name in texts if name not in sealed]
-    # A frame that raises stays in the traceback, with whatever its names still hold.
-    del extra, texts
     if wrong:
-        raise InvalidRequest(f"extra.{wrong[0]}".rstrip("."), "text, under its wire name")
+        return InvalidRequest(f"extra.{_named(wrong[0])}" if wrong[0] else "extra", "text, under its wire name")
     return sealed
 
 
-@frozen(kw_only=True)
+def _may_have_card(text: str, *, is_id: bool, is_phone: bool) -> bool:
+    if is_phone and text.startswith("+") and sum(map(str.isdecimal, text)) <= _MAX_PHONE_DIGITS:
+        return False
+    return contains(text, known_issuer=is_id)
+
+
+def _shown_id(value: object) -> str:
+    return repr(mask(value)) if isinstance(value, str) and contains(value, known_issuer=True) else repr(value)
+
+
+def _shown_extra(extra: Mapping[str, Secret] | None) -> str:
+    return mask(repr(extra))
+
+
+def _named(name: str) -> str:
+    """Show a name, or describe it if it may be a value."""
+    return name if _NAME.fullmatch(name) and not contains(name) else shape_of(name)
+
+
+@frozen(kw_only=True, init=False)
 class PayoutOrder:
     """One payout to be made (protocol section 6, documented).
 
@@ -56,38 +77,95 @@ class PayoutOrder:
     :raises InvalidRequest: for an id or a payee that no payout could have.
     """
 
-    merchant_transaction_id: str
+    merchant_transaction_id: str = field(repr=_shown_id)
     amount: Money
-    payment_id: str | None = None
+    payment_id: str | None = field(default=None, repr=_shown_id)
     customer: Customer | None = None
-    stored_card: str | None = None
-    terminal_id: str | None = None
-    extra: Mapping[str, Secret] | None = field(default=None, converter=_sealed)
+    stored_card: str | None = field(default=None, repr=_shown_id)
+    terminal_id: str | None = field(default=None, repr=_shown_id)
+    extra: Mapping[str, Secret] | None = field(default=None, repr=_shown_extra)
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        merchant_transaction_id: str,
+        amount: Money,
+        payment_id: str | None = None,
+        customer: Customer | None = None,
+        stored_card: str | None = None,
+        terminal_id: str | None = None,
+        extra: Mapping[str, str | Secret] | None = None,
+    ) -> None:
+        """Check the order and seal its further fields."""
+        sealed = _sealed(extra)
+        # A frame that raises stays in the traceback, with whatever its names still hold.
+        del extra
+        if isinstance(sealed, InvalidRequest):
+            del self, merchant_transaction_id, payment_id, customer, stored_card, terminal_id
+            raise sealed
+        # pyright does not know what attrs generates.
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            merchant_transaction_id=merchant_transaction_id,
+            amount=amount,
+            payment_id=payment_id,
+            customer=customer,
+            stored_card=stored_card,
+            terminal_id=terminal_id,
+            extra=sealed,
+        )
+        refusal = self._refusal()
+        if refusal is not None:
+            del self, merchant_transaction_id, payment_id, customer, stored_card, terminal_id
+            raise refusal
+
+    def _refusal(self) -> InvalidRequest | None:  # noqa: PLR0911 - one rule after the other
+        """Return why no payout could be like this."""
+        malformed = refusal_of({"merchantTransactionId": self.merchant_transaction_id})
+        if malformed is not None:
+            return malformed
+        if contains(self.merchant_transaction_id, known_issuer=True):
+            rule = "must not be a card number: ids are stored and shown"
+            return InvalidRequest("merchant_transaction_id", rule, shape_of(self.merchant_transaction_id), operation="payout")
         facts = {"operation": "payout", "merchant_transaction_id": self.merchant_transaction_id}
-        check({"merchantTransactionId": self.merchant_transaction_id})
         if not isinstance(self.amount, Money):
-            raise InvalidRequest("amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts)
+            return InvalidRequest("amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts)
         if not self.amount.amount > 0:
-            raise InvalidRequest("amount", "more than nothing", **facts)
+            return InvalidRequest("amount", "more than nothing", **facts)
         if self.customer == Customer():
-            raise InvalidRequest("customer", "somebody: a customer without any field is nobody", **facts)
+            return InvalidRequest("customer", "somebody: a customer without any field is nobody", **facts)
         payees = [name for name in ("payment_id", "customer", "stored_card") if getattr(self, name) is not None]
         if len(payees) != 1:
-            raise InvalidRequest("payee", "exactly one of payment_id, customer and stored_card", **facts)
+            return InvalidRequest("payee", "exactly one of payment_id, customer and stored_card", **facts)
         for name in self.extra or {}:
             if name.lower() in _FORBIDDEN:
                 rule = "no CVV: it must not be stored, and a journal stores orders"
-                raise InvalidRequest("extra." + name, rule, **facts)
+                return InvalidRequest("extra." + name, rule, **facts)
+        return None
 
     @property
     def has_card_number(self) -> bool:
         """Whether a field holds what may be a card number: such an order is journalled encrypted or not at all."""
-        customer = self.customer or _NOBODY
-        named = (customer.given_name, customer.surname, customer.email)
-        texts = [*(secret.reveal() for secret in (self.extra or {}).values()), *(text for text in named if text)]
-        return any(_may_be_card(text) for text in texts)
+        return self.card_number_field is not None
+
+    @property
+    def card_number_field(self) -> str | None:
+        """The name of the first field that holds what may be a card number; ``None`` if none does.
+
+        In an id only the whole number of a known issuer counts. A phone number with a ``+`` and at most 15 digits is one.
+        """
+        ids = ("payment_id", "stored_card", "terminal_id")
+        texts = {name: text for name in ids if (text := getattr(self, name)) is not None}
+        if self.customer is not None:
+            texts |= {f"customer.{name}": text for name in _CUSTOMER if (text := getattr(self.customer, name)) is not None}
+        for name, text in texts.items():
+            if _may_have_card(str(text), is_id=name in ids or name == "customer.customer_id", is_phone=name == "customer.phone"):
+                return name
+        for name, secret in (self.extra or {}).items():
+            if contains(name):
+                return "extra"
+            if contains(secret.reveal()):
+                return f"extra.{printable(name)}"
+        return None
 
     def to_fields(self) -> dict[str, Any]:
         """Return the order as plain fields, secrets in the clear: what :meth:`from_fields` reads."""
@@ -113,8 +191,20 @@ class PayoutOrder:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """Read back what :meth:`to_json` gave."""
-        return cls.from_fields(json.loads(text))
+        """Read back what :meth:`to_json` gave.
+
+        :raises InvalidRequest: it is no such text.
+        """
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            # Not chained: the decoder's error holds the text.
+            fields = None
+        order = _read(cls, fields) if isinstance(fields, dict) else InvalidRequest("order", "must be a JSON object")
+        del text, fields
+        if isinstance(order, InvalidRequest):
+            raise order
+        return order
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
@@ -122,18 +212,11 @@ class PayoutOrder:
 
         :raises InvalidRequest: naming the field that is missing, unknown or wrong.
         """
-        values = dict(fields)
-        known = {*fields_dict(cls), "currency"}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InvalidRequest(unknown[0], f"one of {', '.join(sorted(known))}")
-        for name in ("merchant_transaction_id", "amount", "currency"):
-            if values.get(name) in (None, ""):
-                raise InvalidRequest(name, "required")
-        values["amount"] = Money(values["amount"], values.pop("currency"))
-        if values.get("customer") is not None:
-            values["customer"] = _customer(values["customer"])
-        return cls(**values)
+        order = _read(cls, fields)
+        del fields
+        if isinstance(order, InvalidRequest):
+            raise order
+        return order
 
     def fingerprint(self, key: bytes) -> str:
         """Digest what is paid and to whom: HMAC-SHA-256 over the amount, the currency and the payee."""
@@ -146,9 +229,27 @@ def fingerprint(fields: Mapping[str, Any], key: bytes) -> str:
     return hmac.digest(key, json.dumps(payee, sort_keys=True).encode(), "sha256").hex()
 
 
-def _may_be_card(text: str) -> bool:
-    digits = text.replace(" ", "").replace("-", "")
-    return bool(_CARD_NUMBER.fullmatch(text)) and 12 <= len(digits) <= 19 and is_luhn_valid(digits)  # noqa: PLR2004 - a PAN's
+def _read(kind: type[Order], fields: Mapping[str, Any]) -> Order | InvalidRequest:
+    # Returned, not raised: see _sealed.
+    try:
+        return _made(kind, fields)
+    except InvalidRequest as refused:
+        return refused.with_traceback(None)
+
+
+def _made(kind: type[Order], fields: Mapping[str, Any]) -> Order:
+    values = dict(fields)
+    known = {*fields_dict(kind), "currency"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InvalidRequest(_named(unknown[0]), f"one of {', '.join(sorted(known))}")
+    for name in ("merchant_transaction_id", "amount", "currency"):
+        if values.get(name) in (None, ""):
+            raise InvalidRequest(name, "required")
+    values["amount"] = Money(values["amount"], values.pop("currency"))
+    if values.get("customer") is not None:
+        values["customer"] = _customer(values["customer"])
+    return kind(**values)
 
 
 def _customer(fields: object) -> Customer:
@@ -156,7 +257,8 @@ def _customer(fields: object) -> Customer:
         raise InvalidRequest("customer", "an object of a customer's fields", shape_of(fields))
     unknown = sorted(set(fields) - set(fields_dict(Customer)))
     if unknown:
-        raise InvalidRequest("customer." + unknown[0], f"one of {', '.join(sorted(fields_dict(Customer)))}")
+        name = f"customer.{_named(unknown[0])}"
+        raise InvalidRequest(name, f"one of {', '.join(sorted(fields_dict(Customer)))}")
     wrong = sorted(name for name, value in fields.items() if not isinstance(value, str | None))
     if wrong:
         raise InvalidRequest("customer." + wrong[0], "text")

@@ -53,7 +53,9 @@ class Listed:
 
 
 _KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
-UNSEALED: Final = "extra: no card number in a journal that is not sealed: give seal= and unseal=, or pay a stored card"
+UNSEALED: Final = (
+    "must not contain a card number, because this journal is not encrypted; give seal= and unseal=, or pay to a stored card"
+)
 
 
 @frozen

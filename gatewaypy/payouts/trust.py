@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, frozen
 
 from gatewaypy.errors import InvalidRequest
+from gatewaypy.pan import contains
 from gatewaypy.payouts.restoration import DECIDED_SINCE, OPEN_IN_RESTORED, Memory, Tally, sign_of_loss
 from gatewaypy.payouts.schema import DOUBT, DOUBT_REVIEWED, MARK, REMEMBER
 
@@ -143,4 +144,6 @@ def _mark(event: str, reason: str, person: str) -> list[Statement]:
 def _checked(because: str) -> str:
     if not because.strip() or not because.isprintable():
         raise InvalidRequest("because", "the reason, in words on one line")
+    if contains(because):
+        raise InvalidRequest("because", "must not contain a card number; its last four digits will do")
     return because.strip()

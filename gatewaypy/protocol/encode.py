@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.models import HostedForm
+from gatewaypy.pan import replace_digits
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, signed_values
 from gatewaypy.protocol.fields import check
 from gatewaypy.protocol.operations import Login, ReplyKind
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.requests import Request
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~-]", re.ASCII)
+
+_OWN_NUMBER: Final = "must not contain the card number: ids are logged and shown"
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -74,7 +77,7 @@ def complete(request: Request, *, platform: Platform, credentials: Credentials) 
             refusal.rule,
             refusal.shape,
             operation=operation.name,
-            merchant_transaction_id=request.merchant_transaction_id,
+            merchant_transaction_id=None if refusal.rule == _OWN_NUMBER else request.merchant_transaction_id,
         ) from None
     if not platform.field_names:
         return fields
@@ -108,6 +111,8 @@ def _complete(operation: Operation, request: Request, credentials: Credentials) 
         if name not in fields:
             raise InvalidRequest(name, "required")
     check(fields)
+    if "card.number" in fields and _has_card_number(fields):
+        raise InvalidRequest("merchantTransactionId", _OWN_NUMBER)
     key = credentials.partner_secret_key if operation.login is Login.PARTNER else credentials.secret_key
     signed: dict[str, str | Secret] = {**fields, "memberId": credentials.member_id, KEY: key or credentials.secret_key}
     if request.subject is not None:
@@ -124,6 +129,13 @@ def _complete(operation: Operation, request: Request, credentials: Credentials) 
         digest = checksum(rule, signed_values(rule, signed))
         fields["checksum" if is_page else "authentication.checksum"] = Secret(digest)
     return fields
+
+
+def _has_card_number(fields: Mapping[str, str | Secret]) -> bool:
+    number, own_id = fields["card.number"], fields.get("merchantTransactionId", "")
+    text = own_id.reveal() if isinstance(own_id, Secret) else own_id
+    digits = number.reveal() if isinstance(number, Secret) else number
+    return replace_digits(text, digits, "") != text
 
 
 def _path(operation: Operation, subject: str | None) -> str:

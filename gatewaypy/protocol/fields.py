@@ -96,13 +96,16 @@ def check(fields: Mapping[str, str | Secret]) -> None:
 
     :raises InvalidRequest: naming the field, the rule and the value's shape, never the value.
     """
-    refusal = _refusal(fields)
+    refusal = refusal_of(fields)
     if refusal is not None:
         raise refusal
 
 
-def _refusal(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
-    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
+def refusal_of(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
+    """Return why `check` refuses the fields.
+
+    It is returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
+    """
     for name, value in fields.items():
         text = value.reveal() if isinstance(value, Secret) else value
         if not isinstance(text, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from gatewaypy import Customer, Money, errors
@@ -190,7 +191,7 @@ async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
             State.SUCCEEDED,
         ]
         (failed,) = await in_state(journal, State.FAILED)
-        assert failed.description == 'no "}, \\ ? ? ☃'
+        assert failed.description == 'no "}, \\ \\ud83d \\x00 ☃'
 
 
 def locks(folder: Path) -> list[str]:
@@ -209,3 +210,44 @@ async def test_journal_reached_by_a_link_is_locked(tmp_path: Path, monkeypatch: 
                 with pytest.raises(errors.ConfigurationError, match="another process runs this journal"):
                     await Journal(f"sqlite:///{second}", MEMBER).__aenter__()
     assert locks(tmp_path) == ["payouts.db.owner"]
+
+
+async def test_journal_text_of_a_person_has_no_card_number(store_url: str) -> None:
+    """A card number is refused as a batch's name, and masked in a person's reason and an order's description."""
+    pan = "4111111111111111"
+    async with Journal(store_url, MEMBER) as journal:
+        with pytest.raises(errors.InvalidRequest, match="batch: must not be a card number") as refused:
+            await journal.plan([order(1)], batch=f"pay {pan}")
+        assert pan not in str(vars(refused.value))
+        await sent(journal)
+        await journal.learn("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.mine(State.UNKNOWN)
+        assert await journal.review(row, "not found", is_absent=True)
+        assert await journal.decide("P-1", State.FAILED, f"the bank says that 4111 1111 1111 1111 was not\npaid {pan}")
+        (listed,) = await in_state(journal, State.FAILED)
+        assert listed.evidence == r"not found / decided: the bank says that 411111******1111 was not\npaid 411111******1111"
+
+
+def bytes_in(folder: Path) -> bytes:
+    """Read every file."""
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+async def test_journal_unsealed_refuses_card_numbers_of_any_field(store_url: str, tmp_path: Path) -> None:
+    """No byte of an unsealed journal is a card number's, whichever field it stands in."""
+    pan = "4111111111111111"
+    customers = [Customer(given_name=pan), Customer(phone=pan), Customer(sex=pan)]
+    orders = [
+        PayoutOrder(merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), customer=c) for n, c in enumerate(customers)
+    ]
+    orders.append(attrs.evolve(order(9), extra={"note": f"pay {pan} 2026-11-26"}))
+    async with Journal(store_url, MEMBER) as journal:
+        planned = await journal.plan(orders)
+        assert [getattr(row, "evidence", "").partition(":")[0] for row in planned] == [
+            "customer.given_name",
+            "customer.phone",
+            "customer.sex",
+            "extra.note",
+        ]
+        assert pan not in repr(planned)
+    assert pan.encode() not in bytes_in(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import date
 from typing import Any
 
@@ -134,3 +135,65 @@ def test_an_order_shows_no_account() -> None:
     iban = "DE89370400440532013000"
     made = order(extra={"bankAccount.iban": iban})
     assert iban not in f"{made} {made!r} {made.extra}"
+
+
+PAN = "4111111111111111"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"extra": {"note": "pay 4111 1111 1111 1111 please"}}, "extra.note"),
+        ({"extra": {"a.b": f"{PAN} 2026-11-26"}}, "extra.a.b"),
+        ({"extra": {"a": f"{PAN}20261126"}}, "extra.a"),
+        ({"extra": {PAN: "x"}}, "extra"),
+        ({"stored_card": PAN, "payment_id": None}, "stored_card"),
+        ({"payment_id": "4111-1111-1111-1111"}, "payment_id"),
+        ({"terminal_id": PAN}, "terminal_id"),
+        *(
+            ({"payment_id": None, "customer": Customer(**{name: PAN})}, f"customer.{name}")
+            for name in ("given_name", "surname", "email", "phone", "phone_country_code", "ip", "sex", "customer_id")
+        ),
+        ({"payment_id": None, "customer": Customer(phone=f"+{PAN}")}, "customer.phone"),
+        ({"payment_id": None, "customer": Customer(phone="+375510513169537")}, None),
+        ({"payment_id": None, "customer": Customer(customer_id="7000000000000005")}, None),
+    ],
+)
+def test_order_card_number_in_any_field_is_found(changes: dict[str, Any], field: str | None) -> None:
+    """A card number in any field is found, in its name too; a phone number with a plus is one, and so is a numeric id."""
+    made = order(**changes)
+    assert made.card_number_field == field
+    assert made.has_card_number is (field is not None)
+    assert PAN not in f"{made!r}".replace(" ", "").replace("-", "")
+
+
+def owned(error: BaseException) -> str:
+    """Render an error with the locals of the library's frames."""
+    summary = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [f"{frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename]
+    return "\n".join([*frames, repr(error), str(error), str(vars(error))])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: order(merchant_transaction_id=PAN),
+        lambda: order(merchant_transaction_id="4111-1111-1111-1111"),
+        lambda: order(merchant_transaction_id=f"PAY {PAN}"),
+        lambda: order(extra={PAN: 5}),
+        lambda: order(extra={"account": PAN}, amount=5),
+        lambda: order(extra={"account": PAN, "cvv": "1"}),
+        lambda: PayoutOrder.from_fields({PAN: "1"}),
+        lambda: PayoutOrder.from_fields({"merchant_transaction_id": "A", "amount": "x", "currency": "EUR", "extra": {"n": PAN}}),
+        lambda: PayoutOrder.from_fields(
+            {"merchant_transaction_id": "A", "amount": "1.00", "currency": "EUR", "customer": {PAN: PAN}}
+        ),
+        lambda: PayoutOrder.from_json(f'{{"extra": "{PAN}"'.encode()),
+        lambda: PayoutOrder.from_json(f'["{PAN}"]'.encode()),
+    ],
+)
+def test_order_refusal_shows_no_card_number(make: Any) -> None:
+    """A card number as an id, a name or a value of a refused order is in no message, fact or local of the library's frames."""
+    with pytest.raises(errors.InvalidRequest) as refused:
+        make()
+    assert PAN not in owned(refused.value).replace("-", "")
