@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import secrets
+import ssl
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -193,8 +194,16 @@ def _client(url: str, timeout: float) -> Any:  # noqa: ANN401 - an extra
 
         # Its own default tries again for seconds, while a payment waits.
         once = Retry(NoBackoff(), 0)
+        # Its TLS has OpenSSL's own minimum, which on Debian's Python is no minimum at all.
+        tls: dict[str, Any] = {"ssl_min_version": ssl.TLSVersion.TLSv1_2} if url.startswith("rediss:") else {}
         return Redis.from_url(
-            url, retry=once, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=True, max_connections=8
+            url,
+            retry=once,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            decode_responses=True,
+            max_connections=8,
+            **tls,
         )
     except (ImportError, ValueError):
         return None

@@ -20,7 +20,7 @@ from gatewaypy.transport.shared import (
     too_late_to_connect,
     too_long,
 )
-from gatewaypy.transport.tls import checked
+from gatewaypy.transport.tls import refuse_insecure
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +113,7 @@ def connector_of(session: aiohttp.ClientSession) -> aiohttp.TCPConnector:
     # verifies nobody has made a mistake that it should hear of.
     theirs: Any = getattr(connector, "_ssl", True)
     if hasattr(theirs, "verify_mode"):
-        checked(theirs)
+        refuse_insecure(theirs)
     elif theirs is not True:
         raise InsecureConnection("session", "certificates and host names must be verified", "a connector that does not")
     return connector

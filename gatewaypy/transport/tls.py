@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from typing import Final
 
 from gatewaypy.errors import InsecureConnection
+
+# Debian's Python sets it; it came with OpenSSL 3.0.
+_IGNORE_UNEXPECTED_END: Final = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+_STRONG: Final = frozenset({ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3})
 
 
 def default_context() -> ssl.SSLContext:
     """Make a context that trusts the system's certificate authorities."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    return checked(ssl.create_default_context())
 
 
 def was_ended(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bool:
@@ -28,12 +31,37 @@ def was_ended(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bool:
 
 
 def checked(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Return a caller's own context, once it is sure that it verifies.
+    """Return a caller's own context, once it is sure that it verifies and speaks TLS 1.2 or newer.
 
-    :raises InsecureConnection: where it does not verify certificates or names, or allows TLS below 1.2.
+    A context that sets no minimum version gets TLS 1.2 as its minimum: Python leaves the choice to
+    OpenSSL on Debian and Ubuntu. And an end of a connection that the server did not announce must
+    be an error, which Debian's Python turns off: see `was_ended`.
+
+    Raises:
+        InsecureConnection: It does not verify certificates or names, or asks for TLS below 1.2.
+    """
+    refuse_insecure(context)
+    if context.minimum_version not in _STRONG:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options &= ~_IGNORE_UNEXPECTED_END
+    return context
+
+
+def refuse_insecure(context: ssl.SSLContext) -> None:
+    """Refuse a context that is insecure by its owner's choice; change nothing.
+
+    Raises:
+        InsecureConnection: It does not verify certificates or names, or asks for TLS below 1.2.
     """
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         raise InsecureConnection("ssl_context", "certificates and host names must be verified", "a context that does not")
-    if context.minimum_version not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
-        raise InsecureConnection("ssl_context", "TLS 1.2 or newer", f"a context that allows {context.minimum_version.name}")
-    return context
+    lowest, highest = context.minimum_version, context.maximum_version
+    if lowest not in _STRONG and lowest != new_minimum():
+        raise InsecureConnection("ssl_context", "must ask for TLS 1.2 or newer", f"a minimum of {lowest.name}")
+    if highest not in {*_STRONG, ssl.TLSVersion.MAXIMUM_SUPPORTED}:
+        raise InsecureConnection("ssl_context", "must allow TLS 1.2 or newer", f"a maximum of {highest.name}")
+
+
+def new_minimum() -> ssl.TLSVersion:
+    """Return the minimum version of a context whose owner set none; it depends on how Python and OpenSSL were built."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).minimum_version
