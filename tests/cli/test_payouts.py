@@ -230,7 +230,10 @@ async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_p
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     done = await run("run", str(file), *to)
-    assert (done.returncode, "line 1 (P-1): extra.account: must not contain a card number" in done.stdout) == (Exit.FAILURES, True)
+    assert (done.returncode, "line 1 (P-1): extra.account: must not contain a card number" in done.stdout) == (
+        Exit.FAILURES,
+        True,
+    )
     assert paid(sandbox) == {"P-2": 1}
     assert b"0000 0051" not in kept(tmp_path) + (done.stdout + done.stderr).encode()
     strict = await run("run", str(file), *to, "--strict")
