@@ -1,4 +1,4 @@
-"""``gatewaypy payouts trust`` and ``distrust``: what a person knows of a journal that was restored from a backup."""
+"""``gatewaypy payouts trust``, ``distrust`` and ``change-gateway``: what a person knows of a journal as a whole."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ async def distrust(console: PlainConsole, url: str, because: str) -> int:
     console.say(
         "The journal counts as restored: every open order, and every order that is new to it, is asked about before it is sent."
     )
+    return 0
+
+
+async def change_gateway(console: PlainConsole, url: str, base_url: str, because: str) -> int:
+    """Let a journal pay at another base URL."""
+    async with Journal(existing(url), member_id()) as journal:
+        await journal.change_gateway(base_url, because, person=_person())
+    console.say(f"The journal of merchant {member_id()} pays at {base_url} now.")
     return 0
 
 

@@ -218,6 +218,21 @@ def distrust(
     run_command(work)
 
 
+@app.command("change-gateway")
+def change_gateway(
+    journal: _JOURNAL,
+    url: Annotated[str, typer.Option(help="the base URL that the same gateway has now")],
+    because: Annotated[str, typer.Option(help="how you know that it is the same gateway; kept in the journal")],
+) -> None:
+    """Let a journal pay at another base URL: only where the same gateway, with the same payments, has moved there."""
+
+    async def work() -> int:
+        _check_reason(because)
+        return await payout_trust.change_gateway(PlainConsole(), journal, url, because)
+
+    run_command(work)
+
+
 def _check_reason(text: str) -> None:
     if not text.strip() or not text.isprintable():
         raise InvalidRequest("because", "what you know, on one line", shape_of(text))

@@ -171,6 +171,7 @@ class PayoutWorker:
             given = self._given
             self._journal = given if isinstance(given, Journal) else Journal(given, self._gateway.credentials.member_id)
             await opening.enter_async_context(self._journal)
+            await self._journal.check_gateway(self._gateway)
             await warn_if_restored(self._journal)
             # Whatever is wrong with the options is said now, and not at the first chunk.
             self._job(ChunkJournal(self._journal, Chunk("")))

@@ -148,10 +148,12 @@ class PayoutJob:
     async def __aenter__(self) -> Self:
         """Open the journal.
 
-        :raises ConfigurationError: where the journal cannot keep what is promised, or another process runs it.
+        :raises ConfigurationError: where the journal cannot keep what is promised, another process runs it, or it pays at another
+            gateway.
         """
         await self.journal.__aenter__()
         try:
+            await self.journal.check_gateway(self.gateway)
             await warn_if_restored(self.journal)
         except BaseException:
             await self.journal.aclose()
@@ -224,6 +226,7 @@ class PayoutJob:
 
     async def _drive(self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]) -> None:
         try:
+            await self.journal.check_gateway(self.gateway)
             # What may have been sent is asked about before anything else: its senders are gone, or this is a second run. Rows
             # are taken over once, here: two jobs that took them from each other for ever would never see a quiet period's end.
             for state in (State.SENDING, State.UNKNOWN, State.PENDING):

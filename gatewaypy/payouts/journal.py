@@ -12,12 +12,13 @@ from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.findings import Finding, finding_of, source_of
+from gatewaypy.payouts.gateway_address import JournalGateway
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
 from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.trust import JournalTrust
+from gatewaypy.payouts.trust import JournalTrust, checked_reason
 from gatewaypy.printable import printable
 from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
@@ -85,6 +86,7 @@ class Journal:
         beside = None if path is None else OwnerFile(path)
         self._file = None if read_only else beside
         self._trust = JournalTrust(self._store, beside, is_looking=read_only)
+        self._gateway = JournalGateway(self._store, member_id, is_exclusive=self._file is not None)
         self.owner = secrets.token_hex(8)
         self._intents: Together[Row, int] = Together(self._intend, lambda row: row.id)
         self._findings: Together[_Learnt, bool] = Together(self._learn, lambda learnt: learnt[0])
@@ -170,6 +172,32 @@ class Journal:
             InvalidRequest: There is no reason.
         """
         await self._trust.distrust(because, person)
+
+    async def check_gateway(self, gateway: object) -> None:
+        """Refuse a gateway at another base URL than the one that this journal pays at; the first one is kept.
+
+        A job, a worker and :meth:`reconcile` do this before they ask or send anything.
+
+        Args:
+            gateway: A `Gateway`, or a client of another kind; without a ``platform`` it is refused once an address is kept.
+
+        Raises:
+            ConfigurationError: It names both addresses. Nothing was sent.
+        """
+        await self._gateway.check(gateway)
+
+    async def change_gateway(self, base_url: str, because: str, *, person: str = "") -> None:
+        """Take a person's word that the gateway at which this journal pays has another address now.
+
+        Args:
+            base_url: The new base URL. It must be the same gateway, with the same payments in it.
+            because: How the person knows; kept in the journal's history.
+            person: Who says so.
+
+        Raises:
+            InvalidRequest: There is no reason, or the URL is not a base URL.
+        """
+        await self._gateway.change(base_url, checked_reason(because), person)
 
     async def history(self) -> list[HistoryEntry]:
         """Return when the journal was found to be restored, distrusted and trusted, why and by whom."""
@@ -423,6 +451,7 @@ class Journal:
         A `gatewaypy.callbacks.Reconciler` does so on a schedule: ``Reconciler(gateway, inbox, journals=[journal])``.
         """
         self.check_merchant(gateway)
+        await self.check_gateway(gateway)
         moved, after = 0, 0
         while page := await self.listed(state=State.PENDING, after=after, most=_ASKED_AT_ONCE):
             after = page[-1].id

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Pays(Protocol):
-    """What a job needs of a `Gateway`."""
+    """What a job needs of a `Gateway`; a client with a ``platform`` is also compared with the journal's own gateway."""
 
     @property
     def credentials(self) -> Credentials:

@@ -50,6 +50,7 @@ SCHEMA: Final = (
         opening_before TEXT NOT NULL DEFAULT '',
         opening_intents BIGINT NOT NULL DEFAULT 0
     )""",
+    "CREATE TABLE IF NOT EXISTS gatewaypy_journal_gateways (member TEXT PRIMARY KEY, gateway TEXT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS gatewaypy_journal_history (
         id {serial},
         happened_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,

@@ -106,7 +106,7 @@ class JournalTrust:
 
     async def trust(self, because: str, person: str) -> bool:
         """End the mark; false where there was none."""
-        reason = _checked(because)
+        reason = checked_reason(because)
         _, ended = await self.store.run(
             (
                 "INSERT INTO gatewaypy_journal_history (event, reason, person) SELECT 'trusted', ?, ? FROM gatewaypy_journal"
@@ -120,7 +120,7 @@ class JournalTrust:
 
     async def distrust(self, because: str, person: str) -> None:
         """Mark the journal as restored, by what a person knows."""
-        await self.store.run(*_mark("distrusted", _checked(because), person))
+        await self.store.run(*_mark("distrusted", checked_reason(because), person))
         self.is_restored = True
 
     async def history(self) -> list[HistoryEntry]:
@@ -141,7 +141,12 @@ def _mark(event: str, reason: str, person: str) -> list[Statement]:
     return [*statements]
 
 
-def _checked(because: str) -> str:
+def checked_reason(because: str) -> str:
+    """Return a person's reason as it is kept.
+
+    Raises:
+        InvalidRequest: It is empty, or not one line of text.
+    """
     if not because.strip() or not because.isprintable():
         raise InvalidRequest("because", "the reason, in words on one line")
     if contains(because):

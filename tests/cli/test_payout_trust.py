@@ -9,11 +9,10 @@ import pytest
 from payout_commands import QUICK, run, write
 
 from gatewaypy.cli.payout_exit import Exit
+from gatewaypy.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gatewaypy.sandbox import Sandbox
 
 pytestmark = pytest.mark.heavy
 ROWS = ("P-1,1.00,EUR,Ada", "P-2,1.00,EUR,Ada")
@@ -74,6 +73,22 @@ async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> 
         assert any(f" {event} by " in line and reason in line for line in told.stdout.splitlines())
     assert (await run("run", write(tmp_path / "day2.csv", ROWS[1]), *to)).returncode == Exit.SETTLED
     assert executed(sandbox) == {"P-1": 1, "P-2": 1}
+
+
+async def test_payouts_change_gateway_takes_a_reason(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A journal that pays at another gateway is refused, until a person says that it is the same one."""
+    at = ("--journal", f"sqlite:///{tmp_path}/journal.db")
+    days = [write(tmp_path / f"day{number}.csv", row) for number, row in enumerate(ROWS)]
+    async with Sandbox().serve() as other:
+        assert (await run("run", days[0], *at, "--url", other.base_url, *QUICK)).returncode == Exit.SETTLED
+        refused = await run("run", days[1], *at, "--url", sandbox.base_url, *QUICK)
+        assert (refused.returncode, f"pays at {other.base_url}" in refused.stderr) == (Exit.ERROR, True)
+    assert sandbox.ledger.entries == []
+    change = ("change-gateway", *at, "--url", sandbox.base_url)
+    assert (await run(*change)).returncode == Exit.USAGE
+    assert (await run(*change, "--because", "the vendor's letter of 3 May")).returncode == 0
+    assert (await run("run", days[1], *at, "--url", sandbox.base_url, *QUICK)).returncode == Exit.SETTLED
+    assert "the vendor's letter of 3 May" in (await run("report", *at)).stdout
 
 
 def files(folder: Path) -> list[str]:

@@ -93,8 +93,10 @@ def orders(number: int, *, every: int = 100, first: int = 0) -> Iterator[PayoutO
         yield PayoutOrder(merchant_transaction_id=f"P-{at}", amount=amount, customer=Customer(email="a@b.example"))
 
 
-def make_job(journal_url: str, batch: str = "monday") -> PayoutJob:
-    return PayoutJob(Gateway("http://127.0.0.1:9", MERCHANT), journal=journal_url, batch=batch)
+def make_job(journal_url: str, batch: str = "monday", *, at: Sandbox | None = None) -> PayoutJob:
+    """Make a submitter's job; its gateway is the workers', and need not be open."""
+    base_url = "http://127.0.0.1:9" if at is None else at.base_url
+    return PayoutJob(Gateway(base_url, MERCHANT), journal=journal_url, batch=batch)
 
 
 def make_worker(sandbox: Sandbox, journal_url: str, broker: AsyncBroker | None = None, **options: Any) -> PayoutWorker:
@@ -194,13 +196,13 @@ async def started(broker: AsyncBroker) -> AsyncIterator[AsyncBroker]:
 async def test_submit_to_a_restored_journal_sends_nothing_twice(journal_url: str, lenient: Sandbox) -> None:
     """What a shared journal lost is asked about by the workers, submitted again after an interruption or not, and not sent."""
     broker = Collecting()
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         assert not (await submit(job, broker, 5, orders=orders(10))).restored
         for chunk in broker.chunks():
             assert await worker.run(chunk)
     await rows(journal_url, "DELETE FROM gatewaypy_payouts WHERE mtid IN ('P-3', 'P-7')")
     await rows(journal_url, "UPDATE gatewaypy_journal SET home = 'elsewhere'")
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         # The submitter ended before the broker had its chunk.
         planned = await job.journal.plan(list(orders(5, first=3)), batch="monday")
         assert [row.state.value for row in planned if not isinstance(row, Conflict | None)] == ["unknown"] * 2
@@ -214,6 +216,16 @@ async def test_submit_to_a_restored_journal_sends_nothing_twice(journal_url: str
     assert complaints(lenient, 10, 0) == []
 
 
+async def test_worker_at_another_gateway_is_refused(journal_url: str, lenient: Sandbox) -> None:
+    """A worker that would pay at another gateway than its submitter and the others does not start."""
+    async with make_job(journal_url, at=lenient) as job:
+        await submit(job, Collecting(), orders=orders(3))
+    async with Sandbox().serve() as other:
+        with pytest.raises(errors.ConfigurationError, match=f"pays at {lenient.base_url}"):
+            await make_worker(other, journal_url)._open(None)
+        assert other.ledger.entries == []
+
+
 async def test_two_workers_of_which_one_is_killed_pay_each_order_once(
     broker_url: str, queue: str, journal_url: str, lenient: Sandbox
 ) -> None:
@@ -225,7 +237,7 @@ async def test_two_workers_of_which_one_is_killed_pay_each_order_once(
     arguments = (broker_url, queue, journal_url, lenient.base_url)
     async with (
         started(make_broker(broker_url, queue)) as broker,
-        make_job(journal_url) as job,
+        make_job(journal_url, at=lenient) as job,
         Worker(*arguments) as doomed,
         Worker(*arguments),
     ):
@@ -253,7 +265,7 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
     """A worker that is told to stop leaves nothing on its way, and the next one does what it left."""
     lenient.delay = 0.05
     arguments = (broker_url, queue, journal_url, lenient.base_url)
-    async with started(make_broker(broker_url, queue)) as broker, make_job(journal_url) as job:
+    async with started(make_broker(broker_url, queue)) as broker, make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 300, orders=orders(600))
         async with Worker(*arguments) as first:
             await until(lambda: len(lenient.ledger.entries) > 50)
@@ -273,7 +285,7 @@ async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(journal_url: s
     """Whoever comes second takes the rows that are left; what the first had on its way is asked about, and not sent again."""
     broker = Collecting()
     lenient.delay = 0.02
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         (chunk,) = broker.chunks()
         async with opened(make_worker(lenient, journal_url)) as first, opened(make_worker(lenient, journal_url)) as second:
@@ -317,7 +329,7 @@ async def test_rows_are_taken_as_they_are_and_not_as_they_were(
 async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(journal_url: str, lenient: Sandbox) -> None:
     """Both messages wait for the one run, and a third that comes later finds nothing left to do."""
     broker = Collecting()
-    async with make_job(journal_url) as job, started(InMemoryBroker()) as queue:
+    async with make_job(journal_url, at=lenient) as job, started(InMemoryBroker()) as queue:
         worker = make_worker(lenient, journal_url, queue)
         await submit(job, broker, 50, orders=orders(50))
         async with opened(worker):
@@ -331,7 +343,7 @@ async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(journal_
 async def test_a_message_says_no_more_than_batch_and_range(journal_url: str, lenient: Sandbox) -> None:
     """Neither an order nor a credential is in the broker, only where the orders are."""
     broker = Collecting()
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 500, orders=orders(3))
     (message,) = map(json.loads, broker.messages)
     assert message["args"] == ["monday", 1, 3]
@@ -356,7 +368,7 @@ async def test_submitting_again_completes_what_was_interrupted(journal_url: str,
                 raise ConnectionError
             await super().kick(message)
 
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         with pytest.raises(OSError, match="broke off"):
             await submit(job, broker, 10, orders=broken())
         assert [chunk.last for chunk in broker.chunks()] == [10, 20]
@@ -382,7 +394,7 @@ async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: 
     """Where a run is stopped its message is kicked anew before it is acknowledged, and what was on its way has ended."""
     broker = Collecting()
     lenient.delay = 0.05
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         worker = make_worker(lenient, journal_url, broker)
         async with opened(worker):
@@ -405,7 +417,7 @@ async def test_a_message_is_acknowledged_when_its_chunk_is_done(journal_url: str
     broker = Collecting()
     lost = Collecting()
     acknowledged: list[int] = []
-    async with make_job(journal_url) as job, make_job(journal_url, "tuesday") as other:
+    async with make_job(journal_url, at=lenient) as job, make_job(journal_url, "tuesday", at=lenient) as other:
         await submit(job, broker, 50, orders=orders(50))
         await submit(other, lost, 50, orders=orders(1, first=1000))
 
@@ -425,7 +437,7 @@ async def test_closing_waits_for_what_is_on_its_way(journal_url: str, lenient: S
     """A worker that is closed while it has a chunk leaves nothing on its way behind."""
     broker = Collecting()
     lenient.delay = 0.05
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         async with opened(make_worker(lenient, journal_url, broker)):
             delivered = asyncio.create_task(broker.receiver.callback(broker.messages[0]))
@@ -446,7 +458,7 @@ async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(journal_
     """A chunk is done when its orders are settled or pending; finishing with pending asks about those once more."""
     broker = Collecting()
     waiting = PayoutOrder(merchant_transaction_id="W-1", amount=PENDING, customer=Customer(email="a@b.example"))
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         await submit(job, broker, 10, orders=[*orders(3), waiting])
         assert await worker.run(broker.chunks()[0])
         assert await states(journal_url) == {"succeeded": 3, "pending": 1}
@@ -461,7 +473,10 @@ async def test_without_resend_what_is_not_found_goes_to_review(journal_url: str,
     """Where the platform is not known to refuse used ids a payout that was cut goes to a person, and the chunk is done."""
     broker = Collecting()
     lenient.faults.add(FaultKind.CUT_BEFORE, operation="payout", times=2)
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url, resend_unknown=False)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url, resend_unknown=False)) as worker,
+    ):
         await submit(job, broker, 10, orders=orders(10))
         assert await worker.run(broker.chunks()[0])
         assert (await job.report()).by_state == {State.SUCCEEDED: 8, State.REVIEW: 2}
@@ -472,7 +487,7 @@ async def test_a_database_connection_that_is_cut_costs_nothing(journal_url: str,
     """However often the journal's connection breaks in mid-chunk, the chunk comes to its end, and nothing is sent twice."""
     broker = Collecting()
     lenient.delay = 0.01
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         await submit(job, broker, 300, orders=orders(300))
         running = asyncio.create_task(worker.run(broker.chunks()[0]))
         for paid in (20, 60, 100, 140, 180):
@@ -490,7 +505,7 @@ async def test_a_journal_that_fails_is_tried_again(
 ) -> None:
     """What the database raises is logged by its kind alone, and the chunk is gone over once more."""
     broker, failures = Collecting(), iter((True, True))
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         await submit(job, broker, 10, orders=orders(10))
         run = worker._journal._store.run
 
@@ -509,7 +524,7 @@ async def test_a_journal_that_fails_is_tried_again(
 async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(journal_url: str, lenient: Sandbox) -> None:
     """Nothing was done with a refused token, so the chunk is tried again, and paid once the gateway takes it."""
     broker = Collecting()
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         await submit(job, broker, 10, orders=orders(10))
         refusal = lenient.faults.add(FaultKind.REJECT_TOKEN, operation="payout", times=30)
         assert await worker.run(broker.chunks()[0])
@@ -521,7 +536,7 @@ async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(
 async def test_a_run_takes_over_from_one_that_went_silent(journal_url: str, lenient: Sandbox) -> None:
     """Where another run has the rows, and nothing comes of it, this one does not wait for ever."""
     broker = Collecting()
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
         await submit(job, broker, 10, orders=orders(10))
         worker._patience = 0.5
         took = asyncio.Event()
@@ -545,7 +560,10 @@ async def test_concurrency_counts_over_all_chunks_of_a_process(journal_url: str,
     broker = Collecting()
     lenient.delay = 0.01
     under_way = most = 0
-    async with make_job(journal_url) as job, opened(make_worker(lenient, journal_url, concurrency=5, per_second=2000)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url, concurrency=5, per_second=2000)) as worker,
+    ):
         await submit(job, broker, 20, orders=orders(100))
         pay = worker._gateway.payout
 
@@ -575,7 +593,7 @@ async def test_what_is_wrong_with_the_options_is_said_at_once(journal_url: str, 
     async with make_job(f"sqlite:///{tmp_path}/journal.db") as job:
         with pytest.raises(errors.ConfigurationError, match="many share one in PostgreSQL"):
             await submit(job, Collecting(), 10, orders=orders(1))
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         for size in (0, -1, True, 2.5):
             with pytest.raises(errors.ConfigurationError, match="chunk_size"):
                 await submit(job, Collecting(), size)  # type: ignore[arg-type]
@@ -663,7 +681,7 @@ async def test_the_example_pays_its_file(journal_url: str) -> None:
 async def test_worker_with_a_closed_gateway_gives_orders_back(journal_url: str, lenient: Sandbox) -> None:
     """A chunk whose gateway object was closed leaves its orders planned, and pays them once another worker has it."""
     broker = Collecting()
-    async with make_job(journal_url) as job:
+    async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, orders=orders(20))
     (chunk,) = broker.chunks()
     async with opened(make_worker(lenient, journal_url)) as worker:
