@@ -65,6 +65,7 @@ class RedisTokens:
         client = _client(url, timeout)
         if client is not None:
             self._place = _place(url)
+            self._url = Secret(url)
             self._client: Any = client
             return
         # The frame that raises is kept by the error's traceback, and the URL may hold a password.
@@ -82,6 +83,9 @@ class RedisTokens:
         if self._users and loop is not self._loop:
             msg = "these RedisTokens are in use on another event loop: make some for each"
             raise ConfigurationError(msg)
+        if not self._users and self._loop not in {None, loop}:
+            # Its connections and locks belong to the loop on which they were made.
+            self._client = _client(self._url.reveal(), self._timeout)
         self._loop = loop
         self._users += 1
         return self

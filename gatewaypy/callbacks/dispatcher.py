@@ -109,9 +109,11 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to dispatch on this event loop; harmless where it has begun."""
-        if self._loop is None or self._loop.done():
-            # An event belongs to the loop on which it was waited for, and an earlier one may be gone.
+        loop = asyncio.get_running_loop()
+        if self._loop is None or self._loop.done() or self._loop.get_loop() is not loop:
+            # An event and a task belong to their loop, and an earlier one may be gone.
             self._news = asyncio.Event()
+            self._running, self._closing = {}, False
             # Often started within a request, whose context variables are not the handlers' business.
             self._loop = asyncio.get_running_loop().create_task(self._run(), context=Context())
 

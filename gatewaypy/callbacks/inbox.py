@@ -14,6 +14,7 @@ from gatewaypy.callbacks.schema import END, IS_ANY_DUE, IS_KEPT, MOVE, PUT, RENE
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage import open_store
+from gatewaypy.storage.base import StoreUnavailableError
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
 
@@ -174,6 +175,9 @@ class Inbox:
         )
         try:
             return await self._puts(row)
+        except StoreUnavailableError:
+            # Not of this event's making: a second try would only make the gateway wait longer for its answer.
+            raise
         except Exception:  # noqa: BLE001 - one that a database refuses takes no other along: each has its own try
             (is_new,) = await self._put([row])
             return is_new
@@ -218,6 +222,8 @@ class Inbox:
         ending = _Ending(entry.id, entry.payment, state, None if note is None else printable(note), progress, moved)
         try:
             await self._endings(ending)
+        except StoreUnavailableError:
+            raise
         except Exception:  # noqa: BLE001 - as in put
             await self._end([ending])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping
@@ -113,6 +114,7 @@ class Receiver:
         self._max_open = max_open
         self._waiting = 0
         self._is_open = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.dispatcher: Dispatcher | None = None
         if self._inbox is not None:
             self.dispatcher = Dispatcher(
@@ -135,6 +137,11 @@ class Receiver:
 
     async def __aenter__(self) -> Self:
         """Open the inbox and begin to dispatch from it."""
+        loop = asyncio.get_running_loop()
+        if self._is_open and loop is not self._loop:
+            msg = "this receiver is open on another event loop: close it there, and open one on each loop"
+            raise ConfigurationError(msg)
+        self._loop = loop
         if not self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self._inbox.__aenter__()
             self.dispatcher.start()

@@ -146,10 +146,8 @@ class PayoutWorker:
         self._options: ChunkOptions = {"pending_patience": 0.0, **options}
         self._patience = 2 * self._options.get("quiet_period", 120.0) + 60.0
         self._opened = contextlib.AsyncExitStack()
-        self._running: dict[Chunk, asyncio.Task[bool]] = {}
-        self._jobs: set[PayoutJob] = set()
-        self._stopping = asyncio.Event()
-        self._turns = _Turns(asyncio.Semaphore(concurrency), Pace(per_second=per_second, pause_after=1))
+        self._per_second = per_second
+        self._begin_anew()
 
         async def chunk(batch: str, first: int, last: int, context: Context = TaskiqDepends()) -> bool:  # noqa: B008 - taskiq's way
             return await self._serve(Chunk(batch, first, last), context)
@@ -157,6 +155,13 @@ class PayoutWorker:
         broker.register_task(chunk, task_name=TASK)
         broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._open)
         broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, self._close)
+
+    def _begin_anew(self) -> None:
+        """Make what belongs to one event loop, and to one opening."""
+        self._running: dict[Chunk, asyncio.Task[bool]] = {}
+        self._jobs: set[PayoutJob] = set()
+        self._stopping = asyncio.Event()
+        self._turns = _Turns(asyncio.Semaphore(self._concurrency), Pace(per_second=self._per_second, pause_after=1))
 
     def stop(self) -> None:
         """Begin no payout any more, and give back to the broker what is left."""
@@ -166,6 +171,7 @@ class PayoutWorker:
             job.stop()
 
     async def _open(self, _: object) -> None:
+        self._begin_anew()
         async with contextlib.AsyncExitStack() as opening:
             self._gateway = await opening.enter_async_context(self._make_gateway())
             given = self._given

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage.url import is_postgres, sqlite_path
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
 #: One statement of a transaction: SQL with ``?`` for each parameter.
 Statement: TypeAlias = "tuple[str, Sequence[Any]]"
 Rows: TypeAlias = "list[tuple[Any, ...]]"
+
+
+CLOSED: Final = "this store is not open"
+ENDED: Final = "the store's writer has ended, so nothing is written any more; close the store and open it again"
+
+
+class StoreUnavailableError(ConfigurationError):
+    """The store cannot write at present, or no longer; a transaction that waited may have been kept or not."""
+
+
+def check_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Refuse a store that is not open, or was opened on another event loop than the running one."""
+    if loop is None:
+        raise ConfigurationError(CLOSED)
+    if loop is not asyncio.get_running_loop():
+        msg = "this store was opened on another event loop: close it there, and open one on each loop"
+        raise ConfigurationError(msg)
 
 
 class Store(Protocol):

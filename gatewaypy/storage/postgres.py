@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import re
 from contextvars import Context
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
 from gatewaypy.storage.given import Given, expanded, specialized
 
 try:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gatewaypy.storage.base import Rows, Statement
 
 _MOST_AT_ONCE: Final = 256
-_CLOSED: Final = "this store is not open"
 _SECONDS: Final = 15
 # Serialises the creation of tables among processes that start together: any fixed number, ours alone.
 _SCHEMA_LOCK: Final = 0x67617465
@@ -82,7 +82,7 @@ class PostgresStore:
         self._url = url
         self._connection: Any = None
         self._home = ""
-        self._waiting: asyncio.Queue[_Transaction | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[_Transaction | None]
         self._writer: asyncio.Task[None] | None = None
 
     @property
@@ -100,6 +100,7 @@ class PostgresStore:
 
         :raises ConfigurationError: where the server cannot be reached, or does not keep what it commits.
         """
+        await self.aclose()
         try:
             await self._connect()
             async with self._connection.transaction():
@@ -109,17 +110,23 @@ class PostgresStore:
         except _ERRORS as error:
             reason = f"cannot use the PostgreSQL database: {type(error).__name__}: {error}"
         else:
-            self._writer = asyncio.get_running_loop().create_task(self._write(), context=Context())
+            # A queue belongs to the loop on which it was waited for, and an earlier one may be gone.
+            self._waiting = asyncio.Queue()
+            self._writer = asyncio.get_running_loop().create_task(self._write(self._waiting), context=Context())
+            self._writer.add_done_callback(partial(_fail_waiting, self._waiting))
             return
         raise ConfigurationError(reason)
 
     async def run(self, *statements: Statement) -> list[Rows]:
         """Run a transaction; it shares its commit with whatever else waits.
 
+        :raises ConfigurationError: where the store is not open, belongs to another event loop, or its writer has ended.
         :raises Exception: what asyncpg raised, where it failed; after a lost connection it may have been kept or not.
         """
-        if self._writer is None:
-            raise ConfigurationError(_CLOSED)
+        writer = self._writer
+        check_loop(None if writer is None else writer.get_loop())
+        if writer is not None and writer.done():
+            raise StoreUnavailableError(ENDED)
         future: asyncio.Future[list[Rows]] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(_Transaction(statements, future))
         return await future
@@ -127,9 +134,13 @@ class PostgresStore:
     async def aclose(self) -> None:
         """Let what waits be written, then disconnect."""
         writer, self._writer = self._writer, None
+        if writer is not None and writer.get_loop().is_closed():
+            # Its writer and its connection ended with that loop.
+            self._connection = None
+            return
         if writer is not None:
             self._waiting.put_nowait(None)
-            await writer
+            await asyncio.wait([writer])
         if self._connection is not None:
             with contextlib.suppress(*_ERRORS):
                 await self._connection.close()
@@ -147,14 +158,18 @@ class PostgresStore:
             raise ConfigurationError(msg)
         self._home = home
 
-    async def _write(self) -> None:
+    async def _write(self, waiting: asyncio.Queue[_Transaction | None]) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < _MOST_AT_ONCE and batch[-1] is not None and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            batch = [await waiting.get()]
+            while len(batch) < _MOST_AT_ONCE and batch[-1] is not None and not waiting.empty():
+                batch.append(waiting.get_nowait())
             transactions = [transaction for transaction in batch if transaction is not None]
-            if transactions:
-                await self._commit(transactions)
+            try:
+                if transactions:
+                    await self._commit(transactions)
+            except BaseException:
+                _fail(transactions, StoreUnavailableError(ENDED))
+                raise
             if batch[-1] is None:
                 return
 
@@ -188,6 +203,15 @@ class PostgresStore:
         sql, parameters = statement
         plain = [parameter.as_json() if isinstance(parameter, Given) else parameter for parameter in parameters]
         return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *plain)]
+
+
+def _fail_waiting(waiting: asyncio.Queue[_Transaction | None], writer: asyncio.Task[None]) -> None:
+    """Fail whatever still waits for a writer that has ended."""
+    left = [waiting.get_nowait() for _ in range(waiting.qsize())]
+    _fail([transaction for transaction in left if transaction is not None], StoreUnavailableError(ENDED))
+    if not writer.cancelled():
+        # Looking at its error keeps asyncio from complaining of one that nobody waited for.
+        writer.exception()
 
 
 def _fail(batch: list[_Transaction], error: Exception) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
 from gatewaypy.storage.given import Given, expanded, specialized
 
 if TYPE_CHECKING:
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE: Final = 512
 # More rows than that go as JSON: there is a limit to a statement's parameters, and a statement is kept for each size.
 _MOST_ROWS: Final = 1024
-_BUSY_SECONDS: Final = 30.0
+#: How long a transaction may wait for another process's lock, from when it was asked for.
+_BUSY_SECONDS: Final = 10.0
+_SLICE_SECONDS: Final = 0.1
+#: Errors of the file and not of a statement, by SQLite's primary codes: busy, locked, read-only, I/O, corrupt, full, cannot open,
+#: not a database. Every transaction would meet them.
+_OF_THE_FILE: Final = frozenset({5, 6, 8, 10, 11, 13, 14, 26})
+_BUSY: Final = frozenset({5, 6})
 _FULL: Final = 2
 # No file to SQLite, and refused for that once it is open.
 _IN_MEMORY: Final = ":memory:"
-_CLOSED: Final = "this store is not open"
 #: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
 _NETWORKED: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.s3fs", "glusterfs"}
@@ -50,6 +56,7 @@ class _Transaction:
     statements: tuple[Statement, ...]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[list[Rows]]
+    deadline: float
 
 
 class SqliteStore:
@@ -63,6 +70,10 @@ class SqliteStore:
         self._path = path
         self._waiting: queue.SimpleQueue[_Transaction | None]
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._has_ended = False
+        self._files: dict[str, tuple[int, int]] = {}
 
     @property
     def boot(self) -> str:
@@ -82,9 +93,12 @@ class SqliteStore:
 
         :raises ConfigurationError: where the file cannot be opened, or the place cannot keep what is promised.
         """
+        # An opening whose loop ended before it was closed left its thread behind.
+        await self.aclose()
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
         self._waiting = queue.SimpleQueue()
+        self._loop, self._process, self._has_ended = loop, os.getpid(), False
         self._thread = threading.Thread(
             target=self._write, args=(tuple(schema), loop, opened), name="gatewaypy-sqlite", daemon=True
         )
@@ -95,17 +109,22 @@ class SqliteStore:
         """Run a transaction; it shares its commit with whatever else waits.
 
         :raises sqlite3.Error: where it failed; nothing of it was kept then.
+        :raises ConfigurationError: where the store is not open, belongs to another event loop, its writer has ended, its file was
+            deleted or replaced, or another process had the file locked for ten seconds.
         """
-        if self._thread is None:
-            raise ConfigurationError(_CLOSED)
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            check_loop(self._loop)
         future: asyncio.Future[list[Rows]] = loop.create_future()
-        self._waiting.put(_Transaction(statements, loop, future))
+        self._waiting.put(_Transaction(statements, loop, future, time.monotonic() + _BUSY_SECONDS))
+        # Looked at afterwards: a thread that ends fails what it finds in the queue once this is set. After a fork there is none.
+        if self._has_ended or self._process != os.getpid():
+            raise StoreUnavailableError(ENDED)
         return await future
 
     async def aclose(self) -> None:
         """Let what waits be written, then close the file."""
-        thread, self._thread = self._thread, None
+        thread, self._thread, self._loop = self._thread, None, None
         if thread is not None:
             self._waiting.put(None)
             await asyncio.to_thread(thread.join)
@@ -115,14 +134,21 @@ class SqliteStore:
     def _write(self, schema: tuple[str, ...], loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
         try:
             connection = self._connect(schema)
-        except (sqlite3.Error, OSError, ConfigurationError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever opens the store hears of it
             failure = error if isinstance(error, ConfigurationError) else ConfigurationError(f"cannot use {self._path}: {error}")
             loop.call_soon_threadsafe(opened.set_exception, failure)
             return
         loop.call_soon_threadsafe(opened.set_result, None)
-        while (batch := self._next_batch()) is not None:
-            self._answer(batch, self._commit(connection, batch))
-        connection.close()
+        batch: list[_Transaction] | None = None
+        waiting = self._waiting
+        try:
+            while (batch := self._next_batch()) is not None:
+                self._answer(batch, self._commit(connection, batch))
+        finally:
+            self._has_ended = True
+            left = [*(batch or ()), *_left(waiting)]
+            self._answer(left, [StoreUnavailableError(ENDED)] * len(left))
+            connection.close()
 
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
         # SQLite follows symbolic links, so what is checked and made must be the file that it will use.
@@ -138,6 +164,10 @@ class SqliteStore:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection, schema)
+            # From here on the writer decides how long a transaction waits for a lock; it looks at its watch this often.
+            connection.execute(f"PRAGMA busy_timeout={int(_SLICE_SECONDS * 1000)}")
+            path = str(Path(self._path).absolute())
+            self._files = {name: found for name in (path, f"{path}-wal") if (found := _identity(name)) is not None}
         except BaseException:
             connection.close()
             raise
@@ -171,16 +201,41 @@ class SqliteStore:
         return [transaction for transaction in batch if transaction is not None] or None
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
-        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along."""
+        """Commit a batch as one; where a statement fails, each by itself, so that one bad transaction takes no other along."""
         try:
-            return _as_one(connection, batch)
+            results = _as_one(connection, batch)
+            self._check_files()
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its caller hears of it
-            if len(batch) == 1:
-                return [error]
-        results: list[list[Rows] | Exception] = []
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _BUSY:
+                return self._after_lock(connection, batch)
+            if len(batch) == 1 or code in _OF_THE_FILE or isinstance(error, StoreUnavailableError):
+                return [error] * len(batch)
+        else:
+            return results
+        results = []
         for transaction in batch:
             results += self._commit(connection, [transaction])
         return results
+
+    def _after_lock(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
+        """Fail what has waited its time for another process's lock, and try the rest once more."""
+        now = time.monotonic()
+        late = sum(transaction.deadline <= now for transaction in batch)
+        msg = f"another process keeps {self._path} locked; nothing was written: end that process, or its transaction"
+        failed: list[list[Rows] | Exception] = [StoreUnavailableError(msg)] * late
+        # What came first stands first.
+        return failed + (self._commit(connection, batch[late:]) if late < len(batch) else [])
+
+    def _check_files(self) -> None:
+        """Refuse what was written into a file that is no longer found under its name: it ends with this process."""
+        for name, identity in self._files.items():
+            if _identity(name) != identity:
+                msg = (
+                    f"{name} was deleted or replaced while it was open: what was written since is lost when this process ends;"
+                    " stop it, put the file back, and start again"
+                )
+                raise StoreUnavailableError(msg)
 
     @staticmethod
     def _answer(batch: list[_Transaction], results: list[list[Rows] | Exception]) -> None:
@@ -188,8 +243,25 @@ class SqliteStore:
         for transaction, result in zip(batch, results, strict=True):
             loops.setdefault(transaction.loop, []).append((transaction.future, result))
         for loop, answers in loops.items():
-            if not loop.is_closed():
+            # A loop that has ended has nobody who waits.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_set, answers)
+
+
+def _left(waiting: queue.SimpleQueue[_Transaction | None]) -> list[_Transaction]:
+    left = []
+    while not waiting.empty():
+        left.append(waiting.get_nowait())
+    return [transaction for transaction in left if transaction is not None]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell a file from another of its name; ``None`` where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a Path would cost three times as much
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set(answers: list[tuple[asyncio.Future[list[Any]], Any]]) -> None:

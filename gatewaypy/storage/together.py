@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from attrs import define, field
 
+from gatewaypy.storage.base import ENDED, StoreUnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
@@ -35,6 +37,9 @@ class Together(Generic[Item, Answer]):
         """Carry one out with whatever else waits; return its answer."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
+        if self._acting is not None and self._acting.get_loop() is not loop:
+            # Its loop ended under it, and whoever waited there is gone.
+            self._acting, self._waiting = None, []
         self._waiting.append((item, future))
         if self._acting is None:
             # It serves other callers too, and may outlive this one.
@@ -42,11 +47,19 @@ class Together(Generic[Item, Answer]):
         return await future
 
     async def _go(self) -> None:
+        own, chosen = asyncio.current_task(), self._next()
         try:
-            while self._waiting:
-                await self._carry_out(self._next())
+            while chosen:
+                await self._carry_out(chosen)
+                chosen = self._next()
         finally:
-            self._acting = None
+            if self._acting is own:
+                self._acting = None
+                # Some are left only where this task was cancelled, or met what is not an Exception.
+                left, self._waiting = [*chosen, *self._waiting], []
+                for _, future in left:
+                    if not future.done():
+                        future.set_exception(StoreUnavailableError(ENDED))
 
     def _next(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         """Take what may go together, in the order in which it came; what comes second with its key waits for the next time."""
@@ -65,12 +78,6 @@ class Together(Generic[Item, Answer]):
     async def _carry_out(self, chosen: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._act([item for item, _ in chosen])
-        except asyncio.CancelledError:
-            # A loop that ends cancels this task, and whoever waits for it.
-            for _, future in [*chosen, *self._waiting]:
-                future.cancel()
-            self._waiting.clear()
-            raise
         except Exception as error:  # noqa: BLE001 - the callers hear of it
             for _, future in chosen:
                 if not future.done():

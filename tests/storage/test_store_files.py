@@ -1,0 +1,125 @@
+"""An SQLite store whose file is deleted, replaced or locked under it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy import Money
+from gatewaypy.callbacks import Receiver, Router
+from gatewaypy.payouts import PayoutOrder
+from gatewaypy.payouts.journal import Journal
+from gatewaypy.payouts.states import State
+from gatewaypy.storage import open_store, sqlite
+from gatewaypy.storage.base import StoreUnavailableError
+
+SCHEMA = ("CREATE TABLE IF NOT EXISTS notes (id {serial}, text TEXT NOT NULL UNIQUE)",)
+ADD = "INSERT INTO notes (text) VALUES (?)"
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy.db"))
+    path.with_name("copy.db").replace(path)
+
+
+def delete_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+def callback(own_id: str) -> bytes:
+    return signed(fields("capturesuccess", merchantTransactionId=own_id))
+
+
+@pytest.mark.parametrize("lose", [delete, replace, delete_log])
+async def test_receiver_whose_inbox_is_gone_answers_503(tmp_path: Path, caplog: pytest.LogCaptureFixture, lose: Any) -> None:
+    """Once the inbox's file is deleted or replaced no callback gets a 200, and the log says what to do."""
+    path = tmp_path / "inbox.db"
+    async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{path}") as receiver:
+        before = await receiver.receive(callback("TX-1"), "application/json")
+        lose(path)
+        with caplog.at_level(logging.ERROR, "gatewaypy.callbacks"):
+            after = [await receiver.receive(callback(f"TX-{number}"), "application/json") for number in (2, 3)]
+    assert (before.status, [answer.status for answer in after]) == (200, [503, 503])
+    assert "put the file back, and start again" in caplog.text
+
+
+@pytest.mark.parametrize("lose", [delete, replace])
+async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: Any) -> None:
+    """Once the journal's file is deleted or replaced no intent counts as written, so nothing is sent."""
+    path = tmp_path / "payouts.db"
+    async with Journal(f"sqlite:///{path}", MERCHANT.member_id) as journal:
+        await journal.plan(
+            [PayoutOrder(merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), payment_id="7") for n in range(2)]
+        )
+        first, second = await journal.take(State.PLANNED)
+        assert await journal.intend(first) == 1
+        lose(path)
+        with pytest.raises(StoreUnavailableError, match="deleted or replaced"):
+            await journal.intend(second)
+
+
+async def test_store_behind_a_lock_fails_each_in_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions that wait for a locked file fail together, after one waiting time and not one after another."""
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.5)
+    tries = 0
+    as_one = sqlite._as_one
+
+    def counted(*given: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        return as_one(*given)
+
+    monkeypatch.setattr(sqlite, "_as_one", counted)
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    await store.open(SCHEMA)
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = await asyncio.gather(*(store.run((ADD, (f"note {n}",))) for n in range(100)), return_exceptions=True)
+        # One by one, as for a bad statement, they would have been tried a hundred times.
+        assert tries < 50
+        other.execute("COMMIT")
+    assert {type(answer) for answer in told} == {StoreUnavailableError}
+    await store.run((ADD, ("after",)))
+    assert await store.run(("SELECT text FROM notes", ())) == [[("after",)]]
+    await store.aclose()
+
+
+async def test_store_behind_a_lock_goes_on_when_it_is_free(tmp_path: Path) -> None:
+    """A lock that is let go in time costs nobody an error."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    await store.open(SCHEMA)
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [asyncio.ensure_future(store.run((ADD, (f"note {n}",)))) for n in range(3)]
+        await asyncio.wait(waiting, timeout=0.3)
+        assert not any(task.done() for task in waiting)
+        other.execute("COMMIT")
+    assert await asyncio.gather(*waiting) == [[[]]] * 3
+    await store.aclose()
+
+
+async def test_receiver_behind_a_lock_answers_503_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callbacks that meet a locked inbox are answered 503 after one waiting time each, none of them tried again by itself."""
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.3)
+    path = tmp_path / "inbox.db"
+    async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{path}") as receiver:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            calls = [receiver.receive(callback(f"TX-{n}"), "application/json") for n in range(60)]
+            async with asyncio.timeout(10):
+                answers = await asyncio.gather(*calls)
+            other.execute("COMMIT")
+        assert {answer.status for answer in answers} == {503}
+        assert (await receiver.receive(callback("TX-0"), "application/json")).status == 200

@@ -1,0 +1,162 @@
+"""Stores and event loops: opened on one after another, used on the wrong one, and left without a writer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatewaypy import errors
+from gatewaypy.callbacks import Inbox
+from gatewaypy.storage import open_store
+from gatewaypy.storage.base import StoreUnavailableError
+from gatewaypy.storage.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from gatewaypy.storage import Store
+
+SCHEMA = ("CREATE TABLE IF NOT EXISTS notes (id {serial}, text TEXT NOT NULL UNIQUE)",)
+ADD = "INSERT INTO notes (text) VALUES (?) RETURNING text"
+
+
+async def within(seconds: float, work: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(seconds):
+        return await work
+
+
+async def on_another_loop(work: Any) -> Any:
+    """Run a coroutine function on an event loop of its own, in a thread."""
+    return await within(20, asyncio.to_thread(lambda: asyncio.run(within(15, work()))))
+
+
+async def test_store_opens_on_a_second_event_loop(store_url: str) -> None:
+    """Opened, used and closed on one event loop after another, a store works on each."""
+    store = open_store(store_url)
+
+    async def use() -> Any:
+        await store.open(SCHEMA)
+        try:
+            await asyncio.gather(*(store.run(("SELECT 1", ())) for _ in range(5)))
+            return await store.run(("SELECT COUNT(*) FROM notes", ()))
+        finally:
+            await store.aclose()
+
+    assert [await on_another_loop(use) for _ in range(2)] == [[[(0,)]], [[(0,)]]]
+
+
+async def test_store_left_open_by_an_ended_loop_opens_again(tmp_path: Any) -> None:
+    """A loop that ended without closing the store is no obstacle to opening it on the next."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    await on_another_loop(lambda: store.open(SCHEMA))
+    await store.open(SCHEMA)
+    assert await within(15, store.run((ADD, ("second",)))) == [[("second",)]]
+    await store.aclose()
+
+
+async def test_store_used_on_another_loop_raises(store_url: str) -> None:
+    """A transaction on another event loop than the store's is refused, and does not wait for ever."""
+    store = open_store(store_url)
+    await store.open(SCHEMA)
+    with pytest.raises(errors.ConfigurationError, match="another event loop"):
+        await on_another_loop(lambda: store.run(("SELECT 1", ())))
+    await store.aclose()
+
+
+async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
+    """An inbox that stored something on one event loop stores something on the next."""
+    inbox = Inbox(store_url)
+
+    async def use() -> int:
+        async with inbox:
+            await asyncio.gather(*(inbox.watch(payment_id=str(n), merchant_transaction_id=None, seconds=0.0) for n in range(3)))
+            return len(await inbox.watched(10, 300.0))
+
+    assert [await on_another_loop(use) for _ in range(2)] == [3, 0]
+
+
+def break_writer(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the store's writer die of the next transaction."""
+
+    def die(*_: Any) -> Any:
+        raise SystemExit
+
+    async def die_later(*_: Any) -> Any:
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(store, "_commit", die_later if hasattr(store, "_writer") else die)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_writer_that_dies_fails_all_who_wait(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a writer that dies, and whoever comes after, gets an error; opened again the store works."""
+    store: Store = open_store(store_url)
+    await store.open(SCHEMA)
+    with monkeypatch.context() as broken:
+        break_writer(store, broken)
+        waiting = [store.run((ADD, (f"note {number}",))) for number in range(600)]
+        told = await within(15, asyncio.gather(*waiting, return_exceptions=True))
+    assert {type(answer) for answer in told} == {StoreUnavailableError}
+    with pytest.raises(StoreUnavailableError, match="writer has ended"):
+        await within(15, store.run((ADD, ("later",))))
+    await within(15, store.aclose())
+    await store.open(SCHEMA)
+    assert await within(15, store.run((ADD, ("again",)))) == [[("again",)]]
+    await store.aclose()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+async def test_store_in_a_forked_process_raises(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process has no writer: its transaction fails there, and does not wait for ever."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    await store.open(SCHEMA)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(StoreUnavailableError):
+        await within(5, store.run(("SELECT 1", ())))
+    monkeypatch.undo()
+    await store.aclose()
+
+
+async def test_together_whose_task_is_cancelled_fails_its_callers() -> None:
+    """Calls that waited for a task that was cancelled get an error, and the next call is carried out."""
+    go, began = asyncio.Event(), asyncio.Event()
+
+    async def act(items: list[int]) -> list[int]:
+        began.set()
+        await go.wait()
+        return items
+
+    together: Together[int, int] = Together(act, lambda item: item)
+    calls = [asyncio.ensure_future(together(1)), asyncio.ensure_future(together(1))]
+    await within(5, began.wait())
+    assert together._acting is not None
+    together._acting.cancel()
+    told = await within(5, asyncio.gather(*calls, return_exceptions=True))
+    assert [type(answer) for answer in told] == [StoreUnavailableError] * 2
+    go.set()
+    assert await within(5, together(2)) == 2
+
+
+def test_together_works_after_a_loop_that_was_stopped() -> None:
+    """A loop that ended in the middle of an act leaves nothing that a call on the next loop would wait for."""
+
+    async def act(items: list[int]) -> list[int]:
+        if items == [1]:
+            await asyncio.Event().wait()
+        return items
+
+    together: Together[int, int] = Together(act, lambda item: item)
+    first = asyncio.new_event_loop()
+    call = first.create_task(together(1))
+    first.run_until_complete(asyncio.sleep(0))
+    first.run_until_complete(asyncio.sleep(0))
+    try:
+        assert asyncio.run(within(5, together(2))) == 2
+    finally:
+        call.cancel()
+        first.run_until_complete(asyncio.gather(call, return_exceptions=True))
+        first.close()
