@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gatewaypy.printable import printable
+
 __all__ = [
     "AuthenticationFailed",
     "CallbackError",
@@ -36,6 +38,10 @@ __all__ = [
     "UnreadableCallback",
     "UnreadableReply",
 ]
+
+
+#: Characters: room for what the gateway says in each part, and for the advice after it.
+_MAX_MESSAGE: Final = 8000
 
 
 def _restore(kind: type[GatewayError], args: tuple[Any, ...], facts: dict[str, Any]) -> GatewayError:
@@ -55,7 +61,7 @@ class GatewayError(Exception):
     retry_after: float | None = None
 
     def __init__(self, message: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message, _MAX_MESSAGE))
         self.operation = operation
         self.merchant_transaction_id = merchant_transaction_id
 
@@ -186,8 +192,8 @@ class OutcomeUnknown(GatewayError):
     ) -> None:
         ask = f"payment_id={payment_id!r}" if payment_id is not None else f"merchant_transaction_id={merchant_transaction_id!r}"
         super().__init__(
-            f"{operation or 'request'} was sent and its outcome is unknown: {reason};"
-            f" last inquiry: {inquiry or 'none was possible'}."
+            f"{operation or 'request'} was sent and its outcome is unknown: {printable(reason)};"
+            f" last inquiry: {printable(inquiry or 'none was possible')}."
             f" Do not send it again; ask gateway.inquire({ask}) until it answers",
             operation=operation,
             merchant_transaction_id=merchant_transaction_id,

@@ -14,10 +14,11 @@ from attrs import define, field
 
 from gatewaypy.callables import check_function, check_methods, finish
 from gatewaypy.callbacks.events import PaymentSucceeded, event_of
-from gatewaypy.callbacks.inbox import names_of, printable
+from gatewaypy.callbacks.inbox import names_of
 from gatewaypy.callbacks.router import EventContext
 from gatewaypy.config import number
 from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.printable import printable
 from gatewaypy.protocol.progress import Step, step
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class Dispatcher:
                 await self._check(event)
                 await self.router.dispatch(event, EventContext(key=entry.key, attempt=entry.attempts + 1))
         except _NotOursError as reason:
-            logger.warning("event %s is kept for review: %s", entry.key[:12], reason)
+            logger.warning("event %s is kept for review: %s", entry.key[:12], printable(str(reason)))
             await self.inbox.finish(entry, "review", note=str(reason))
         except _UnconfirmedError as reason:
             await self._unconfirmed(entry, reason)
@@ -291,7 +292,8 @@ class Dispatcher:
             return True
         meaning = step(entry.known, event.state)
         if meaning is Step.CONTRADICTION and not entry.forced:
-            reason = f"it says {event.state}, but the payment was {entry.known}: both cannot be true; known by {entry.known_by}"
+            names = f"payment {event.payment_id}, order {event.merchant_transaction_id}, event {entry.id}"
+            reason = f"it says {event.state}, but the payment was {entry.known}: both cannot be true ({names})"
             raise _NotOursError(reason)
         return meaning is Step.FORWARD
 

@@ -13,6 +13,7 @@ from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read 
 from gatewaypy.protocol import decode
 from gatewaypy.protocol.judge import scalar
 from gatewaypy.protocol.progress import state_of
+from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
@@ -146,10 +147,11 @@ _BY_STATE: Final[Mapping[str, type[CallbackEvent]]] = {
 def event_of(
     fields: Mapping[str, Any], *, signed: bool, member_id: str | None, confirmed: Transaction | None = None
 ) -> CallbackEvent:
-    """Type a callback's fields.
+    """Type a callback's fields, without card numbers and CVVs.
 
     :raises UnreadableError: where a field that decides is no text.
     """
+    fields = redact(fields)
     long, short, outcome, kind = _read_meaning(scalar(fields, "status"), scalar(fields, "transactionStatus"))
     event = kind.__new__(kind)
     # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import frozen
@@ -13,13 +11,14 @@ from attrs import frozen
 from gatewaypy.callbacks.schema import END, IS_ANY_DUE, IS_KEPT, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE, WAKE, WATCHED
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.printable import printable
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
 from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from types import TracebackType
 
     from gatewaypy.callbacks.events import CallbackEvent
@@ -31,20 +30,6 @@ if TYPE_CHECKING:
 STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
 
 _KEPT: Final = frozenset({"parked", "review"})
-_SECRET: Final = ("number", "cardnumber", "pan", "cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code")
-_NUMBERS: Final = frozenset({*_SECRET, *(f"card.{name}" for name in _SECRET)})
-# Fields whose digits are ids or digests, however much they look like a card number.
-_IDS: Final = frozenset(
-    {"paymentId", "merchantTransactionId", "trackingid", "trackingId", "desc", "bankReferenceId", "checksum", "timestamp"}
-)
-# Groups of digits with room for a card number among them, as it stands on a card or beside a date.
-_RUN: Final = re.compile(r"[0-9](?:[ -]?[0-9]){12,}", re.ASCII)
-_GROUP: Final = re.compile(r"[0-9]+", re.ASCII)
-_SHORTEST: Final = 13
-_LONGEST: Final = 19
-# Twice a digit, its own digits added up (ISO/IEC 7812-1).
-_DOUBLED: Final = "0246813579"
-_LONGEST_NOTE: Final = 2000
 
 #: A row as `PUT` is given it, but for its place.
 _Row: TypeAlias = "tuple[str, str, str | None, int, str]"
@@ -171,7 +156,7 @@ class Inbox:
             _name(event.member_id, event.merchant_transaction_id, event.payment_id),
             event.member_id,
             int(event.signed),
-            json.dumps(without_numbers(event.raw)),
+            json.dumps(dict(event.raw)),
         )
         try:
             return await self._puts(row)
@@ -327,61 +312,6 @@ class Inbox:
     async def unwatch(self, payment: str) -> None:
         """Stop asking about a payment."""
         await self._store.run(("DELETE FROM gatewaypy_watched WHERE payment = ?", (payment,)))
-
-
-def without_numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Take out what must never be stored, should a gateway send it: a whole card number, a CVV; by name and by looks."""
-    return {
-        name: value if isinstance(value, str) and len(value) < _SHORTEST else _without_numbers(name, value)
-        for name, value in fields.items()
-        if name.lower() not in _NUMBERS
-    }
-
-
-def _without_numbers(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, dict):
-        return without_numbers(value)
-    if isinstance(value, list):
-        return [_without_numbers(name, inner) for inner in value]
-    if not isinstance(value, str) or name in _IDS:
-        return value
-    return _RUN.sub(lambda found: _masked(found[0]), value)
-
-
-def _masked(run: str) -> str:
-    """Mask the groups of a run that are a card number together, whatever stands before and after them."""
-    groups = [group.span() for group in _GROUP.finditer(run)]
-    digits = run.replace(" ", "").replace("-", "")
-    ends = list(accumulate(end - start for start, end in groups))
-    sums = _check_sums(digits)
-    masked, done = "", 0
-    for place, (start, last) in enumerate(groups):
-        if start < done:
-            continue
-        first = ends[place] - (last - start)
-        # The longest first: a part of a number would leave the rest of it to be read.
-        for other in reversed(range(place, min(place + _LONGEST, len(groups)))):
-            end = ends[other]
-            # What luhn_valid says of these digits, at no cost: a text may be long, and a stranger's.
-            if _SHORTEST <= end - first <= _LONGEST and (sums[end % 2][end] - sums[end % 2][first]) % 10 == 0:
-                masked += f"{run[done:start]}{digits[first : first + 6]}******{digits[end - 4 : end]}"
-                done = groups[other][1]
-                break
-    return masked + run[done:]
-
-
-def _check_sums(digits: str) -> tuple[list[int], list[int]]:
-    """Add up the digits of every beginning as a check digit does: every other one doubled, for numbers of either parity."""
-    one, other = (
-        [int(digit) if place % 2 == plain else int(_DOUBLED[int(digit)]) for place, digit in enumerate(digits)]
-        for plain in (1, 0)
-    )
-    return [*accumulate(one, initial=0)], [*accumulate(other, initial=0)]
-
-
-def printable(note: str) -> str:
-    """Make a note fit for every database and log: no half characters, no NUL, not too long."""
-    return note.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NOTE]
 
 
 def _before(days: float) -> str:

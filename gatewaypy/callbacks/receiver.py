@@ -17,6 +17,7 @@ from gatewaypy.callbacks.router import Router
 from gatewaypy.callbacks.signature import find_signer, typed
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
+from gatewaypy.printable import printable
 from gatewaypy.protocol.charset import media_type
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Receiver:
         try:
             await self._router.dispatch(event)
         except Exception:
-            logger.exception("a handler failed at %s of %s", type(event).__name__, event.merchant_transaction_id)
+            logger.exception("a handler failed at %s of %s", type(event).__name__, printable(str(event.merchant_transaction_id)))
             return FAILED
         return OK
 

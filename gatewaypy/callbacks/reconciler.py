@@ -14,6 +14,7 @@ from gatewaypy.callbacks.events import event_of
 from gatewaypy.config import number
 from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.models import Outcome
+from gatewaypy.printable import printable
 from gatewaypy.protocol.parse import UnreadableError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Reconciler:
                 found = await self.gateway.inquire(merchant_transaction_id=merchant_transaction_id)
             event = event_of(found.raw, signed=True, member_id=self.member_id, confirmed=found) if found.found else None
         except (GatewayError, UnreadableError) as error:
-            logger.info("%s could not be asked about: %s", merchant_transaction_id or payment_id, error)
+            logger.info("%s could not be asked about: %s", printable(str(merchant_transaction_id or payment_id)), error)
             if isinstance(error, GatewayError) and error.retry_after is not None:
                 # The gateway asked to wait: that was no question.
                 await self.inbox.put_off(payment, error.retry_after)
@@ -142,6 +143,9 @@ class Reconciler:
         elif asked >= self.give_up_after:
             state = "not found" if event is None else event.outcome.name
             logger.warning(
-                "%s is %s after %d questions; it is no longer asked about", merchant_transaction_id or payment_id, state, asked
+                "%s is %s after %d questions; it is no longer asked about",
+                printable(str(merchant_transaction_id or payment_id)),
+                state,
+                asked,
             )
             await self.inbox.unwatch(payment)

@@ -15,6 +15,7 @@ from gatewaypy.models import Fields, Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
 from gatewaypy.protocol.judge import scalar
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.statuses import short_outcome
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def read_registration_return(
                     status=status,
                     registration_id=registration_id,
                     member_id=account.member_id,
-                    raw=Fields(fields),
+                    raw=Fields(redact(fields)),
                 )
     reason = "no key fits the card registration's signature"
     raise SignatureMismatch(reason)
