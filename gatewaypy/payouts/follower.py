@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import define, field
 
 from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError
 from gatewaypy.models import Outcome
@@ -16,7 +17,7 @@ from gatewaypy.protocol import requests
 from gatewaypy.protocol.settle import Unsettled, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from gatewaypy.config import Credentials
     from gatewaypy.models import OperationResult
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.run import Pays, Run
 
 _ASKED_AT_ONCE: Final = 64
+_LOOKED_UP_AT_ONCE: Final = 256
+#: What a row's end means, whoever ended it.
+OUTCOMES: Final = {State.SUCCEEDED: Outcome.SUCCEEDED, State.FAILED: Outcome.FAILED, State.REVIEW: Outcome.UNKNOWN}
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -45,6 +49,7 @@ class Follower:
     pending_patience: float
     learn: Callable[[Run, Row, OperationResult, int], Awaitable[State | None]]
     resend: Callable[[Run, Row], Awaitable[None]] | None
+    _seen: set[int] = field(factory=set, init=False)
 
     async def follow(self) -> None:
         """Ask until every row is plain; a failure ends the run once what is on its way has ended."""
@@ -58,8 +63,12 @@ class Follower:
         run, pause, since = self.run, min(0.1, max(self.quiet_period / 4, 0.01)), None
         while True:
             was_fed = run.fed
+            self._seen.clear()
             unknown = await self._ask_all(State.UNKNOWN)
             pending = await self._ask_all(State.PENDING)
+            if not run.stopping.is_set():
+                # What was followed and is no longer there has ended by other hands: a callback, a person, another process.
+                await report_ended(run, self.journal, run.followed - self._seen)
             if was_fed and not unknown:
                 since = self.clock() if since is None else since
                 if not pending or self.clock() - since >= self.pending_patience:
@@ -77,6 +86,7 @@ class Follower:
         left, after = 0, 0
         while rows := await self.journal.mine(state, after=after, most=_ASKED_AT_ONCE):
             after = rows[-1].id
+            self._seen.update(row.id for row in rows)
             # Whatever one of them meets, what the others were told is written down first.
             told = await asyncio.gather(*(self._ask(row) for row in rows), return_exceptions=True)
             for answer in told:
@@ -132,9 +142,10 @@ class Follower:
 
     async def _give_to_review(self, row: Row, evidence: str, *, is_absent: bool = False) -> State | None:
         if not await self.journal.review(row, evidence, is_absent=is_absent):
-            # It has moved on meanwhile, or another has it: whoever moved it tells of it.
+            # It has moved on meanwhile, or another has it: the next round looks what became of it.
             return None
-        await self.run.results.put(PayoutResult(order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence))
+        result = PayoutResult(order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence)
+        await self.run.report(row.id, result)
         return State.REVIEW
 
     async def _tell_pending(self) -> None:
@@ -142,9 +153,25 @@ class Follower:
         while rows := await self.journal.mine(State.PENDING, after=after):
             after = rows[-1].id
             for row in rows:
-                await self.run.results.put(
-                    PayoutResult(order=row.order, state=State.PENDING, outcome=Outcome.PENDING, payment_id=row.payment_id)
+                await self.run.report(
+                    row.id,
+                    PayoutResult(order=row.order, state=State.PENDING, outcome=Outcome.PENDING, payment_id=row.payment_id),
                 )
+
+
+async def report_ended(run: Run, journal: Journal, numbers: Iterable[int]) -> None:
+    """Report those of some rows that have ended without this run."""
+    waiting = iter(sorted(numbers))
+    while page := list(itertools.islice(waiting, _LOOKED_UP_AT_ONCE)):
+        for row, evidence in await journal.ended(page):
+            result = PayoutResult(
+                order=row.order,
+                state=row.state,
+                outcome=OUTCOMES[row.state],
+                payment_id=row.payment_id,
+                evidence=evidence,
+            )
+            await run.report(row.id, result)
 
 
 def request_of(order: PayoutOrder, credentials: Credentials) -> requests.Request:

@@ -21,7 +21,7 @@ from gatewaypy.errors import (
 )
 from gatewaypy.models import Outcome, Payout
 from gatewaypy.payouts.findings import Finding, finding_of
-from gatewaypy.payouts.follower import Follower
+from gatewaypy.payouts.follower import OUTCOMES, Follower, report_ended
 from gatewaypy.payouts.journal import Journal, refusal_of_batch
 from gatewaypy.payouts.pace import Pace
 from gatewaypy.payouts.report import Report, make_report
@@ -233,6 +233,8 @@ class PayoutJob:
                 after = 0
                 while rows := await self.journal.take(state, after=after):
                     after = rows[-1].id
+                    run.open.update(row.id for row in rows)
+                    run.followed.update(row.id for row in rows)
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follower(run).follow())
                 # Half as many again as there are places: they write down what came of the payouts before.
@@ -247,6 +249,7 @@ class PayoutJob:
                     run.stop()
                 run.wake.set()
                 await following
+            await report_ended(run, self.journal, run.open)
         except Exception as error:  # noqa: BLE001 - it is raised below, once the results are out
             run.fail(error)
         await run.results.put(None)
@@ -295,6 +298,7 @@ class PayoutJob:
     async def _feed_planned(self, run: Run) -> None:
         after = 0
         while not run.stopping.is_set() and (rows := await self.journal.take(State.PLANNED, after=after)):
+            run.open.update(row.id for row in rows)
             for row in rows:
                 await run.queue.put(row)
             after = rows[-1].id
@@ -303,9 +307,13 @@ class PayoutJob:
         for order, planned in zip(chunk, await self.journal.plan(chunk, batch=self.batch), strict=True):
             if isinstance(planned, Conflict):
                 await run.results.put(PayoutResult(order=order, state=None, outcome=Outcome.UNKNOWN, evidence=planned.evidence))
-            elif planned is not None and planned.state is State.PLANNED:
-                await run.queue.put(planned)
-            # What is new to a restored journal is unknown, and the follower's.
+            elif planned is not None:
+                run.open.add(planned.id)
+                if planned.state is State.PLANNED:
+                    await run.queue.put(planned)
+                else:
+                    # What is new to a restored journal is unknown, and the follower's.
+                    run.followed.add(planned.id)
 
     # Sending
 
@@ -333,6 +341,8 @@ class PayoutJob:
                 attempt, told = await self._begin(run, row)
             if not isinstance(told, NotSent):
                 await self._end(run, row, told, attempt, seconds=self._clock() - begun)
+                if row.id in run.open:
+                    run.followed.add(row.id)
                 return
             await self.journal.give_back(row, str(told))
             if told.retry_after is not None:
@@ -342,6 +352,9 @@ class PayoutJob:
             run.pace.failed()
             await run.pace.rest(tries)
             tries += 1
+        # It is planned, and nobody of this run sends it any more.
+        run.open.discard(row.id)
+        run.followed.discard(row.id)
 
     async def _begin(self, run: Run, row: Row) -> tuple[int, Payout | GatewayError | None]:
         """Send a row, once its intent is on disk; return the attempt and what came of it, ``None`` where it may not be sent."""
@@ -370,14 +383,17 @@ class PayoutJob:
     async def _end(self, run: Run, row: Row, told: Payout | GatewayError | None, attempt: int, *, seconds: float) -> None:
         """Write down what came of a row that was sent, or why it was not."""
         match told:
+            case None if not run.stopping.is_set():
+                # Another has it, or it is no longer planned.
+                await report_ended(run, self.journal, [row.id])
             case AuthenticationFailed() | ConfigurationError():
                 # No payout of this run will fare better.
                 await self.journal.give_back(row, str(told))
                 run.fail(told)
             case InvalidRequest():
                 if await self.journal.refuse(row, str(told)):
-                    await run.results.put(
-                        PayoutResult(order=row.order, state=State.FAILED, outcome=Outcome.FAILED, evidence=str(told))
+                    await run.report(
+                        row.id, PayoutResult(order=row.order, state=State.FAILED, outcome=Outcome.FAILED, evidence=str(told))
                     )
             case OutcomeUnknown():
                 run.pace.failed()
@@ -391,8 +407,9 @@ class PayoutJob:
         state, evidence = (State.REVIEW, f"{_USED_BEFORE}; {told}") if is_used else (State.UNKNOWN, str(told))
         finding = Finding(state=state, payment_id=told.payment_id, code=told.code, evidence=evidence)
         state_now = await self.journal.learn(row.order.merchant_transaction_id, finding, attempt=attempt)
-        if is_used and state_now is State.REVIEW:
-            await run.results.put(PayoutResult(order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence))
+        if state_now is not None and state_now.is_end:
+            # By this, or by a callback that knew better before.
+            await report_ended(run, self.journal, [row.id])
 
     async def _learn(
         self, run: Run, row: Row, told: OperationResult, attempt: int, *, seconds: float | None = None
@@ -403,15 +420,17 @@ class PayoutJob:
             finding = evolve(finding, state=State.REVIEW, evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}")
         state = await self.journal.learn(order.merchant_transaction_id, finding, attempt=attempt)
         if state is not None and state.is_end:
-            await run.results.put(
+            outcome = told.outcome if state is finding.state else OUTCOMES[state]
+            await run.report(
+                row.id,
                 PayoutResult(
                     order=order,
                     state=state,
-                    outcome=told.outcome,
+                    outcome=outcome,
                     payment_id=told.payment_id,
                     result=told,
                     evidence=finding.evidence,
-                )
+                ),
             )
         return state
 

@@ -16,7 +16,7 @@ from gatewaypy.payouts.gateway_address import JournalGateway
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
-from gatewaypy.payouts.schema import COLUMNS, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
+from gatewaypy.payouts.schema import COLUMNS, ENDED, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.trust import JournalTrust, checked_reason
 from gatewaypy.printable import printable
@@ -29,7 +29,7 @@ from gatewaypy.storage.together import Together
 from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from gatewaypy.models import Transaction
@@ -309,6 +309,11 @@ class Journal:
             )
         )
         return [self._row(row) for row in rows]
+
+    async def ended(self, numbers: Iterable[int]) -> list[tuple[Row, str | None]]:
+        """Return those of some rows, by their ids, that have reached their end, whoever has them, with their evidence."""
+        (rows,) = await self._store.run((ENDED, (values((number,) for number in numbers), self._member)))
+        return [(self._row(tuple(row)), evidence) for *row, evidence in rows]
 
     def _row(self, row: tuple[Any, ...]) -> Row:
         number, _, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent = row

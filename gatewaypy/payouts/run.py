@@ -55,7 +55,11 @@ class PayoutResult:
 
 @define(eq=False)
 class Run:
-    """One run; ``places`` are the payouts that may be on their way at a time."""
+    """One run; ``places`` are the payouts that may be on their way at a time.
+
+    ``open`` has the ids of the rows that this run fed or took over and whose end it has not
+    reported; ``followed`` those of them that are inquired about, or that another process has.
+    """
 
     results: asyncio.Queue[PayoutResult | None]
     queue: asyncio.Queue[Row | None]
@@ -66,6 +70,15 @@ class Run:
     wake: asyncio.Event = field(factory=asyncio.Event)
     fed: bool = False
     failure: Exception | None = None
+    open: set[int] = field(factory=set)
+    followed: set[int] = field(factory=set)
+
+    async def report(self, number: int, result: PayoutResult) -> None:
+        """Give a row's result, once: whoever learns of its end first."""
+        if number in self.open:
+            self.open.discard(number)
+            self.followed.discard(number)
+            await self.results.put(result)
 
     def stop(self) -> None:
         """Begin nothing any more."""

@@ -134,3 +134,7 @@ DOUBT: Final = (
     " WHERE state IN ('planned', 'sending')"
 )
 DOUBT_REVIEWED: Final = "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"
+ENDED: Final = (
+    f"SELECT {COLUMNS}, evidence FROM {{given number BIGINT}} CROSS JOIN gatewaypy_payouts AS payout"  # noqa: S608
+    " WHERE payout.id = given.number AND payout.member = ? AND payout.state IN ('succeeded', 'failed', 'review')"
+)
