@@ -78,14 +78,15 @@ class PayoutProgress:
 
     @property
     def total(self) -> int | None:
-        """How many orders there are to settle, those that need not be among them."""
-        rows = self.feed.read if self.feed.is_read else self.rows
-        return None if rows is None else self.before + max(rows, self.feed.read)
+        """How many orders there are to settle: what the journal had open, and the file's rows that are new to it."""
+        feed = self.feed
+        rows = feed.read if feed.is_read else self.rows
+        return None if rows is None else self.before + max(rows, feed.read) - feed.known - feed.conflicts - feed.bad
 
     @property
     def done(self) -> int:
-        """How many orders are settled, or need not be."""
-        return self.feed.known + self.feed.conflicts + self.feed.bad + sum(self.ended.values())
+        """How many orders are settled in this run, each counted once; a row that is none is no progress."""
+        return sum(self.ended.get(state, 0) for state in (State.SUCCEEDED, State.FAILED, State.REVIEW))
 
     def count(self, result: PayoutResult) -> None:
         """Take note of an order's end."""
@@ -95,16 +96,15 @@ class PayoutProgress:
     def told(self) -> str:
         """Say it in one line."""
         total = self.total
-        failed = self.ended.get(State.FAILED, 0) + self.feed.bad + self.feed.conflicts
         parts = [
             f"{self.done:,}" + ("" if total is None else f" of {total:,}"),
             f"done {self.ended.get(State.SUCCEEDED, 0):,}",
-            f"failed {failed:,}",
+            f"failed {self.ended.get(State.FAILED, 0):,}",
             f"unknown {self.unknown:,}{'+' * (self.unknown == _MOST_COUNTED)}",
             f"review {self.ended.get(State.REVIEW, 0):,}",
         ]
-        if self.feed.known:
-            parts.append(f"in the journal before {self.feed.known:,}")
+        others = {"bad": self.feed.bad, "in conflict": self.feed.conflicts, "in the journal before": self.feed.known}
+        parts += [f"{name} {count:,}" for name, count in others.items() if count]
         rate = self._rate()
         if rate:
             parts.append(f"{rate:,.0f}/s" if rate >= 1 else f"{rate:.1g}/s")
@@ -113,12 +113,14 @@ class PayoutProgress:
         return " · ".join(parts)
 
     def _rate(self) -> float:
+        """How many payouts a second the gateway has settled lately: what was not sent says nothing of the time left."""
         now = time.monotonic()
-        self._samples.append((now, self.done))
+        settled = self.ended.get(State.SUCCEEDED, 0) + self.ended.get(State.FAILED, 0)
+        self._samples.append((now, settled))
         while now - self._samples[0][0] > _RATE_OVER:
             self._samples.popleft()
-        begun, done = self._samples[0]
-        return (self.done - done) / (now - begun) if now > begun else 0.0
+        begun, before = self._samples[0]
+        return (settled - before) / (now - begun) if now > begun else 0.0
 
     def _show(self) -> None:
         if self._bar is None:

@@ -349,7 +349,7 @@ class PayoutJob:
                 # The gateway is there, and asked for patience: nothing has failed.
                 await run.pace.hold(told.retry_after)
                 continue
-            run.pace.failed()
+            run.pace.failed(told, tries)
             await run.pace.rest(tries)
             tries += 1
         # It is planned, and nobody of this run sends it any more.
@@ -396,7 +396,7 @@ class PayoutJob:
                         row.id, PayoutResult(order=row.order, state=State.FAILED, outcome=Outcome.FAILED, evidence=str(told))
                     )
             case OutcomeUnknown():
-                run.pace.failed()
+                run.pace.failed(told)
                 await self._end_unknown(run, row, told, attempt)
             case Payout():
                 run.pace.succeeded()

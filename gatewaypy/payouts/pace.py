@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import re
 from typing import Any, Final
 
 from gatewaypy.config import check_number
-from gatewaypy.errors import ConfigurationError
+from gatewaypy.errors import ConfigurationError, NotSent, OutcomeUnknown
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _SHARES: Final = 10
+_ERRNO: Final = re.compile(r"\[Errno (-?[0-9]+)\] ([^,;\]]*)")
 _SHORTEST_HOLD: Final = 0.1
 
 logger: Final = logging.getLogger("gatewaypy.payouts")
@@ -32,6 +35,7 @@ class Pace:
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._until = 0.0
+        self._is_failing = False
         self._stopped = asyncio.Event()
 
     async def turn(self) -> bool:
@@ -48,13 +52,20 @@ class Pace:
             stopped.cancel()
         return not self._stopped.is_set()
 
-    def failed(self) -> None:
-        """Count a failure."""
+    def failed(self, error: NotSent | OutcomeUnknown, tries: int = 0) -> None:
+        """Count a failure; log the first since a success that nothing was sent for, and each pause.
+
+        :param tries: how often this payout was tried before; what :meth:`rest` is given.
+        """
         self._failures += 1
+        wait, is_first = _rest_of(tries), isinstance(error, NotSent) and not self._is_failing
+        self._is_failing = self._is_failing or is_first
         if self._failures >= self._pause_after:
-            self._failures = 0
-            self._until = asyncio.get_running_loop().time() + self._pause
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._failures, wait, is_first = 0, self._pause, True
+            self._until = asyncio.get_running_loop().time() + wait
+            self._pause = min(wait * 2, _LONGEST_PAUSE)
+        if is_first:
+            logger.warning("%s; next try in %g s", failure_of(error), round(wait, 1))
 
     async def hold(self, seconds: float) -> None:
         """Give no turn for as long as the gateway asked, and wait for that."""
@@ -66,11 +77,11 @@ class Pace:
 
     def succeeded(self) -> None:
         """Forget the failures before."""
-        self._failures, self._pause = 0, _FIRST_PAUSE
+        self._failures, self._pause, self._is_failing = 0, _FIRST_PAUSE, False
 
     async def rest(self, attempt: int) -> None:
         """Wait before the same payout is begun once more."""
-        await self._sleep(min(0.1 * 2**attempt, 5.0))
+        await self._sleep(_rest_of(attempt))
 
     def stop(self) -> None:
         """Give no turn any more."""
@@ -80,6 +91,24 @@ class Pace:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
+
+
+def _rest_of(attempt: int) -> float:
+    return float(min(0.1 * 2**attempt, 5.0))
+
+
+def failure_of(error: NotSent | OutcomeUnknown) -> str:
+    """Describe why nothing moves, in an operator's words."""
+    reason = error.reason.removeprefix("no token: ")
+    if isinstance(error, OutcomeUnknown):
+        return f"payouts get no plain answer: {reason}"
+    if not reason.startswith("no connection"):
+        return f"payouts are not sent: {reason}"
+    found = _ERRNO.search(reason)
+    if found is not None:
+        # A resolver's errors are negative, and have no words of the system's.
+        reason = (os.strerror(int(found[1])) if int(found[1]) > 0 else found[2]).lower()
+    return f"gateway unreachable: {reason.removeprefix('no connection: ')}"
 
 
 def _limiter(per_second: float) -> Any:  # noqa: ANN401 - an extra

@@ -53,7 +53,7 @@ async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
     for words in (
         "line 302 (BAD-1): amount: at most 2 decimals, zeros included: '12.000' is twelve thousand to many; got 5 characters: digits, '.'\n",
         "line 304 (PAYOUT-1): conflict: the journal knows this id with another amount or payee; not paid\n",
-        "303 of 303 · done 297 · failed 5 · unknown 0 · review 0 · in the journal before 1",
+        "300 of 300 · done 297 · failed 3 · unknown 0 · review 0 · bad 1 · in conflict 1 · in the journal before 1",
         "may.csv: 303 rows taken: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",
         "In this run: 297 succeeded, 3 failed, 0 review.\n",
         "The journal holds 300 orders: 297 succeeded, 3 failed.\n",
@@ -279,7 +279,7 @@ async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
     told = b"".join(seen).decode()
     assert code == Exit.FAILURES, told
     assert "━" in told
-    assert "6 of 6 · done 5 · failed 1 · unknown 0 · review 0" in told
+    assert "5 of 5 · done 5 · failed 0 · unknown 0 · review 0 · bad 1" in told
     assert "line 7 (BAD): amount" in told
 
 
@@ -333,3 +333,16 @@ async def test_unclosed_quote_pays_what_came_before_it(sandbox: Sandbox, tmp_pat
     done = await run("run", file, *to)
     assert (done.returncode, "orders.csv, line 3: must close the quote" in done.stderr) == (Exit.ERROR, True)
     assert paid(sandbox) == {"PAYOUT-1": 1}
+
+
+async def test_dead_gateway_is_named_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A run whose gateway takes no connection says so on stderr, with the next try, and estimates nothing of its bad rows."""
+    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", *(f"BAD-{number},x,EUR,Ada" for number in range(50)))
+    async with sandbox.refusing():
+        to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
+        done = await run("run", file, *to, "--pause-after", "2")
+    assert done.returncode == Exit.UNFINISHED
+    assert done.stderr.startswith("gateway unreachable: connection refused; next try in 0.1 s\n")
+    assert "gateway unreachable: connection refused; next try in 0.5 s\n" in done.stderr
+    assert "0 of 1 · done 0 · failed 0 · unknown 0 · review 0 · bad 50" in done.stdout
+    assert " left" not in done.stdout

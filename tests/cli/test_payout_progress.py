@@ -1,0 +1,64 @@
+"""The progress of a payout run: what counts as done, and what the time left is estimated by."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from gatewaypy import Customer, Money, Outcome
+from gatewaypy.cli import payout_progress
+from gatewaypy.cli.payout_feed import Feed
+from gatewaypy.cli.payout_progress import PayoutProgress
+from gatewaypy.payouts import PayoutOrder, PayoutResult, State
+
+ORDER = PayoutOrder(merchant_transaction_id="P", amount=Money(1, "EUR"), customer=Customer("Ada"))
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def make(monkeypatch: Any, *, rows: int, before: int = 0) -> tuple[PayoutProgress, Feed, Clock]:
+    clock, feed = Clock(), Feed(lambda _: None)
+    monkeypatch.setattr(payout_progress, "time", clock)
+    journal: Any = None
+    return PayoutProgress(Console(file=io.StringIO()), feed, journal, 5.0, before, rows), feed, clock
+
+
+def end(progress: PayoutProgress, state: State) -> None:
+    progress.count(PayoutResult(order=ORDER, state=state, outcome=Outcome.SUCCEEDED))
+
+
+def test_progress_bad_rows_are_no_progress(monkeypatch: Any) -> None:
+    """Rows that are none, conflicts and rows of an earlier run neither count as done nor make an estimate."""
+    progress, feed, clock = make(monkeypatch, rows=1000)
+    progress.told()
+    feed.bad, feed.conflicts, feed.known, clock.now = 500, 10, 90, 10.0
+    told = progress.told()
+    assert told == "0 of 400 · done 0 · failed 0 · unknown 0 · review 0 · bad 500 · in conflict 10 · in the journal before 90"
+
+
+def test_progress_estimates_by_what_was_paid(monkeypatch: Any) -> None:
+    """The time left is that of the payouts left, at the pace of those that the gateway has settled."""
+    progress, feed, clock = make(monkeypatch, rows=200)
+    progress.told()
+    feed.bad, clock.now = 100, 10.0
+    for _ in range(20):
+        end(progress, State.SUCCEEDED)
+    assert progress.told().endswith("bad 100 · 2/s · 40 s left")
+
+
+def test_progress_counts_an_order_of_the_journal_once(monkeypatch: Any) -> None:
+    """An order that was open in the journal and stands in the file is one order."""
+    progress, feed, _ = make(monkeypatch, rows=3, before=3)
+    feed.known, feed.is_read = 3, True
+    for _ in range(3):
+        end(progress, State.SUCCEEDED)
+    assert progress.told().startswith("3 of 3 · done 3")

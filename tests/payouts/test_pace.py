@@ -1,0 +1,51 @@
+"""How a job's pace tells why nothing moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatewaypy import errors
+from gatewaypy.payouts.pace import Pace, failure_of
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            errors.NotSent("no connection: [Errno 111] Connect call failed ('127.0.0.1', 9)"),
+            "gateway unreachable: connection refused",
+        ),
+        (errors.NotSent("no token: no connection: [Errno 111] Connect call failed"), "gateway unreachable: connection refused"),
+        (
+            errors.NotSent("no connection: Multiple exceptions: [Errno 111] Connect call failed ('::1', 9), [Errno 113] x"),
+            "gateway unreachable: connection refused",
+        ),
+        (errors.NotSent("no connection: [Errno -2] Name or service not known"), "gateway unreachable: name or service not known"),
+        (errors.NotSent("no connection within 10 s"), "gateway unreachable: no connection within 10 s"),
+        (errors.NotSent("no free slot among 8 within 3 s"), "payouts are not sent: no free slot among 8 within 3 s"),
+        (errors.OutcomeUnknown("HTTP 502"), "payouts get no plain answer: HTTP 502"),
+    ],
+)
+def test_failure_is_described_for_an_operator(error: errors.NotSent | errors.OutcomeUnknown, words: str) -> None:
+    """A reason is told in the system's words, without addresses."""
+    assert failure_of(error) == words
+
+
+async def test_pace_logs_the_first_failure_and_each_pause(caplog: pytest.LogCaptureFixture) -> None:
+    """The first failure since a success is told, and then each pause alone, with the seconds until the next try."""
+    pace = Pace(per_second=None, pause_after=3)
+    dead = errors.NotSent("no connection: [Errno 111] Connect call failed")
+    for tries in range(6):
+        pace.failed(dead, tries)
+    pace.succeeded()
+    pace.failed(dead)
+    told = [record.getMessage().rpartition("; ")[2] for record in caplog.records]
+    assert told == ["next try in 0.1 s", "next try in 0.5 s", "next try in 1 s", "next try in 0.1 s"]
+
+
+async def test_pace_logs_unanswered_payouts_at_a_pause_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """One payout without an answer is no news; a pause for a run of them is."""
+    pace = Pace(per_second=None, pause_after=2)
+    for _ in range(2):
+        pace.failed(errors.OutcomeUnknown("HTTP 502"))
+    assert [record.getMessage() for record in caplog.records] == ["payouts get no plain answer: HTTP 502; next try in 0.5 s"]
