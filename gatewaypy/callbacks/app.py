@@ -27,6 +27,7 @@ _LONGEST_LENGTH: Final = 12
 _PLAIN_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_FOUND: Final = Acknowledgement(404)
 _NOT_ALLOWED: Final = Acknowledgement(405)
+_GONE: Final = Acknowledgement(400)
 _TOO_SLOW: Final = Acknowledgement(408, b"too slow")
 
 
@@ -87,31 +88,34 @@ class CallbackApp:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Acknowledgement:
         headers = dict(scope["headers"])
+        client = scope.get("client")
+        source = str(client[0]) if client else None
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            return refusal
+            return self.receiver.log_refusal(*refusal, source)
         try:
             body = await _read_in_time(receive)
         except TimeoutError:
-            return _TOO_SLOW
+            return self.receiver.log_refusal(_TOO_SLOW, f"its body took longer than {_BODY_SECONDS:g} s", source)
         except _GoneError:
-            return Acknowledgement(400)
+            return self.receiver.log_refusal(_GONE, "the sender went away before the end of the body", source)
         if body is None:
-            return TOO_LARGE
+            return self.receiver.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
         if self._opening is None or not _has_opened(self._opening):
             await self._open()
-        return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"))
+        return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"), source=source)
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Acknowledgement | None:
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Acknowledgement, str] | None:
         """Refuse what need not be read."""
         root = scope.get("root_path", "")
         # A Starlette Route leads here with the whole path; whoever made it chose that path.
         if scope["path"].removeprefix(root) not in {"", "/"} and (root or scope.get("endpoint") is not self):
-            return _NOT_FOUND
+            return _NOT_FOUND, "the path is not the application's"
         if scope["method"] != "POST":
-            return _NOT_ALLOWED
+            return _NOT_ALLOWED, "the method is not POST"
         length = headers.get(b"content-length", b"0")
-        return TOO_LARGE if not length.isdigit() or len(length) > _LONGEST_LENGTH or int(length) > MAX_BODY else None
+        is_fine = length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY
+        return None if is_fine else (TOO_LARGE, f"its length is more than {MAX_BODY} bytes, or not a number")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

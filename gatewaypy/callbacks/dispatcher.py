@@ -4,69 +4,111 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import traceback
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import anyio.to_thread
+import anyio
 from attrs import define, field
 
-from gatewaypy.callables import check_function, check_methods, finish
+from gatewaypy.callables import check_function
+from gatewaypy.callbacks.confirmation import Asks, Confirmation, NotOursError, UnconfirmedError
 from gatewaypy.callbacks.events import PaymentSucceeded, event_of
-from gatewaypy.callbacks.inbox import names_of
-from gatewaypy.callbacks.router import EventContext
+from gatewaypy.callbacks.payment_progress import Progress, joined, linking, names_of
+from gatewaypy.callbacks.repeated_log import RepeatedLog
+from gatewaypy.callbacks.router import EventContext, call
 from gatewaypy.config import number
-from gatewaypy.errors import GatewayError, InvalidRequest
 from gatewaypy.printable import printable
+from gatewaypy.protocol.evidence import Evidence, mismatch_of_amount
 from gatewaypy.protocol.progress import Step, step
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from random import Random
 
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.callbacks.inbox import Entry, Inbox
     from gatewaypy.callbacks.router import Router
-    from gatewaypy.models import Transaction
+
+__all__ = ["Asks", "Dispatcher"]
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
+
+T = TypeVar("T")
 
 _LONGEST_PAUSE: Final = 3600.0
 # A gateway may be out of reach for a thousand questions, and two to that power is no float.
 _MOST_DOUBLINGS: Final = 30
 _IDLE_PAUSE: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
+_FORGET_EVERY: Final = 60.0
+_REFUSED_MINUTES: Final = 10.0
 _COUNT_EVERY: Final = 5.0
-_SUCCEEDED: Final = frozenset({"y", "capturesuccess"})
 _CLOSING: Final = 10.0
 _HANDLERS_CLOSING: Final = 30.0
 _MOST_ASKED: Final = 24
+_SLOW: Final = 10.0
+# A handler that was cancelled may take this long to end.
+_CANCEL_GRACE: Final = 5.0
+_STUCK_EVERY: Final = 60.0
+# Inquiries that strangers cause take at most this part of what is handled at a time.
+_UNSIGNED_PART: Final = 4
 
 
-class Asks(Protocol):
-    """What confirming needs of a gateway."""
+class _HandlerFailedError(Exception):
+    """A handler, or another function of the application, failed."""
 
-    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
-        """Ask what became of a payment."""
-        ...
-
-
-class _NotOursError(Exception):
-    """The event contradicts what is known; a person has to look."""
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
 
 
-class _UnconfirmedError(Exception):
-    """The gateway could not be asked, or does not say (yet) what the callback says."""
+@define(eq=False)
+class _Running:
+    """An event that is being handled, what is being called for it, and since when."""
 
-    def __init__(self, reason: str, *, answered: bool) -> None:
-        super().__init__(reason)
-        self.answered = answered
+    entry: Entry
+    task: asyncio.Task[None] | None = None
+    kind: str = "event"
+    what: str = ""
+    since: float = 0.0
+    is_slow: bool = False
+    #: Whether it was to end by now, and did not: it counts no more among what runs.
+    is_stuck: bool = False
+
+    def calls(self, what: str, now: float) -> None:
+        """Note what is called now."""
+        self.what, self.since, self.is_slow, self.is_stuck = what, now, False, False
 
 
-def _is_old_news(entry: Entry, event: CallbackEvent) -> bool:
-    """Tell whether a payment had succeeded already: being settled after its capture is progress, but no second success."""
-    return not entry.forced and isinstance(event, PaymentSucceeded) and entry.known in _SUCCEEDED
+@define(eq=False)
+class _Allowance:
+    """How many unsigned events may be taken out of the inbox: a rate, with a second's worth in hand."""
+
+    per_second: float
+    _left: float = field(default=1.0, init=False)
+    _at: float | None = field(default=None, init=False)
+
+    def left(self, now: float) -> int:
+        """Return how many may be taken now."""
+        passed = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._left = min(self._left + passed * self.per_second, max(self.per_second, 1.0))
+        return int(self._left)
+
+    def use(self, number: int) -> None:
+        """Note that so many were taken."""
+        self._left -= number
+
+
+def describe(entry: Entry) -> str:
+    """Name an event in a log: its number, status and ids, and nothing else of what it says."""
+    fields = entry.fields
+    status = fields.get("status") or fields.get("transactionStatus")
+    order = fields.get("merchantTransactionId") or fields.get("paymentId")
+    how = "" if entry.signed else ", unsigned"
+    return f"event {entry.id} ({ascii(status)[:66]} of {ascii(order)[:104]}{how})"
 
 
 @define(eq=False, kw_only=True)
@@ -79,6 +121,9 @@ class Dispatcher:
 
     :param confirm: asked before handlers hear of an event, where ``confirm_unsigned_only`` does not limit it to unsigned ones.
     :param check: the shop's own look at an event, against its order: false sends it to review.
+    :param handler_timeout: seconds that a handler, or ``check``, may take. An async one is cancelled then, which counts as a
+        failure. A plain one runs in a thread, which cannot be stopped: it is logged, and its event stays with it until it ends.
+    :param unsigned_per_second: how many unsigned events are asked about in a second. Without ``confirm`` none is taken.
     :param prune_after_days: how long events that ended well are kept.
     """
 
@@ -91,22 +136,28 @@ class Dispatcher:
     concurrency: int = field(default=32, validator=number(least=1, is_whole=True))
     max_attempts: int = field(default=12, validator=number(least=1, is_whole=True))
     first_pause: float = field(default=1.0, validator=number(above=0))
+    handler_timeout: float = field(default=60.0, validator=number(above=0))
+    unsigned_per_second: float = field(default=5.0, validator=number(above=0))
     prune_after_days: float = field(default=90.0, validator=number(above=0))
-    on_counted: Callable[[int], None] = lambda _: None
+    on_counted: Callable[[int, int], None] = lambda _, __: None
     _news: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _running: dict[int, asyncio.Task[None]] = field(factory=dict, init=False)
+    _running: dict[int, _Running] = field(factory=dict, init=False)
     _loop: asyncio.Task[None] | None = field(default=None, init=False)
     _closing: bool = field(default=False, init=False)
     _check_is_async: bool = field(default=False, init=False)
+    _confirmation: Confirmation | None = field(default=None, init=False)
+    _allowance: _Allowance = field(init=False)
+    _threads: anyio.CapacityLimiter | None = field(default=None, init=False)
+    _log: RepeatedLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what would be called, and not run."""
         if self.check is not None:
             self._check_is_async = check_function("check", self.check)
-        gateways = self.confirm.values() if isinstance(self.confirm, Mapping) else [self.confirm]
-        for gateway in gateways:
-            if gateway is not None:
-                check_methods("confirm", gateway, "inquire")
+        if self.confirm is not None:
+            self._confirmation = Confirmation(self.confirm, self.confirm_unsigned_only)
+        self._allowance = _Allowance(self.unsigned_per_second)
+        self._log = RepeatedLog(_now)
 
     def start(self) -> None:
         """Begin to dispatch on this event loop; harmless where it has begun."""
@@ -115,6 +166,8 @@ class Dispatcher:
             # An event and a task belong to their loop, and an earlier one may be gone.
             self._news = asyncio.Event()
             self._running, self._closing = {}, False
+            # Of its own: threads that hang must not take the application's.
+            self._threads = anyio.CapacityLimiter(2 * self.concurrency)
             # Often started within a request, whose context variables are not the handlers' business.
             self._loop = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
@@ -135,20 +188,28 @@ class Dispatcher:
             self._loop, self._closing = None, False
         deadline = asyncio.get_running_loop().time() + _HANDLERS_CLOSING
         while self._running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.wait(self._running.values(), timeout=min(self.inbox.lease / 3, 1.0))
+            await asyncio.wait(self._tasks(), timeout=min(self.inbox.lease / 3, 1.0))
             try:
                 await self.inbox.renew(self._running)
             except Exception:
                 logger.exception("handlers that still run may be handled again: their lease could not be renewed")
-        for task in self._running.values():
+        for task in self._tasks():
             task.cancel()
         if self._running:
-            await asyncio.wait(self._running.values())
+            # A handler may refuse to be cancelled; closing does not wait for it for ever.
+            await asyncio.wait(self._tasks(), timeout=_CANCEL_GRACE)
+        for running in self._running.values():
+            logger.error("%s: %s does not end; it is left behind", describe(running.entry), running.what)
+        self._log.flush()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [running.task for running in self._running.values() if running.task is not None]
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
         renew_at = clock() + self.inbox.lease / 3
-        prune_at = count_at = clock()
+        prune_at = forget_at = count_at = clock()
+        look_at = clock() + 1.0
         while not self._closing:
             try:
                 if clock() >= renew_at:
@@ -157,9 +218,16 @@ class Dispatcher:
                 if clock() >= prune_at:
                     await self.inbox.prune(self.prune_after_days)
                     prune_at = clock() + _PRUNE_EVERY
+                if clock() >= forget_at:
+                    await self.inbox.forget_refused(_REFUSED_MINUTES)
+                    forget_at = clock() + _FORGET_EVERY
                 if clock() >= count_at:
-                    self.on_counted(await self.inbox.waiting())
+                    unsigned = await self.inbox.waiting(unsigned_only=True)
+                    self.on_counted(await self.inbox.waiting(), unsigned)
                     count_at = clock() + _COUNT_EVERY
+                if clock() >= look_at:
+                    self.look_for_stuck(clock())
+                    look_at = clock() + 1.0
                 took = await self._take()
             except Exception:
                 # A store that fails now may work again soon; dispatching must go on then.
@@ -176,135 +244,227 @@ class Dispatcher:
             pass
         self._news.clear()
 
+    def look_for_stuck(self, now: float) -> None:
+        """Log what runs long, and count what does not end no longer among what runs."""
+        for running in self._running.values():
+            age = now - running.since
+            if not running.what or running.is_stuck:
+                continue
+            if age > self.handler_timeout + _CANCEL_GRACE:
+                running.is_stuck = True
+                logger.error(
+                    "%s: %s has run for %.0f s and does not end; its event is not tried again before it does",
+                    describe(running.entry), running.what, age,
+                )  # fmt: skip
+            elif age > _SLOW and not running.is_slow:
+                running.is_slow = True
+                logger.warning("%s: %s has run for %.0f s", describe(running.entry), running.what, age)
+
+    def _room(self) -> int:
+        """Return how many more events may be handled: what is stuck does not count, up to as many again."""
+        stuck = sum(running.is_stuck for running in self._running.values())
+        room = min(self.concurrency - (len(self._running) - stuck), 2 * self.concurrency - len(self._running))
+        if room <= 0 and stuck >= self.concurrency:
+            self._log.warn("stuck", f"{stuck} handlers do not end, and no further event is dispatched: restart this process")
+        return room
+
     async def _take(self) -> bool:
-        room = self.concurrency - len(self._running)
+        room = self._room()
         entries = await self.inbox.take(room) if room > 0 else []
+        if self._confirmation is not None and len(entries) < room:
+            # After the signed ones, so that no stranger is ahead of the gateway.
+            here = sum(not running.entry.signed for running in self._running.values())
+            allowed = self._allowance.left(asyncio.get_running_loop().time())
+            most = min(room - len(entries), max(self.concurrency // _UNSIGNED_PART, 1) - here, allowed)
+            if most > 0:
+                unsigned = await self.inbox.take(most, signed=False)
+                self._allowance.use(len(unsigned))
+                entries += unsigned
         for entry in entries:
-            task = asyncio.get_running_loop().create_task(self._handle(entry))
-            self._running[entry.id] = task
-            task.add_done_callback(partial(self._ended, entry.id))
+            running = self._running[entry.id] = _Running(entry)
+            running.task = asyncio.get_running_loop().create_task(self._handle(running))
+            running.task.add_done_callback(partial(self._ended, entry.id))
         return bool(entries)
 
     def _ended(self, identifier: int, _: asyncio.Task[None]) -> None:
         del self._running[identifier]
         self._news.set()
 
-    async def _handle(self, entry: Entry) -> None:
+    async def _handle(self, running: _Running) -> None:
         try:
-            await self._settle(entry)
+            await self._settle(running)
         except Exception:
             # The store failed: the event stays open, and is taken again when its lease is over.
-            logger.exception("event %s could not be written back", entry.key[:12])
+            logger.exception("%s could not be written back", describe(running.entry))
 
-    async def _settle(self, entry: Entry) -> None:
+    async def _settle(self, running: _Running) -> None:
         """Give one event its end, or its next try."""
         try:
-            event = await self._believed(entry)
-            if event is None:
-                await self.inbox.finish(entry, "refused", note="unsigned, and the gateway says nothing of the kind")
-                return
-            moves = self._is_forward(entry, event)
-            if not moves and not entry.forced:
-                await self.inbox.finish(entry, "swallowed", note=f"no news: the payment was {entry.known}")
-                return
-            if not _is_old_news(entry, event):
-                await self._check(event)
-                await self.router.dispatch(event, EventContext(key=entry.key, attempt=entry.attempts + 1))
-        except _NotOursError as reason:
-            logger.warning("event %s is kept for review: %s", entry.key[:12], printable(str(reason)))
-            await self.inbox.finish(entry, "review", note=str(reason))
-        except _UnconfirmedError as reason:
-            await self._unconfirmed(entry, reason)
+            await self._decide(running)
+        except NotOursError as reason:
+            await self._contradicted(running.entry, reason)
+        except UnconfirmedError as reason:
+            await self._unconfirmed(running.entry, reason)
+        except _HandlerFailedError as failure:
+            await self._failed(running, failure.error)
+
+    async def _decide(self, running: _Running) -> None:
+        event = await self._guarded(self._believed(running))
+        if event is None:
+            await self.inbox.finish(running.entry, "refused", note="unsigned, and the gateway says nothing of the kind")
+            return
+        running.kind = type(event).__name__
+        entry = await self._named(running, event)
+        if entry is None:
+            return
+        moves = _is_forward(entry, event)
+        if not moves and not entry.forced:
+            await self.inbox.finish(entry, "swallowed", note="no news", progress=linking(entry.names, entry.known))
+            return
+        if not _is_old_news(entry, event):
+            await self._guarded(self._check(running, event))
+            await self._guarded(self._call_handlers(running, event))
+        await self.inbox.finish(entry, "done", progress=_progress_of(entry, event) if moves else None)
+
+    @staticmethod
+    async def _guarded(work: Awaitable[T]) -> T:
+        """Do what the application's code takes part in, and take whatever it raises for its failure."""
+        try:
+            return await work
+        except (NotOursError, UnconfirmedError):
+            raise
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             # A handler that awaited something cancelled has failed; nobody cancelled it.
-            await self._failed(entry, error)
+            raise _HandlerFailedError(error) from None
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
-            await self._failed(entry, error)
-        else:
-            names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
-            await self.inbox.finish(entry, "done", progress=event.state if moves else None, names=names)
+            raise _HandlerFailedError(error) from None
 
-    async def _unconfirmed(self, entry: Entry, reason: _UnconfirmedError) -> None:
-        """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
-        if reason.answered and entry.asked + 1 >= _MOST_ASKED:
-            await self.inbox.finish(entry, "review", note=f"never confirmed: {reason}")
-            return
-        await self.inbox.postpone(entry, self._pause(entry.asked), note=f"not confirmed: {reason}", asked=True)
+    async def _named(self, running: _Running, event: CallbackEvent) -> Entry | None:
+        """Return the entry under all names that its event has; ``None`` if another event of the payment comes first."""
+        names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
+        if set(names.all) <= set(running.entry.names.all):
+            return running.entry
+        # The gateway told a name that the callback had not: other events of the payment may have come by it.
+        renamed = await self.inbox.rename(running.entry, joined(names, [Progress(running.entry.names, "")]))
+        if renamed is not None:
+            running.entry = renamed
+        return renamed
 
-    async def _failed(self, entry: Entry, error: BaseException) -> None:
-        attempt, note = entry.attempts + 1, printable(f"{type(error).__name__}: {error}")
-        if attempt >= self.max_attempts:
-            logger.error("event %s is parked after %d tries: %s", entry.key[:12], attempt, note)
-            await self.inbox.finish(entry, "parked", note=note)
-            return
-        logger.warning("event %s is tried again: %s", entry.key[:12], note)
-        await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
-
-    def _pause(self, tries: int) -> float:
-        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
-
-    async def _believed(self, entry: Entry) -> CallbackEvent | None:
+    async def _believed(self, running: _Running) -> CallbackEvent | None:
         """Return what handlers may hear: the event, or the gateway's answer; ``None`` where it knows nothing of it."""
+        entry = running.entry
         event = event_of(entry.fields, signed=entry.signed, member_id=entry.member)
-        gateway = self.confirm.get(entry.member or "") if isinstance(self.confirm, Mapping) else self.confirm
-        if gateway is None or (self.confirm_unsigned_only and entry.signed):
-            return event
-        try:
-            if event.payment_id is not None:
-                found = await gateway.inquire(payment_id=event.payment_id)
-            else:
-                found = await gateway.inquire(merchant_transaction_id=event.merchant_transaction_id)
-        except GatewayError as error:
-            reason, can_be_asked = f"{type(error).__name__}: {error}", not isinstance(error, InvalidRequest)
-        else:
-            return self._confirmed(entry, event, found)
-        if can_be_asked:
-            raise _UnconfirmedError(reason, answered=False)
-        # No gateway ever has such an id: there is nothing to wait for.
-        if entry.signed:
-            raise _NotOursError(reason)
-        return None
+        if self._confirmation is None:
+            return event if entry.signed else None
+        running.calls("the inquiry", asyncio.get_running_loop().time())
+        return await self._confirmation.confirm(entry, event)
 
-    def _confirmed(self, entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
-        """Turn the gateway's answer into what handlers hear: the answer alone, and never less than a signed callback said."""
-        if not found.found:
-            if entry.signed:
-                reason = "the gateway does not find the payment (yet)"
-                raise _UnconfirmedError(reason, answered=True)
-            return None
-        is_other = found.merchant_transaction_id not in {None, event.merchant_transaction_id}
-        if is_other or found.amount not in {None, event.amount}:
-            reason = f"the callback is of {event.amount}, {event.merchant_transaction_id}; the gateway says {found.amount},"
-            reason += f" {found.merchant_transaction_id}"
-            raise _NotOursError(reason)
-        answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found)
-        is_behind = answer.state is not None and event.state is not None and step(answer.state, event.state) is Step.FORWARD
-        if is_behind and entry.signed:
-            reason = f"the callback says {event.state}, the gateway still {answer.state}"
-            raise _UnconfirmedError(reason, answered=True)
-        return answer
-
-    @staticmethod
-    def _is_forward(entry: Entry, event: CallbackEvent) -> bool:
-        if event.state is None:
-            return True
-        meaning = step(entry.known, event.state)
-        if meaning is Step.CONTRADICTION and not entry.forced:
-            names = f"payment {event.payment_id}, order {event.merchant_transaction_id}, event {entry.id}"
-            reason = f"it says {event.state}, but the payment was {entry.known}: both cannot be true ({names})"
-            raise _NotOursError(reason)
-        return meaning is Step.FORWARD
-
-    async def _check(self, event: CallbackEvent) -> None:
+    async def _check(self, running: _Running, event: CallbackEvent) -> None:
         if self.check is None:
             return
-        verdict: Any = self.check(event) if self._check_is_async else await anyio.to_thread.run_sync(self.check, event)
-        verdict = await finish("check", verdict)
+        running.calls("check", asyncio.get_running_loop().time())
+        verdict: Any = await call(
+            "check", self.check, event, is_async=self._check_is_async, timeout=self.handler_timeout, threads=self._threads
+        )
         if not isinstance(verdict, bool):
             msg = f"check must return True or False; got {type(verdict).__name__}"
             raise TypeError(msg)
         if not verdict:
             reason = "the shop's own check says that it does not fit its order"
-            raise _NotOursError(reason)
+            raise NotOursError(reason, by_check=True)
+
+    async def _call_handlers(self, running: _Running, event: CallbackEvent) -> None:
+        entry = running.entry
+        handlers = self.router.handlers_of(event)
+        if not handlers:
+            kind = type(event).__name__
+            self._log.warn(kind, f"{describe(entry)} is a {kind}, for which no handler is registered")
+        context = EventContext(key=entry.key, attempt=entry.attempts + 1)
+        for handler in handlers:
+            running.calls(handler.name, asyncio.get_running_loop().time())
+            await handler(event, context, timeout=self.handler_timeout, threads=self._threads)
+
+    async def _contradicted(self, entry: Entry, reason: NotOursError) -> None:
+        """Keep an event for a person. Unsigned ones, which anybody can send, cannot fill the list.
+
+        Of these only what the shop's own check said of the gateway's answer is kept, and once for each payment.
+        """
+        if entry.signed or (reason.by_check and not await self.inbox.has_kept(entry.names)):
+            logger.warning("%s is kept for review: %s", describe(entry), printable(str(reason)))
+            await self.inbox.finish(entry, "review", note=f"{reason}{reason.evidence}")
+            return
+        self._log.warn("unsigned", f"{describe(entry)} is refused: {printable(str(reason))}")
+        await self.inbox.finish(entry, "refused", note=str(reason))
+
+    async def _unconfirmed(self, entry: Entry, reason: UnconfirmedError) -> None:
+        """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
+        if entry.asked + 1 >= _MOST_ASKED and (reason.answered or not entry.signed):
+            state = "review" if entry.signed else "refused"
+            await self.inbox.finish(entry, state, note=f"never confirmed: {reason}")
+            return
+        await self.inbox.postpone(entry, self._pause(entry.asked), note=f"not confirmed: {reason}", asked=True)
+
+    async def _failed(self, running: _Running, error: BaseException) -> None:
+        entry, what = running.entry, f"{describe(running.entry)}: {running.kind}"
+        attempt, note = entry.attempts + 1, printable(f"{type(error).__name__}: {error}")
+        if attempt >= self.max_attempts:
+            logger.error("%s is parked after %d attempts: %s", what, attempt, note, exc_info=_trace(error))
+            await self.inbox.finish(entry, "parked", note=note)
+            return
+        logger.warning("%s: attempt %d failed and is repeated: %s", what, attempt, note, exc_info=_trace(error))
+        await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
+
+    def _pause(self, tries: int) -> float:
+        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
+
+
+def _trace(error: BaseException) -> BaseException | None:
+    """Return an error whose traceback can be written: its message may hold anything."""
+    try:
+        "".join(traceback.format_exception(error)).encode()
+    except UnicodeEncodeError:
+        return None
+    return error
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _is_old_news(entry: Entry, event: CallbackEvent) -> bool:
+    """Tell whether a payment had succeeded already: being settled after its capture is progress, but no second success."""
+    is_known = any(known.state == "capturesuccess" for known in entry.known)
+    return not entry.forced and isinstance(event, PaymentSucceeded) and is_known
+
+
+def _is_forward(entry: Entry, event: CallbackEvent) -> bool:
+    """Tell whether an event is news to its payment, whatever name the payment was known by.
+
+    Raises:
+        NotOursError: It contradicts what is known.
+    """
+    if event.state is None:
+        return True
+    is_news = True
+    for known in entry.known:
+        meaning = step(known.state, event.state)
+        if not entry.forced and meaning is Step.CONTRADICTION:
+            reason = f"it says {event.state}, but the payment was {known.state} by event {known.event}: both cannot be true"
+            raise NotOursError(reason, f"; known by {known.evidence}")
+        if not entry.forced and known.state == event.state:
+            said = Evidence.of(event)
+            mismatch = mismatch_of_amount(known.amount, known.currency, said.amount, said.currency)
+            if mismatch is not None:
+                reason = f"it repeats {event.state} of event {known.event}, but {mismatch.reason}"
+                raise NotOursError(reason, f"; known by {known.evidence}")
+        is_news = is_news and meaning is Step.FORWARD
+    return is_news
+
+
+def _progress_of(entry: Entry, event: CallbackEvent) -> Progress | None:
+    if event.state is None:
+        return None
+    said = Evidence.of(event)
+    return Progress(joined(entry.names, entry.known), event.state, said.amount, said.currency)

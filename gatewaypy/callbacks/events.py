@@ -89,7 +89,7 @@ class PaymentPending(CallbackEvent):
 
 
 class PaymentAuthorized(CallbackEvent):
-    """A preauthorization holds the money; it may be captured or reversed."""
+    """A payment is approved: its money is held, and may be captured or reversed. A bare ``Y`` says no more than that either."""
 
 
 class PaymentSucceeded(CallbackEvent):
@@ -138,6 +138,8 @@ _BY_OUTCOME: Final[Mapping[Outcome, type[CallbackEvent]]] = {
 }
 _BY_STATE: Final[Mapping[str, type[CallbackEvent]]] = {
     "authsuccessful": PaymentAuthorized,
+    # It may be a hold, and proves no capture.
+    "y": PaymentAuthorized,
     "payoutstarted": PayoutPending,
     "payoutsuccessful": PayoutSucceeded,
     "payoutfailed": PayoutFailed,
@@ -158,7 +160,7 @@ def event_of(
     fill = partial(object.__setattr__, event)
     fill("outcome", outcome)
     fill("payment_id", decode.payment_id(fields))
-    fill("merchant_transaction_id", decode.text(fields, "merchantTransactionId"))
+    fill("merchant_transaction_id", decode.text(fields, "merchantTransactionId") or None)
     fill("status", long)
     fill("transaction_status", short)
     fill("signed", signed)

@@ -6,9 +6,28 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from gatewaypy.callbacks.schema import END, IS_ANY_DUE, IS_KEPT, MOVE, PUT, RENEW, REPEATED, SCHEMA, TAKE, WAKE, WATCHED
+from gatewaypy.callbacks.payment_progress import PaymentNames, Progress, check_ids, matching, names_of, queue_of, queues_beside
+from gatewaypy.callbacks.schema import (
+    AHEAD,
+    END,
+    HAS_KEPT,
+    IS_ANY_DUE,
+    IS_KEPT,
+    KNOWN,
+    MOVE,
+    PUT,
+    RELEASE,
+    RENAME,
+    RENEW,
+    REPEATED,
+    SCHEMA,
+    TAKE,
+    WAKE,
+    WATCH,
+    WATCHED,
+)
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.printable import printable
@@ -18,11 +37,13 @@ from gatewaypy.storage.given import values
 from gatewaypy.storage.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from gatewaypy.callbacks.events import CallbackEvent
+    from gatewaypy.money import Money
     from gatewaypy.storage import Store
+    from gatewaypy.storage.base import Rows
 
 #: What becomes of an event: open until its handlers have succeeded, then done; swallowed where it was no news; parked after too
 #: many failures; review where it contradicts what is known, or the shop's own order; refused where it was unsigned and the
@@ -30,9 +51,12 @@ if TYPE_CHECKING:
 STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
 
 _KEPT: Final = frozenset({"parked", "review"})
+# Until an event is taken again that another one of its payment was ahead of, and one that another was handled before.
+_BEHIND_PAUSE: Final = 1.0
+_BEFORE_PAUSE: Final = 0.2
 
 #: A row as `PUT` is given it, but for its place.
-_Row: TypeAlias = "tuple[str, str, str | None, int, str]"
+_Row: TypeAlias = "tuple[str, str, str | None, str | None, str | None, int, str]"
 
 
 @frozen
@@ -41,15 +65,16 @@ class Entry:
 
     id: int
     key: str
-    payment: str
+    queue: str
     member: str | None
+    names: PaymentNames
     signed: bool
     fields: dict[str, Any]
     attempts: int
     asked: int
     forced: bool
-    known: str | None
-    known_by: str | None
+    #: What was known of its payment when it was taken, under each of its names.
+    known: tuple[Progress, ...] = ()
 
 
 @frozen
@@ -72,24 +97,25 @@ class _Ending:
     payment: str
     state: str
     note: str | None
-    progress: str | None
-    names: frozenset[str]
+    progress: Progress | None
 
 
-def names_of(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> list[str]:
-    """Name a payment: events of one are handled in order, of several at once.
+@frozen
+class Watched:
+    """A payment, payout or follow-up that is watched, and how often it was asked about.
 
-    Both ids name it. Progress is written under the merchant's own as well, so that a callback without the gateway's id is known
-    for the same payment's.
+    ``operation`` is the name of what was asked for (``"debit"``, ``"refund"``), ``amount`` and ``currency`` its texts; each is
+    ``None`` where it is not known.
     """
-    names = [_name(member_id, merchant_transaction_id, payment_id)]
-    if payment_id is not None and merchant_transaction_id is not None:
-        names.append(_name(member_id, merchant_transaction_id, None))
-    return names
 
-
-def _name(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> str:
-    return json.dumps([member_id, merchant_transaction_id, payment_id])
+    name: str
+    member_id: str
+    payment_id: str | None
+    merchant_transaction_id: str | None
+    operation: str | None
+    amount: str | None
+    currency: str | None
+    asked: int
 
 
 class Inbox:
@@ -151,10 +177,13 @@ class Inbox:
 
     async def put(self, event: CallbackEvent) -> bool:
         """Store an event; false where it was there already. When this returns the event is on disk."""
+        names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
         row = (
             event.key.hex(),
-            _name(event.member_id, event.merchant_transaction_id, event.payment_id),
+            queue_of(event.member_id, names, signed=event.signed),
             event.member_id,
+            names.own,
+            names.payment,
             int(event.signed),
             json.dumps(dict(event.raw)),
         )
@@ -177,18 +206,66 @@ class Inbox:
             known.add(key)
         return answers
 
-    async def take(self, most: int) -> list[Entry]:
-        """Take events that are due: the oldest open one of each payment, in no other process's hands."""
+    async def take(self, most: int, *, signed: bool = True) -> list[Entry]:
+        """Take signed or unsigned events that are due: the next one of each payment, in no other process's hands."""
         while True:
-            looked_at, due = await self._store.run((TAKE, (most, self._owner, self.lease)), (IS_ANY_DUE, ()))
+            looked_at, due = await self._store.run(
+                (TAKE, (int(signed), most, self._owner, self.lease)), (IS_ANY_DUE, (int(signed),))
+            )
             entries = [
-                Entry(i, key, payment, member, bool(signed), json.loads(fields), attempts, asked, bool(forced), known, known_by)
-                for i, key, payment, member, signed, fields, attempts, asked, forced, known, known_by, owner in looked_at
+                Entry(
+                    i, key, queue, member, PaymentNames(own, name), bool(proven), json.loads(fields), tries, asked, bool(forced)
+                )
+                for i, key, queue, member, own, name, proven, fields, tries, asked, forced, owner in looked_at
                 if owner is not None
             ]
             # All that were read may have been put off, or taken by another process; further ones may be due behind them.
             if entries or not due:
-                return sorted(entries, key=lambda entry: entry.id)
+                return await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
+
+    async def _next(self, entries: list[Entry]) -> list[Entry]:
+        """Return those that no other event of their payment is ahead of, with what is known of it; give the others back."""
+        probes = [
+            (entry.id, queue, after, name)
+            for entry in entries
+            for queue, after, name in (
+                # In its own queue: what is ahead of it, and what was taken before this one, stored late, could be seen.
+                (entry.queue, 0, ""),
+                (entry.queue, entry.id, ""),
+                *queues_beside(entry.member, entry.names, signed=entry.signed),
+            )
+        ]
+        names = {name for entry in entries for name in entry.names.all}
+        heads, rows = await self._store.run((AHEAD, (values(probes),)), (KNOWN, (values((name,) for name in names),)))
+        signed = {entry.id: int(entry.signed) for entry in entries}
+        behind: dict[int, float] = {}
+        for number, head, is_signed, owner in heads:
+            if (is_signed, -head) > (signed[number], -number):
+                behind[number] = _BEHIND_PAUSE
+            elif head != number and owner is not None and head not in signed:
+                # It came late, or was taken just now by another process, which gives it back.
+                behind.setdefault(number, _BEFORE_PAUSE)
+        if behind:
+            await self._store.run((RELEASE, (values(behind.items()), self._owner)))
+        found = _read_progress(rows)
+        return [evolve(entry, known=tuple(_of(entry.names, found))) for entry in entries if entry.id not in behind]
+
+    async def _known(self, names: Iterable[str]) -> dict[str, Progress]:
+        (rows,) = await self._store.run((KNOWN, (values((name,) for name in names),)))
+        return _read_progress(rows)
+
+    async def rename(self, entry: Entry, names: PaymentNames) -> Entry | None:
+        """Add a name to an event's payment that the gateway told.
+
+        Returns:
+            The event, with what is known under all of its names; ``None`` if another event of that payment comes first. The event
+            is out of this process's hands then, and is taken again in its turn.
+        """
+        queue = queue_of(entry.member, names, signed=entry.signed)
+        await self._store.run(
+            (RENAME, (queue, names.own, names.payment, entry.id, self._owner)), (WAKE, (values([(entry.queue,)]),))
+        )
+        return next(iter(await self._next([evolve(entry, queue=queue, names=names)])), None)
 
     async def renew(self, identifiers: Iterable[int]) -> None:
         """Keep events in this process's hands for another lease."""
@@ -196,15 +273,12 @@ class Inbox:
         if given:
             await self._store.run((RENEW, (self.lease, values(given), self._owner)))
 
-    async def finish(
-        self, entry: Entry, state: str, *, note: str | None = None, progress: str | None = None, names: Iterable[str] = ()
-    ) -> None:
-        """End an event, and in the same commit move its payment forward where ``progress`` says to.
+    async def finish(self, entry: Entry, state: str, *, note: str | None = None, progress: Progress | None = None) -> None:
+        """End an event, and in the same commit record ``progress`` under every name of its payment.
 
         Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
         """
-        moved = frozenset() if progress is None else frozenset({entry.payment, *names})
-        ending = _Ending(entry.id, entry.payment, state, None if note is None else printable(note), progress, moved)
+        ending = _Ending(entry.id, entry.queue, state, None if note is None else printable(note), progress)
         try:
             await self._endings(ending)
         except StoreUnavailableError:
@@ -213,7 +287,13 @@ class Inbox:
             await self._end([ending])
 
     async def _end(self, endings: list[_Ending]) -> list[None]:
-        moves = [(ending.id, name, ending.progress) for ending in endings for name in ending.names]
+        moves = [
+            (ending.id, name, known.names.own, known.names.payment, known.state, known.amount, known.currency, known.event,
+             known.evidence)
+            for ending in endings
+            if (known := ending.progress) is not None
+            for name in known.names.all
+        ]  # fmt: skip
         ends = [(ending.id, ending.state, ending.note) for ending in endings]
         payments = dict.fromkeys(ending.payment for ending in endings)
         await self._store.run(
@@ -270,48 +350,91 @@ class Inbox:
         )
         return len(rows)
 
+    async def forget_refused(self, minutes: float) -> int:
+        """Forget refused events that are older than that, which strangers may have sent; return how many."""
+        (rows,) = await self._store.run(
+            (
+                "DELETE FROM gatewaypy_inbox WHERE state = 'refused' AND CAST(received_at AS TEXT) < ? RETURNING id",
+                (_before(minutes / (24 * 60)),),
+            )
+        )
+        return len(rows)
+
+    async def has_kept(self, names: PaymentNames) -> bool:
+        """Tell whether an unsigned event of a payment waits for a person already."""
+        (rows,) = await self._store.run((HAS_KEPT, (names.own, names.payment)))
+        return bool(rows)
+
     async def counts(self) -> dict[str, int]:
         """Count the events in each state."""
         (rows,) = await self._store.run(("SELECT state, COUNT(*) FROM gatewaypy_inbox GROUP BY state", ()))
         return dict.fromkeys(STATES, 0) | {state: int(number) for state, number in rows}
 
-    async def waiting(self) -> int:
+    async def waiting(self, *, unsigned_only: bool = False) -> int:
         """Count the open events alone, which an index knows: however many have ended, it reads none of them."""
-        (rows,) = await self._store.run(("SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'", ()))
+        of = " AND signed = 0" if unsigned_only else ""
+        (rows,) = await self._store.run((f"SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'{of}", ()))  # noqa: S608
         return int(rows[0][0])
 
-    async def progress_of(self, payment: str) -> str | None:
-        """Return the last state that moved a payment forward."""
-        (rows,) = await self._store.run(("SELECT state FROM gatewaypy_progress WHERE payment = ?", (payment,)))
-        return str(rows[0][0]) if rows else None
+    async def progress_of(self, names: PaymentNames) -> list[Progress]:
+        """Return what moved a payment forward last, under each of its names."""
+        return _of(names, await self._known(names.all))
 
     # Payments that are watched because no callback may ever come
 
-    async def watch(self, *, payment_id: str | None, merchant_transaction_id: str | None, seconds: float) -> None:
-        """Remember to ask about a payment after that many seconds."""
-        name = _name(None, merchant_transaction_id, payment_id)
-        await self._store.run(
-            (
-                "INSERT INTO gatewaypy_watched (payment, payment_id, merchant_transaction_id, due) VALUES (?, ?, ?, {now} + ?)"
-                " ON CONFLICT (payment) DO NOTHING",
-                (name, payment_id, merchant_transaction_id, seconds),
-            )
-        )
+    async def watch(
+        self,
+        *,
+        member_id: str,
+        payment_id: str | None,
+        merchant_transaction_id: str | None,
+        seconds: float,
+        operation: str | None = None,
+        amount: Money | None = None,
+    ) -> None:
+        """Record that a payment has to be asked about after that many seconds.
 
-    async def watched(self, most: int, pause: float) -> list[tuple[str, str | None, str | None, int]]:
-        """Take watched payments that are due, and put each off by ``pause`` times two to the power of its askings."""
-        (rows,) = await self._store.run((WATCHED, (most, pause)))
-        return [(payment, payment_id, own_id, asked) for payment, payment_id, own_id, asked in rows]
+        Args:
+            member_id: The merchant's id, as in its credentials.
+            payment_id: The gateway's id; or
+            merchant_transaction_id: your own id. At least one of the two.
+            seconds: Time until the first inquiry.
+            operation: What was asked for: ``"debit"``, ``"preauth"``, ``"capture"``, ``"refund"``, ``"reversal"``, ``"payout"``.
+                It decides which status ends the watch. ``None`` if it is not known.
+            amount: The operation's amount, if it is known.
 
-    async def put_off(self, payment: str, seconds: float) -> None:
+        Raises:
+            InvalidRequest: Neither id, or an id outside its format: no gateway could be asked about it.
+        """
+        check_ids(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
+        name = json.dumps([member_id, operation, merchant_transaction_id, payment_id])
+        text, currency = (None, None) if amount is None else (amount.wire(), amount.currency)
+        row = (name, member_id, payment_id, merchant_transaction_id, operation, text, currency)
+        await self._store.run((WATCH, (*row, seconds)))
+
+    async def watched(self, member_id: str, most: int, pause: float) -> list[Watched]:
+        """Take one merchant's watched payments that are due; put each off by ``pause``, doubled with each inquiry."""
+        (rows,) = await self._store.run((WATCHED, (member_id, most, pause)))
+        return [Watched(*row) for row in rows]
+
+    async def put_off(self, name: str, seconds: float) -> None:
         """Ask about a watched payment after that many seconds, and do not count the question that was taken last."""
-        await self._store.run(
-            ("UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE payment = ?", (seconds, payment))
-        )
+        await self._store.run(("UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE name = ?", (seconds, name)))
 
-    async def unwatch(self, payment: str) -> None:
+    async def unwatch(self, name: str) -> None:
         """Stop asking about a payment."""
-        await self._store.run(("DELETE FROM gatewaypy_watched WHERE payment = ?", (payment,)))
+        await self._store.run(("DELETE FROM gatewaypy_watched WHERE name = ?", (name,)))
+
+
+def _read_progress(rows: Rows) -> dict[str, Progress]:
+    return {
+        name: Progress(PaymentNames(own, payment), state, amount, currency, event, evidence)
+        for name, own, payment, state, amount, currency, event, evidence in rows
+    }
+
+
+def _of(names: PaymentNames, found: Mapping[str, Progress]) -> list[Progress]:
+    return matching(names, [found[name] for name in names.all if name in found])
 
 
 def _before(days: float) -> str:

@@ -13,18 +13,20 @@ from attrs import frozen
 from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, is_json, read_body
 from gatewaypy.callbacks.dispatcher import Dispatcher
 from gatewaypy.callbacks.inbox import Inbox
+from gatewaypy.callbacks.payment_progress import usable_ids
+from gatewaypy.callbacks.repeated_log import RepeatedLog
 from gatewaypy.callbacks.router import Router
 from gatewaypy.callbacks.signature import find_signer, typed
+from gatewaypy.callbacks.unsigned import reduced
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
-from gatewaypy.printable import printable
 from gatewaypy.protocol.charset import media_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from gatewaypy.callbacks.dispatcher import Asks
+    from gatewaypy.callbacks.confirmation import Asks
     from gatewaypy.callbacks.events import CallbackEvent
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
@@ -65,7 +67,11 @@ class Receiver:
         merchants one for each, by its member id. Needs an inbox.
     :param confirm_when: ``"always"``, ``"unsigned_only"`` (unsigned callbacks are refused without ``confirm``), or ``"never"``.
     :param check: your own look at an event against your order: false keeps it for review.
+    :param handler_timeout: seconds that a handler, or ``check``, may take; an async one is cancelled then, and has failed. A
+        plain one cannot be stopped: it is logged.
     :param max_open: how many events may wait before further ones are answered 503; unsigned ones at half of it.
+    :param max_unsigned: how many unsigned events may wait before further ones are answered 503.
+    :param unsigned_per_second: how many unsigned events are asked about in a second; signed ones come first.
     """
 
     def __init__(
@@ -80,7 +86,10 @@ class Receiver:
         concurrency: int = 32,
         max_attempts: int = 12,
         first_pause: float = 1.0,
+        handler_timeout: float = 60.0,
         max_open: int = 100_000,
+        max_unsigned: int = 1_000,
+        unsigned_per_second: float = 5.0,
     ) -> None:
         """Configure a receiver; nothing is opened yet."""
         is_listed = isinstance(credentials, Iterable) and not isinstance(credentials, Credentials)
@@ -98,7 +107,10 @@ class Receiver:
         check_number("concurrency", concurrency, least=1, is_whole=True)
         check_number("max_attempts", max_attempts, least=1, is_whole=True)
         check_number("first_pause", first_pause, above=0)
+        check_number("handler_timeout", handler_timeout, above=0)
         check_number("max_open", max_open, least=1, is_whole=True)
+        check_number("max_unsigned", max_unsigned, least=0, is_whole=True)
+        check_number("unsigned_per_second", unsigned_per_second, above=0)
         if confirm_when not in {"always", "unsigned_only", "never"}:
             msg = "confirm_when is 'always', 'unsigned_only' or 'never'"
             raise ConfigurationError(msg)
@@ -112,8 +124,11 @@ class Receiver:
         # An unsigned callback does not say whose it is: only where there is one merchant can it be asked about.
         self._takes_unsigned = confirm is not None and confirm_when != "never" and len(self._accounts) == 1
         self._inbox = Inbox(inbox) if isinstance(inbox, str) else inbox
+        self._handler_timeout = handler_timeout
         self._max_open = max_open
-        self._waiting = 0
+        self._max_unsigned = max_unsigned
+        self._waiting = self._waiting_unsigned = 0
+        self._refusals = RepeatedLog(_now)
         self._is_open = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.dispatcher: Dispatcher | None = None
@@ -128,6 +143,8 @@ class Receiver:
                 concurrency=concurrency,
                 max_attempts=max_attempts,
                 first_pause=first_pause,
+                handler_timeout=handler_timeout,
+                unsigned_per_second=unsigned_per_second,
                 on_counted=self._counted,
             )
 
@@ -143,6 +160,9 @@ class Receiver:
             msg = "this receiver is open on another event loop: close it there, and open one on each loop"
             raise ConfigurationError(msg)
         self._loop = loop
+        unheard = self._router.unheard()
+        if not self._is_open and unheard:
+            logger.info("no handler is registered for %s", ", ".join(unheard))
         if not self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self._inbox.__aenter__()
             self.dispatcher.start()
@@ -156,39 +176,73 @@ class Receiver:
         if self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self.dispatcher.aclose()
             await self._inbox.__aexit__(None, None, None)
+        self._refusals.flush()
         self._is_open = False
 
-    async def receive(self, body: bytes, content_type: str) -> Acknowledgement:
+    def log_refusal(self, answer: Acknowledgement, reason: str, source: str | None = None) -> Acknowledgement:
+        """Log that a callback is not taken, and return the answer.
+
+        A reason is logged once in 10 s, with the count of the refusals in between.
+
+        Args:
+            answer: What is answered.
+            reason: Why, without anything that was received.
+            source: The sender's address.
+        """
+        sender = "an unknown address" if source is None else ascii(source)[:66]
+        self._refusals.warn(f"{answer.status} {reason}", f"a callback from {sender} is answered {answer.status}: {reason}")
+        return answer
+
+    async def receive(self, body: bytes, content_type: str, *, source: str | None = None) -> Acknowledgement:
         """Take a callback as it was received, and return what to answer.
+
+        ``source`` is the sender's address, for the log.
 
         200: it is safe with us. 400: it is no callback. 401: no key fits, without a reason. 413 and 415: it is not even looked
         at. 500: a handler failed (without an inbox). 503: it could not be stored; the gateway should try again.
         """
         if len(body) > MAX_BODY:
-            return TOO_LARGE
+            return self.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
         if media_type(content_type) not in _KINDS and not is_json(body):
-            return UNSUPPORTED
+            return self.log_refusal(UNSUPPORTED, "its content type is neither JSON nor a form", source)
         try:
             fields = read_body(body, content_type)
             signer = find_signer(fields, self._accounts)
-            if signer is None and (fields.get("checksum") or not self._takes_unsigned):
-                return UNAUTHORIZED
-            owner = signer or self._accounts[0]
-            event = typed(fields, signed=signer is not None, member_id=owner.member_id)
+            if signer is not None:
+                event = typed(fields, signed=True, member_id=signer.member_id)
+            elif fields.get("checksum"):
+                return self.log_refusal(UNAUTHORIZED, "its signature does not match any configured key", source)
+            else:
+                hint = self._hint(fields)
+                if hint is None:
+                    reason = "it is not signed" + (", and has no id in its format" if self._takes_unsigned else "")
+                    return self.log_refusal(UNAUTHORIZED, reason, source)
+                event = hint
         except UnreadableCallback as unreadable:
-            logger.info("a callback was refused: %s", unreadable)
-            return UNREADABLE
-        return await (self._dispatch(event) if self._inbox is None else self._store(event))
+            return self.log_refusal(UNREADABLE, str(unreadable), source)
+        return await (self._dispatch(event) if self._inbox is None else self._store(event, source))
+
+    def _hint(self, fields: Mapping[str, object]) -> CallbackEvent | None:
+        """Return as much of an unsigned callback as it takes to ask the gateway, if it can be asked."""
+        if not self._takes_unsigned:
+            return None
+        hint = typed(reduced(fields), signed=False, member_id=self._accounts[0].member_id)
+        return hint if usable_ids(hint.payment_id, hint.merchant_transaction_id) else None
 
     async def _dispatch(self, event: CallbackEvent) -> Acknowledgement:
         try:
-            await self._router.dispatch(event)
+            number = await self._router.dispatch(event, timeout=self._handler_timeout)
         except Exception:
-            logger.exception("a handler failed at %s of %s", type(event).__name__, printable(str(event.merchant_transaction_id)))
+            order = ascii(event.merchant_transaction_id or event.payment_id)[:104]
+            logger.exception("a handler failed at %s of %s; the callback is answered 500", type(event).__name__, order)
             return FAILED
+        if number == 0:
+            kind = type(event).__name__
+            order = ascii(event.merchant_transaction_id or event.payment_id)[:104]
+            self._refusals.warn(kind, f"no handler is registered for {kind} of {order}")
         return OK
 
-    async def _store(self, event: CallbackEvent) -> Acknowledgement:
+    async def _store(self, event: CallbackEvent, source: str | None) -> Acknowledgement:
         if not self._is_open:
             msg = "this receiver is not open: use it inside 'async with'"
             raise ConfigurationError(msg)
@@ -196,8 +250,9 @@ class Receiver:
         assert self.dispatcher is not None
         # A stranger's must never take the place of the gateway's own.
         if self._waiting >= (self._max_open if event.signed else self._max_open // 2):
-            logger.error("the inbox is full: %d events wait; callbacks are answered 503", self._waiting)
-            return UNAVAILABLE
+            return self.log_refusal(UNAVAILABLE, "the inbox is full", source)
+        if not event.signed and self._waiting_unsigned >= self._max_unsigned:
+            return self.log_refusal(UNAVAILABLE, "too many unsigned ones wait", source)
         try:
             is_new = await self._inbox.put(event)
         except Exception:
@@ -205,8 +260,13 @@ class Receiver:
             return UNAVAILABLE
         if is_new:
             self._waiting += 1
+            self._waiting_unsigned += not event.signed
             self.dispatcher.wake()
         return OK
 
-    def _counted(self, waiting: int) -> None:
-        self._waiting = waiting
+    def _counted(self, waiting: int, unsigned: int) -> None:
+        self._waiting, self._waiting_unsigned = waiting, unsigned
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from attrs import define, field
 
 from gatewaypy.callables import check_methods
+from gatewaypy.callbacks.confirmation import inquire
 from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.config import number
-from gatewaypy.errors import GatewayError, InvalidRequest
-from gatewaypy.models import Outcome
-from gatewaypy.printable import printable
+from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest, OutcomeUnknown
+from gatewaypy.models import Capture, Outcome, Payment, Payout, Refund, Reversal
+from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of
+from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.progress import state_of
+from gatewaypy.protocol.settle import is_over
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from gatewaypy.callbacks.dispatcher import Asks
-    from gatewaypy.callbacks.inbox import Inbox
-    from gatewaypy.models import OperationResult
+    from gatewaypy.callbacks.confirmation import Asks
+    from gatewaypy.callbacks.inbox import Inbox, Watched
+    from gatewaypy.models import OperationResult, Transaction
+    from gatewaypy.money import Money
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
 _AT_ONCE: Final = 20
+_OPERATION_OF: Final = {Capture: "capture", Refund: "refund", Reversal: "reversal", Payout: "payout"}
+_PAYMENT_TYPES: Final = {"DB": "debit", "PA": "preauth"}
 
 
 class Reconciled(Protocol):
@@ -46,41 +55,66 @@ class Reconciler:
 
         async with Reconciler(gateway, receiver.inbox) as reconciler:
             payment = await gateway.debit(...)
-            await reconciler.watch(payment)
+            await reconciler.watch(payment, operation="debit")
 
     A payment is asked about ``first`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
     that. Callbacks and inquiries go through one function that only moves a payment forward, so it does no harm where both come.
 
+    Several merchants may share an inbox: a reconciler asks about the payments of the merchants whose gateways it has.
+
     Payout journals can be looked after as well: ``Reconciler(gateway, inbox, journals=[journal])`` asks about their pending rows
     every ``first`` seconds.
 
-    :param gateway: an open `Gateway`.
+    :param gateway: an open `Gateway`, or one for each merchant by its member id.
     :param inbox: an open `Inbox`: the receiver's.
     :param first: seconds before the first question.
     :param member_id: the merchant's, as in the receiver's credentials; the gateway's own where none is given.
-    :param give_up_after: questions after which a payment is no longer asked about; it is logged as a warning then.
+    :param give_up_after: answers after which a payment is no longer asked about; it is logged as a warning then.
+    :raises ConfigurationError: where it is not known whose payments a gateway can be asked about.
     """
 
-    gateway: Asks
+    gateway: Asks | Mapping[str, Asks]
     inbox: Inbox
     first: float = field(default=300.0, validator=number(above=0))
     give_up_after: int = field(default=40, validator=number(least=1, is_whole=True))
     member_id: str | None = None
     poll: float = field(default=5.0, validator=number(above=0))
     journals: Sequence[Reconciled] = ()
+    _gateways: Mapping[str, Asks] = field(init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would be called, and not run."""
-        check_methods("gateway", self.gateway, "inquire")
+        """Find out whom to ask about whose payments."""
+        if isinstance(self.gateway, Mapping):
+            if self.member_id is not None:
+                msg = "member_id: must not be given with a gateway for each merchant"
+                raise ConfigurationError(msg)
+            self._gateways = dict(self.gateway)
+        else:
+            # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
+            own = self.member_id or getattr(getattr(self.gateway, "credentials", None), "member_id", None)
+            if not isinstance(own, str):
+                msg = "member_id: must be given, because the gateway does not name its merchant"
+                raise ConfigurationError(msg)
+            self.member_id = own
+            self._gateways = {own: self.gateway}
+        for gateway in self._gateways.values():
+            check_methods("gateway", gateway, "inquire")
         for journal in self.journals:
             check_methods("journals", journal, "reconcile")
+            self._gateway_of(journal)
+
+    def _gateway_of(self, journal: Reconciled) -> Asks:
+        if not isinstance(self.gateway, Mapping):
+            return self.gateway
+        gateway = self._gateways.get(getattr(journal, "member_id", ""))
+        if gateway is None:
+            msg = "journals: must be of a merchant whose gateway was given"
+            raise ConfigurationError(msg)
+        return gateway
 
     async def __aenter__(self) -> Self:
         """Begin to ask."""
-        if self.member_id is None:
-            # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
-            self.member_id = getattr(getattr(self.gateway, "credentials", None), "member_id", None)
         self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
         return self
 
@@ -92,22 +126,62 @@ class Reconciler:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def watch(self, payment: OperationResult) -> bool:
-        """Watch a payment or payout that is still open; returns whether there is anything to watch. It is on disk then."""
-        if payment.outcome not in {Outcome.PENDING, Outcome.REDIRECT, Outcome.UNKNOWN}:
+    async def watch(
+        self,
+        payment: OperationResult | OutcomeUnknown,
+        *,
+        operation: str | None = None,
+        amount: Money | None = None,
+        member_id: str | None = None,
+    ) -> bool:
+        """Watch a payment, payout, capture, reversal or refund that is still open. It is on disk when this returns.
+
+        Args:
+            payment: The result, or the `OutcomeUnknown` that was raised in place of one.
+            operation: What was asked for, such as ``"debit"`` or ``"preauth"``; needed for a `Payment`, whose reply does not say
+                which it was. An error, and every other result, knows it. Unless it is known, a payment is watched until it is
+                captured, because a debit is authorized first.
+            amount: The amount that was asked for; the result's own if it is ``None``.
+            member_id: The merchant's, needed if there are several.
+
+        Returns:
+            Whether there is anything to watch.
+
+        Raises:
+            InvalidRequest: There is no id, or one outside its format: no gateway could be asked about it.
+            ConfigurationError: The merchant's gateway was not given, or there is no such operation.
+        """
+        if isinstance(payment, OutcomeUnknown):
+            operation = operation or payment.operation
+        elif payment.outcome not in {Outcome.PENDING, Outcome.REDIRECT, Outcome.UNKNOWN}:
             return False
-        if payment.payment_id is None and payment.merchant_transaction_id is None:
-            raise InvalidRequest("payment_id", "a payment can be watched by one of its ids, and this one has none")
+        else:
+            operation, amount = operation or _operation_of(payment), amount or payment.amount
+        member = member_id or self.member_id
+        if member not in self._gateways:
+            msg = "member_id: must be of a merchant whose gateway was given"
+            raise ConfigurationError(msg)
+        if operation is not None and operation not in OPERATIONS:
+            msg = "operation: must be the name of an operation, such as 'debit'"
+            raise ConfigurationError(msg)
         await self.inbox.watch(
-            payment_id=payment.payment_id, merchant_transaction_id=payment.merchant_transaction_id, seconds=self.first
+            member_id=str(member),
+            payment_id=payment.payment_id,
+            merchant_transaction_id=payment.merchant_transaction_id,
+            seconds=self.first,
+            operation=operation,
+            amount=amount,
         )
         return True
 
     async def ask(self) -> int:
         """Ask about every watched payment that is due; return how many were."""
-        due = await self.inbox.watched(_AT_ONCE, self.first)
-        await asyncio.gather(*(self._ask(*payment) for payment in due))
-        return len(due)
+        number_due = 0
+        for member, gateway in self._gateways.items():
+            due = await self.inbox.watched(member, _AT_ONCE, self.first)
+            await asyncio.gather(*(self._ask(gateway, watched) for watched in due))
+            number_due += len(due)
+        return number_due
 
     async def _run(self) -> None:
         loop, due = asyncio.get_running_loop(), 0.0
@@ -116,7 +190,7 @@ class Reconciler:
                 if self.journals and loop.time() >= due:
                     due = loop.time() + self.first
                     for journal in self.journals:
-                        await journal.reconcile(self.gateway)
+                        await journal.reconcile(self._gateway_of(journal))
                 if await self.ask():
                     continue
             except Exception:
@@ -124,28 +198,65 @@ class Reconciler:
                 logger.exception("watched payments could not be read")
             await asyncio.sleep(self.poll)
 
-    async def _ask(self, payment: str, payment_id: str | None, merchant_transaction_id: str | None, asked: int) -> None:
+    async def _ask(self, gateway: Asks, watched: Watched) -> None:
+        by = usable_ids(watched.payment_id, watched.merchant_transaction_id)
+        name = ascii(watched.merchant_transaction_id or watched.payment_id)[:104]
         try:
-            if payment_id is not None:
-                found = await self.gateway.inquire(payment_id=payment_id)
-            else:
-                found = await self.gateway.inquire(merchant_transaction_id=merchant_transaction_id)
-            event = event_of(found.raw, signed=True, member_id=self.member_id, confirmed=found) if found.found else None
-        except (GatewayError, UnreadableError) as error:
-            logger.info("%s could not be asked about: %s", printable(str(merchant_transaction_id or payment_id)), error)
+            if not by:
+                check_ids(payment_id=watched.payment_id, merchant_transaction_id=watched.merchant_transaction_id)
+            found = await inquire(gateway, by)
+            await self._learn(watched, found, name)
+        except InvalidRequest as error:
+            logger.warning("%s cannot be asked about, and is no longer watched: %s", name, error)
+            await self.inbox.unwatch(watched.name)
+        except (GatewayError, UnreadableError, TimeoutError) as error:
+            # It is asked about again, for as long as nothing was answered.
+            level = logging.WARNING if watched.asked >= self.give_up_after else logging.INFO
+            logger.log(level, "%s could not be asked about: %s: %s", name, type(error).__name__, error)
             if isinstance(error, GatewayError) and error.retry_after is not None:
                 # The gateway asked to wait: that was no question.
-                await self.inbox.put_off(payment, error.retry_after)
-            return
-        if event is not None and event.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}:
-            await self.inbox.put(event)
-            await self.inbox.unwatch(payment)
-        elif asked >= self.give_up_after:
-            state = "not found" if event is None else event.outcome.name
-            logger.warning(
-                "%s is %s after %d questions; it is no longer asked about",
-                printable(str(merchant_transaction_id or payment_id)),
-                state,
-                asked,
-            )
-            await self.inbox.unwatch(payment)
+                await self.inbox.put_off(watched.name, error.retry_after)
+
+    async def _learn(self, watched: Watched, found: Transaction, name: str) -> None:
+        is_end, is_news, state = _meaning(watched, found)
+        if is_news:
+            await self.inbox.put(event_of(found.raw, signed=True, member_id=watched.member_id, confirmed=found))
+        if is_end:
+            await self.inbox.unwatch(watched.name)
+        elif watched.asked >= self.give_up_after:
+            logger.warning("%s is %s after %d questions; it is no longer asked about", name, state, watched.asked)
+            await self.inbox.unwatch(watched.name)
+
+
+def _operation_of(payment: OperationResult) -> str | None:
+    if isinstance(payment, Payment):
+        return _PAYMENT_TYPES.get(str(payment.raw.get("paymentType")))
+    return _OPERATION_OF.get(type(payment))
+
+
+def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
+    """Judge an answer for what is watched, by the rules of every other reply: is it the end, is it news, and what is it."""
+    if not found.found:
+        return False, False, "not found"
+    operation = None if watched.operation is None else OPERATIONS[watched.operation]
+    is_follow_up = operation is not None and operation.reply is ReplyKind.FOLLOW_UP
+    subject = Subject(
+        payment_type=None if operation is None else operation.payment_type,
+        member_id=watched.member_id,
+        payment_id=watched.payment_id,
+        merchant_transaction_id=watched.merchant_transaction_id,
+        amount=None if is_follow_up else watched.amount,
+        currency=None if is_follow_up else watched.currency,
+    )
+    evidence = Evidence.of(found)
+    if is_follow_up:
+        mismatch = mismatch_of(subject, evidence)
+        is_end = mismatch is None and is_over(str(watched.operation), found.status)
+        return is_end, is_end, mismatch.reason if mismatch is not None else str(found.status)
+    judgement = judge(subject, evidence)
+    if judgement.mismatch is not None:
+        return False, False, judgement.mismatch.reason
+    is_end = judgement.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
+    # A hold, which is a preauthorization's end and may be a debit's beginning.
+    may_go_on = operation is None and state_of(found.status, found.transaction_status) in {"authsuccessful", "y"}
+    return is_end and not may_go_on, is_end, judgement.outcome.name

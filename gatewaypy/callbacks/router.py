@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import typing
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -33,6 +34,52 @@ class EventContext:
     attempt: int = 1
 
 
+class HandlerTimeoutError(Exception):
+    """A handler, or a check, did not end in time."""
+
+
+async def call(
+    where: str,
+    function: Callable[..., Any],
+    *arguments: Any,  # noqa: ANN401 - the function's own
+    is_async: bool,
+    timeout: float | None = None,  # noqa: ASYNC109 - the error has to say what timed out
+    threads: anyio.CapacityLimiter | None = None,
+) -> Any:  # noqa: ANN401 - the function's own
+    """Call a function of the application, and await what it returns; a plain function runs in a thread.
+
+    Args:
+        where: What is called, for errors.
+        function: The function, and
+        arguments: its arguments.
+        is_async: Whether it is a coroutine function.
+        timeout: Seconds until it is cancelled; ``None`` for no limit. A thread cannot be stopped, and is waited for.
+        threads: Limits the threads; anyio's default if it is ``None``.
+
+    Raises:
+        HandlerTimeoutError: It did not end in time.
+        TypeError: It returned work that has not run.
+    """
+    if is_async:
+        result = function(*arguments)
+    else:
+        result = await anyio.to_thread.run_sync(function, *arguments, limiter=threads)
+        if result is None:
+            return None
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            if is_async:
+                result = await result
+            # Such as the coroutine of a lambda around a coroutine function.
+            return None if result is None else await finish(where, result)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    msg = f"{where} did not end within {timeout:g} s"
+    raise HandlerTimeoutError(msg)
+
+
 @frozen
 class Handler:
     """A registered function, and how it wants to be called."""
@@ -41,23 +88,27 @@ class Handler:
     function: Callable[..., Any]
     with_context: bool
     is_async: bool
+    #: What it is called in logs and errors.
+    name: str
 
-    async def __call__(self, event: CallbackEvent, context: EventContext | None = None) -> None:
+    async def __call__(
+        self,
+        event: CallbackEvent,
+        context: EventContext | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - see call
+        threads: anyio.CapacityLimiter | None = None,
+    ) -> None:
         """Call it, with the event's own context where none is given.
 
         A plain function runs in a thread, so that it blocks nobody.
 
         Raises:
+            HandlerTimeoutError: An async function took longer than ``timeout`` seconds.
             TypeError: The function returned a generator or another object that has not run.
         """
         arguments = (event, context or EventContext(key=event.key.hex())) if self.with_context else (event,)
-        if self.is_async:
-            result = await self.function(*arguments)
-        else:
-            result = await anyio.to_thread.run_sync(self.function, *arguments)
-        if result is not None:
-            # Such as the coroutine of a lambda around a coroutine function.
-            await finish(f"the handler {name_of(self.function)}", result)
+        await call(self.name, self.function, *arguments, is_async=self.is_async, timeout=timeout, threads=threads)
 
 
 class Router:
@@ -107,25 +158,47 @@ class Router:
             self._hearing[kind] = [handler for handler in self._handlers if issubclass(kind, handler.event)]
         return self._hearing[kind]
 
-    async def dispatch(self, event: CallbackEvent, context: EventContext | None = None) -> None:
-        """Call every handler that hears the event, in order; the first failure ends it."""
-        for handler in self.handlers_of(event):
-            await handler(event, context)
+    def unheard(self) -> list[str]:
+        """Return the names of the event types that no handler is registered for."""
+        kinds = CallbackEvent.__subclasses__()
+        return sorted(kind.__name__ for kind in kinds if not any(issubclass(kind, handler.event) for handler in self._handlers))
+
+    async def dispatch(
+        self,
+        event: CallbackEvent,
+        context: EventContext | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - see call
+    ) -> int:
+        """Call every handler that hears the event, in order; the first failure ends it.
+
+        Args:
+            event: What happened.
+            context: What handlers may ask for; one of the event's own if it is ``None``.
+            timeout: Seconds for each async handler; no limit if it is ``None``.
+
+        Returns:
+            How many handlers there are.
+        """
+        handlers = self.handlers_of(event)
+        for handler in handlers:
+            await handler(event, context, timeout=timeout)
+        return len(handlers)
 
 
 def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handler:
-    name = name_of(function)
-    is_async = check_function(f"the handler {name}", function)
+    name = f"the handler {name_of(function)}"
+    is_async = check_function(name, function)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        msg = f"the handler {name} must have a signature that Python can read"
+        msg = f"{name} must have a signature that Python can read"
         raise ConfigurationError(msg) from None
     positional = [p for p in signature.parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
     needed = [p for p in positional if p.default is p.empty]
     required_keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if not positional or len(needed) > _MOST or required_keywords:
-        msg = f"the handler {name} must take (event) or (event, context)"
+        msg = f"{name} must take (event) or (event, context)"
         raise ConfigurationError(msg)
     try:
         hints = typing.get_type_hints(function)
@@ -133,6 +206,6 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
         hints = {}
     wanted = hints.get(positional[0].name, CallbackEvent)
     if isinstance(wanted, type) and not issubclass(event, wanted):
-        msg = f"the handler {name} takes {wanted.__name__}, but is registered for {event.__name__}"
+        msg = f"{name} takes {wanted.__name__}, but is registered for {event.__name__}"
         raise ConfigurationError(msg)
-    return Handler(event, function, with_context=len(needed) > 1, is_async=is_async)
+    return Handler(event, function, with_context=len(needed) > 1, is_async=is_async, name=name)

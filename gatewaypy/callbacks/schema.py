@@ -12,6 +12,8 @@ SCHEMA: Final = (
         key TEXT NOT NULL UNIQUE,
         payment TEXT NOT NULL,
         member TEXT,
+        own_name TEXT,
+        payment_name TEXT,
         signed INTEGER NOT NULL,
         fields TEXT NOT NULL,
         state TEXT NOT NULL,
@@ -24,22 +26,34 @@ SCHEMA: Final = (
         received_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
     )""",
     "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_open ON gatewaypy_inbox (payment, id) WHERE state = 'open'",
-    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_due ON gatewaypy_inbox (due, id) WHERE state = 'open'",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_named ON gatewaypy_inbox (payment_name, id)"
+    " WHERE state = 'open' AND own_name IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_due ON gatewaypy_inbox (signed, due, id) WHERE state = 'open'",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_inbox_refused ON gatewaypy_inbox (id) WHERE state = 'refused'",
     f"CREATE INDEX IF NOT EXISTS gatewaypy_inbox_kept ON gatewaypy_inbox (id) WHERE {IS_KEPT}",
     """CREATE TABLE IF NOT EXISTS gatewaypy_progress (
-        payment TEXT PRIMARY KEY,
+        name TEXT PRIMARY KEY,
+        own_name TEXT,
+        payment_name TEXT,
         state TEXT NOT NULL,
+        amount TEXT,
+        currency TEXT,
+        event BIGINT NOT NULL,
         evidence TEXT NOT NULL,
         changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
     )""",
     """CREATE TABLE IF NOT EXISTS gatewaypy_watched (
-        payment TEXT PRIMARY KEY,
+        name TEXT PRIMARY KEY,
+        member TEXT NOT NULL,
         payment_id TEXT,
         merchant_transaction_id TEXT,
+        operation TEXT,
+        amount TEXT,
+        currency TEXT,
         due DOUBLE PRECISION NOT NULL,
         asked INTEGER NOT NULL DEFAULT 0
     )""",
-    "CREATE INDEX IF NOT EXISTS gatewaypy_watched_due ON gatewaypy_watched (due, payment)",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_watched_due ON gatewaypy_watched (member, due, name)",
     "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
 )
 
@@ -49,10 +63,10 @@ SCHEMA: Final = (
 
 # In the order in which they came: a payment's events are handled in the order of their numbers.
 PUT: Final = (
-    "INSERT INTO gatewaypy_inbox (key, payment, member, signed, fields, state, due)"
-    " SELECT given.digest, given.name, given.whose, given.proven, given.told, 'open', {now}"
-    " FROM {given place BIGINT, digest TEXT, name TEXT, whose TEXT, proven INTEGER, told TEXT} WHERE true ORDER BY given.place"
-    " ON CONFLICT (key) DO NOTHING"
+    "INSERT INTO gatewaypy_inbox (key, payment, member, own_name, payment_name, signed, fields, state, due)"
+    " SELECT given.digest, given.queue, given.whose, given.own, given.other, given.proven, given.told, 'open', {now}"
+    " FROM {given place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, proven INTEGER, told TEXT}"
+    " WHERE true ORDER BY given.place ON CONFLICT (key) DO NOTHING"
 )
 # Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
 # interpreter's lock.
@@ -61,15 +75,13 @@ REPEATED: Final = (
     " WHERE inbox.key BETWEEN given.digest AND given.digest"
 )
 
-# Cast, as SQLite does not know a returned column for text, and would read the whole table in place of its index.
-_KNOWN: Final = "FROM gatewaypy_progress AS known WHERE known.payment = CAST(gatewaypy_inbox.payment AS TEXT)"
 # `due` is the only time of an open event: no process takes it before. It is the end of a lease and the end of a pause after a
 # failure, so one index finds what may be taken, and a claim reads no event that may not. A due event that is not the oldest open
 # one of its payment is put off until the oldest is due, so the next claim does not read it again; `WAKE` makes the next one due
 # when the oldest ends. PostgreSQL checks the outer condition again after it waited for another process's commit.
 TAKE: Final = (
-    "WITH candidate AS MATERIALIZED (SELECT id, payment, due FROM gatewaypy_inbox"  # noqa: S608
-    " WHERE state = 'open' AND due <= {now} ORDER BY due, id LIMIT ?),"
+    "WITH candidate AS MATERIALIZED (SELECT id, payment, due FROM gatewaypy_inbox"
+    " WHERE state = 'open' AND signed = ? AND due <= {now} ORDER BY due, id LIMIT ?),"
     " chosen AS MATERIALIZED (SELECT id AS number, due AS was,"
     " (SELECT CASE WHEN head.id < candidate.id THEN head.due END FROM gatewaypy_inbox AS head"
     " WHERE head.state = 'open' AND (head.payment, head.id) > (candidate.payment, 0)"
@@ -78,23 +90,55 @@ TAKE: Final = (
     " due = CASE WHEN chosen.earlier > {now} THEN chosen.earlier ELSE {now} + ? END"
     " FROM chosen WHERE gatewaypy_inbox.id BETWEEN chosen.number AND chosen.number"
     " AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.due BETWEEN chosen.was AND chosen.was"
-    " RETURNING id, key, payment, member, signed, fields, attempts, asked, forced,"
-    f" (SELECT known.state {_KNOWN}), (SELECT known.evidence {_KNOWN}), owner"
+    " RETURNING id, key, payment, member, own_name, payment_name, signed, fields, attempts, asked, forced, owner"
 )
-IS_ANY_DUE: Final = "SELECT id FROM gatewaypy_inbox WHERE state = 'open' AND due <= {now} ORDER BY due, id LIMIT 1"
+# Events of one payment may wait in several queues: unsigned ones have one of their own, so that they delay no signed one, and an
+# event without the merchant's own id waits under the gateway's. This is the first event of each queue in question.
+AHEAD: Final = (
+    "WITH probed AS MATERIALIZED (SELECT given.number, given.queue, given.name,"
+    " (SELECT head.id FROM gatewaypy_inbox AS head WHERE head.state = 'open'"
+    " AND (head.payment, head.id) > (given.queue, given.after_id)"
+    " ORDER BY head.payment, head.id LIMIT 1) AS queued,"
+    " (SELECT head.id FROM gatewaypy_inbox AS head WHERE head.state = 'open' AND head.own_name IS NOT NULL"
+    " AND (head.payment_name, head.id) > (given.name, 0) ORDER BY head.payment_name, head.id LIMIT 1) AS named"
+    " FROM {given number BIGINT, queue TEXT, after_id BIGINT, name TEXT})"
+    " SELECT probed.number, head.id, head.signed, head.owner FROM probed CROSS JOIN gatewaypy_inbox AS head"
+    " WHERE head.id BETWEEN probed.queued AND probed.queued AND head.payment = probed.queue"
+    " UNION ALL SELECT probed.number, head.id, head.signed, head.owner FROM probed CROSS JOIN gatewaypy_inbox AS head"
+    " WHERE head.id BETWEEN probed.named AND probed.named AND head.payment_name = probed.name"
+)
+KNOWN: Final = (
+    "SELECT known.name, known.own_name, known.payment_name, known.state, known.amount, known.currency, known.event,"
+    " known.evidence FROM {given name TEXT} CROSS JOIN gatewaypy_progress AS known"
+    " WHERE known.name BETWEEN given.name AND given.name"
+)
+# For an event whose other name was learnt from the gateway.
+RENAME: Final = "UPDATE gatewaypy_inbox SET payment = ?, own_name = ?, payment_name = ? WHERE id = ? AND owner = ?"
+# For events that another event of their payment is ahead of.
+RELEASE: Final = (
+    "UPDATE gatewaypy_inbox SET owner = NULL, due = {now} + given.pause FROM {given number BIGINT, pause DOUBLE PRECISION}"
+    " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
+)
+IS_ANY_DUE: Final = "SELECT id FROM gatewaypy_inbox WHERE state = 'open' AND signed = ? AND due <= {now} ORDER BY due, id LIMIT 1"
 RENEW: Final = (
     "UPDATE gatewaypy_inbox SET due = {now} + ? FROM {given number BIGINT}"
     " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
 )
-# Only what is in this process's hands; of two events that name one payment the later one's progress counts.
+# Only what is in this process's hands; of two events that name one payment the later one's progress counts. The evidence is the
+# event's own, but for what was known before under another name.
 MOVE: Final = (
-    "INSERT INTO gatewaypy_progress (payment, state, evidence) SELECT name, progress, fields FROM"
-    " (SELECT given.name, given.progress, inbox.fields,"
+    "INSERT INTO gatewaypy_progress (name, own_name, payment_name, state, amount, currency, event, evidence)"
+    " SELECT name, own_name, payment_name, progress, amount, currency, event, evidence FROM"
+    " (SELECT given.name, given.own_name, given.payment_name, given.progress, given.amount, given.currency,"
+    " COALESCE(given.event, inbox.id) AS event, COALESCE(given.evidence, inbox.fields) AS evidence,"
     " ROW_NUMBER() OVER (PARTITION BY given.name ORDER BY given.number DESC) AS place"
-    " FROM {given number BIGINT, name TEXT, progress TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
+    " FROM {given number BIGINT, name TEXT, own_name TEXT, payment_name TEXT, progress TEXT, amount TEXT, currency TEXT,"
+    " event BIGINT, evidence TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
     " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?) AS moved WHERE place = 1"
-    " ON CONFLICT (payment) DO UPDATE"
-    " SET state = excluded.state, evidence = excluded.evidence, changed_at = CURRENT_TIMESTAMP"
+    " ON CONFLICT (name) DO UPDATE SET own_name = COALESCE(excluded.own_name, gatewaypy_progress.own_name),"
+    " payment_name = COALESCE(excluded.payment_name, gatewaypy_progress.payment_name), state = excluded.state,"
+    " amount = excluded.amount, currency = excluded.currency, event = excluded.event, evidence = excluded.evidence,"
+    " changed_at = CURRENT_TIMESTAMP"
 )
 END: Final = (
     "UPDATE gatewaypy_inbox AS inbox SET state = given.ending, note = given.reason, owner = NULL"
@@ -109,12 +153,22 @@ WAKE: Final = (
     " UPDATE gatewaypy_inbox SET due = {now} FROM next WHERE gatewaypy_inbox.id BETWEEN next.number AND next.number"
     " AND gatewaypy_inbox.payment = next.name AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.owner IS NULL"
 )
+# Of waiting events few are unsigned, and few events wait for a person: both are found by an index of theirs.
+HAS_KEPT: Final = (
+    f"SELECT 1 FROM gatewaypy_inbox WHERE {IS_KEPT} AND state = 'review' AND signed = 0"  # noqa: S608
+    " AND (own_name = ? OR payment_name = ?) LIMIT 1"
+)
+
+WATCH: Final = (
+    "INSERT INTO gatewaypy_watched (name, member, payment_id, merchant_transaction_id, operation, amount, currency, due)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, {now} + ?) ON CONFLICT (name) DO NOTHING"
+)
 # Watched payments that are due, put off by a pause times two to the power of their askings.
 WATCHED: Final = (
-    "WITH chosen AS MATERIALIZED (SELECT payment AS name, asked AS times FROM gatewaypy_watched"
-    " WHERE due <= {now} ORDER BY due, payment LIMIT ?)"
+    "WITH chosen AS MATERIALIZED (SELECT name AS number, asked AS times FROM gatewaypy_watched"
+    " WHERE member = ? AND due <= {now} ORDER BY due, name LIMIT ?)"
     " UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END), asked = asked + 1"
-    " FROM chosen WHERE gatewaypy_watched.payment BETWEEN chosen.name AND chosen.name"
+    " FROM chosen WHERE gatewaypy_watched.name BETWEEN chosen.number AND chosen.number"
     " AND gatewaypy_watched.asked BETWEEN chosen.times AND chosen.times"
-    " RETURNING payment, payment_id, merchant_transaction_id, asked"
+    " RETURNING name, member, payment_id, merchant_transaction_id, operation, amount, currency, asked"
 )

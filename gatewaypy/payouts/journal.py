@@ -122,6 +122,11 @@ class Journal:
             msg = f"the journal is of merchant {self._member} and the gateway of merchant {theirs}: give each its own"
             raise ConfigurationError(msg)
 
+    @property
+    def member_id(self) -> str:
+        """Whose payouts these are."""
+        return self._member
+
     async def aclose(self) -> None:
         """Let what is under way be written, and let another process in."""
         await self._store.aclose()

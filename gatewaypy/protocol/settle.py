@@ -10,6 +10,7 @@ from gatewaypy.models import OperationResult, Outcome, Payment, Payout, ResultCo
 from gatewaypy.protocol import codes, decode, requests
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
+from gatewaypy.protocol.progress import Step, state_of, step
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:
@@ -49,6 +50,32 @@ _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
     "reversal": _Traces(done=frozenset({"authcancelled"}), under_way=frozenset({"cancelstarted", "markedforreversal"})),
     "refund": _Traces(done=frozenset({"reversed"}), under_way=frozenset({"markedforreversal"})),
 }
+
+
+def trace_of(operation: str, long: str | None) -> Outcome | None:
+    """Return what a payment's long status says about a capture, reversal or refund on it; ``None`` if it shows no trace."""
+    status, traces = long_status(long), _FOLLOW_UPS[operation]
+    name = "" if status is None else status.name
+    for outcome, names in (
+        (Outcome.SUCCEEDED, traces.done),
+        (Outcome.PENDING, traces.under_way),
+        (Outcome.FAILED, traces.refused),
+    ):
+        if name in names:
+            return outcome
+    return None
+
+
+def is_over(operation: str, long: str | None) -> bool:
+    """Return whether a payment's long status ends the wait for a capture, reversal or refund on it.
+
+    Its trace shows, or no trace can follow this status any more.
+    """
+    trace = trace_of(operation, long)
+    if trace is not None or long_status(long) is None:
+        return trace not in {None, Outcome.PENDING}
+    state, traces = state_of(long, None), _FOLLOW_UPS[operation]
+    return not any(step(state, trace) is Step.FORWARD for trace in (*traces.done, *traces.under_way, *traces.refused))
 
 
 def question_about(request: Request) -> Request:
@@ -173,20 +200,9 @@ def _settle_follow_up(
     mismatch = mismatch_of(whole, Evidence.of(transaction))
     if mismatch is not None:
         return Unsettled(mismatch.reason, hopeless=True)
-    status, traces = long_status(transaction.status), _FOLLOW_UPS[request.operation.name]
+    status = long_status(transaction.status)
     name = status.name if status is not None else ""
-    outcome = next(
-        (
-            outcome
-            for outcome, names in (
-                (Outcome.SUCCEEDED, traces.done),
-                (Outcome.PENDING, traces.under_way),
-                (Outcome.FAILED, traces.refused),
-            )
-            if name in names
-        ),
-        None,
-    )
+    outcome = trace_of(request.operation.name, transaction.status)
     if outcome is None:
         return Unsettled(f"the payment's status is {transaction.status or transaction.transaction_status}")
     if not is_only:

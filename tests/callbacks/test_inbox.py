@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gatewaypy import errors
 from gatewaypy.callbacks import Inbox, Receiver, Router, schema, verify_callback
+from gatewaypy.callbacks.payment_progress import PaymentNames, Progress
 from gatewaypy.pan import is_luhn_valid
 from gatewaypy.protocol.redaction import redact
 from gatewaypy.storage.sqlite import _dialect, boot_clock
@@ -87,7 +88,7 @@ async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
     while entries := await inbox.take(10):
         (entry,) = entries
         taken.append(entry.fields["status"])
-        await inbox.finish(entry, "done", progress=entry.fields["status"])
+        await inbox.finish(entry, "done", progress=Progress(entry.names, entry.fields["status"]))
     assert taken == statuses
 
 
@@ -109,16 +110,18 @@ async def test_one_that_cannot_be_stored_takes_no_other_along(inbox: Inbox, monk
 
 async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
     """Ended by one statement, the later event's progress counts for the name that both have."""
-    await inbox.put(event("authsuccessful"))
-    await inbox.put(event("capturesuccess", paymentId="-"))
-    entries = await inbox.take(10)
-    own = entries[1].payment
-    assert entries[0].payment != own
+    await inbox.put(event("authsuccessful", paymentId="1", merchantTransactionId="TX-1"))
+    await inbox.put(event("capturesuccess", paymentId="2", merchantTransactionId="TX-2"))
+    first, second = await inbox.take(10)
+    both = PaymentNames(second.names.own, first.names.payment)
     await asyncio.gather(
-        *(inbox.finish(entry, "done", progress=entry.fields["status"], names=[own]) for entry in reversed(entries))
+        inbox.finish(second, "done", progress=Progress(second.names, "capturesuccess")),
+        inbox.finish(first, "done", progress=Progress(both, "authsuccessful")),
     )
-    assert await inbox.progress_of(own) == "capturesuccess"
-    assert await inbox.progress_of(entries[0].payment) == "authsuccessful"
+    (known,) = await inbox.progress_of(PaymentNames(second.names.own, None))
+    assert known.state == "capturesuccess"
+    (known,) = await inbox.progress_of(PaymentNames(None, first.names.payment))
+    assert known.state == "authsuccessful"
     assert (await inbox.waiting(), (await inbox.counts())["done"]) == (0, 2)
 
 
@@ -126,11 +129,12 @@ async def test_a_payments_progress_comes_with_its_next_event(inbox: Inbox) -> No
     """What is taken brings along what is known of its payment, and by which event."""
     await inbox.put(event("authsuccessful"))
     (first,) = await inbox.take(1)
-    await inbox.finish(first, "done", progress="authsuccessful")
+    await inbox.finish(first, "done", progress=Progress(first.names, "authsuccessful", "50.00", "EUR"))
     await inbox.put(event("capturesuccess"))
     (second,) = await inbox.take(1)
-    assert (first.known, second.known) == (None, "authsuccessful")
-    assert '"status": "authsuccessful"' in (second.known_by or "")
+    assert first.known == ()
+    assert [(known.state, known.amount, known.event) for known in second.known] == [("authsuccessful", "50.00", first.id)] * 2
+    assert '"status": "authsuccessful"' in (second.known[0].evidence or "")
 
 
 async def due_events(inbox: Inbox) -> int:
@@ -174,7 +178,10 @@ async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 64])
-@pytest.mark.parametrize("name", ["REPEATED", "PUT", "TAKE", "IS_ANY_DUE", "RENEW", "MOVE", "END", "WAKE", "WATCHED"])
+@pytest.mark.parametrize(
+    "name",
+    ["REPEATED", "PUT", "TAKE", "IS_ANY_DUE", "AHEAD", "KNOWN", "RENAME", "RELEASE", "RENEW", "MOVE", "END", "WAKE", "WATCHED"],
+)
 def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     """However many events have ended, and payments have moved, each statement finds its rows by an index."""
     connection = sqlite3.connect(":memory:")

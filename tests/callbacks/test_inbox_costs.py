@@ -10,6 +10,7 @@ from statement_costs import prepare, prepared_costs, recorded
 from store_fixtures import postgres_schema
 
 from gatewaypy.callbacks import Inbox, verify_callback
+from gatewaypy.callbacks.payment_progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,13 +44,16 @@ async def statements_of(inbox: Inbox) -> list[Any]:
         lambda: inbox.put(event(1)),
         lambda: inbox.take(32),
         lambda: inbox.renew([first.id, second.id]),
-        lambda: inbox.finish(first, "done", progress="capturesuccess"),
+        lambda: inbox.finish(first, "done", progress=Progress(first.names, "capturesuccess")),
+        lambda: inbox.rename(second, second.names),
+        lambda: inbox.has_kept(second.names),
+        lambda: inbox.take(32, signed=False),
         lambda: inbox.postpone(second, 60.0, note="a handler failed"),
-        lambda: inbox.progress_of("x"),
+        lambda: inbox.progress_of(first.names),
         inbox.kept,
         lambda: inbox.replay(first.id),
-        lambda: inbox.watch(payment_id="7", merchant_transaction_id="TX-1", seconds=0.0),
-        lambda: inbox.watched(20, 300.0),
+        lambda: inbox.watch(member_id="11344", payment_id="7", merchant_transaction_id="TX-1", seconds=0.0),
+        lambda: inbox.watched("11344", 20, 300.0),
         lambda: inbox.unwatch("x"),
     ]
     statements = []
@@ -64,8 +68,8 @@ async def fill(connection: Any, payment: str, due: str) -> None:
         f" SELECT 'key ' || n, {payment}, '11344', 1, '{{}}', 'open', {due}, now() FROM generate_series(1, 30000) AS n"
     )
     await connection.execute(
-        "INSERT INTO gatewaypy_watched (payment, payment_id, due)"  # noqa: S608 - see above
-        f" SELECT 'payment ' || n, n, {due} FROM generate_series(1, 30000) AS n"
+        "INSERT INTO gatewaypy_watched (name, member, payment_id, due)"  # noqa: S608 - see above
+        f" SELECT 'payment ' || n, '11344', n, {due} FROM generate_series(1, 30000) AS n"
     )
 
 

@@ -284,9 +284,9 @@ async def test_the_shops_own_check(shop: Shop, store_url: str, is_async: bool) -
 async def test_a_full_or_broken_inbox_is_a_503(shop: Shop, store_url: str) -> None:
     """The gateway is asked to try again, and nothing is acknowledged that is not on disk."""
     async with Receiver(shop.router, MERCHANT, inbox=store_url, max_open=1) as receiver:
-        receiver._counted(1)
+        receiver._counted(1, 0)
         assert (await receiver.receive(signed(fields()), JSON)).status == 503
-        receiver._counted(0)
+        receiver._counted(0, 0)
         await receiver.inbox._store.run(("DROP TABLE gatewaypy_inbox", ()))
         assert (await receiver.receive(signed(fields()), JSON)).status == 503
 
@@ -356,7 +356,7 @@ class TestReconciler:
     async def test_one_that_never_ends_is_given_up_aloud(self, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
         """After so many questions the payment is logged as a warning, and asked about no more."""
         gateway = Asked(MISSING)
-        async with Reconciler(gateway, receiver.inbox, first=0.001, poll=0.01, give_up_after=3) as reconciler:
+        async with Reconciler(gateway, receiver.inbox, first=0.001, poll=0.01, give_up_after=3, member_id="11344") as reconciler:
             await reconciler.watch(Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001"))
             async with asyncio.timeout(10):
                 while "no longer asked about" not in caplog.text:
@@ -366,7 +366,7 @@ class TestReconciler:
     async def test_a_store_that_fails_does_not_end_it(self, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
         """The trouble is logged, and asking goes on."""
         await receiver.inbox._store.run(("DROP TABLE gatewaypy_watched", ()))
-        async with Reconciler(Asked(MISSING), receiver.inbox, poll=0.01), asyncio.timeout(10):
+        async with Reconciler(Asked(MISSING), receiver.inbox, poll=0.01, member_id="11344"), asyncio.timeout(10):
             while caplog.text.count("watched payments could not be read") < 2:
                 await asyncio.sleep(0.01)
 

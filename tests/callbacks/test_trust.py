@@ -15,12 +15,13 @@ from gatewaypy.callbacks import (
     CallbackEvent,
     EventContext,
     Inbox,
-    PaymentSucceeded,
+    PaymentAuthorized,
     Receiver,
     Reconciler,
     Router,
     verify_callback,
 )
+from gatewaypy.callbacks.payment_progress import Progress
 from gatewaypy.models import Outcome, Payment
 from gatewaypy.protocol import decode
 
@@ -113,11 +114,11 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
         Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver,
     ):
         for body in (b"{}", unsigned({"merchantTransactionId": "bad_1", "transactionStatus": "Y"})):
-            assert (await receiver.receive(body, JSON)).status == 200
+            assert (await receiver.receive(body, JSON)).status == 401
         await receiver.receive(signed(fields(paymentId="", merchantTransactionId="old_shop_7")), JSON)
         counts = await emptied(receiver)
         (kept,) = await receiver.inbox.kept()
-    assert (counts["refused"], counts["review"], shop.names) == (2, 1, [])
+    assert (counts["refused"], counts["review"], shop.names) == (0, 1, [])
     assert "InvalidRequest: merchantTransactionId" in (kept.note or "")
 
 
@@ -126,7 +127,7 @@ async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
     gateway = Gateway(record("capturesuccess"))
     async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=gateway, max_open=4) as receiver:
         for body, status in ((unsigned(fields()), 503), (signed(fields()), 200)):
-            receiver._counted(2)
+            receiver._counted(2, 0)
             assert (await receiver.receive(body, JSON)).status == status
 
 
@@ -138,7 +139,7 @@ async def test_a_confirmed_event_holds_nothing_that_was_not_confirmed(store_url:
         await receiver.receive(unsigned(fields("chargeback", "Y", amount="9999.00", remark="forged")), JSON)
         await emptied(receiver)
     (event,) = shop.heard
-    assert isinstance(event, PaymentSucceeded)
+    assert isinstance(event, PaymentAuthorized)
     assert (event.amount, event.remark, event.confirmed is not None) == (None, None, True)
 
 
@@ -178,12 +179,12 @@ async def test_who_lost_its_lease_changes_nothing(store_url: str) -> None:
         async with asyncio.timeout(10):
             while not (taken := await other.take(1)):
                 await asyncio.sleep(0.01)
-        await other.finish(taken[0], "done", progress="authsuccessful")
+        await other.finish(taken[0], "done", progress=Progress(mine.names, "authsuccessful"))
         await other.put(verify_callback(signed(fields("capturesuccess")), MERCHANT))
         (captured,) = await other.take(1)
-        await other.finish(captured, "done", progress="capturesuccess")
-        await late.finish(mine, "parked", progress="authsuccessful")
-        assert await other.progress_of(mine.payment) == "capturesuccess"
+        await other.finish(captured, "done", progress=Progress(mine.names, "capturesuccess"))
+        await late.finish(mine, "parked", progress=Progress(mine.names, "authsuccessful"))
+        assert {known.state for known in await other.progress_of(mine.names)} == {"capturesuccess"}
         assert (await other.counts())["done"] == 2
 
 

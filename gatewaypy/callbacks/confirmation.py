@@ -1,0 +1,146 @@
+"""Confirming an event by an inquiry: handlers receive the gateway's answer in place of the callback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from attrs import define
+
+from gatewaypy.callables import check_methods
+from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
+from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.protocol.evidence import Evidence, Subject, mismatch_of
+from gatewaypy.protocol.progress import Step, step
+
+if TYPE_CHECKING:
+    from gatewaypy.callbacks.events import CallbackEvent
+    from gatewaypy.callbacks.inbox import Entry
+    from gatewaypy.models import Transaction
+
+# A gateway has limits of its own; another client may have none.
+_INQUIRY_TIMEOUT: Final = 300.0
+
+
+class Asks(Protocol):
+    """What confirming needs of a gateway."""
+
+    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
+        """Ask what became of a payment."""
+        ...
+
+
+class NotOursError(Exception):
+    """The event contradicts what is known; a person has to look at it.
+
+    ``evidence`` is what the message leaves out: it is stored, and not logged. ``by_check`` is true if
+    it is the application's own check that the event does not fit.
+    """
+
+    def __init__(self, reason: str, evidence: str = "", *, by_check: bool = False) -> None:
+        super().__init__(reason)
+        self.evidence = evidence
+        self.by_check = by_check
+
+
+class UnconfirmedError(Exception):
+    """The gateway could not be asked, or does not say (yet) what the callback says."""
+
+    def __init__(self, reason: str, *, answered: bool) -> None:
+        super().__init__(reason)
+        self.answered = answered
+
+
+async def inquire(gateway: Asks, by: Mapping[str, str]) -> Transaction:
+    """Inquire by one id.
+
+    Raises:
+        GatewayError: What the gateway raised.
+        TimeoutError: It did not answer within 300 s.
+    """
+    asked: Any = gateway.inquire(**by)
+    async with asyncio.timeout(_INQUIRY_TIMEOUT):
+        found: Transaction = await asked
+        return found
+
+
+@define(eq=False)
+class Confirmation:
+    """Asks a merchant's gateway about events.
+
+    Args:
+        gateways: One gateway, or one for each member id.
+        unsigned_only: Believe signed events without an inquiry.
+    """
+
+    gateways: Asks | Mapping[str, Asks]
+    unsigned_only: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Check that each gateway can be asked."""
+        each = self.gateways.values() if isinstance(self.gateways, Mapping) else [self.gateways]
+        for gateway in each:
+            check_methods("confirm", gateway, "inquire")
+
+    async def confirm(self, entry: Entry, event: CallbackEvent) -> CallbackEvent | None:
+        """Return the event that handlers may receive; ``None`` if the gateway does not support it.
+
+        Raises:
+            NotOursError: A signed event does not fit the gateway's answer.
+            UnconfirmedError: To be asked again.
+        """
+        if self.unsigned_only and entry.signed:
+            return event
+        gateway = self.gateways.get(entry.member or "") if isinstance(self.gateways, Mapping) else self.gateways
+        if gateway is None:
+            # As before it was asked for: of a merchant without a gateway only signed events count.
+            return event if entry.signed else None
+        by = usable_ids(event.payment_id, event.merchant_transaction_id)
+        try:
+            if not by:
+                # No gateway ever has such an id: there is nothing to wait for.
+                check_ids(payment_id=event.payment_id, merchant_transaction_id=event.merchant_transaction_id)
+            found = await inquire(gateway, by)
+        except InvalidRequest as error:
+            if entry.signed:
+                reason = f"{type(error).__name__}: {error}"
+                raise NotOursError(reason) from None
+            return None
+        except TimeoutError:
+            reason = f"the gateway did not answer within {_INQUIRY_TIMEOUT:g} s"
+        except GatewayError as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return confirmed(entry, event, found)
+        raise UnconfirmedError(reason, answered=False)
+
+
+def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
+    """Turn the gateway's answer into what handlers receive: the answer alone, and never less than a signed callback said."""
+    if not found.found:
+        if entry.signed:
+            reason = "the gateway does not find the payment (yet)"
+            raise UnconfirmedError(reason, answered=True)
+        return None
+    said = Evidence.of(event)
+    subject = Subject(
+        member_id=entry.member,
+        payment_id=event.payment_id,
+        merchant_transaction_id=event.merchant_transaction_id,
+        amount=said.amount,
+        currency=said.currency,
+    )
+    mismatch = mismatch_of(subject, Evidence.of(found))
+    if mismatch is not None:
+        if not entry.signed:
+            return None
+        reason = f"the callback does not fit the gateway's record: {mismatch.reason}"
+        raise NotOursError(reason)
+    answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found)
+    is_behind = answer.state is not None and event.state is not None and step(answer.state, event.state) is Step.FORWARD
+    if is_behind and entry.signed:
+        reason = f"the callback says {event.state}, the gateway still {answer.state}"
+        raise UnconfirmedError(reason, answered=True)
+    return answer
