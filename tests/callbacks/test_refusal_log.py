@@ -1,0 +1,101 @@
+"""What the log says of callbacks: refusals, failures, and events that nobody handles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, Receiver, Router
+from gatewaypy.callbacks.repeated_log import RepeatedLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JSON = "application/json"
+SECRET_BODY = signed(fields(remark="a word of the body")).replace(b"50.00", b"51.00")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (SECRET_BODY, JSON, "answered 401: its signature does not match"),
+        (b'{"paymentId": "7"}', JSON, "answered 401: it is not signed"),
+        (b"{", JSON, "answered 400"),
+        (b"x" * 70_000, JSON, "answered 413"),
+        (b"<a/>", "text/xml", "answered 415"),
+    ],
+    ids=range(5),
+)
+async def test_refused_callback_is_logged(body: bytes, kind: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With its reason and the sender's address at WARNING, and without the body."""
+    async with Receiver(Router(), MERCHANT) as receiver:
+        await receiver.receive(body, kind, source="192.0.2.7\n")
+        (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert words in record.getMessage()
+    assert "'192.0.2.7\\n'" in record.getMessage()
+    assert "a word of the body" not in caplog.text
+
+
+def test_repeated_reasons_are_summed_up(caplog: pytest.LogCaptureFixture) -> None:
+    """One line for a reason in ten seconds; the next has the count of those left out, and closing writes the rest."""
+    now = [0.0]
+    summed = RepeatedLog(lambda: now[0])
+    for time in (0.0, 1.0, 9.9, 10.0, 11.0):
+        now[0] = time
+        summed.warn("401", "refused")
+    summed.warn("400", "broken")
+    summed.flush()
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused", "refused (2 more like it since the last line)", "broken", "401: 1 more",
+    ]  # fmt: skip
+
+
+def test_repeated_log_has_a_bound(caplog: pytest.LogCaptureFixture) -> None:
+    """However many reasons there are, few are kept."""
+    summed = RepeatedLog(lambda: 0.0)
+    for number in range(1000):
+        summed.warn(str(number), "refused")
+    assert len(caplog.records) == 65
+
+
+async def test_failing_handler_is_logged_with_its_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the traceback, the order, the status and the attempt."""
+    router = Router()
+
+    @router.on(CallbackEvent)
+    async def broken(event: CallbackEvent) -> None:
+        raise RuntimeError("the shop is down")
+
+    options: dict[str, Any] = {"max_attempts": 2, "first_pause": 0.01}
+    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+        await receiver.receive(signed(fields()), JSON)
+        async with asyncio.timeout(10):
+            while (await receiver.inbox.counts())["open"]:
+                await asyncio.sleep(0.01)
+    first, last = [record for record in caplog.records if "event 1" in record.getMessage()]
+    assert "('capturesuccess' of 'TX-1001'): PaymentSucceeded: attempt 1 failed" in first.getMessage()
+    assert "parked after 2 attempts" in last.getMessage()
+    assert caplog.text.count('raise RuntimeError("the shop is down")') == 2
+
+
+@pytest.mark.parametrize("inbox", [True, False])
+async def test_event_without_a_handler_is_logged(inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A chargeback that no handler is registered for is a warning; at the opening the log names such types."""
+    router = Router()
+
+    @router.on(PaymentSucceeded)
+    async def hear(event: PaymentSucceeded) -> None: ...
+
+    caplog.set_level(logging.INFO, "gatewaypy.callbacks")
+    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db" if inbox else None) as receiver:
+        await receiver.receive(signed(fields("chargeback", "N")), JSON)
+        async with asyncio.timeout(10):
+            while "is a ChargedBack" not in caplog.text and "registered for ChargedBack of" not in caplog.text:
+                await asyncio.sleep(0.01)
+    (opening,) = [record for record in caplog.records if "no handler is registered for ChargedBack, " in record.getMessage()]
+    assert "PaymentSucceeded" not in opening.getMessage()

@@ -1,0 +1,198 @@
+"""What ends a watch, and what is compared with what is known."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from callback_bodies import MERCHANT, fields, signed
+
+from gatewaypy import Money, errors
+from gatewaypy.callbacks import CallbackEvent, Inbox, Receiver, Reconciler, Router
+from gatewaypy.models import Outcome, Payment, Refund
+from gatewaypy.protocol import decode
+from gatewaypy.protocol.settle import is_over
+
+if TYPE_CHECKING:
+    from gatewaypy.models import Transaction
+
+JSON = "application/json"
+IDS = {"payment_id": "54279", "merchant_transaction_id": "TX-1001"}
+FIFTY = Money("50.00", "EUR")
+
+
+class Gateway:
+    """Answers inquiries with the next of its records, the last one for ever."""
+
+    def __init__(self, *records: dict[str, Any]) -> None:
+        self.records = list(records)
+        self.asked: list[dict[str, Any]] = []
+
+    async def inquire(self, **by: Any) -> Transaction:
+        self.asked.append(by)
+        record = self.records.pop(0) if len(self.records) > 1 else self.records[0]
+        return decode.transaction({**record, "result": {"code": "00026", "description": "found"}})
+
+
+class Shop:
+    def __init__(self) -> None:
+        self.heard: list[CallbackEvent] = []
+        self.router = Router()
+        self.router.on(CallbackEvent)(self.heard.append)
+
+    @property
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.heard]
+
+
+async def emptied(receiver: Receiver) -> dict[str, int]:
+    async with asyncio.timeout(20):
+        while (counts := await receiver.inbox.counts())["open"]:
+            await asyncio.sleep(0.01)
+    return counts
+
+
+async def asked_until_over(reconciler: Reconciler) -> int:
+    """Ask until nothing is watched any more; return how often."""
+    times = 0
+    async with asyncio.timeout(20):
+        while True:
+            times += await reconciler.ask()
+            ((watched,),) = await reconciler.inbox._store.run(("SELECT COUNT(*) FROM gatewaypy_watched", ()))
+            if not watched[0]:
+                return times
+            await asyncio.sleep(0.001)
+
+
+UNKNOWN = errors.OutcomeUnknown("no answer", operation="refund", merchant_transaction_id="R-1", payment_id="54279")
+
+
+@pytest.mark.parametrize(
+    ("watched", "operation", "states", "asked", "heard"),
+    [
+        (Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), "debit", ["authsuccessful", "capturesuccess"], 2, ["PaymentSucceeded"]),
+        (Payment(outcome=Outcome.REDIRECT, **IDS), "preauth", ["3D Authstarted", "authsuccessful"], 2, ["PaymentAuthorized"]),
+        (Payment(outcome=Outcome.PENDING, **IDS), None, ["authsuccessful", "settled"], 2, ["PaymentAuthorized", "PaymentSucceeded"]),
+        (Refund(outcome=Outcome.UNKNOWN, payment_id="54279", amount=Money("5.00", "EUR")), None,
+         ["capturesuccess", "markedforreversal", "reversed"], 3, ["PaymentRefunded"]),
+        (Refund(outcome=Outcome.UNKNOWN, payment_id="54279"), None, ["settled", "chargeback"], 2, ["ChargedBack"]),
+        (errors.OutcomeUnknown("?", operation="capture", payment_id="54279"), None,
+         ["authsuccessful", "capturestarted", "capturefailed"], 3, ["PaymentFailed"]),
+        (errors.OutcomeUnknown("?", operation="reversal", payment_id="54279"), None,
+         ["authsuccessful", "authcancelled"], 2, ["PaymentCancelled"]),
+    ],
+    ids=["debit", "preauth", "payment", "refund", "charged back", "capture", "reversal"],
+)  # fmt: skip
+async def test_watch_ends_with_its_operation(
+    store_url: str, watched: Any, operation: str | None, states: list[str], asked: int, heard: list[str]
+) -> None:
+    """What is watched is asked about until the operation that it is about is over, and not just its payment's step."""
+    short = {"chargeback": "N", "capturefailed": "N", "authcancelled": "C", "3D Authstarted": "3D"}
+    shop, gateway = Shop(), Gateway(*(fields(state, short.get(state, "Y")) for state in states))
+    async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
+        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
+        assert await reconciler.watch(watched, operation=operation)
+        assert await asked_until_over(reconciler) == asked
+        await emptied(receiver)
+    assert shop.names == heard
+
+
+@pytest.mark.parametrize("answer", [{"amount": "1.00", "currency": ""}, {"currency": "USD"}, {"merchantTransactionId": "TX-9"}])
+async def test_watch_of_another_payment_is_not_ended(store_url: str, answer: dict[str, str], caplog: Any) -> None:
+    """A record with another amount, currency or own id tells nothing of what is watched, and the log says so."""
+    shop, gateway = Shop(), Gateway(fields(**answer))
+    async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
+        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344", give_up_after=2)
+        await reconciler.watch(Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), operation="debit")
+        assert await asked_until_over(reconciler) == 2
+    assert shop.names == []
+    assert "the record is of another" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [{"payment_id": "bad id", "merchant_transaction_id": None}, {"payment_id": None, "merchant_transaction_id": "old_shop_7"},
+     {"payment_id": None, "merchant_transaction_id": None}, {"payment_id": "7\n", "merchant_transaction_id": "TX-1"}],
+    ids=range(4),
+)  # fmt: skip
+async def test_watch_id_outside_its_format_is_refused(store_url: str, ids: dict[str, Any]) -> None:
+    """What no gateway can be asked about is refused when it is watched."""
+    async with Inbox(store_url) as inbox:
+        with pytest.raises(errors.InvalidRequest):
+            await inbox.watch(member_id="11344", seconds=0.0, **ids)
+        with pytest.raises(errors.InvalidRequest):
+            await Reconciler(Gateway({}), inbox, member_id="11344").watch(Payment(outcome=Outcome.PENDING, **ids))
+
+
+async def test_watched_id_that_cannot_be_asked_is_dropped(store_url: str, caplog: Any) -> None:
+    """A row that another version left with such an id is dropped with a warning."""
+    gateway = Gateway({})
+    async with Inbox(store_url) as inbox:
+        await inbox._store.run(
+            ("INSERT INTO gatewaypy_watched (name, member, payment_id, due) VALUES ('x', '11344', 'bad id', 0)", ())
+        )
+        assert await asked_until_over(Reconciler(gateway, inbox, member_id="11344")) == 1
+    assert gateway.asked == []
+    assert "no longer watched" in caplog.text
+
+
+async def test_event_with_one_usable_id_is_asked_by_it(store_url: str) -> None:
+    """A signed event whose payment id is outside its format is confirmed by the merchant's own id."""
+    gateway = Gateway(fields(paymentId="-"))
+    async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=gateway) as receiver:
+        await receiver.receive(signed(fields(paymentId="7 7")), JSON)
+        await emptied(receiver)
+    assert gateway.asked == [{"merchant_transaction_id": "TX-1001"}]
+
+
+def test_follow_up_is_over_when_no_trace_can_come() -> None:
+    """A refund waits while one may still be recorded, and not after a chargeback or a decline."""
+    waits = {
+        state: not is_over("refund", state) for state in ("capturesuccess", "markedforreversal", "onhold", "chargeback", "failed")
+    }
+    assert waits == {"capturesuccess": True, "markedforreversal": True, "onhold": True, "chargeback": False, "failed": False}
+
+
+@pytest.mark.parametrize(
+    ("callback", "record", "state"),
+    [
+        ({"currency": ""}, {}, "done"),
+        ({"currency": " eur "}, {}, "done"),
+        ({"currency": "eur"}, {"currency": ""}, "done"),
+        ({"currency": ""}, {"amount": "1000.00"}, "review"),
+        ({}, {"amount": "1000.00", "currency": ""}, "review"),
+        ({"currency": "USD"}, {}, "review"),
+    ],
+    ids=range(6),
+)
+async def test_confirmed_amount_is_compared_without_currency(
+    store_url: str, callback: dict[str, str], record: dict[str, str], state: str
+) -> None:
+    """The signed amount is compared whatever the currency says; currencies are compared where both are stated."""
+    async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=Gateway(fields(**record))) as receiver:
+        await receiver.receive(signed(fields(**callback)), JSON)
+        assert (await emptied(receiver))[state] == 1
+
+
+@pytest.mark.parametrize(
+    ("repeated", "state"), [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "swallowed")]
+)
+async def test_same_status_with_another_amount_is_reviewed(store_url: str, repeated: dict[str, str], state: str) -> None:
+    """A repeat must be of the same amount; another spelling of it is a repeat."""
+    shop = Shop()
+    async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
+        for changes in ({}, repeated):
+            await receiver.receive(signed(fields(**changes)), JSON)
+            counts = await emptied(receiver)
+    assert (counts["done"], counts[state], len(shop.heard)) == (1, 1, 1)
+
+
+async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None:
+    """Approved without a long status may be a hold: no success is heard, and its cancellation is."""
+    shop = Shop()
+    async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
+        for short in ("Y", "C"):
+            await receiver.receive(signed(fields("", short)), JSON)
+            await emptied(receiver)
+    assert shop.names == ["PaymentAuthorized", "PaymentCancelled"]
