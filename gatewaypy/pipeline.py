@@ -93,9 +93,8 @@ class Pipeline:
     holds: dict[ReplyKind, float] = field(factory=dict, init=False)
     _keys: tuple[Secret, ...] = field(init=False)
 
-    @_keys.default
-    def _known_keys(self) -> tuple[Secret, ...]:
-        return self.credentials.every_key
+    def __attrs_post_init__(self) -> None:
+        self._keys = self.credentials.every_key
 
     async def run(self, request: Request, *, may_send: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
         """Carry a request to its result.

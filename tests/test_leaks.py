@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import pickle
 import re
@@ -16,6 +17,7 @@ from transports import KINDS
 
 from gatewaypy import Card, Credentials, Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.protocol.fields import check
+from gatewaypy.protocol.wire import WireReply
 from gatewaypy.sandbox import FaultKind, Sandbox
 from gatewaypy.secret import Secret
 
@@ -204,3 +206,75 @@ async def test_a_refused_payment_shows_nothing(log: io.StringIO) -> None:
             await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id="A-1")
     text = shown(refused.value) + shown(not_sent.value) + log.getvalue()
     assert [secret for secret in (NUMBER, CVV, KEY) if found(secret, text)] == []
+
+
+class Repeating:
+    """A transport whose gateway repeats what it was sent, and what it knows, in its words."""
+
+    def __init__(self, words: str, code: str) -> None:
+        self.words, self.code, self.has_card = words, code, False
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def send(self, request: Any, *, about_to_send: Any, **_: Any) -> WireReply:
+        assert about_to_send()
+        words = f"{self.words} {'' if request.token is None else request.token.reveal()}"
+        self.has_card = self.has_card or NUMBER.encode() in request.body
+        if self.has_card:
+            # What nobody but the request's sender can know to be secret.
+            words += f" cvv {CVV}"
+        told: dict[str, Any] = {"result": {"code": self.code, "description": words}, "remark": words, "extra words": [words]}
+        if request.token is None and self.code != "20001":
+            told |= {"result": {"code": "200", "description": words}, "AuthToken": "eyJcanary.token.granted", "memberId": "11344"}
+        elif request.token is not None:
+            told |= {"transactionStatus": words, "status": words, "descriptor": words}
+            told |= {"bankReferenceId": NUMBER} if self.has_card else {}
+        return WireReply(200, "application/json", json.dumps(told).encode())
+
+
+@pytest.mark.parametrize("code", ["10001", "20001", "00001", "77777"])
+async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None:
+    """A gateway that repeats number, CVV, key and token in every word of every reply shows none of them in any result or error."""
+    grouped = "-".join(NUMBER[start : start + 4] for start in range(0, 16, 4))
+    words = f"card {NUMBER} and {grouped}2030, key {KEY} {LOGIN_KEY}"
+    card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
+    produced: list[object] = []
+    hasty = Timeouts(total=0.3, settle=0.2)
+    transport = Repeating(words, code)
+    async with Gateway("https://gateway.example", MERCHANT, transport=transport, timeouts=hasty) as gateway:
+        for call in (
+            lambda: gateway.debit(EUROS, card, merchant_transaction_id="A-1"),
+            lambda: gateway.preauth(EUROS, card, merchant_transaction_id="A-2"),
+            lambda: gateway.capture("7", EUROS),
+            lambda: gateway.refund("7", EUROS),
+            lambda: gateway.reversal("7"),
+            lambda: gateway.payout(EUROS, merchant_transaction_id="A-3", customer=customer),
+            lambda: gateway.inquire(payment_id="7"),
+            lambda: gateway.stored_cards.store(card),
+            gateway.invoices.configuration,
+            gateway.tokens.merchant,
+            gateway.tokens.partner,
+        ):
+            transport.has_card = False
+            try:
+                result = await call()
+                produced += [result, dict(getattr(result, "raw", {})), dict(getattr(result, "extra", {}))]
+                result.raise_for_outcome()
+            except (errors.GatewayError, AttributeError) as error:
+                produced.append(error)
+    everything = "\n".join(shown(value) for value in produced) + log.getvalue()
+    assert "***" in everything
+    known = [NUMBER, grouped, CVV, KEY, LOGIN_KEY, "eyJcanary.token.granted"]
+    assert [secret for secret in known if found(secret, everything)] == []
+
+
+async def test_debit_own_number_as_id_is_refused() -> None:
+    """A payment whose id contains the card's number is refused, and the refusal does not show it."""
+    async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
+        with pytest.raises(errors.InvalidRequest, match="must not contain the card number") as refused:
+            await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id=f"A-{NUMBER}")
+    assert NUMBER not in f"{refused.value} {vars(refused.value)}"

@@ -55,6 +55,9 @@ _KEPT: Final = frozenset({"parked", "review"})
 _BEHIND_PAUSE: Final = 1.0
 _BEFORE_PAUSE: Final = 0.2
 
+#: What stands in a note before the evidence, which is not a part of a message.
+EVIDENCE: Final = "; known by "
+
 #: A row as `PUT` is given it, but for its place.
 _Row: TypeAlias = "tuple[str, str, str | None, str | None, str | None, int, str]"
 
@@ -87,6 +90,11 @@ class Kept:
     attempts: int
     note: str | None
     fields: dict[str, Any]
+
+    @property
+    def reason(self) -> str | None:
+        """The note without its evidence: what a log or a terminal shows."""
+        return None if self.note is None else self.note.partition(EVIDENCE)[0]
 
 
 @frozen

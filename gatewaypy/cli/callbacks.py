@@ -56,7 +56,7 @@ async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
     async with Inbox(existing(url, what="inbox")) as inbox:
         console.say(f"{await inbox.replay(*identifiers)} put back")
         for kept in await inbox.kept("parked", "review"):
-            told = f"{kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.note}"
+            told = f"{kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.reason}"
             console.say(f"{kept.state} {kept.id}: {told}")
     return 0
 

@@ -27,7 +27,7 @@ _EXACT_FIELDS: Final = ID_FIELDS | {
     "refundamount", "tmpl_amount", "transactionurl", "url",
 }  # fmt: skip
 # Words of the protocol's own, and numbers of few digits: a CVV that stands there is one by chance.
-_SHORT_FIELDS: Final = _EXACT_FIELDS | {
+_SHORT_FIELDS: Final = {
     "bin", "birthdate", "cardbin", "cardlast4digits", "cardtype", "code", "country", "currency", "eci", "expirationperiod",
     "expirymonth", "expiryyear", "ip", "last4digits", "lastfourdigits", "paymentbrand", "paymentmode", "postcode", "quantity",
     "resultcode", "status", "tmpl_currency", "transactionstatus",
@@ -86,12 +86,9 @@ class _Redaction:
         texts = {secret.reveal() for secret in secrets}
         self._numbers = [text for text in texts if _NUMBER.fullmatch(text)]
         self._long = [text for text in texts.difference(self._numbers) if len(text) >= _SHORTEST_SECRET]
+        self._short_texts = {text for text in texts if 0 < len(text) < _SHORTEST_SECRET}
         # Whole words alone, and no part of an amount, a date or a longer number.
-        self._short = [
-            re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])")
-            for text in texts
-            if 0 < len(text) < _SHORTEST_SECRET
-        ]
+        self._short = [re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])") for text in self._short_texts]
         self._left_out = _LEFT_OUT if keep_token else _LEFT_OUT | {_TOKEN}
 
     def of_object(self, fields: Mapping[str, Any], *, is_redirect: bool) -> dict[str, Any]:
@@ -118,7 +115,8 @@ class _Redaction:
         if leaf != _TOKEN:
             for secret in self._long:
                 text = text.replace(secret, MASK)
-        if leaf not in _SHORT_FIELDS:
+        # A code that is the CVV's digits and nothing else is one by chance.
+        if leaf not in _EXACT_FIELDS and not (leaf in _SHORT_FIELDS and text.strip() in self._short_texts):
             for pattern in self._short:
                 text = pattern.sub(MASK, text)
         return text

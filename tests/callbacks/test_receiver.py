@@ -98,6 +98,21 @@ async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> 
     assert '"status": "reversed"' in (kept.note or "")
 
 
+async def test_dispatcher_contradiction_logs_no_callback_whole(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """The warning names states, ids and the event's number; the earlier callback is in the event's row alone."""
+    told = {"customer": {"email": "ada@shop.example"}, "remark": "a\nb\x1b[31m"}
+    for status, short in (("reversed", "Y"), ("authfailed", "N")):
+        await receiver.receive(signed(fields(status, short, **told)), JSON)
+        await emptied(receiver)
+    (kept,) = await receiver.inbox.kept()
+    (logged,) = [record.getMessage() for record in caplog.records if "kept for review" in record.getMessage()]
+    assert "it says authfailed, but the payment was reversed" in logged
+    assert "by event " in logged
+    for text in (logged, kept.reason or ""):
+        assert not [part for part in ("checksum", "ada@shop.example", "remark", "\n", "\x1b") if part in text]
+    assert "ada@shop.example" in (kept.note or "")
+
+
 async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(receiver: Receiver, shop: Shop) -> None:
     """Twice failed is tried a third time; three times failed is parked, listed with its reason, and can be put back."""
     shop.fail = 2
