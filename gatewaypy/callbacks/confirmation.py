@@ -138,7 +138,7 @@ def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> Callbac
             return None
         reason = f"the callback does not fit the gateway's record: {mismatch.reason}"
         raise NotOursError(reason)
-    answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found)
+    answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found, result=event.result)
     is_behind = answer.state is not None and event.state is not None and step(answer.state, event.state) is Step.FORWARD
     if is_behind and entry.signed:
         reason = f"the callback says {event.state}, the gateway still {answer.state}"

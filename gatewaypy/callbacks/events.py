@@ -46,7 +46,8 @@ class CallbackEvent:
 
     ``amount``, ``payment_id``, ``merchant_transaction_id`` and the status are what the signature covers; ``result``, ``card``,
     ``remark`` and the currency are not (protocol section 10). ``signed`` tells whether a key fitted, ``member_id`` whose.
-    ``confirmed`` holds the inquiry's answer where the gateway was asked: the event's fields are the inquiry's own then.
+    ``confirmed`` holds the inquiry's answer where the gateway was asked: the event's fields are the inquiry's own then, except
+    ``result``, which is the callback's, and empty if no callback told one.
     """
 
     outcome: Outcome
@@ -147,10 +148,16 @@ _BY_STATE: Final[Mapping[str, type[CallbackEvent]]] = {
 
 
 def event_of(
-    fields: Mapping[str, Any], *, signed: bool, member_id: str | None, confirmed: Transaction | None = None
+    fields: Mapping[str, Any],
+    *,
+    signed: bool,
+    member_id: str | None,
+    confirmed: Transaction | None = None,
+    result: ResultCode = _NO_RESULT,
 ) -> CallbackEvent:
-    """Type a callback's fields, without card numbers and CVVs.
+    """Type a callback's fields, without card numbers.
 
+    :param result: with ``confirmed``, the payment's own code, if a callback told one: an inquiry's is about the look-up.
     :raises UnreadableError: where a field that decides is no text.
     """
     fields = redact(fields)
@@ -166,6 +173,8 @@ def event_of(
     fill("signed", signed)
     fill("member_id", member_id)
     fill("confirmed", confirmed)
+    if confirmed is not None:
+        fill("result", result)
     fill("raw", Fields(fields))
     return event
 

@@ -74,6 +74,16 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.parametrize("is_signed", [True, False])
+async def test_confirmed_event_never_has_the_lookups_code(store_url: str, is_signed: bool) -> None:
+    """A confirmed decline has the callback's own code where one was told, and never the inquiry's "record found"."""
+    shop, declined = Shop(), fields("authfailed", "N", result={"code": "11051", "description": "Insufficient funds"})
+    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("authfailed", "N"))) as receiver:
+        await receiver.receive(signed(declined) if is_signed else unsigned(declined), JSON)
+        await emptied(receiver)
+    assert [event.result.code for event in shop.heard] == ["11051" if is_signed else ""]
+
+
 async def test_an_inquiry_that_lags_behind_a_signed_event_is_waited_for(store_url: str) -> None:
     """The gateway still says pending: the success is not given up for that, and heard when the inquiry has caught up."""
     shop, gateway = Shop(), Gateway(record("3D Authstarted", "3D"), record("3D Authstarted", "3D"), record("capturesuccess"))
