@@ -149,8 +149,15 @@ class Receiver:
             )
 
     @property
-    def inbox(self) -> Inbox | None:
-        """The inbox, to look into it: parked events, replaying, pruning."""
+    def inbox(self) -> Inbox:
+        """The inbox, to list, replay and prune events, and for a `Reconciler`.
+
+        Raises:
+            ConfigurationError: The receiver was made without an inbox.
+        """
+        if self._inbox is None:
+            msg = "receiver.inbox: must be set by inbox= when the receiver is made"
+            raise ConfigurationError(msg)
         return self._inbox
 
     async def __aenter__(self) -> Self:

@@ -92,7 +92,7 @@ class Demo:
         """Show what the handlers heard, once the inbox has nothing left to dispatch."""
         inbox = callbacks.receiver.inbox
         with anyio.fail_after(10):
-            while inbox is not None and (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
+            while (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
                 await anyio.sleep(0.02)
         self.say("Callbacks, verified, stored, confirmed by inquiry, and heard by the shop's handlers:")
         for event in self.heard:

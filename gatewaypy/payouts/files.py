@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, overload
 
 from attrs import fields_dict, frozen
 
@@ -59,6 +59,14 @@ class BadRow:
     def __str__(self) -> str:
         known = "" if self.merchant_transaction_id is None else f" ({self.merchant_transaction_id})"
         return f"line {self.line}{known}: {self.reason}"
+
+
+@overload
+def read_orders(path: str | os.PathLike[str], *, strict: Literal[True]) -> Generator[PayoutOrder, None, None]: ...
+
+
+@overload
+def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Generator[PayoutOrder | BadRow, None, None]: ...
 
 
 def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Generator[PayoutOrder | BadRow, None, None]:

@@ -67,7 +67,6 @@ async def receiver(shop: Shop, store_url: str) -> AsyncIterator[Receiver]:
 
 async def emptied(receiver: Receiver) -> dict[str, int]:
     """Wait until nothing is left to dispatch."""
-    assert receiver.inbox is not None
     async with asyncio.timeout(20):
         while (counts := await receiver.inbox.counts())["open"]:
             await asyncio.sleep(0.01)
@@ -312,6 +311,12 @@ async def test_without_an_inbox_handlers_run_before_the_answer(shop: Shop) -> No
     async with Receiver(shop.router, MERCHANT) as receiver:
         assert [(await receiver.receive(signed(fields()), JSON)).status for _ in range(2)] == [500, 200]
     assert shop.names == ["PaymentSucceeded"]
+
+
+def test_receiver_inbox_missing_is_an_error(shop: Shop) -> None:
+    """Code that needs the inbox is told that there is none, in place of a failure on None further on."""
+    with pytest.raises(errors.ConfigurationError, match=r"^receiver\.inbox: must be set by inbox="):
+        _ = Receiver(shop.router, MERCHANT).inbox
 
 
 @pytest.mark.parametrize(

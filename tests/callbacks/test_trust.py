@@ -67,7 +67,6 @@ def unsigned(made: dict[str, Any]) -> bytes:
 
 
 async def emptied(receiver: Receiver) -> dict[str, int]:
-    assert receiver.inbox is not None
     async with asyncio.timeout(20):
         while (counts := await receiver.inbox.counts())["open"]:
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, assert_type
 
 from gatewaypy import (
@@ -24,6 +25,8 @@ from gatewaypy import (
     Transaction,
     fastest_transport,
 )
+from gatewaypy.callbacks import CallbackApp, Inbox, Receiver, Reconciler
+from gatewaypy.payouts import BadRow, PayoutOrder, read_orders
 
 if TYPE_CHECKING:
     # A mistyped name is found, though some modules behind the doors are loaded late.
@@ -62,6 +65,19 @@ async def mistakes(gateway: Gateway, card: Card) -> None:
     euros = Money("50.00", "EUR")
     await gateway.debit(euros, card)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await gateway.debit(euros, card, merchant_transaction_id="A", redirect="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def inboxes(gateway: Gateway, callbacks: CallbackApp, receiver: Receiver) -> None:
+    """A receiver's inbox goes to a reconciler as it is."""
+    assert_type(receiver.inbox, Inbox)
+    Reconciler(gateway, callbacks.receiver.inbox)
+
+
+def files(path: str, *, is_strict: bool) -> None:
+    """A file that is read strictly has orders alone."""
+    assert_type(read_orders(path, strict=True), Generator[PayoutOrder, None, None])
+    assert_type(read_orders(path), Generator[PayoutOrder | BadRow, None, None])
+    assert_type(read_orders(path, strict=is_strict), Generator[PayoutOrder | BadRow, None, None])
 
 
 def transports(ours: HttpxTransport) -> Transport:
