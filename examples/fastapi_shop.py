@@ -63,7 +63,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 
 async def opened_gateway(request: Request) -> Gateway:
-    return request.state.gateway
+    opened: Gateway = request.state.gateway
+    return opened
 
 
 app = FastAPI(lifespan=lifespan)

@@ -60,7 +60,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 
 
 async def opened_gateway(state: State) -> Gateway:
-    return state.gateway
+    opened: Gateway = state.gateway
+    return opened
 
 
 @post("/pay/{order:str}", status_code=200)

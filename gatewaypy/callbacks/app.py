@@ -44,7 +44,7 @@ class CallbackApp:
 
     FastAPI and Starlette answer ``POST /gateway`` with a redirect to ``/gateway/`` before the mounted application sees it, and a
     gateway may not follow that: name ``https://shop.example/gateway/`` as the notification URL, or add
-    ``app.add_route("/gateway", callbacks, methods=["POST"])``.
+    ``app.router.routes.append(Route("/gateway", callbacks, methods=["POST"]))``.
 
     Takes every option of `Receiver`. A mounted application gets no lifespan: the inbox is opened with the first callback then. To
     dispatch what an earlier process left from the start, and to close cleanly, enter it in your own lifespan:

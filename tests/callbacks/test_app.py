@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from callback_bodies import MERCHANT, fields, signed
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
@@ -45,6 +46,17 @@ async def test_it_answers_where_it_is_mounted_or_routed(path: str, status: int) 
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
         assert (await http.post(path, content=signed(fields()), headers=JSON)).status_code == status
+
+
+@pytest.mark.parametrize("app", [Starlette(), FastAPI()], ids=["starlette", "fastapi"])
+@pytest.mark.parametrize("path", ["/gateway", "/gateway/"])
+async def test_callback_app_appended_route_is_answered(app: Starlette, path: str) -> None:
+    """The route that docs/callbacks.md appends next to the mount answers without a redirect."""
+    callbacks = CallbackApp(router([]), MERCHANT)
+    app.mount("/gateway", callbacks)
+    app.router.routes.append(Route("/gateway", callbacks, methods=["POST"]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+        assert (await http.post(path, content=signed(fields()), headers=JSON)).status_code == 200
 
 
 @pytest.mark.parametrize("length", ["70000", "x", "-1", "9" * 40])
