@@ -11,6 +11,7 @@ from attrs import define, field
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Outcome, SettledBy
+from gatewaypy.protocol.settle import trace_of
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _SHOWN_BY: Final = {"authsuccessful": "authorised", "capturesuccess": "captured"
 class _FollowUp:
     """A capture, reversal or refund that may have left a trace on its payment.
 
-    ``is_known`` is whether the payment was known when it was begun, ``is_done`` whether its own reply said that it was done.
+    ``is_known`` is whether the payment was known when it was begun, and no inquiry had shown such a trace before.
+    ``is_done`` is whether its own reply said that it was done.
     """
 
     request: Request
@@ -46,12 +48,14 @@ class _Known:
     """What is known of one payment.
 
     ``authorised`` and ``captured`` are the most that may be captured and refunded, ``None`` if that is unknown. ``begun``
-    are the follow-ups that were not plainly refused, in the order in which they were begun.
+    are the follow-ups that were not plainly refused, in the order in which they were begun. ``shown`` are the long statuses
+    that inquiries have shown.
     """
 
     authorised: Money | None = None
     captured: Money | None = None
     begun: list[_FollowUp] = field(factory=list)
+    shown: set[str] = field(factory=set)
 
 
 class Bounds:
@@ -88,15 +92,19 @@ class Bounds:
         if needed is None or request.subject is None:
             return
         known = self._known.setdefault(request.subject, _Known())
-        known.begun.append(_FollowUp(request, is_known=getattr(known, needed) is not None))
+        # A trace that was there before is another process's, or an earlier follow-up's.
+        is_traced = any(trace_of(request.operation.name, status) is not None for status in known.shown)
+        is_known = getattr(known, needed) is not None and not is_traced
+        known.begun.append(_FollowUp(request, is_known=is_known))
         self._forget()
 
     def is_only(self, request: Request) -> bool:
         """Return whether a trace on the payment can be the work of this follow-up alone.
 
         It must be asked when a trace is judged, not before the inquiry: another follow-up may have been sent since. It
-        is true only if the payment was known before the follow-up, none was begun since that was not plainly refused,
-        and none before, except captures that were plainly done: they leave no trace that a refund leaves.
+        is true only if the payment was known, without such a trace, before the follow-up, none was begun since that was
+        not plainly refused, and none before, except captures that were plainly done: they leave no trace that a refund
+        leaves.
         """
         known = self._known.get(request.subject or "")
         begun = [] if known is None else known.begun
@@ -141,14 +149,17 @@ class Bounds:
         Another process may have captured it, and an attempt that was never sent says nothing about it.
         """
         status, amount, identifier = long_status(transaction.status), transaction.amount, transaction.payment_id
-        kind = None if status is None else _SHOWN_BY.get(status.name)
-        if kind is None or amount is None or identifier is None:
+        if status is None or identifier is None:
             return
-        known = self._known.setdefault(identifier, _Known())
-        if kind == "captured" and transaction.captured is not None:
-            amount = transaction.captured
-        if getattr(known, kind) is None:
-            setattr(known, kind, amount)
+        kind = _SHOWN_BY.get(status.name)
+        if kind is not None and amount is not None:
+            known = self._known.setdefault(identifier, _Known())
+            if kind == "captured" and transaction.captured is not None:
+                amount = transaction.captured
+            if getattr(known, kind) is None:
+                setattr(known, kind, amount)
+        if identifier in self._known:
+            self._known[identifier].shown.add(status.name)
         self._forget()
 
     def _forget(self) -> None:

@@ -94,6 +94,34 @@ def test_only_follow_up_ends_when_another_begins(other: operations.Operation) ->
     assert not bounds.is_only(second)
 
 
+@pytest.mark.parametrize(
+    ("operation", "status"),
+    [
+        (operations.CAPTURE, "capturesuccess"),
+        (operations.CAPTURE, "capturefailed"),
+        (operations.REVERSAL, "cancelstarted"),
+        (operations.REFUND, "markedforreversal"),
+        (operations.REFUND, "Reversed "),
+    ],
+)
+def test_only_follow_up_needs_a_payment_without_its_trace(operation: operations.Operation, status: str) -> None:
+    """If an inquiry showed the trace before the follow-up was sent, another process left it."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.PREAUTH, "50"))
+    bounds.learn(*known(operations.DEBIT, "50"))
+    bounds.learn_of(Transaction(found=True, outcome=Outcome.UNKNOWN, payment_id="1", status=status, amount=eur("50")))
+    assert not bounds.is_only(begun(bounds, operation))
+
+
+def test_only_follow_up_after_what_leads_to_it() -> None:
+    """What an inquiry shows before a refund, such as the capture, is no trace of the refund."""
+    bounds = Bounds()
+    bounds.learn(*known(operations.PREAUTH, "50"))
+    for status in ("authsuccessful", "capturesuccess", "settled"):
+        bounds.learn_of(Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50")))
+    assert bounds.is_only(begun(bounds, operations.REFUND))
+
+
 def test_only_follow_up_again_after_a_refusal() -> None:
     """A follow-up that was plainly refused left no trace; it takes back itself alone."""
     bounds = Bounds()
