@@ -25,6 +25,7 @@ class Call:
 
     ``secrets`` are the request's own: no reply of the call may be quoted with them.
     ``caller`` is what the caller awaits, and cancels by being cancelled; ``None`` for what no caller waits for by itself.
+    ``code`` is the code of the call's own reply, if that was about the request.
     """
 
     request: Request
@@ -37,6 +38,7 @@ class Call:
     began: bool = False
     requests: int = 0
     http_status: int | None = None
+    code: str | None = None
 
     @property
     def is_abandoned(self) -> bool:
@@ -67,10 +69,8 @@ class Call:
         """Make the error of a request of which no byte left."""
         return NotSent(reason, **self.facts)
 
-    def unanswered(
-        self, reason: str, last: Unsettled | None = None, *, code: str | None = None
-    ) -> OutcomeUnknown | UnreadableReply:
-        """Make the error of a request that was sent and whose outcome is unknown; ``code`` is its own reply's."""
+    def unanswered(self, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
+        """Make the error of a request that was sent and whose outcome is unknown."""
         operation = self.request.operation
         if not operation.moves_money:
             if last is not None:
@@ -85,6 +85,6 @@ class Call:
             inquiry=told.reason if last is not None else None,
             payment_id=self.request.subject if by_payment else told.payment_id,
             status=told.status,
-            code=code,
+            code=self.code,
             **self.facts,
         )

@@ -27,7 +27,7 @@ from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
-from gatewaypy.protocol.answer import fields_of, judged, own_code, record_of, tells_of_something
+from gatewaypy.protocol.answer import fields_of, is_duplicate, judged, own_code, record_of, tells_of_something
 from gatewaypy.protocol.charset import media_type
 from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.judge import result_code
@@ -223,6 +223,7 @@ class Pipeline:
             doubt = verdict.doubt
         except UnreadableError as unreadable:
             doubt = self._doubt(call.request, answer, unreadable)
+            duplicate = is_duplicate(answer)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
             doubt = f"the reply could not be read ({type(error).__name__})"
         else:
@@ -230,6 +231,7 @@ class Pipeline:
                 self._learn(call.request, result)
                 return result
         told = None if fields is None else own_code(call.request, fields)
+        call.code = codes.DUPLICATE if duplicate else None if told is None else told.code or None
         result = await self._settle(call, doubt or "", duplicate=duplicate, told=told)
         self._learn(call.request, result)
         return result
@@ -240,12 +242,12 @@ class Pipeline:
 
         def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
             transaction = self._transaction(question, answer)
-            # Judged by what is known now: another follow-up may have been sent since this one was.
-            is_only = self.bounds.is_only(call.request)
+            # Judged by what is known now: another follow-up may have been sent since this one was. A duplicate was not
+            # carried out, so the trace is another's.
+            is_only = not duplicate and self.bounds.is_only(call.request)
             return settle(call.request, transaction, duplicate=duplicate, is_only=is_only, told=told)
 
-        code = codes.DUPLICATE if duplicate else None if told is None else told.code or None
-        return await self._inquire_about(call, doubt, question, settled, code=code)
+        return await self._inquire_about(call, doubt, question, settled)
 
     async def _change(self, call: Call) -> OperationResult:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
@@ -352,8 +354,6 @@ class Pipeline:
         doubt: str,
         question: Request,
         settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
-        *,
-        code: str | None = None,
     ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
         call.deadline = self.loop.time() + self.timeouts.settle
@@ -384,7 +384,7 @@ class Pipeline:
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
             await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
             pause = min(pause * 2, _LONGEST_PAUSE)
-        raise call.unanswered(doubt, last, code=code)
+        raise call.unanswered(doubt, last)
 
     async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
         wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)

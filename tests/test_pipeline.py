@@ -157,6 +157,18 @@ async def test_follow_up_is_not_settled_by_anothers_trace(wire: Any, operation: 
     assert done.outcome is Outcome.SUCCEEDED
 
 
+async def test_duplicate_follow_up_is_not_settled_by_the_first(wire: Any) -> None:
+    """If the gateway answers a refund by 20015, another refund was made: its trace does not prove this one."""
+    before = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
+    answers = [before, vector("payment-duplicate"), before | {"status": "reversed", "transactionStatus": None}]
+    wire.post(f"{API}/payments/54304").mock(side_effect=[httpx.Response(200, json=answer) for answer in answers])
+    async with opened() as gateway:
+        await gateway.inquire(payment_id="54304")
+        with pytest.raises(errors.OutcomeUnknown, match="may be the work of another") as caught:
+            await gateway.refund("54304", Money("1.00", "EUR"))
+    assert caught.value.code == "20015"
+
+
 @pytest.mark.parametrize("lost_again", [True, False])
 async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_again: bool) -> None:
     """After a time-out with nobody else there, a second refund is begun: no trace proves either of them, unless B's own reply did."""
@@ -184,6 +196,26 @@ async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_agai
             assert (await gateway.refund("54304", Money("50.00", "EUR"))).outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.parametrize(("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")])
+async def test_trace_seen_before_a_follow_up_proves_nothing(wire: Any, operation: str, status: str) -> None:
+    """Another process has captured or refunded, and an inquiry shows it; a follow-up that is lost then is not settled by it."""
+    before = {"capture": "authsuccessful", "refund": "capturesuccess"}[operation]
+    shown = [before, status]
+
+    def gateway_of(request: httpx.Request) -> httpx.Response:
+        if b"paymentType=IN" not in request.content:
+            return httpx.Response(502)
+        now = shown.pop(0) if len(shown) > 1 else shown[0]
+        return httpx.Response(200, json=vector("inquiry") | {"paymentId": "54304", "status": now, "transactionStatus": None})
+
+    wire.post(f"{API}/payments/54304").mock(side_effect=gateway_of)
+    async with opened() as gateway:
+        for _ in range(2):
+            await gateway.inquire(payment_id="54304")
+        with pytest.raises(errors.OutcomeUnknown, match="may be the work of another"):
+            await getattr(gateway, operation)("54304", Money("1.00", "EUR"))
+
+
 async def test_a_redirect_carries_every_parameter(wire: Any) -> None:
     """The recorded 3-D reply becomes a redirect with its empty parameter."""
     wire.post(f"{API}/payments").respond(json=vector("payment-3d"))
@@ -202,6 +234,36 @@ async def test_a_duplicate_is_the_earlier_payment(wire: Any) -> None:
     async with opened() as gateway:
         payment = await debit(gateway)
     assert (payment.outcome, payment.payment_id, payment.duplicate) == (Outcome.SUCCEEDED, "54279", True)
+
+
+async def test_duplicate_with_a_server_error_is_told(wire: Any) -> None:
+    """20015 says that an earlier payment has the id, whatever HTTP status it comes with."""
+    wire.post(f"{API}/payments").respond(500, json=vector("payment-duplicate"))
+    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00"}
+    wire.post(f"{API}/payments/TX-1001").respond(json=found)
+    async with opened() as gateway:
+        payment = await debit(gateway)
+    assert (payment.outcome, payment.duplicate) == (Outcome.SUCCEEDED, True)
+
+
+async def test_duplicate_is_told_though_the_gateway_is_closed(wire: Any) -> None:
+    """If the gateway object is closed while it asks about a duplicate, the error still has the code 20015."""
+    asked = asyncio.Event()
+
+    async def never(_: httpx.Request) -> httpx.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
+    wire.post(f"{API}/payments/TX-1001").mock(side_effect=never)
+    async with opened() as gateway:
+        paying = asyncio.create_task(debit(gateway))
+        await asked.wait()
+        await gateway._pipeline.slots.drain(0.0)
+        with pytest.raises(errors.OutcomeUnknown, match="closed before the answer") as caught:
+            await paying
+    assert caught.value.code == "20015"
 
 
 async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:

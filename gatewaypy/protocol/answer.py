@@ -43,6 +43,16 @@ def fields_of(answer: WireReply | WireFailure, *, keep_token: bool = False) -> d
     return redact(parse(answer), answer.secrets, keep_token=keep_token)
 
 
+def is_duplicate(answer: WireReply | WireFailure) -> bool:
+    """Return whether a reply has the code 20015, whatever its HTTP status."""
+    if isinstance(answer, WireFailure):
+        return False
+    try:
+        return result_code(parse(answer)) == codes.DUPLICATE
+    except (UnreadableError, ConfigurationError):
+        return False
+
+
 def record_of(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation
     """Read the answer to an operation that moves no money.
 
