@@ -120,7 +120,8 @@ def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
     is_other = mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
     if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_other:
         return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
-    return evolve(invoice, settled_by=SettledBy.INQUIRY)
+    # The inquiry's code is about the look-up.
+    return evolve(invoice, settled_by=SettledBy.INQUIRY, result=ResultCode())
 
 
 def settle(

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy import Card, Credentials, Money, Outcome, Payment, Payout, Platform, SettledBy
-from gatewaypy.protocol import decode, operations, requests
+from gatewaypy import Card, Credentials, Invoice, Money, Outcome, Payment, Payout, Platform, SettledBy
+from gatewaypy.models import ResultCode
+from gatewaypy.protocol import decode, operations, records, requests
 from gatewaypy.protocol.requests import Request
-from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle
+from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.statuses import LONG
 
 MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)
@@ -164,3 +165,14 @@ def test_settling_never_invents(status: str, short: str | None, amount: str) -> 
         if answer.outcome is Outcome.SUCCEEDED:
             assert status in {"capturesuccess", "settled"}
             assert short in {"Y", None}
+
+
+def test_settle_invoice_does_not_take_the_lookups_code() -> None:
+    """The status inquiry's code says that an invoice was found, and nothing of how its generation ended."""
+    told = {"code": "00026", "description": "Your record found successfully"}
+    fields = {"merchantInvoiceId": "INV-1", "systemInvoiceId": "9", "status": "generated", "amount": "50.00", "currency": "EUR"}
+    invoice = records.record(operations.INVOICE_STATUS, {"statusInvoiceResult": told, **fields})
+    request = Request(operation=operations.INVOICE_GENERATE, fields={"merchantInvoiceId": "INV-1"}, amount=EUROS)
+    settled = settle_invoice(request, invoice)
+    assert isinstance(settled, Invoice)
+    assert (settled.settled_by, settled.result) == (SettledBy.INQUIRY, ResultCode())
