@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from gatewaypy.callables import check_plain_function
-from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
+from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError, InvalidRequest
+from gatewaypy.models import OperationResult, Payout, Transaction
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.findings import Finding, finding_of, source_of
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from gatewaypy.models import Transaction
     from gatewaypy.payouts.findings import Told
     from gatewaypy.payouts.trust import HistoryEntry
-    from gatewaypy.storage import Store
+    from gatewaypy.storage import Statement, Store
 
 _ASKED_AT_ONCE: Final = 100
+_STATE: Final = "SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?"
 
 
 class Asks(Protocol):
@@ -419,11 +420,11 @@ class Journal:
 
         Returns:
             ``None`` if the journal has no such row, the record is of another merchant or of a payment rather than a payout,
-            or it says neither yes nor no.
+            no key signed it and no inquiry confirmed it, it is an inquiry's and has no amount, or it says neither yes nor no.
         """
         evidence = Evidence.of(told)
         mtid = evidence.merchant_transaction_id
-        if mtid is None or getattr(told, "found", True) is False:
+        if mtid is None or not _may_tell(told, evidence):
             return None
         (rows,) = await self._store.run(
             (
@@ -459,6 +460,10 @@ class Journal:
         """Ask about every pending row once, and take what is told; return how many are no longer pending.
 
         A `gatewaypy.callbacks.Reconciler` does so on a schedule: ``Reconciler(gateway, inbox, journals=[journal])``.
+
+        Raises:
+            AuthenticationFailed: The gateway refuses the credentials.
+            ConfigurationError: The gateway object is not open, or is another merchant's or of another address.
         """
         self.check_merchant(gateway)
         await self.check_gateway(gateway)
@@ -468,6 +473,9 @@ class Journal:
             for row in page:
                 try:
                     found = await gateway.inquire(merchant_transaction_id=row.merchant_transaction_id)
+                except (AuthenticationFailed, ConfigurationError):
+                    # No question will fare better.
+                    raise
                 except GatewayError as error:
                     # No answer tells nothing; the next round asks again, and this one ends where the gateway asks to wait.
                     if error.retry_after is not None:
@@ -479,44 +487,49 @@ class Journal:
 
     async def _contradict(self, mtid: str, attempt: int | None, finding: Finding) -> State | None:
         """Compare what was learnt with an end that is known already."""
-        contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
-        own, statement = (self._member, mtid), ("SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?")
-        if finding.payment_id is not None and finding.state in {State.SUCCEEDED, State.PENDING}:
-            # A second payment under the same id: the money may have moved twice.
+        own, told = (self._member, mtid), f" / but: {_text(finding.evidence) or _told(finding)}"
+        if finding.state is State.UNKNOWN:
+            (rows,) = await self._store.run((_STATE, own))
+            return State(rows[0][0]) if rows else None
+        if finding.payment_id is not None:
+            # A second payment under the same id: the money may have moved twice. That one failed says nothing of the other; only
+            # an order that was sent again may have a failed payment of an earlier attempt.
+            told_of = f" / but: {_told(finding)}"
             (doubled,) = await self._store.run(
                 (
                     "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ? || payment_id || ?,"
                     " settled_by = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
-                    " AND state IN ('unknown', 'pending', 'succeeded', 'failed') RETURNING id",
-                    (" / payment ", f" / but: {_told(finding)}", *own, finding.payment_id),
+                    " AND (state IN ('unknown', 'pending') AND (? <> 'failed' OR resent = 0)"
+                    " OR state IN ('succeeded', 'failed') AND ? <> 'failed') RETURNING id",
+                    (" / payment ", told_of, *own, finding.payment_id, finding.state.value, finding.state.value),
                 )
             )
             if doubled:
                 return State.REVIEW
-        if finding.state is State.REVIEW:
-            # Not on the review list while it is on its way; what was told is kept for whoever looks at it.
-            _, rows = await self._store.run(
-                (
-                    "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ' / but: ' || ?"
-                    " WHERE member = ? AND mtid = ? AND state IN ('planned', 'sending')",
-                    (_text(finding.evidence), *own),
-                ),
-                (statement, own),
-            )
-        elif contradicted is None:
-            (rows,) = await self._store.run((statement, own))
-        else:
+        statements: list[Statement] = []
+        contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
+        if contradicted is not None:
             # That an earlier attempt failed does not contradict the success of a later one.
             failed_before = attempt if finding.state is State.FAILED else None
-            _, rows = await self._store.run(
+            statements.append(
                 (
-                    "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ' / but: ' || ?,"
+                    "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ?,"
                     " settled_by = NULL, changed_at = CURRENT_TIMESTAMP"
                     " WHERE member = ? AND mtid = ? AND state = ? AND attempt = COALESCE(?, attempt)",
-                    (_told(finding), *own, contradicted.value, failed_before),
-                ),
-                (statement, own),
+                    (told, *own, contradicted.value, failed_before),
+                )
             )
+        # What moves nothing is kept once, for whoever looks at the row: while a person decides, and of what calls for a person
+        # while it is on its way.
+        keeps = "'planned', 'sending', 'review'" if finding.state is State.REVIEW else "'review'"
+        statements.append(
+            (
+                "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE member = ? AND mtid = ?"  # noqa: S608
+                f" AND state IN ({keeps}) AND REPLACE(COALESCE(evidence, ''), ?, '') = COALESCE(evidence, '')",
+                (told, *own, told),
+            )
+        )
+        *_, rows = await self._store.run(*statements, (_STATE, own))
         return State(rows[0][0]) if rows else None
 
     async def absent(self, row: Row, now: float) -> float:
@@ -617,6 +630,18 @@ def _values(finding: Finding) -> tuple[Any, ...]:
 
 def _text(said: str | None) -> str | None:
     return None if said is None else printable(said)
+
+
+def _may_tell(told: Told, evidence: Evidence) -> bool:
+    """Return whether a record can tell of a payout: it was found, and is a payout's own, a record with an amount, or a verified
+    event.
+    """  # noqa: D205 - one sentence
+    if not isinstance(told, OperationResult):
+        # Other types than events have no mark of that kind.
+        return getattr(told, "signed", True) or getattr(told, "confirmed", None) is not None
+    if isinstance(told, Transaction):
+        return told.found and evidence.amount is not None
+    return isinstance(told, Payout)
 
 
 def _told(finding: Finding) -> str:

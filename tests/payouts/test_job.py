@@ -12,6 +12,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from store_fixtures import postgres_schema
 
@@ -19,6 +20,7 @@ from gatewaypy import Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.protocol.decode import transaction
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
@@ -220,6 +222,53 @@ async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict
         await journal.intend(row)
         await journal.learn("PAYOUT-1", Finding(state=State.SUCCEEDED, payment_id="77"), attempt=1)
         assert await journal.hear(event(1, "payoutsuccessful", **told)) is State.REVIEW
+
+
+async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None:
+    """An event that no key signed and no inquiry confirmed may be any person's."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
+        unsigned = event_of(dict(event(1, "payoutsuccessful").raw), signed=False, member_id=None)
+        assert await journal.hear(unsigned) is None
+        (listed,) = await journal.listed()
+        assert listed.state is State.UNKNOWN
+
+
+async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str) -> None:
+    """An inquiry's record without an amount settles no row, as it settles no payout in a job."""
+    fields = {"paymentId": "77", "merchantTransactionId": "PAYOUT-1", "status": "payoutsuccessful", "result": {"code": "00026"}}
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
+        assert await journal.hear(transaction(fields)) is None
+        assert await journal.hear(transaction(fields | {"amount": "5.00"})) is State.SUCCEEDED
+
+
+async def test_hear_of_a_payments_result_changes_nothing(gateway: Gateway, store_url: str, card: Any) -> None:
+    """A debit's own result under a payout's id says nothing of the payout."""
+    payment = await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
+        assert await journal.hear(payment) is None  # type: ignore[arg-type]
+
+
+async def test_reconcile_with_a_closed_gateway_says_so(sandbox: Sandbox, store_url: str) -> None:
+    """A gateway object that cannot ask at all is an error, and not a gateway without news."""
+    async with Journal(store_url, MERCHANT.member_id) as journal:
+        (row,) = await journal.plan([order(1)])
+        await journal.intend(row)
+        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
+        with pytest.raises(errors.ConfigurationError, match="not open"):
+            await journal.reconcile(Gateway(sandbox.base_url, MERCHANT))
+        wrong = attrs.evolve(MERCHANT, secret_key="w" * 32)
+        async with Gateway(sandbox.base_url, wrong, timeouts=QUICK) as refused:
+            with pytest.raises(errors.AuthenticationFailed):
+                await journal.reconcile(refused)
 
 
 async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:

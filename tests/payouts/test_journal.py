@@ -98,6 +98,33 @@ async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
         assert await journal.learn("P-1", PAID) is State.REVIEW
 
 
+@pytest.mark.parametrize("is_absent", [True, False], ids=["not found", "contradicted"])
+async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: bool) -> None:
+    """What comes while a row is on review is in its evidence, once: a person must not decide without it."""
+    other = Finding(state=State.REVIEW, evidence="callback: another amount: 6.00, not 5.00, payment 8")
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal)
+        await journal.learn("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.mine(State.UNKNOWN)
+        assert await journal.review(row, "not found for 120 s", is_absent=is_absent)
+        for told in (other, other) if is_absent else (other, PAID, DECLINED, PAID, other):
+            assert await journal.learn("P-1", told) is State.REVIEW
+        (listed,) = await in_state(journal, State.REVIEW)
+        counts = [(listed.evidence or "").count(text) for text in ("6.00", "reply says succeeded", "reply says failed")]
+        assert counts == ([1, 0, 0] if is_absent else [1, 1, 1])
+
+
+@pytest.mark.parametrize("doubt", [State.PENDING, State.UNKNOWN])
+async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: State) -> None:
+    """A failure under another payment id leaves open what became of the first payment: a person must look at both."""
+    async with Journal(store_url, MEMBER) as journal:
+        await sent(journal)
+        await journal.learn("P-1", Finding(state=doubt, payment_id="7"), attempt=1)
+        assert await journal.learn("P-1", Finding(state=State.FAILED, payment_id="8", settled_by="callback")) is State.REVIEW
+        (listed,) = await in_state(journal, State.REVIEW)
+        assert ("payment 7" in (listed.evidence or ""), "payment 8" in (listed.evidence or "")) == (True, True)
+
+
 async def again(journal: Journal) -> Any:
     """Bring an order to its second attempt: the first was not found, and it is sent again."""
     await sent(journal)
@@ -123,6 +150,14 @@ async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
         # Declined once and paid then is no contradiction.
         assert await journal.learn("P-1", DECLINED, attempt=1) is State.SUCCEEDED
         assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
+
+
+async def test_failed_payment_of_an_earlier_attempt_is_ignored(store_url: str) -> None:
+    """A late failure of the first attempt's payment says nothing of the second attempt's, which is pending."""
+    async with Journal(store_url, MEMBER) as journal:
+        await again(journal)
+        await journal.learn("P-1", Finding(state=State.PENDING, payment_id="9"), attempt=2)
+        assert await journal.learn("P-1", Finding(state=State.FAILED, payment_id="7")) is State.PENDING
 
 
 async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost(store_url: str) -> None:
