@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from attrs import evolve
+
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.payouts.restoration import Tally
 
@@ -33,6 +35,7 @@ class OwnerFile:
         """
         # One journal has one lock, whatever links and folders it is reached by.
         self._path = os.path.realpath(self._journal) + ".owner"
+        is_missing = not os.path.exists(self._path)  # noqa: PTH110 - one call of the system, without a Path
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
             _lock(self._file)
@@ -43,7 +46,7 @@ class OwnerFile:
             self.release()
             reason = f"cannot use {self._path}: {error}"
         else:
-            self.tally = _tally(os.pread(self._file, _DIGITS + _NAME, 0))
+            self.tally = evolve(_tally(os.pread(self._file, _DIGITS + _NAME, 0)), is_missing=is_missing)
             return
         raise ConfigurationError(reason)
 
@@ -52,8 +55,8 @@ class OwnerFile:
         try:
             with open(os.path.realpath(self._journal) + ".owner", "rb") as file:  # noqa: PTH123 - as above
                 return _tally(file.read(_DIGITS + _NAME))
-        except OSError:
-            return Tally("", 0)
+        except OSError as error:
+            return Tally("", 0, is_missing=isinstance(error, FileNotFoundError))
 
     def begin(self, opening: str, intents: int) -> None:
         """Write down the name of an opening, and how many intents the journal holds; return once both are on disk."""

@@ -44,10 +44,14 @@ class Memory:
 
 @frozen
 class Tally:
-    """What the file next to a journal keeps: the name of the last opening, and the number of intents."""
+    """What the file next to a journal keeps: the name of the last opening, and the number of intents.
+
+    ``is_missing`` is whether there was no such file.
+    """
 
     opening: str
     intents: int
+    is_missing: bool = False
 
 
 def sign_of_loss(memory: Memory, home: str, tally: Tally | None) -> str:
@@ -65,8 +69,10 @@ def sign_of_loss(memory: Memory, home: str, tally: Tally | None) -> str:
     if tally.intents > memory.intents:
         return f"it holds {memory.intents} intents, and {tally.intents} were counted next to it"
     is_cut_off = tally.opening == memory.opening_before and memory.intents == memory.opening_intents
-    if tally.opening == memory.opening or is_cut_off or not memory.intents:
+    # Nothing was sent from a journal that was never opened and has no intents.
+    is_new = not memory.opening and not memory.intents
+    is_lost = tally.is_missing and bool(memory.opening)
+    if not is_lost and (tally.opening == memory.opening or is_cut_off or is_new):
         return ""
-    if not tally.opening:
-        return "the file next to it that counts its intents is missing or empty"
-    return "the file next to it that counts its intents is of another time"
+    reason = "missing or empty" if tally.is_missing or not tally.opening else "of another time"
+    return f"the file next to it that counts its intents is {reason}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.pan import contains
-from gatewaypy.payouts.restoration import DECIDED_SINCE, OPEN_IN_RESTORED, Memory, Tally, sign_of_loss
+from gatewaypy.payouts.restoration import DECIDED_SINCE, OPEN_IN_RESTORED, Memory, sign_of_loss
 from gatewaypy.payouts.schema import DOUBT, DOUBT_REVIEWED, MARK, REMEMBER
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class JournalTrust:
         )
         if self.is_looking:
             # The names of openings are no sign here: another process may be opening it at this moment.
-            self._seen = sign_of_loss(memory, here, None if tally is None else Tally(opening, tally.intents))
+            self._seen = sign_of_loss(memory, here, None if tally is None else evolve(tally, opening=opening))
             self.is_restored = bool(restored or self._seen)
             return
         sign = sign_of_loss(memory, here, tally)

@@ -313,6 +313,17 @@ async def test_journal_moved_with_its_file_is_trusted(gateway: Gateway, sandbox:
     assert (report.restored, executed(sandbox)) == (False, {"P-1": 1, "P-2": 1})
 
 
+async def test_backup_without_intents_and_file_is_restored(gateway: Gateway, sandbox: Sandbox, files: Files) -> None:
+    """A backup from before the first payout, with no file next to it, sends nothing of what it calls planned."""
+    async with Journal(files.url, MEMBER) as journal:
+        await journal.plan(orders(1))
+    backup = files.journal_alone()
+    await run(gateway, files.url, 1)
+    files.restore(backup, without=(".owner",))
+    report = await run(gateway, files.url, 1)
+    assert (report.restored, executed(sandbox)) == (True, {"P-1": 1})
+
+
 async def test_report_of_a_restored_journal_says_so(gateway: Gateway, files: Files) -> None:
     """Looking at a journal before it is run shows that it was restored, takes no lock, and changes nothing."""
     await run(gateway, files.url, 1)
