@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,10 @@ _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
 
 #: What follows the base URL in every request (protocol section 1): whoever copies it from the vendor's pages copies it too often.
 _SERVICE_ROOT: Final = re.compile(r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE)
+_EXAMPLE: Final = "a URL such as 'https://secure.transactworld.com'"
+# What every transport sends as it is written: no character that one of them would escape, and another refuse.
+_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]+", re.ASCII)
+_PATH: Final = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _SPELLINGS: Final = 3
 _CLIENT_ERRORS: Final = range(400, 500)
 _REFUSALS: Final = frozenset({*_CLIENT_ERRORS, 503})
@@ -36,22 +41,33 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def _base_url(url: str) -> str:
+def _check_text(url: object) -> None:
     if not isinstance(url, str):
-        raise InvalidRequest("base_url", "a URL such as 'https://secure.transactworld.com'", f"a value of {type(url).__name__}")
+        raise InvalidRequest("base_url", _EXAMPLE, f"a value of {type(url).__name__}")
     if url != url.strip() or not url.isprintable():
         raise InvalidRequest("base_url", "must not contain blanks at its ends, line breaks or control characters", shape_of(url))
+    if not url.isascii():
+        raise InvalidRequest("base_url", "must be ASCII; write other characters of a host as Punycode", shape_of(url))
+
+
+def _base_url(url: str) -> str:
+    _check_text(url)
     parts = urlsplit("")
     host, port = None, None
     with contextlib.suppress(ValueError):
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     if not host or parts.scheme not in {"http", "https"} or port == 0:
-        raise InvalidRequest("base_url", "a URL such as 'https://secure.transactworld.com'", "something else")
-    if parts.username or parts.password:
+        raise InvalidRequest("base_url", _EXAMPLE, "something else")
+    if "@" in parts.netloc:
         raise InsecureConnection("base_url", "no user name or password in the URL: they would end up in logs", "a URL with both")
-    if parts.query or parts.fragment:
+    # Empty ones, too: what is added to the URL would become a part of them.
+    if "?" in url or "#" in url:
         raise InvalidRequest("base_url", "no query and no fragment", "a URL with one")
+    if not _HOST.fullmatch(host) or ".." in host or not _PATH.fullmatch(parts.path):
+        raise InvalidRequest("base_url", f"must contain only characters that a URL may have, as {_EXAMPLE}", shape_of(url))
+    if not {".", ".."}.isdisjoint(parts.path.split("/")):
+        raise InvalidRequest("base_url", "must not have '.' or '..' as a part of its path", shape_of(url))
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection("base_url", "https, or http to this machine alone", "plain http to another host")
     root = _SERVICE_ROOT.search(parts.path)
@@ -98,9 +114,25 @@ def _refusals(_: object, attribute: Attribute[Any], value: object) -> None:
         raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
 
 
+def is_path(value: object) -> bool:
+    """Return whether a value is a path to send requests to: it starts with '/' and may have ``{id}`` where an id belongs."""
+    return isinstance(value, str) and value.startswith("/") and _PATH.fullmatch(value.replace("{id}", "")) is not None
+
+
 def _path(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise InvalidRequest(attribute.name, "a path that starts with '/'", f"a value of {type(value).__name__}")
+    if not is_path(value):
+        rule = "must be a path: it starts with '/', and has {id} where an id belongs"
+        raise InvalidRequest(attribute.name, rule, shape_of(value))
+
+
+def _date_format(_: object, attribute: Attribute[Any], value: object) -> None:
+    days = (date(2026, 11, 26), date(2026, 11, 27), date(2026, 12, 26), date(2027, 11, 26))
+    if isinstance(value, str) and value.isprintable():
+        with contextlib.suppress(ValueError):
+            written = {day.strftime(value) for day in days}
+            if len(written) == len(days) and not any("%" in text for text in written):
+                return
+    raise InvalidRequest(attribute.name, "must be a strftime format with a day, a month and a year", shape_of(value))
 
 
 @frozen(kw_only=True)
@@ -127,7 +159,7 @@ class Platform:
     inquiry_path: str = field(default="/payments/{id}", validator=_path)
     refund_path: str = field(default="/payments/{id}", validator=_path)
     stored_card_path: str = field(default="/paywithtoken/{id}", validator=_path)
-    list_date_format: str = field(default="%d/%m/%Y", validator=_text)
+    list_date_format: str = field(default="%d/%m/%Y", validator=_date_format)
     three_d_spelling: tuple[str, str, str] = field(default=("direct", "3D", "only3D"), validator=_spelling)
     operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False, validator=_operations)
     field_names: Mapping[str, str] = field(factory=dict, hash=False, validator=_names)

@@ -163,6 +163,9 @@ async def test_sandbox_wrong_port_or_merchants_are_named() -> None:
     ("name", "value"),
     [
         ("name", None), ("name", ""), ("base_url", None), ("base_url", b"https://a"), ("inquiry_path", None), ("inquiry_path", 5),
+        ("inquiry_path", "/a b/{id}"), ("inquiry_path", "/a/{id"), ("inquiry_path", "/a/{payment}"), ("inquiry_path", "/a?b"),
+        ("refund_path", "/a\n"), ("refund_path", "/\u00fc"), ("stored_card_path", "/a#b"), ("list_date_format", "%Q"),
+        ("list_date_format", "%d/%m"), ("list_date_format", "day"), ("list_date_format", "%d/%m/%Y\n"),
         ("list_date_format", None), ("list_date_format", ""), ("three_d_spelling", ("a", "b")), ("three_d_spelling", "abc"),
         ("operations", None), ("operations", {"debit": None}), ("field_names", None), ("field_names", {"amount": 5}),
         ("token_rejected", None), ("token_rejected", 401), ("token_rejected", frozenset({200})), ("token_rejected", frozenset({"401"})),

@@ -34,6 +34,8 @@ def test_every_white_label_has_its_hosts(name: str) -> None:
         "http://localhost.shop.example",
         "https://user:pw123@shop.example",
         "https://user@shop.example",
+        "https://@shop.example",
+        "https://:@shop.example",
     ],
 )
 def test_a_url_that_would_show_a_payment_is_refused(url: str) -> None:
@@ -53,7 +55,32 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
         Gateway(url, MERCHANT)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8600/", "http://localhost", "http://[::1]:80", "https://gateway.example/base"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example?", "https://shop.example#", "https://shop.example/base/?", "https://shop example",
+        "https://shop.example/a b", "https://shop.example/a\\b", "https://shop.example\\a", "https://sh\u00f6p.example",
+        "https://shop.example/\u00fc", "https://shop\u3002example", "https://shop.example/%zz", "https://shop%2Fexample",
+        "https://shop.example/<a>", "https://shop,example", "https://*.example", "https://shop..example",
+        "https://shop.example/../a", "https://-",
+    ],
+)  # fmt: skip
+def test_base_url_that_would_be_read_otherwise_is_refused(url: str) -> None:
+    """What follows an empty query becomes a part of it, and what a transport escapes is sent to another place."""
+    with pytest.raises(errors.InvalidRequest, match="base_url: "):
+        Gateway(url, MERCHANT)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8600/",
+        "http://localhost",
+        "http://[::1]:80",
+        "https://gateway.example/a-b/%20_~;c=1",
+        "https://a_b.gateway.example.",
+    ],
+)
 def test_https_and_this_machine_are_taken(url: str) -> None:
     """A trailing slash makes no difference."""
     assert Gateway(url, MERCHANT).platform.base_url == url.rstrip("/")

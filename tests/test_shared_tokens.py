@@ -392,6 +392,12 @@ async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(sandb
         async def __aenter__(self) -> Self:
             raise errors.ConfigurationError("not here")
 
+        async def __aexit__(self, *_: object) -> None:
+            raise AssertionError("what was not entered is not left")
+
+        async def token(self, *_: object, **__: object) -> None:
+            raise AssertionError("no token is asked for")
+
     class Counting:
         users = 0
 
@@ -401,6 +407,9 @@ async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(sandb
 
         async def __aexit__(self, *_: object) -> None:
             self.users -= 1
+
+        async def send(self, *_: object, **__: object) -> None:
+            raise AssertionError("nothing is sent")
 
     transport: Any = Counting()
     store: Any = Refusing()

@@ -161,7 +161,8 @@ def _showable(mtid: object) -> str | None:
         return None
     # A mistyped card number is nearly a whole one: its check digit does not matter here.
     digits = _SEPARATORS.sub("", mtid)
-    return None if digits.isdigit() and len(digits) in _CARD_LENGTHS else mtid
+    is_number = digits.isdigit() and len(digits) in _CARD_LENGTHS
+    return None if is_number or contains(mtid, known_issuer=True) else mtid
 
 
 def _check(order: PayoutOrder) -> None:

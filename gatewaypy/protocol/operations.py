@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve, frozen
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.platforms import is_path
 from gatewaypy.protocol.checksum import RULES
 from gatewaypy.protocol.codes import (
     CANCELLED,
@@ -511,6 +512,6 @@ def check_platform(platform: Platform) -> None:
                 msg = f"platform.operations[{name!r}]: {attribute} is a tuple of texts"
                 raise ConfigurationError(msg)
         path = changes.get("path", "/")
-        if not isinstance(path, str) or not path.startswith("/"):
-            msg = f"platform.operations[{name!r}]: path is a text that starts with '/'"
+        if not is_path(path):
+            msg = f"platform.operations[{name!r}]: path must start with '/', and have {{id}} where an id belongs"
             raise ConfigurationError(msg)

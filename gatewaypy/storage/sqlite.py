@@ -158,6 +158,9 @@ class SqliteStore:
             # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            if not Path(path).is_file():
+                msg = f"{path}: must be a file"
+                raise ConfigurationError(msg)
             if Path(path).stat().st_nlink > 1:
                 msg = f"{path}: must not have a second name (a hard link), under which SQLite would keep a second log"
                 raise ConfigurationError(msg)

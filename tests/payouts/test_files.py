@@ -511,7 +511,8 @@ def test_the_id_of_a_bad_row_is_shown_where_it_is_one() -> None:
     """An id helps to find the row; a card number in its column, right or mistyped, is none."""
     assert bad(HEAD + "ORDER 7,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "ORDER 7"
     assert bad(HEAD + "12345678901,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "12345678901"
-    for number in ("4000 0000 0000 0051", "4000000000000052", "4000-0000.0000-0051"):
+    numbers = ("4000 0000 0000 0051", "4000000000000052", "4000-0000.0000-0051", "4000000000000051 2026-11-26")
+    for number in (*numbers, "pay 4000000000000051"):
         assert bad(HEAD + f"{number},1.001,EUR,Ada\n", ".csv").merchant_transaction_id is None
 
 

@@ -15,6 +15,7 @@ from callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Money
 from gatewaypy.callbacks import Receiver, Router
+from gatewaypy.errors import ConfigurationError
 from gatewaypy.payouts import PayoutOrder
 from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.states import State
@@ -123,3 +124,9 @@ async def test_receiver_behind_a_lock_answers_503_in_time(tmp_path: Path, monkey
             other.execute("COMMIT")
         assert {answer.status for answer in answers} == {503}
         assert (await receiver.receive(callback("TX-0"), "application/json")).status == 200
+
+
+async def test_store_at_a_directory_says_what_it_needs(tmp_path: Path) -> None:
+    """A folder has several links by nature: it is refused as what it is."""
+    with pytest.raises(ConfigurationError, match=r"must be a file$"):
+        await open_store(f"sqlite:///{tmp_path}").open(SCHEMA)
