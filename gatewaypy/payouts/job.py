@@ -420,7 +420,9 @@ class PayoutJob:
             finding = evolve(finding, state=State.REVIEW, evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}")
         state = await self.journal.learn(order.merchant_transaction_id, finding, attempt=attempt)
         if state is not None and state.is_end:
-            outcome = told.outcome if state is finding.state else OUTCOMES[state]
+            # What is for a person to decide has no outcome yet, whatever was told.
+            is_told = state is finding.state and state is not State.REVIEW
+            outcome = told.outcome if is_told else OUTCOMES[state]
             await run.report(
                 row.id,
                 PayoutResult(
