@@ -13,7 +13,7 @@ from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.redaction import redact
-from gatewaypy.protocol.settle import subject_of
+from gatewaypy.protocol.settle import is_of_another_amount, subject_of
 from gatewaypy.protocol.wire import WireFailure
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def _is_about(request: Request, told: object) -> bool:
         return True
     asked, named = request.fields, {}
     if isinstance(told, Invoice):
-        named = {told.merchant_invoice_id: asked.get("merchantInvoiceId"), told.amount: request.amount}
+        if is_of_another_amount(request, told):
+            return False
+        named = {told.merchant_invoice_id: asked.get("merchantInvoiceId")}
     elif isinstance(told, CustomerAccounts):
         named = {told.customer_id: asked.get("customer.customerId")}
     elif request.subject is not None:

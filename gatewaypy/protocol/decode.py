@@ -105,11 +105,14 @@ def payment_id(fields: Mapping[str, Any]) -> str | None:
 
 
 def money(amount: object, currency: object) -> Money | None:
-    """Read an amount; ``None`` where the two are no money, or one that this library refuses. The text stays in ``raw``."""
+    """Read an amount, its currency in any case of letters; ``None`` where the two are no money, or one that this library refuses.
+
+    The text stays in ``raw``.
+    """
     if not isinstance(amount, str) or not isinstance(currency, str):
         return None
     try:
-        return Money(amount.strip(), currency.strip())
+        return Money(amount.strip(), currency.strip().upper())
     except InvalidRequest:
         return None
 

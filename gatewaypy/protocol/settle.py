@@ -110,15 +110,19 @@ def _details(invoice: Invoice) -> Mapping[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
+def is_of_another_amount(request: Request, invoice: Invoice) -> bool:
+    """Return whether an invoice's amount or currency, as far as it states them, is not the request's."""
+    mine, theirs = subject_of(request), Evidence.from_fields({**_details(invoice), **invoice.raw})
+    return mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
+
+
 def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
     """Turn an invoice's status into the result of its generation, where it can be."""
     if invoice.outcome is not Outcome.SUCCEEDED:
         return Unsettled("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
         return Unsettled(f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True)
-    mine, theirs = subject_of(request), Evidence.from_fields(_details(invoice))
-    is_other = mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
-    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_other:
+    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_of_another_amount(request, invoice):
         return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
     # The inquiry's code is about the look-up.
     return evolve(invoice, settled_by=SettledBy.INQUIRY, result=ResultCode())

@@ -228,3 +228,8 @@ def test_no_cosmetic_field_breaks_a_result(fields: dict[str, Any]) -> None:
 def test_money_a_reply_that_writes_no_plain_amount_is_none(amount: str) -> None:
     """An amount that this library refuses as text breaks no reply: it is no amount."""
     assert decode.money(amount, "EUR") is None
+
+
+def test_money_currency_in_lower_case_is_read() -> None:
+    """A currency is the same in any case of letters, where amounts are read as where they are compared."""
+    assert decode.money("50.00", " eur ") == Money("50.00", "EUR")

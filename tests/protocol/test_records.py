@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gatewaypy import (
     AccountOnFile,
     CardOnFile,
+    Customer,
     CustomerAccounts,
     Invoice,
     InvoiceConfiguration,
@@ -647,3 +648,17 @@ def test_an_answer_that_can_be_read_is_one(status: int) -> None:
     """The body decides, whatever HTTP says of a request that was understood."""
     answer = WireReply(status, "application/json", (REPLIES / "stored-card.json").read_bytes())
     assert record_of(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
+
+
+@pytest.mark.parametrize("fields", [{"amount": "1.00"}, {"amount": "50.00", "currency": "USD"}, {"currency": "USD"}])
+def test_invoice_of_another_amount_is_unreadable(fields: dict[str, str]) -> None:
+    """An invoice's amount is compared without its currency too, and its currency without an amount."""
+    request = requests.generate_invoice(
+        amount=Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=Customer(email="a@b.example"),
+        redirect_url="https://shop.example/back", products=(), expires_after=None, description=None, extra=None,
+    )  # fmt: skip
+    told = {"statusInvoiceResult": {"code": "00010"}, "merchantInvoiceId": "INV-1", "systemInvoiceId": "9"}
+    for place in (fields, {"invoiceDetails": fields}):
+        reply = WireReply(http_status=200, content_type="application/json", body=json.dumps(told | place).encode())
+        with pytest.raises(UnreadableError, match="another record"):
+            record_of(request, reply)
