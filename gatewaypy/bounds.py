@@ -4,6 +4,7 @@ status that an inquiry finds can be the work of the request that is asked about.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -59,7 +60,7 @@ class _Known:
 
 
 class Bounds:
-    """Remembers the last ten thousand payments that went through this gateway object.
+    """Remembers the last ten thousand payments that went through the open gateway objects of one merchant in this process.
 
     It knows only what it saw: another process may have captured or refunded more. The gateway has the last word.
     """
@@ -67,6 +68,8 @@ class Bounds:
     def __init__(self) -> None:
         """Start knowing nothing."""
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        # Gateway objects on the event loops of several threads share it.
+        self._lock = threading.Lock()
 
     def check(self, request: Request) -> None:
         """Refuse a capture or refund above what is known, or in another currency.
@@ -91,12 +94,13 @@ class Bounds:
         needed = _ACTS_ON.get(request.operation.payment_type or "")
         if needed is None or request.subject is None:
             return
-        known = self._known.setdefault(request.subject, _Known())
-        # A trace that was there before is another process's, or an earlier follow-up's.
-        is_traced = any(trace_of(request.operation.name, status) is not None for status in known.shown)
-        is_known = getattr(known, needed) is not None and not is_traced
-        known.begun.append(_FollowUp(request, is_known=is_known))
-        self._forget()
+        with self._lock:
+            known = self._known.setdefault(request.subject, _Known())
+            # A trace that was there before is another process's, or an earlier follow-up's.
+            is_traced = any(trace_of(request.operation.name, status) is not None for status in known.shown)
+            is_known = getattr(known, needed) is not None and not is_traced
+            known.begun.append(_FollowUp(request, is_known=is_known))
+            self._forget()
 
     def is_only(self, request: Request) -> bool:
         """Return whether a trace on the payment can be the work of this follow-up alone.
@@ -118,7 +122,8 @@ class Bounds:
         """Record that a follow-up was plainly refused, or not sent: it left no trace."""
         known = self._known.get(request.subject or "")
         if known is not None:
-            known.begun = [other for other in known.begun if other.request is not request]
+            with self._lock:
+                known.begun = [other for other in known.begun if other.request is not request]
 
     def learn(self, request: Request, result: OperationResult) -> None:
         """Remember what a result says of the payment's amounts."""
@@ -165,3 +170,36 @@ class Bounds:
     def _forget(self) -> None:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
+
+
+@define(eq=False)
+class SharedBounds:
+    """Gives every open gateway object of one merchant and base URL the same `Bounds`.
+
+    What one of them has begun on a payment, the trace that another one finds may be of.
+    """
+
+    _open: dict[tuple[str, str], tuple[Bounds, int]] = field(factory=dict)
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def join(self, base_url: str, member_id: str) -> Bounds:
+        """Return the bounds for a gateway object that is opened."""
+        key = (base_url, member_id)
+        with self._lock:
+            bounds, users = self._open.get(key) or (Bounds(), 0)
+            self._open[key] = (bounds, users + 1)
+            return bounds
+
+    def leave(self, base_url: str, member_id: str) -> None:
+        """Forget the bounds with the last gateway object that is closed."""
+        key = (base_url, member_id)
+        with self._lock:
+            bounds, users = self._open[key]
+            if users > 1:
+                self._open[key] = (bounds, users - 1)
+            else:
+                del self._open[key]
+
+
+#: All open gateway objects of this process.
+SHARED: Final = SharedBounds()

@@ -157,7 +157,7 @@ class Gateway:
             credentials=self.credentials,
             transport=transport,
             slots=limits.Slots(self._limits.max_in_flight, self._loop),
-            bounds=bounds.Bounds(),
+            bounds=bounds.SHARED.join(self.platform.base_url, self.credentials.member_id),
             timeouts=self._timeouts,
             limits=self._limits,
             body=self._body,
@@ -186,8 +186,11 @@ class Gateway:
         self._is_closing = True
         await pipeline.aclose()
         if self._pipeline is pipeline:
+            from gatewaypy import bounds  # noqa: PLC0415 - loaded since it was opened
+
             self._pipeline = None
             self._is_closing = False
+            bounds.SHARED.leave(self.platform.base_url, self.credentials.member_id)
             await self._transport.__aexit__(None, None, None)
             if self._token_store is not None:
                 await self._token_store.__aexit__(None, None, None)

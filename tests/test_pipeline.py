@@ -169,6 +169,23 @@ async def test_duplicate_follow_up_is_not_settled_by_the_first(wire: Any) -> Non
     assert caught.value.code == "20015"
 
 
+async def test_follow_up_of_another_gateway_object_is_known(wire: Any) -> None:
+    """Two gateway objects of one merchant: the trace of a capture that one made does not prove the other's lost capture."""
+    state = vector("inquiry") | {"paymentId": "54304", "amount": "80.00", "transactionStatus": "Y"}
+    answers = [
+        httpx.Response(200, json=state | {"status": "authsuccessful"}),
+        httpx.Response(200, json=vector("capture") | {"paymentId": "54304"}),
+        httpx.Response(502),
+        *[httpx.Response(200, json=state | {"status": "capturesuccess"})] * 20,
+    ]
+    wire.post(f"{API}/payments/54304").mock(side_effect=answers)
+    async with opened() as first, opened() as second:
+        await first.inquire(payment_id="54304")
+        await second.capture("54304", Money("50.00", "EUR"))
+        with pytest.raises(errors.OutcomeUnknown, match="may be the work of another"):
+            await first.capture("54304", Money("30.00", "EUR"))
+
+
 @pytest.mark.parametrize("lost_again", [True, False])
 async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_again: bool) -> None:
     """After a time-out with nobody else there, a second refund is begun: no trace proves either of them, unless B's own reply did."""
