@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, joined
-from gatewaypy.secret import shape_of
+from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
     from gatewaypy.cli.output import PlainConsole
-    from gatewaypy.secret import Secret
+
+_CARD_NUMBER: Final = "cardNumber"
 
 
 def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
@@ -22,9 +23,17 @@ def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
     rule = RULES.get(name)
     if rule is None:
         raise InvalidRequest("rule", f"one of {', '.join(RULES)}", shape_of(name))
+    names = [field for field in rule.fields if field not in {"memberId", KEY}]
+    for pair in pairs:
+        field, separator, _ = pair.partition("=")
+        if not separator or field not in names:
+            rest = f"name=value, with a name of {', '.join(names)}" if names else "left out for this rule"
+            raise InvalidRequest("values", f"must be {rest}", shape_of(pair))
     credentials = Credentials.from_env()
     values: dict[str, str | Secret] = {"memberId": credentials.member_id, KEY: credentials.secret_key}
-    values |= dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    for pair in pairs:
+        field, _, value = pair.partition("=")
+        values[field] = Secret(value) if field == _CARD_NUMBER else value
     for field in rule.fields:
         if field not in values:
             raise InvalidRequest(field, f"needed by rule {name}: give it as {field}=…")

@@ -113,10 +113,12 @@ def cell_of(value: Any) -> str:  # noqa: ANN401 - any value
     """Write a value as a CSV cell.
 
     A text that a spreadsheet would read as a formula gets an apostrophe in front; a number, such as
-    ``-12.50`` or ``-12.50 EUR``, stays as it is.
+    ``-12.50`` or ``-12.50 EUR``, stays as it is. Control characters and characters without a width
+    are written as escapes: CSV is also read on a terminal, and a spreadsheet may skip them.
     """
     text = "" if value is None else str(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    shown = plain(text)
+    return f"'{shown}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else shown
 
 
 def utc(value: object) -> str:

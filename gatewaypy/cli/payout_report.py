@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from attrs import frozen
@@ -20,14 +21,16 @@ from gatewaypy.money import decimals_of
 from gatewaypy.payouts import Journal, Latency, State, duration
 from gatewaypy.payouts.report import make_report
 from gatewaypy.protocol.codes import meaning_of
+from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from decimal import Decimal
-    from pathlib import Path
 
     from gatewaypy.payouts import Listed, Report
 
+# What the names of a journal's files end in: SQLite's own, and the file that tells its owner.
+_ENDINGS: Final = ("", "-wal", "-shm", "-journal", ".owner")
 _COLUMNS: Final = (
     "merchant_transaction_id",
     "batch",
@@ -75,6 +78,8 @@ def member_id() -> str:
 async def show_report(query: ReportQuery) -> int:
     """Write the report; return the exit code that the journal's state calls for."""
     draw = None if query.histogram is None else _drawing()
+    for name, path in (("--output", query.output), ("--histogram", query.histogram)):
+        _check_is_no_journal(name, path, query.journal)
     # Only looked at, so that a report can be had while a job runs.
     async with Journal(existing(query.journal), member_id(), read_only=True) as journal:
         report = await make_report(journal)
@@ -93,6 +98,17 @@ async def show_report(query: ReportQuery) -> int:
         if draw is not None:
             draw(latency, query.histogram)
     return judge(report, failures=report.failed)
+
+
+def _check_is_no_journal(name: str, path: Path | None, url: str) -> None:
+    """Refuse to write a report over the journal that it is made of."""
+    journal = sqlite_path(url)
+    if path is None or journal is None:
+        return
+    store = Path(journal).resolve()
+    if path.resolve() in {store.with_name(f"{store.name}{ending}") for ending in _ENDINGS}:
+        msg = f"{name}: must not be a file of the journal, which would be lost"
+        raise ConfigurationError(msg)
 
 
 async def pages(journal: Journal, state: State | None = None) -> AsyncIterator[Listed]:

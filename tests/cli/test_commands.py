@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,12 +96,24 @@ def test_a_checksum_is_shown_with_its_key_masked() -> None:
     assert key not in shown.stdout + shown.stderr
 
 
+def test_checksum_of_a_card_shows_no_card_number() -> None:
+    """What is shown to the gateway's support is shown to many: a card number is masked as the key is."""
+    shown = run("checksum", "F", "cardNumber=4000000000000051")
+    assert shown.returncode == 0
+    assert "4000000000000051" not in shown.stdout
+    assert re.search("^checksum [0-9a-f]{32}$", shown.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["checksum", "Z"], "one of A, B"),
         (["checksum", "A", "amount=1.00"], "merchantTransactionId"),
         (["checksum", "A", "amount=1|0", "merchantTransactionId=a"], "no '|'"),
+        (["checksum", "A", "amount"], "values: must be name=value, with a name of merchantTransactionId, amount"),
+        (["checksum", "A", "amont=1.00"], "values: must be name=value"),
+        (["checksum", "A", "secureKey=abc"], "values: must be name=value"),
+        (["checksum", "E", "amount=1"], "values: must be left out for this rule"),
     ],
 )
 def test_a_checksum_that_cannot_be_made_says_why(arguments: list[str], words: str) -> None:

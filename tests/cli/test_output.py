@@ -158,7 +158,9 @@ async def test_inquire_narrow_terminal_shows_whole_ids(listed: Sandbox) -> None:
     ("value", "cell"),
     [
         ("=1+1", "'=1+1"), ("+49 30 1234", "'+49 30 1234"), ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"), ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"), ("\r=1", "'\r=1"), (" =1+1", "' =1+1"), ("\uff1d1+1", "'\uff1d1+1"), ("-", "'-"), ("-1+1", "'-1+1"),
+        ("\t=1", r"'\t=1"), ("\r=1", r"'\r=1"),
+        ("\ufeff=1", r"\ufeff=1"), ("\u200b=1", r"\u200b=1"), ("\x00=1", r"\x00=1"), ("\x1b[2Jx", r"\x1b[2Jx"),
+        ("\u202e=1", r"\u202e=1"), ("a\r\n=1", r"a\r\n=1"), (" =1+1", "' =1+1"), ("\uff1d1+1", "'\uff1d1+1"), ("-", "'-"), ("-1+1", "'-1+1"),
         ("-12.50", "-12.50"), ("+7", "+7"), ("-12.50 EUR", "-12.50 EUR"), (-3, "-3"), ("ORDER-1", "ORDER-1"), (None, ""), (0.5, "0.5"),
     ],
 )  # fmt: skip
@@ -281,6 +283,20 @@ def test_command_wrong_input_is_one_line(
     assert (ended.value.code, len(said.splitlines())) == (1, 1), said
     assert "Traceback" not in said
     assert "internal error" not in said
+
+
+@pytest.mark.parametrize("name", ["--output", "--histogram"])
+@pytest.mark.parametrize("file", ["journal.db", "journal.db.owner", "link.csv"])
+async def test_report_over_its_journal_is_refused(tmp_path: Path, name: str, file: str) -> None:
+    """A journal is what keeps orders from being paid again: no report is written over it."""
+    url = f"sqlite:///{tmp_path}/journal.db"
+    async with Journal(url, MERCHANT.member_id):
+        pass
+    (tmp_path / "link.csv").symlink_to(tmp_path / "journal.db")
+    before = (tmp_path / "journal.db").read_bytes()
+    done = await later("payouts", "report", "--journal", url, name, f"{tmp_path}/{file}")
+    assert (done.returncode, f"{name}: must not be a file of the journal" in done.stderr) == (1, True)
+    assert (tmp_path / "journal.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["--output", "--histogram"])
