@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
@@ -16,15 +17,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Not every iterator: a database cursor is one, and its statement has run.
-_LAZY: Final = (Generator, AsyncGenerator, map, filter)
+_LAZY: Final = (
+    Generator,
+    AsyncGenerator,
+    map,
+    filter,
+    contextlib._GeneratorContextManager,  # noqa: SLF001 - what its decorator makes
+    contextlib._AsyncGeneratorContextManager,  # noqa: SLF001
+)
 
 
 def function_of(value: object) -> Callable[..., Any]:
-    """Return the function that a call of a callable runs: the one in a partial, or an object's ``__call__``."""
-    called: Any = value
-    while isinstance(called, partial):
-        called = called.func
+    """Return the function that a call of a callable runs: the one in a partial or a ``staticmethod``, or ``__call__``."""
+    called: Any = _bare(value)
     return called if inspect.isroutine(called) else getattr(type(called), "__call__", called)  # noqa: B004 - an object's
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 - any callable
+    while isinstance(value, partial | staticmethod):
+        value = value.func if isinstance(value, partial) else value.__func__
+    return value
+
+
+def _is_context_manager(function: Any) -> bool:  # noqa: ANN401 - any function
+    """Return whether a function was decorated by `contextlib` and has ``yield``: a call gives a manager that nobody enters."""
+    inner = getattr(function, "__wrapped__", None)
+    is_generator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+    return is_generator and getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
 
 
 def check_function(where: str, value: object) -> bool:
@@ -37,8 +56,7 @@ def check_function(where: str, value: object) -> bool:
         ConfigurationError: A call would not run it: a class, a function with ``yield``, or not a
             callable.
     """
-    while isinstance(value, partial):
-        value = value.func
+    value = _bare(value)
     if not callable(value):
         msg = f"{where}: must be a function; got {type(value).__name__}"
         raise ConfigurationError(msg)
@@ -46,7 +64,8 @@ def check_function(where: str, value: object) -> bool:
         msg = f"{where}: must be a function or an object; got the class {value.__qualname__}"
         raise ConfigurationError(msg)
     function = function_of(value)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if is_generator or _is_context_manager(function):
         msg = f"{where}: must not contain 'yield', because its body would not run"
         raise ConfigurationError(msg)
     return inspect.iscoroutinefunction(function)
@@ -121,8 +140,7 @@ async def finish(where: str, result: Any) -> Any:  # noqa: ANN401 - any function
 
 def name_of(value: object) -> str:
     """Return a function's name for messages; an object's class otherwise."""
-    while isinstance(value, partial):
-        value = value.func
+    value = _bare(value)
     if isinstance(value, MethodType) or inspect.isroutine(value) or inspect.isclass(value):
         return str(getattr(value, "__qualname__", "function"))
     return type(value).__qualname__

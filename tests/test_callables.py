@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,20 @@ class Yields:
         yield True
 
 
-UNRUNNABLE = [with_yield, with_async_yield, Ship, Yields(), partial(with_yield), partial(Ship), None, "text"]
+@contextmanager
+def manager(event: Any) -> Iterator[bool]:
+    yield True
+
+
+@asynccontextmanager
+async def async_manager(event: Any) -> AsyncIterator[bool]:
+    yield True
+
+
+UNRUNNABLE = [
+    with_yield, with_async_yield, Ship, Yields(), partial(with_yield), partial(Ship), staticmethod(with_yield), manager,
+    partial(async_manager), None, "text",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("function", UNRUNNABLE, ids=range(len(UNRUNNABLE)))
@@ -87,7 +101,7 @@ def test_confirm_that_cannot_be_asked_is_refused(gateway: Any, tmp_path: Path) -
         Reconciler(gateway, inbox=None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("function", [coroutine, *UNRUNNABLE[:-2]], ids=range(7))
+@pytest.mark.parametrize("function", [coroutine, *UNRUNNABLE[:-2]], ids=range(10))
 def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) -> None:
     """An observer and a journal's hooks are called without 'await', so they must be plain functions."""
     with pytest.raises(ConfigurationError, match="observer"):
@@ -144,8 +158,18 @@ def generator() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     "result",
-    [generator(), with_async_yield(EVENT), map(str, [1]), coroutine, partial(print), Ship, [generator()]],
-    ids=range(7),
+    [
+        generator(),
+        with_async_yield(EVENT),
+        map(str, [1]),
+        coroutine,
+        partial(print),
+        Ship,
+        [generator()],
+        manager(EVENT),
+        async_manager(EVENT),
+    ],
+    ids=range(9),
 )
 async def test_finish_result_that_has_not_run_raises(result: Any) -> None:
     """Work that was returned in place of being done is an error."""

@@ -199,6 +199,9 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
     required_keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if not positional or len(needed) > _MOST or required_keywords:
         msg = f"{name} must take (event) or (event, context)"
+    if positional and positional[0].name in {"self", "cls"}:
+        msg = f"{name} must be a method of an object, such as shop.ship; a class has none to call it on"
+        raise ConfigurationError(msg)
         raise ConfigurationError(msg)
     try:
         hints = typing.get_type_hints(function)

@@ -94,7 +94,11 @@ def keyword(event: Any, *, more: Any) -> None: ...
 def other_type(event: PaymentFailed) -> None: ...
 
 
-@pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type])
+class Shop:
+    async def of_nobody(self, event: Any) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type, Shop.of_nobody])
 def test_a_handler_that_cannot_take_the_event_is_refused_at_once(handler: Any) -> None:
     """A wrong signature or annotation shows when it is registered, not at the first callback."""
     with pytest.raises(errors.ConfigurationError, match=handler.__name__):
