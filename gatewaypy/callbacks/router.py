@@ -53,8 +53,10 @@ async def call(
         function: The function, and
         arguments: its arguments.
         is_async: Whether it is a coroutine function.
-        timeout: Seconds until it is cancelled; ``None`` for no limit. A thread cannot be stopped, and is waited for.
-        threads: Limits the threads; anyio's default if it is ``None``.
+        timeout: Seconds until it is cancelled; ``None`` for no limit. A thread cannot be stopped; it is waited for if ``threads``
+            is given.
+        threads: Limits the threads; anyio's default if it is ``None``. Without it, a thread that does not end in time is left
+            behind.
 
     Raises:
         HandlerTimeoutError: It did not end in time.
@@ -62,7 +64,7 @@ async def call(
     """
     if is_async:
         result = function(*arguments)
-    else:
+    elif threads is not None:
         result = await anyio.to_thread.run_sync(function, *arguments, limiter=threads)
         if result is None:
             return None
@@ -71,6 +73,8 @@ async def call(
         async with limit:
             if is_async:
                 result = await result
+            elif threads is None:
+                result = await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
             # Such as the coroutine of a lambda around a coroutine function.
             return None if result is None else await finish(where, result)
     except TimeoutError:
@@ -175,7 +179,7 @@ class Router:
         Args:
             event: What happened.
             context: What handlers may ask for; one of the event's own if it is ``None``.
-            timeout: Seconds for each async handler; no limit if it is ``None``.
+            timeout: Seconds for each handler; no limit if it is ``None``. A plain one is left behind in its thread.
 
         Returns:
             How many handlers there are.
@@ -195,13 +199,13 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
         msg = f"{name} must have a signature that Python can read"
         raise ConfigurationError(msg) from None
     positional = [p for p in signature.parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    if positional and positional[0].name in {"self", "cls"}:
+        msg = f"{name} must be a method of an object, such as shop.ship; a class has none to call it on"
+        raise ConfigurationError(msg)
     needed = [p for p in positional if p.default is p.empty]
     required_keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if not positional or len(needed) > _MOST or required_keywords:
         msg = f"{name} must take (event) or (event, context)"
-    if positional and positional[0].name in {"self", "cls"}:
-        msg = f"{name} must be a method of an object, such as shop.ship; a class has none to call it on"
-        raise ConfigurationError(msg)
         raise ConfigurationError(msg)
     try:
         hints = typing.get_type_hints(function)

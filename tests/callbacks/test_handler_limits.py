@@ -152,3 +152,18 @@ async def test_handler_without_inbox_that_hangs_is_a_500() -> None:
 
     async with Receiver(router, MERCHANT, handler_timeout=0.05) as receiver:
         assert (await receiver.receive(order(1), JSON)).status == 500
+
+
+async def test_thread_without_inbox_that_hangs_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """Without an inbox a plain handler that hangs holds no request: the gateway is told to send again, and the log says so."""
+    router, go = Router(), threading.Event()
+
+    @router.on(CallbackEvent)
+    def handle(event: CallbackEvent) -> None:
+        go.wait(20)
+
+    async with Receiver(router, MERCHANT, handler_timeout=0.05) as receiver, asyncio.timeout(10):
+        answers = await asyncio.gather(*(receiver.receive(order(number), JSON) for number in range(50)))
+    go.set()
+    assert {answer.status for answer in answers} == {500}
+    assert "did not end within 0.05 s" in caplog.text
