@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from typing import Final
 
 #: The longest text that is stored or shown, in characters.
@@ -27,6 +28,26 @@ def printable(text: str, max_length: int = MAX_LENGTH) -> str:
         return text
     shown = _NOT_ASCII_PRINTABLE.sub(_escaped, text[: max_length + 1])
     return shown if len(shown) <= max_length and len(text) <= max_length else shown[: max_length - 1] + _CUT
+
+
+class UnprintableError(Exception):
+    """Stands for an error in a log; its text is the error's type and its message, made printable."""
+
+
+def printable_error(error: BaseException) -> BaseException:
+    """Return an error whose traceback may be logged: its message, a cause's or a note may hold anything from outside.
+
+    Returns:
+        The error itself, or one in its place with its traceback, if a message has a line break, an escape or the like.
+    """
+    left = [traceback.TracebackException.from_exception(error)]
+    while left:
+        shown = left.pop()
+        # Each message ends with a line break of its own.
+        if not "".join(shown.format_exception_only()).removesuffix("\n").isprintable():
+            return UnprintableError(printable(f"{type(error).__name__}: {error}")).with_traceback(error.__traceback__)
+        left += [inner for inner in (shown.__cause__, shown.__context__, *(shown.exceptions or ())) if inner is not None]
+    return error
 
 
 def _escaped(found: re.Match[str]) -> str:

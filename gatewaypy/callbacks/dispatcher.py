@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,7 +18,7 @@ from gatewaypy.callbacks.payment_progress import Progress, joined, linking, name
 from gatewaypy.callbacks.repeated_log import RepeatedLog
 from gatewaypy.callbacks.router import EventContext, call
 from gatewaypy.config import number
-from gatewaypy.printable import printable
+from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, mismatch_of_amount
 from gatewaypy.protocol.progress import Step, step
 
@@ -410,23 +409,14 @@ class Dispatcher:
         entry, what = running.entry, f"{describe(running.entry)}: {running.kind}"
         attempt, note = entry.attempts + 1, printable(f"{type(error).__name__}: {error}")
         if attempt >= self.max_attempts:
-            logger.error("%s is parked after %d attempts: %s", what, attempt, note, exc_info=_trace(error))
+            logger.error("%s is parked after %d attempts: %s", what, attempt, note, exc_info=printable_error(error))
             await self.inbox.finish(entry, "parked", note=note)
             return
-        logger.warning("%s: attempt %d failed and is repeated: %s", what, attempt, note, exc_info=_trace(error))
+        logger.warning("%s: attempt %d failed and is repeated: %s", what, attempt, note, exc_info=printable_error(error))
         await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
         return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
-
-
-def _trace(error: BaseException) -> BaseException | None:
-    """Return an error whose traceback can be written: its message may hold anything."""
-    try:
-        "".join(traceback.format_exception(error)).encode()
-    except UnicodeEncodeError:
-        return None
-    return error
 
 
 def _now() -> float:

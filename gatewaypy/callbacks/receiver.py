@@ -21,6 +21,7 @@ from gatewaypy.callbacks.unsigned import reduced
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
 from gatewaypy.protocol.charset import media_type
+from gatewaypy.printable import printable, printable_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -197,7 +198,9 @@ class Receiver:
             source: The sender's address.
         """
         sender = "an unknown address" if source is None else ascii(source)[:66]
-        self._refusals.warn(f"{answer.status} {reason}", f"a callback from {sender} is answered {answer.status}: {reason}")
+        # An unreadable body has many ways to be so, and a stranger chooses among them.
+        kind = f"{answer.status}" if answer is UNREADABLE else f"{answer.status} {reason}"
+        self._refusals.warn(kind, f"a callback from {sender} is answered {answer.status}: {reason}")
         return answer
 
     async def receive(self, body: bytes, content_type: str, *, source: str | None = None) -> Acknowledgement:
@@ -241,7 +244,10 @@ class Receiver:
             number = await self._router.dispatch(event, timeout=self._handler_timeout)
         except Exception:
             order = ascii(event.merchant_transaction_id or event.payment_id)[:104]
-            logger.exception("a handler failed at %s of %s; the callback is answered 500", type(event).__name__, order)
+            logger.error(  # noqa: TRY400 - the error's own words may hold anything
+                "a handler failed at %s of %s; the callback is answered 500: %s",
+                type(event).__name__, order, printable(f"{type(error).__name__}: {error}"), exc_info=printable_error(error),
+            )  # fmt: skip
             return FAILED
         if number == 0:
             kind = type(event).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gatewaypy.errors import ConfigurationError
@@ -11,6 +12,9 @@ from gatewaypy.protocol.xml_fields import MAX_DEPTH, XmlError, read_fields
 
 if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireReply
+
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,40}", re.ASCII)
 
 
 class UnreadableError(Exception):
@@ -48,7 +52,9 @@ def refuse_guess(fields: dict[str, Any]) -> None:
     """
     name = find_guessed_field(fields)
     if name is not None:
-        msg = f"the body is not UTF-8 and declares no charset that fits, and its {name} is not ASCII"
+        # Whoever sent the body chose the name.
+        shown = name if _PLAIN_NAME.fullmatch(name) else "deciding field"
+        msg = f"the body is not UTF-8 and declares no charset that fits, and its {shown} is not ASCII"
         raise UnreadableError(msg)
 
 

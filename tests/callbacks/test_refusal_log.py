@@ -99,3 +99,35 @@ async def test_event_without_a_handler_is_logged(inbox: bool, tmp_path: Path, ca
                 await asyncio.sleep(0.01)
     (opening,) = [record for record in caplog.records if "no handler is registered for ChargedBack, " in record.getMessage()]
     assert "PaymentSucceeded" not in opening.getMessage()
+
+
+async def test_field_name_of_a_stranger_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A body's own field name, with a line break and an escape in it, is in no log line; each of many is no line of its own."""
+    async with Receiver(Router(), MERCHANT) as receiver:
+        for number in range(100):
+            name = f"\\u001b[31m{number}\\n fake id" if number % 2 else f"n{number}.id"
+            body = b'{"result":{},"' + name.encode() + b'":"\xe9"}'
+            assert (await receiver.receive(body, JSON)).status == 400
+        (record,) = caplog.records
+    assert "fake" not in caplog.text
+    assert "\x1b" not in record.getMessage()
+
+
+@pytest.mark.parametrize("inbox", [True, False])
+async def test_words_of_a_handlers_error_are_printable(inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An error that quotes the callback puts neither a line nor an escape of it into the log; its traceback stays."""
+    router = Router()
+
+    @router.on(CallbackEvent)
+    async def broken(event: CallbackEvent) -> None:
+        raise ValueError("no such order") from LookupError(event.remark)
+
+    options: dict[str, Any] = {"inbox": f"sqlite:///{tmp_path}/x.db", "max_attempts": 1} if inbox else {}
+    async with Receiver(router, MERCHANT, **options) as receiver:
+        await receiver.receive(signed(fields(remark="x\nCRITICAL forged \x1b[2J")), JSON)
+        async with asyncio.timeout(10):
+            while "no such order" not in caplog.text:
+                await asyncio.sleep(0.01)
+    assert "\x1b" not in caplog.text
+    assert "\nCRITICAL" not in caplog.text
+    assert "in broken" in caplog.text
