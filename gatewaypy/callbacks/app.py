@@ -58,6 +58,8 @@ class CallbackApp:
         """Configure it; see `Receiver`."""
         self.receiver = Receiver(router, credentials, **options)
         self._opening: asyncio.Future[Any] | None = None
+        #: Where it is open.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         """Open the inbox and begin to dispatch."""
@@ -66,7 +68,7 @@ class CallbackApp:
 
     async def __aexit__(self, *_: object) -> None:
         """Let the handlers that run end, and close the inbox."""
-        opening, self._opening = self._opening, None
+        opening, self._opening, self._loop = self._opening, None, None
         if opening is not None:
             await self.receiver.__aexit__(None, None, None)
 
@@ -78,13 +80,14 @@ class CallbackApp:
             await _answer(await self._respond(scope, receive), send)
 
     async def _open(self) -> None:
-        opening = self._opening
-        # What failed once may work at the next callback, whoever waited for it.
-        if opening is None or (opening.done() and not _has_opened(opening)):
+        opening, loop = self._opening, asyncio.get_running_loop()
+        # What failed once may work at the next callback, whoever waited for it; and a loop may have ended without closing.
+        if opening is None or opening.get_loop() is not loop or (opening.done() and not _has_opened(opening)):
             # What it starts (the store's connection, the dispatcher) outlives this request.
-            opening = asyncio.get_running_loop().create_task(self.receiver.__aenter__(), context=Context())
+            opening = loop.create_task(self.receiver.__aenter__(), context=Context())
             self._opening = opening
         await asyncio.shield(opening)
+        self._loop = loop
 
     async def _respond(self, scope: Scope, receive: Receive) -> Acknowledgement:
         headers = dict(scope["headers"])
@@ -101,7 +104,7 @@ class CallbackApp:
             return self.receiver.log_refusal(_GONE, "the sender went away before the end of the body", source)
         if body is None:
             return self.receiver.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
-        if self._opening is None or not _has_opened(self._opening):
+        if self._loop is not asyncio.get_running_loop():
             await self._open()
         return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"), source=source)
 

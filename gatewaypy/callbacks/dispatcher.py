@@ -176,6 +176,9 @@ class Dispatcher:
 
     async def aclose(self) -> None:
         """Take nothing more, and let the handlers that run end."""
+        if self._loop is not None and self._loop.get_loop().is_closed():
+            # Whatever ran there ended with its loop.
+            self._loop, self._running = None, {}
         if self._loop is not None:
             # Not cancelled at once: events that it is just taking out would stay in this process's name until their lease ends.
             self._closing = True

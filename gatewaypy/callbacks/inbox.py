@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
@@ -148,10 +149,12 @@ class Inbox:
 
         :raises ConfigurationError: where the store cannot be used, or this object is open already.
         """
-        if self._owner is not None:
+        # A loop that ended without closing it has it open no longer.
+        if self._owner is not None and self._loop is not None and not self._loop.is_closed():
             msg = "this Inbox is open already: give each receiver one of its own, which it opens itself"
             raise ConfigurationError(msg)
-        self._owner = secrets.token_hex(8)
+        self._owner, self._loop = secrets.token_hex(8), asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         try:
             await self._store.open(SCHEMA)
             await self._forget_old_times()

@@ -184,6 +184,9 @@ class Receiver:
         if self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self.dispatcher.aclose()
             await self._inbox.__aexit__(None, None, None)
+        if self._loop is not None and self._loop.is_closed():
+            # It ended without closing this receiver, and everything that ran there is gone.
+            self._is_open = False
         self._refusals.flush()
         self._is_open = False
 

@@ -7,15 +7,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import errors
-from gatewaypy.callbacks import Inbox
+from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, verify_callback
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
 from gatewaypy.storage.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from pathlib import Path
 
     from gatewaypy.storage import Store
 
@@ -72,8 +74,9 @@ async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
 
     async def use() -> int:
         async with inbox:
-            await asyncio.gather(*(inbox.watch(payment_id=str(n), merchant_transaction_id=None, seconds=0.0) for n in range(3)))
-            return len(await inbox.watched(10, 300.0))
+            ids: dict[str, Any] = {"member_id": "11344", "merchant_transaction_id": None}
+            await asyncio.gather(*(inbox.watch(payment_id=str(n), seconds=0.0, **ids) for n in range(3)))
+            return len(await inbox.watched("11344", 10, 300.0))
 
     assert [await on_another_loop(use) for _ in range(2)] == [3, 0]
 
@@ -160,3 +163,51 @@ def test_together_works_after_a_loop_that_was_stopped() -> None:
         call.cancel()
         first.run_until_complete(asyncio.gather(call, return_exceptions=True))
         first.close()
+
+
+@pytest.mark.parametrize("kind", ["app", "receiver", "inbox"])
+def test_loop_that_ended_without_closing_leaves_no_obstacle(kind: str, tmp_path: Path) -> None:
+    """What a loop left open is opened again on the next one, by the first callback too, and its events are handled."""
+    heard: list[str | None] = []
+    router = Router()
+    router.on(CallbackEvent)(lambda event: heard.append(event.payment_id))
+    url = f"sqlite:///{tmp_path}/x.db"
+    app = CallbackApp(router, MERCHANT, inbox=url)
+    opened: Any = {"app": app, "receiver": app.receiver, "inbox": Inbox(url)}[kind]
+
+    async def use(payment_id: str) -> None:
+        if kind != "app":
+            await opened.__aenter__()
+        body = signed(fields(paymentId=payment_id, merchantTransactionId=f"TX-{payment_id}"))
+        if kind == "inbox":
+            assert await opened.put(verify_callback(body, MERCHANT))
+            return
+        if kind == "app":
+            scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+            sent: list[Any] = []
+            await app(scope, ready({"type": "http.request", "body": body}), collect(sent))
+            assert sent[0]["status"] == 200
+        else:
+            assert (await opened.receive(body, "application/json")).status == 200
+        async with asyncio.timeout(10):
+            while payment_id not in heard:
+                await asyncio.sleep(0.01)
+
+    for payment_id in ("1", "2", "3"):
+        asyncio.run(use(payment_id))
+    asyncio.run(opened.__aexit__(None, None, None))
+    assert heard == ([] if kind == "inbox" else ["1", "2", "3"])
+
+
+def ready(message: Any) -> Any:
+    async def receive() -> Any:
+        return message
+
+    return receive
+
+
+def collect(sent: list[Any]) -> Any:
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    return send
