@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import define
+from attrs import define, field
 
 from gatewaypy.callables import check_methods
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
-from gatewaypy.errors import GatewayError, InvalidRequest
+from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.protocol.evidence import Evidence, Subject, mismatch_of
 from gatewaypy.protocol.progress import Step, step
 
@@ -46,11 +46,15 @@ class NotOursError(Exception):
 
 
 class UnconfirmedError(Exception):
-    """The gateway could not be asked, or does not say (yet) what the callback says."""
+    """The gateway could not be asked, or does not say (yet) what the callback says.
 
-    def __init__(self, reason: str, *, answered: bool) -> None:
+    ``retry_after`` is how many seconds the gateway asked to wait, if it did.
+    """
+
+    def __init__(self, reason: str, *, answered: bool, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.answered = answered
+        self.retry_after = retry_after
 
 
 async def inquire(gateway: Asks, by: Mapping[str, str]) -> Transaction:
@@ -66,9 +70,21 @@ async def inquire(gateway: Asks, by: Mapping[str, str]) -> Transaction:
         return found
 
 
+def check_merchant(where: str, gateway: object, member_id: str) -> None:
+    """Refuse a gateway of another merchant, which has other payments under the same ids.
+
+    Raises:
+        ConfigurationError: The gateway has credentials, and they are another merchant's.
+    """
+    theirs = getattr(getattr(gateway, "credentials", None), "member_id", member_id)
+    if theirs != member_id:
+        msg = f"{where}: must be a gateway of merchant {member_id}; got one of merchant {theirs}"
+        raise ConfigurationError(msg)
+
+
 @define(eq=False)
 class Confirmation:
-    """Asks a merchant's gateway about events.
+    """Asks a merchant's gateway about events, and none of them while it asked to wait.
 
     Args:
         gateways: One gateway, or one for each member id.
@@ -77,6 +93,8 @@ class Confirmation:
 
     gateways: Asks | Mapping[str, Asks]
     unsigned_only: bool = False
+    #: Until when each merchant's gateway asked to wait.
+    _until: dict[str | None, float] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that each gateway can be asked."""
@@ -97,24 +115,33 @@ class Confirmation:
         if gateway is None:
             # As before it was asked for: of a merchant without a gateway only signed events count.
             return event if entry.signed else None
-        by = usable_ids(event.payment_id, event.merchant_transaction_id)
+        found = await self._ask(gateway, entry, event)
+        return None if found is None else confirmed(entry, event, found)
+
+    async def _ask(self, gateway: Asks, entry: Entry, event: CallbackEvent) -> Transaction | None:
+        """Return the gateway's answer; ``None`` if it cannot be asked about an unsigned event."""
+        clock = asyncio.get_running_loop().time
+        if (held := self._until.get(entry.member, 0.0) - clock()) > 0:
+            reason = "the gateway asked to wait"
+            raise UnconfirmedError(reason, answered=False, retry_after=held)
+        by, retry_after = usable_ids(event.payment_id, event.merchant_transaction_id), None
         try:
             if not by:
                 # No gateway ever has such an id: there is nothing to wait for.
                 check_ids(payment_id=event.payment_id, merchant_transaction_id=event.merchant_transaction_id)
-            found = await inquire(gateway, by)
+            return await inquire(gateway, by)
         except InvalidRequest as error:
-            if entry.signed:
-                reason = f"{type(error).__name__}: {error}"
-                raise NotOursError(reason) from None
-            return None
+            if not entry.signed:
+                return None
+            reason = f"{type(error).__name__}: {error}"
+            raise NotOursError(reason) from None
         except TimeoutError:
             reason = f"the gateway did not answer within {_INQUIRY_TIMEOUT:g} s"
         except GatewayError as error:
-            reason = f"{type(error).__name__}: {error}"
-        else:
-            return confirmed(entry, event, found)
-        raise UnconfirmedError(reason, answered=False)
+            reason, retry_after = f"{type(error).__name__}: {error}", error.retry_after
+            if retry_after is not None:
+                self._until[entry.member] = clock() + retry_after
+        raise UnconfirmedError(reason, answered=False, retry_after=retry_after)
 
 
 def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:

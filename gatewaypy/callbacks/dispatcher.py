@@ -402,11 +402,21 @@ class Dispatcher:
 
     async def _unconfirmed(self, entry: Entry, reason: UnconfirmedError) -> None:
         """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
+        told = printable(str(reason))
         if entry.asked + 1 >= _MOST_ASKED and (reason.answered or not entry.signed):
-            state = "review" if entry.signed else "refused"
-            await self.inbox.finish(entry, state, note=f"never confirmed: {reason}")
+            if entry.signed:
+                logger.warning("%s is kept for review: never confirmed: %s", describe(entry), told)
+            else:
+                self._log.warn("never confirmed", f"{describe(entry)} is refused: never confirmed: {told}")
+            await self.inbox.finish(entry, "review" if entry.signed else "refused", note=f"never confirmed: {told}")
             return
-        await self.inbox.postpone(entry, self._pause(entry.asked), note=f"not confirmed: {reason}", asked=True)
+        self._log.warn("not confirmed", f"{describe(entry)} waits: not confirmed: {told}")
+        note = f"not confirmed: {told}"
+        if reason.retry_after is not None:
+            # The gateway asked to wait: that was no question.
+            await self.inbox.put_back(entry, max(reason.retry_after, self._pause(0)), note=note)
+            return
+        await self.inbox.postpone(entry, self._pause(entry.asked), note=note, asked=True)
 
     async def _failed(self, running: _Running, error: BaseException) -> None:
         entry, what = running.entry, f"{describe(running.entry)}: {running.kind}"

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from gatewaypy.callbacks.payment_progress import PaymentNames, Progress, check_ids, matching, names_of, queue_of, queues_beside
+from gatewaypy.callbacks.payment_progress import (
+    PaymentNames,
+    Progress,
+    check_ids,
+    check_owner,
+    matching,
+    names_of,
+    queue_of,
+    queues_beside,
+)
 from gatewaypy.callbacks.schema import (
     AHEAD,
     END,
@@ -55,6 +64,8 @@ _KEPT: Final = frozenset({"parked", "review"})
 # Until an event is taken again that another one of its payment was ahead of, and one that another was handled before.
 _BEHIND_PAUSE: Final = 1.0
 _BEFORE_PAUSE: Final = 0.2
+# What is watched may have been due before, so many seconds ago at most.
+_LONGEST_AGO: Final = 1e9
 
 #: What stands in a note before the evidence, which is not a part of a message.
 EVIDENCE: Final = "; known by "
@@ -91,6 +102,8 @@ class Kept:
     attempts: int
     note: str | None
     fields: dict[str, Any]
+    #: The merchant's id: equal ids of two merchants are two payments.
+    member: str | None = None
 
     @property
     def reason(self) -> str | None:
@@ -140,6 +153,7 @@ class Inbox:
         self._store: Store = open_store(url)
         # A name for whoever has it open: processes that were forked with the same object are different owners.
         self._owner: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._puts: Together[_Row, bool] = Together(self._put, id)
         self._endings: Together[_Ending, None] = Together(self._end, lambda ending: ending.id)
         self.lease = lease
@@ -154,7 +168,6 @@ class Inbox:
             msg = "this Inbox is open already: give each receiver one of its own, which it opens itself"
             raise ConfigurationError(msg)
         self._owner, self._loop = secrets.token_hex(8), asyncio.get_running_loop()
-        self._loop: asyncio.AbstractEventLoop | None = None
         try:
             await self._store.open(SCHEMA)
             await self._forget_old_times()
@@ -324,17 +337,26 @@ class Inbox:
             )
         )
 
+    async def put_back(self, entry: Entry, seconds: float, *, note: str) -> None:
+        """Try an event again after a while, and count neither a failure nor a question."""
+        await self._store.run(
+            (
+                "UPDATE gatewaypy_inbox SET due = {now} + ?, note = ?, owner = NULL WHERE id = ? AND owner = ?",
+                (seconds, printable(note), entry.id, self._owner),
+            )
+        )
+
     async def kept(self, *states: str) -> list[Kept]:
         """List events in these states, the oldest first: ``parked`` and ``review`` where none is named."""
         chosen = IS_KEPT if _KEPT.issuperset(states) else "true"
         if states:
             chosen += f" AND state IN ({', '.join('?' * len(states))})"
         (rows,) = await self._store.run(
-            (f"SELECT id, key, state, attempts, note, fields FROM gatewaypy_inbox WHERE {chosen} ORDER BY id", states)  # noqa: S608
+            (f"SELECT id, key, state, attempts, note, fields, member FROM gatewaypy_inbox WHERE {chosen} ORDER BY id", states)  # noqa: S608
         )
         return [
-            Kept(identifier, key, state, attempts, note, json.loads(fields))
-            for identifier, key, state, attempts, note, fields in rows
+            Kept(identifier, key, state, attempts, note, json.loads(fields), member)
+            for identifier, key, state, attempts, note, fields, member in rows
         ]
 
     async def replay(self, *identifiers: int) -> int:
@@ -415,9 +437,12 @@ class Inbox:
             amount: The operation's amount, if it is known.
 
         Raises:
-            InvalidRequest: Neither id, or an id outside its format: no gateway could be asked about it.
+            InvalidRequest: Neither id, or an id or a merchant outside its format: no gateway could be asked about it.
+            ConfigurationError: There is no such operation, or ``seconds`` is no finite number.
         """
         check_ids(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
+        check_owner(member_id, operation)
+        check_number("seconds", seconds, least=-_LONGEST_AGO)
         name = json.dumps([member_id, operation, merchant_transaction_id, payment_id])
         text, currency = (None, None) if amount is None else (amount.wire(), amount.currency)
         row = (name, member_id, payment_id, merchant_transaction_id, operation, text, currency)

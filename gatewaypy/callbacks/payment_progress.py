@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from gatewaypy.errors import InvalidRequest
+from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.protocol.fields import check
+from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
 from gatewaypy.protocol.progress import Step, step
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ def check_ids(*, payment_id: str | None, merchant_transaction_id: str | None) ->
     if not known:
         raise InvalidRequest("payment_id", "must be given, or merchant_transaction_id")
     check(known)
+
+
+def check_owner(member_id: str, operation: str | None) -> None:
+    """Check that a payment has somebody to ask for it, and something to ask about.
+
+    Raises:
+        InvalidRequest: The merchant's id is outside its format.
+        ConfigurationError: No operation of that name makes or changes a payment or payout.
+    """
+    check({"authentication.memberId": member_id})
+    if operation is None:
+        return
+    known = OPERATIONS.get(operation)
+    if known is None or known.reply not in {ReplyKind.PAYMENT, ReplyKind.PAYOUT, ReplyKind.FOLLOW_UP}:
+        msg = "operation: must be the name of an operation, such as 'debit'"
+        raise ConfigurationError(msg)
 
 
 def usable_ids(payment_id: str | None, merchant_transaction_id: str | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from attrs import frozen
 
 from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, is_json, read_body
+from gatewaypy.callbacks.confirmation import check_merchant
 from gatewaypy.callbacks.dispatcher import Dispatcher
 from gatewaypy.callbacks.inbox import Inbox
 from gatewaypy.callbacks.payment_progress import usable_ids
@@ -20,8 +21,8 @@ from gatewaypy.callbacks.signature import find_signer, typed
 from gatewaypy.callbacks.unsigned import reduced
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
-from gatewaypy.protocol.charset import media_type
 from gatewaypy.printable import printable, printable_error
+from gatewaypy.protocol.charset import media_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -121,6 +122,7 @@ class Receiver:
         if confirm is not None and len(self._accounts) > 1 and not isinstance(confirm, Mapping):
             msg = "several merchants need a gateway each to confirm with: confirm={member_id: gateway, …}"
             raise ConfigurationError(msg)
+        self._check_merchants(confirm)
         self._router = router
         # An unsigned callback does not say whose it is: only where there is one merchant can it be asked about.
         self._takes_unsigned = confirm is not None and confirm_when != "never" and len(self._accounts) == 1
@@ -149,6 +151,24 @@ class Receiver:
                 on_counted=self._counted,
             )
 
+    def _check_merchants(self, confirm: Asks | Mapping[str, Asks] | None) -> None:
+        """Check that each event and each gateway are of a merchant that is known."""
+        owners: dict[str, str] = {}
+        for account in self._accounts:
+            for key in account.verifying_keys:
+                if owners.setdefault(key.reveal(), account.member_id) != account.member_id:
+                    msg = "credentials: must not have one key for two merchants, because a signature would not say whose it is"
+                    raise ConfigurationError(msg)
+        members = {account.member_id for account in self._accounts}
+        if isinstance(confirm, Mapping):
+            if members != set(confirm):
+                msg = "confirm: must have a gateway for each of the receiver's merchants, by its member id as text"
+                raise ConfigurationError(msg)
+            for member_id, gateway in confirm.items():
+                check_merchant("confirm", gateway, member_id)
+        elif confirm is not None:
+            check_merchant("confirm", confirm, self._accounts[0].member_id)
+
     @property
     def inbox(self) -> Inbox:
         """The inbox, to list, replay and prune events, and for a `Reconciler`.
@@ -164,6 +184,9 @@ class Receiver:
     async def __aenter__(self) -> Self:
         """Open the inbox and begin to dispatch from it."""
         loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop.is_closed():
+            # It ended without closing this receiver, and everything that ran there is gone.
+            self._is_open = False
         if self._is_open and loop is not self._loop:
             msg = "this receiver is open on another event loop: close it there, and open one on each loop"
             raise ConfigurationError(msg)
@@ -184,9 +207,6 @@ class Receiver:
         if self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self.dispatcher.aclose()
             await self._inbox.__aexit__(None, None, None)
-        if self._loop is not None and self._loop.is_closed():
-            # It ended without closing this receiver, and everything that ran there is gone.
-            self._is_open = False
         self._refusals.flush()
         self._is_open = False
 
@@ -245,7 +265,7 @@ class Receiver:
     async def _dispatch(self, event: CallbackEvent) -> Acknowledgement:
         try:
             number = await self._router.dispatch(event, timeout=self._handler_timeout)
-        except Exception:
+        except Exception as error:
             order = ascii(event.merchant_transaction_id or event.payment_id)[:104]
             logger.error(  # noqa: TRY400 - the error's own words may hold anything
                 "a handler failed at %s of %s; the callback is answered 500: %s",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from attrs import define, field
 
 from gatewaypy.callables import check_methods
-from gatewaypy.callbacks.confirmation import inquire
+from gatewaypy.callbacks.confirmation import check_merchant, inquire
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.config import number
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest, OutcomeUnknown
 from gatewaypy.models import Capture, Outcome, Payment, Payout, Refund, Reversal
+from gatewaypy.printable import printable
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of
 from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
@@ -81,6 +82,8 @@ class Reconciler:
     poll: float = field(default=5.0, validator=number(above=0))
     journals: Sequence[Reconciled] = ()
     _gateways: Mapping[str, Asks] = field(init=False)
+    #: Until when each merchant's gateway asked to wait.
+    _until: dict[str, float] = field(factory=dict, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -98,8 +101,9 @@ class Reconciler:
                 raise ConfigurationError(msg)
             self.member_id = own
             self._gateways = {own: self.gateway}
-        for gateway in self._gateways.values():
+        for member_id, gateway in self._gateways.items():
             check_methods("gateway", gateway, "inquire")
+            check_merchant("gateway", gateway, member_id)
         for journal in self.journals:
             check_methods("journals", journal, "reconcile")
             self._gateway_of(journal)
@@ -161,9 +165,6 @@ class Reconciler:
         if member not in self._gateways:
             msg = "member_id: must be of a merchant whose gateway was given"
             raise ConfigurationError(msg)
-        if operation is not None and operation not in OPERATIONS:
-            msg = "operation: must be the name of an operation, such as 'debit'"
-            raise ConfigurationError(msg)
         await self.inbox.watch(
             member_id=str(member),
             payment_id=payment.payment_id,
@@ -178,6 +179,8 @@ class Reconciler:
         """Ask about every watched payment that is due; return how many were."""
         number_due = 0
         for member, gateway in self._gateways.items():
+            if self._until.get(member, 0.0) > asyncio.get_running_loop().time():
+                continue
             due = await self.inbox.watched(member, _AT_ONCE, self.first)
             await asyncio.gather(*(self._ask(gateway, watched) for watched in due))
             number_due += len(due)
@@ -207,15 +210,17 @@ class Reconciler:
             found = await inquire(gateway, by)
             await self._learn(watched, found, name)
         except InvalidRequest as error:
-            logger.warning("%s cannot be asked about, and is no longer watched: %s", name, error)
+            logger.warning("%s cannot be asked about, and is no longer watched: %s", name, printable(str(error)))
             await self.inbox.unwatch(watched.name)
         except (GatewayError, UnreadableError, TimeoutError) as error:
             # It is asked about again, for as long as nothing was answered.
             level = logging.WARNING if watched.asked >= self.give_up_after else logging.INFO
-            logger.log(level, "%s could not be asked about: %s: %s", name, type(error).__name__, error)
+            logger.log(level, "%s could not be asked about: %s: %s", name, type(error).__name__, printable(str(error)))
             if isinstance(error, GatewayError) and error.retry_after is not None:
-                # The gateway asked to wait: that was no question.
-                await self.inbox.put_off(watched.name, error.retry_after)
+                # The gateway asked to wait: that was no question. It may say 0 seconds, as often as it is asked.
+                pause = max(error.retry_after, self.poll)
+                self._until[watched.member_id] = asyncio.get_running_loop().time() + pause
+                await self.inbox.put_off(watched.name, pause)
 
     async def _learn(self, watched: Watched, found: Transaction, name: str) -> None:
         is_end, is_news, state = _meaning(watched, found)
@@ -224,7 +229,7 @@ class Reconciler:
         if is_end:
             await self.inbox.unwatch(watched.name)
         elif watched.asked >= self.give_up_after:
-            logger.warning("%s is %s after %d questions; it is no longer asked about", name, state, watched.asked)
+            logger.warning("%s is %s after %d questions; it is no longer asked about", name, printable(state), watched.asked)
             await self.inbox.unwatch(watched.name)
 
 
@@ -238,13 +243,15 @@ def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
     """Judge an answer for what is watched, by the rules of every other reply: is it the end, is it news, and what is it."""
     if not found.found:
         return False, False, "not found"
-    operation = None if watched.operation is None else OPERATIONS[watched.operation]
+    # Another version may have left one that this one does not know.
+    operation = OPERATIONS.get(watched.operation or "")
     is_follow_up = operation is not None and operation.reply is ReplyKind.FOLLOW_UP
     subject = Subject(
         payment_type=None if operation is None else operation.payment_type,
         member_id=watched.member_id,
         payment_id=watched.payment_id,
-        merchant_transaction_id=watched.merchant_transaction_id,
+        # A refund's own id would not be the payment's, whose record tells of it.
+        merchant_transaction_id=None if is_follow_up and watched.payment_id else watched.merchant_transaction_id,
         amount=None if is_follow_up else watched.amount,
         currency=None if is_follow_up else watched.currency,
     )
@@ -257,6 +264,7 @@ def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
     if judgement.mismatch is not None:
         return False, False, judgement.mismatch.reason
     is_end = judgement.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
-    # A hold, which is a preauthorization's end and may be a debit's beginning.
-    may_go_on = operation is None and state_of(found.status, found.transaction_status) in {"authsuccessful", "y"}
+    # A hold, which is a preauthorization's end and may be a debit's beginning; a bare Y may be one.
+    may_be_debit = subject.payment_type in {None, "DB"}
+    may_go_on = may_be_debit and state_of(found.status, found.transaction_status) in {"authsuccessful", "y"}
     return is_end and not may_go_on, is_end, judgement.outcome.name

@@ -56,8 +56,9 @@ async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
     async with Inbox(existing(url, what="inbox")) as inbox:
         console.say(f"{await inbox.replay(*identifiers)} put back")
         for kept in await inbox.kept("parked", "review"):
-            told = f"{kept.fields.get('merchantTransactionId')} {kept.fields.get('status')}: {kept.reason}"
-            console.say(f"{kept.state} {kept.id}: {told}")
+            order = kept.fields.get("merchantTransactionId") or kept.fields.get("paymentId")
+            status = kept.fields.get("status") or kept.fields.get("transactionStatus")
+            console.say(f"{kept.state} {kept.id}: member {kept.member} {order} {status}: {kept.reason}")
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 from callback_bodies import MERCHANT, fields, signed
 
 import gatewaypy
@@ -26,6 +27,8 @@ from gatewaypy.models import Outcome, Payment
 from gatewaypy.protocol import decode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gatewaypy.models import Transaction
 
 JSON = "application/json"
@@ -334,3 +337,85 @@ async def test_after_a_restart_of_the_machine_everything_is_due(store_url: str, 
     monkeypatch.setattr(f"{kind}.boot", "another start")
     async with Inbox(store_url) as inbox:
         assert len(await inbox.take(1)) == 1
+
+
+async def test_never_confirmed_event_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signed event that waits for the gateway, and one that goes to review for it, are in the log."""
+    gateway = Gateway(record("authstarted", "P"))
+    monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
+    options: dict[str, Any] = {"confirm": gateway, "first_pause": 0.01}
+    async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+        await receiver.receive(signed(fields()), JSON)
+        assert (await emptied(receiver))["review"] == 1
+    assert "waits: not confirmed: the callback says capturesuccess, the gateway still authstarted" in caplog.text
+    assert "is kept for review: never confirmed" in caplog.text
+
+
+class BusyGateway:
+    """Asks to wait at the first questions."""
+
+    def __init__(self, times: int, delay: float) -> None:
+        self.times, self.delay, self.asked = times, delay, 0
+
+    async def inquire(self, **_: Any) -> Transaction:
+        self.asked += 1
+        if self.asked <= self.times:
+            busy = errors.UnreadableReply("HTTP 429")
+            busy.retry_after = self.delay
+            raise busy
+        return decode.transaction(record("capturesuccess"))
+
+
+async def test_slow_down_is_no_question_of_a_confirmation(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that asks to wait is asked again after that, however often it does, and the event is not given up."""
+    monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
+    shop, gateway = Shop(), BusyGateway(5, 0.01)
+    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+        await receiver.receive(signed(fields()), JSON)
+        await emptied(receiver)
+    assert (gateway.asked, shop.names) == (6, ["PaymentSucceeded"])
+
+
+async def test_slow_down_pauses_every_confirmation(store_url: str) -> None:
+    """While the gateway asked to wait, it is asked about no other event either."""
+    gateway = BusyGateway(1, 60.0)
+    async with Receiver(Router(), MERCHANT, inbox=store_url, confirm=gateway, concurrency=1) as receiver:
+        for number in range(5):
+            await receiver.receive(signed(fields(paymentId=f"{number}", merchantTransactionId=f"TX-{number}")), JSON)
+        async with asyncio.timeout(10):
+            while True:
+                (rows,) = await receiver.inbox._store.run(("SELECT COUNT(*) FROM gatewaypy_inbox WHERE note IS NOT NULL", ()))
+                if rows[0][0] == 5:
+                    break
+                await asyncio.sleep(0.01)
+    assert gateway.asked == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"credentials": [MERCHANT, evolve(MERCHANT, member_id="2")]},
+        {"credentials": [MERCHANT, evolve(OTHER, previous_secret_keys=(MERCHANT.secret_key,))]},
+        {"confirm": {11344: Gateway({})}},
+        {"confirm": {"11344": Gateway({}), "9": Gateway({})}},
+        {"credentials": [MERCHANT, OTHER], "confirm": {"2": Gateway({})}},
+        {"confirm": gatewaypy.Gateway("https://gateway.example", OTHER)},
+    ],
+    ids=["one key", "older key", "number", "unknown", "missing", "other gateway"],
+)
+def test_receiver_whose_merchants_are_mixed_up_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    """A key of two merchants, a merchant without its gateway, and another's gateway would give events to the wrong one."""
+    chosen = {"credentials": MERCHANT, "inbox": f"sqlite:///{tmp_path}/x.db"} | options
+    with pytest.raises(errors.ConfigurationError, match=r"credentials: must|confirm: must"):
+        Receiver(Router(), **chosen)
+
+
+@pytest.mark.parametrize("is_mapping", [True, False])
+def test_reconciler_with_another_merchants_gateway_is_refused(is_mapping: bool) -> None:
+    """Asked at the wrong merchant's gateway, another payment of that id would end the watch."""
+    gateway = gatewaypy.Gateway("https://gateway.example", OTHER)
+    options: dict[str, Any] = {"gateway": {"11344": gateway}} if is_mapping else {"gateway": gateway, "member_id": "11344"}
+    with pytest.raises(errors.ConfigurationError, match="merchant 11344; got one of merchant 2"):
+        Reconciler(inbox=None, **options)

@@ -196,3 +196,70 @@ async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None
             await receiver.receive(signed(fields("", short)), JSON)
             await emptied(receiver)
     assert shop.names == ["PaymentAuthorized", "PaymentCancelled"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"member_id": "shop 1"}, {"member_id": ""}, {"operation": "token"}, {"operation": "sale"}, {"seconds": float("inf")},
+     {"seconds": float("nan")}],
+    ids=range(6),
+)  # fmt: skip
+async def test_watch_that_nobody_would_end_is_refused(store_url: str, wrong: dict[str, Any]) -> None:
+    """A merchant outside its format, what is no operation on money, and no finite time are refused when watched."""
+    options = {"member_id": "11344", "payment_id": "7", "merchant_transaction_id": None, "seconds": 0.0} | wrong
+    async with Inbox(store_url) as inbox:
+        with pytest.raises((errors.InvalidRequest, errors.ConfigurationError)):
+            await inbox.watch(**options)
+
+
+async def test_watch_of_an_unknown_operation_ends(store_url: str) -> None:
+    """A row with an operation that only another version knows is asked about until its payment is captured."""
+    async with Inbox(store_url) as inbox:
+        await inbox.watch(member_id="11344", payment_id="54279", merchant_transaction_id=None, seconds=0.0)
+        await inbox._store.run(("UPDATE gatewaypy_watched SET operation = 'of tomorrow'", ()))
+        gateway = Gateway(fields("authsuccessful"), fields())
+        assert await asked_until_over(Reconciler(gateway, inbox, first=0.001, member_id="11344")) == 2
+
+
+async def test_watched_debit_at_a_bare_y_goes_on(store_url: str) -> None:
+    """Approved without a long status may be a hold: a watched debit is asked about until its success is heard."""
+    shop, gateway = Shop(), Gateway(fields("", "Y"), fields())
+    async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
+        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
+        await reconciler.watch(Payment(outcome=Outcome.PENDING, **IDS), operation="debit")
+        assert await asked_until_over(reconciler) == 2
+        await emptied(receiver)
+    assert shop.names == ["PaymentAuthorized", "PaymentSucceeded"]
+
+
+class BusyGateway:
+    """Asks to wait no time at all, whatever it is asked."""
+
+    asked = 0
+
+    async def inquire(self, **_: Any) -> Transaction:
+        self.asked += 1
+        busy = errors.UnreadableReply("HTTP 429")
+        busy.retry_after = 0.0
+        raise busy
+
+
+async def test_slow_down_pauses_the_merchants_questions(store_url: str) -> None:
+    """After an answer that asks to wait nothing more is asked at that merchant's gateway for a while, be it 0 seconds."""
+    gateway = BusyGateway()
+    async with Inbox(store_url) as inbox:
+        for number in range(25):
+            await inbox.watch(member_id="11344", payment_id=str(number), merchant_transaction_id=None, seconds=0.0)
+        reconciler = Reconciler(gateway, inbox, member_id="11344", poll=60.0)
+        assert [await reconciler.ask() for _ in range(3)] == [20, 0, 0]
+    assert gateway.asked == 20
+
+
+async def test_log_of_a_watch_is_printable(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A status in the gateway's words puts no line break or escape into the log."""
+    gateway = Gateway(fields("on hold\n\x1b[2J", "Y"))
+    async with Inbox(store_url) as inbox:
+        reconciler = Reconciler(gateway, inbox, first=0.001, member_id="11344", give_up_after=1)
+        await reconciler.watch(UNKNOWN)
+        await asked_until_over(reconciler)
+    assert "on hold\\n\\x1b[2J after 1 questions" in caplog.text
