@@ -17,7 +17,7 @@ from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.config import number
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest, OutcomeUnknown
 from gatewaypy.models import Capture, Outcome, Payment, Payout, Refund, Reversal
-from gatewaypy.printable import printable
+from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of
 from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
@@ -109,9 +109,7 @@ class Reconciler:
             self._gateway_of(journal)
 
     def _gateway_of(self, journal: Reconciled) -> Asks:
-        if not isinstance(self.gateway, Mapping):
-            return self.gateway
-        gateway = self._gateways.get(getattr(journal, "member_id", ""))
+        gateway = self._gateways.get(getattr(journal, "member_id", self.member_id or ""))
         if gateway is None:
             msg = "journals: must be of a merchant whose gateway was given"
             raise ConfigurationError(msg)
@@ -182,7 +180,11 @@ class Reconciler:
             if self._until.get(member, 0.0) > asyncio.get_running_loop().time():
                 continue
             due = await self.inbox.watched(member, _AT_ONCE, self.first)
-            await asyncio.gather(*(self._ask(gateway, watched) for watched in due))
+            ends = await asyncio.gather(*(self._ask(gateway, watched) for watched in due), return_exceptions=True)
+            for error in ends:
+                if isinstance(error, Exception):
+                    # The others, and other merchants', are asked about all the same.
+                    logger.error("a watched payment of %s could not be asked about", member, exc_info=printable_error(error))
             number_due += len(due)
         return number_due
 
@@ -192,14 +194,21 @@ class Reconciler:
             try:
                 if self.journals and loop.time() >= due:
                     due = loop.time() + self.first
-                    for journal in self.journals:
-                        await journal.reconcile(self._gateway_of(journal))
+                    await self._reconcile_journals()
                 if await self.ask():
                     continue
             except Exception:
                 # A store that fails now may work again soon; asking must go on then.
                 logger.exception("watched payments could not be read")
             await asyncio.sleep(self.poll)
+
+    async def _reconcile_journals(self) -> None:
+        for journal in self.journals:
+            try:
+                await journal.reconcile(self._gateway_of(journal))
+            except Exception as error:
+                # One that fails keeps no other from being asked about.
+                logger.exception("pending payouts could not be asked about", exc_info=printable_error(error))
 
     async def _ask(self, gateway: Asks, watched: Watched) -> None:
         by = usable_ids(watched.payment_id, watched.merchant_transaction_id)

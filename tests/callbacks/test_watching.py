@@ -263,3 +263,49 @@ async def test_log_of_a_watch_is_printable(store_url: str, caplog: pytest.LogCap
         await reconciler.watch(UNKNOWN)
         await asked_until_over(reconciler)
     assert "on hold\\n\\x1b[2J after 1 questions" in caplog.text
+
+
+class BrokenGateway:
+    """Cannot be asked at all."""
+
+    async def inquire(self, **_: Any) -> Transaction:
+        raise RuntimeError("its transport is broken")
+
+
+async def test_merchant_that_cannot_be_asked_stops_no_other(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One merchant's gateway that fails in its own way keeps nobody else's payments from being asked about."""
+    gateway = Gateway(fields())
+    async with Inbox(store_url) as inbox:
+        for member in ("1", "11344"):
+            await inbox.watch(member_id=member, payment_id="54279", merchant_transaction_id=None, seconds=0.0)
+        assert await Reconciler({"1": BrokenGateway(), "11344": gateway}, inbox).ask() == 2
+    assert len(gateway.asked) == 1
+    assert "a watched payment of 1 could not be asked about" in caplog.text
+
+
+class Pending:
+    """A journal that fails, or counts how often it was asked."""
+
+    def __init__(self, member_id: str, *, fails: bool = False) -> None:
+        self.member_id, self.fails, self.asked = member_id, fails, asyncio.Event()
+
+    async def reconcile(self, gateway: Any) -> int:
+        if self.fails:
+            raise errors.ConfigurationError("its file is gone")
+        self.asked.set()
+        return 0
+
+
+async def test_journal_that_fails_stops_no_other(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A journal that cannot be read is logged, and the next one is asked about."""
+    journals = [Pending("11344", fails=True), Pending("11344")]
+    inbox = Inbox(f"sqlite:///{tmp_path}/x.db")
+    async with inbox, Reconciler(Gateway({}), inbox, member_id="11344", journals=journals), asyncio.timeout(10):
+        await journals[1].asked.wait()
+    assert "pending payouts could not be asked about" in caplog.text
+
+
+def test_reconciler_with_another_merchants_journal_is_refused() -> None:
+    """A journal is asked about at its own merchant's gateway, also where there is one gateway."""
+    with pytest.raises(errors.ConfigurationError, match="journals"):
+        Reconciler(Gateway({}), inbox=None, member_id="11344", journals=[Pending("2")])
