@@ -26,6 +26,12 @@ _UNCLOSED: Final = (
     "must close the quote that is opened here, before a comma or the line's end;"
     " where its value ends is not known, so nothing from here on was read"
 )
+_ESCAPED: Final = (
+    "must not escape a quote or a line's end with a backslash: CSV doubles quotes, and programs disagree on where such a"
+    " value ends, so nothing from here on was read"
+)
+_ESCAPED_QUOTE: Final = re.compile(rb'\\"')
+_ESCAPED_LINE_END: Final = re.compile(rb"\\\r?\n\Z")
 #: What spreadsheets write for an empty row: separators, empty quotes and blanks.
 _BLANK: Final = re.compile(rb'[\s,"]*')
 #: What stands between values in files that other programs call CSV.
@@ -47,16 +53,25 @@ def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
 
     :param name: the file's name, for the error.
     :raises InvalidRequest: if the end of a value cannot be known: a quote is never closed, or
-        stands where CSV does not allow one in a record that may go on. Names the line where the
-        quote was opened. Nothing after it is read.
+        stands where CSV does not allow one in a record that may go on, or a backslash stands
+        before a quote, or before a line's end outside quotes. Names the line where the quote was
+        opened, or the backslash stands. Nothing after it is read.
     """
-    number, begun, record, quotes = 0, 0, _Bytes(), _Quotes()
+    number, begun, record, quotes, before = 0, 0, _Bytes(), _Quotes(), b""
     for piece in chain(_pieces(file), (_END,)):
         if piece:
             number += quotes.is_at_line_begin
             begun = begun or number
             quotes.read(piece, number)
             record.add(piece)
+            is_escaped = _ESCAPED_QUOTE.search(before + piece) or (
+                not quotes.is_inside and _ESCAPED_LINE_END.search(before + piece)
+            )
+            before = piece[-2:]
+            if is_escaped:
+                # As below.
+                del piece, is_escaped
+                raise _escaped(name, number)
             if not piece.endswith(b"\n"):
                 continue
         is_misquoted = quotes.is_misplaced
@@ -106,6 +121,10 @@ def wrong_separator(separator: str) -> InvalidRequest:
 def _misquoted(content: bytes | InvalidRequest) -> InvalidRequest:
     found = _QUOTED_OTHERWISE.search(content) if isinstance(content, bytes) else None
     return InvalidRequest("line", _MISQUOTED) if found is None else wrong_separator(found[1].decode())
+
+
+def _escaped(name: str, line: int) -> InvalidRequest:
+    return InvalidRequest(f"{name}, line {line}", _ESCAPED)
 
 
 def _unclosed(name: str, line: int) -> InvalidRequest:

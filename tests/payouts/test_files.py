@@ -362,6 +362,31 @@ def test_csv_records_are_those_that_were_written(names: list[str], ends: str) ->
 
 
 @pytest.mark.parametrize(
+    "value",
+    [b'"a\\"\nEVIL-1,9999.00,EUR,777777\n"', b'"a\\""\nEVIL-1,9999.00,EUR,777777\n"', b"a\\\nEVIL-1,9999.00,EUR,777777"],
+    ids=["quote", "quote and end", "line end"],
+)
+def test_csv_backslash_that_escapes_ends_the_file(tmp_path: Path, value: bytes) -> None:
+    """A dialect with backslashes ends values elsewhere: nothing after one is read, so no value's inside is an order."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(
+        b"merchant_transaction_id,amount,currency,payment_id\nP-1,1.00,EUR,54279\nP-2,1.00,EUR," + value + b"\nP-3,1.00,EUR,1\n"
+    )
+    read: list[Any] = []
+    with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 3: must not escape"):
+        read.extend(read_orders(path))
+    assert [row.merchant_transaction_id for row in read] == ["P-1"]
+
+
+def test_csv_backslash_elsewhere_is_a_character(tmp_path: Path) -> None:
+    """A backslash inside a value, and before a line break in quotes, is as any other character."""
+    path = tmp_path / "orders.csv"
+    head = "merchant_transaction_id,amount,currency,customer.email,customer.given_name\n"
+    path.write_text(head + 'P-1,1.00,EUR,a@b.example,"C:\\dir"\nP-2,1.00,EUR,a@b.example,x\\y\n')
+    assert [row.merchant_transaction_id for row in read_orders(path)] == ["P-1", "P-2"]
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         (f'B,1.00,EUR,"Bob\n{EVIL}\n', 3),
