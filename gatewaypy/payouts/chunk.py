@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.payouts.journal import Journal
-from gatewaypy.payouts.schema import COLUMNS
-from gatewaypy.payouts.states import State
+from gatewaypy.payouts.schema import COUNT_UNSETTLED, LAST_ID, LEFT, select_merged_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gatewaypy.payouts.rows import Row
-
-_LAST_ID: Final = 2**63 - 1
+    from gatewaypy.payouts.states import State
 
 
 @frozen
@@ -26,7 +24,7 @@ class Chunk:
 
     batch: str
     first: int = 0
-    last: int = _LAST_ID
+    last: int = LAST_ID
 
 
 @frozen
@@ -54,69 +52,47 @@ class ChunkJournal(Journal):
         self, state: State, *, after: int = 0, most: int = 256, batch: str | None = None, last: int | None = None
     ) -> list[Row]:
         """Make rows of the chunk one's own; see `Journal.take`."""
-        now = State.UNKNOWN if state is State.SENDING else state
-        # The state is asked for twice: where another transaction holds a row, PostgreSQL waits for it and then looks at the outer
-        # condition alone. Without it a row whose intent was just written would be planned once more, and sent by two.
-        # It stands in the text, since a prepared statement with a parameter in its place cannot use the index of open rows.
-        (rows,) = await self._store.run(
-            (
-                f"UPDATE gatewaypy_payouts SET owner = ?, fence = fence + 1, state = '{now.value}' WHERE state = '{state.value}'"  # noqa: S608
-                f" AND id IN (SELECT id FROM gatewaypy_payouts WHERE state = '{state.value}' AND member = ? AND batch = ?"
-                f" AND id > ? AND id <= ? ORDER BY id LIMIT ?) RETURNING {COLUMNS}",
-                (
-                    *(self.owner, self._member, self._chunk.batch if batch is None else batch),
-                    *(max(after, self._chunk.first - 1), min(last or _LAST_ID, self._chunk.last), most),
-                ),
-            )
-        )
-        return sorted((self._row(row) for row in rows), key=lambda row: row.id)
+        chunk, first, last = self._chunk, self._after(after), self._last(last)
+        return await super().take(state, after=first, most=most, batch=chunk.batch if batch is None else batch, last=last)
 
-    async def mine(self, state: State, *, after: int = 0, most: int = 256) -> list[Row]:
+    async def mine(self, state: State, *, after: int = 0, most: int = 256, last: int | None = None) -> list[Row]:
         """Return rows of the chunk that are one's own already; see `Journal.mine`."""
-        (rows,) = await self._store.run(
-            (
-                f"SELECT {COLUMNS} FROM gatewaypy_payouts WHERE state = '{state.value}' AND owner = ? AND member = ?"  # noqa: S608
-                " AND id > ? AND id <= ? ORDER BY id LIMIT ?",
-                (self.owner, self._member, max(after, self._chunk.first - 1), self._chunk.last, most),
-            )
-        )
-        return [self._row(row) for row in rows]
+        return await super().mine(state, after=self._after(after), most=most, last=self._last(last))
+
+    def _after(self, number: int) -> int:
+        return max(number, self._chunk.first - 1)
+
+    def _last(self, number: int | None) -> int:
+        return self._chunk.last if number is None else min(number, self._chunk.last)
 
     async def left(self) -> Left:
         """Count what is left to be done; an order that is pending is done with, until somebody asks about it again."""
-        (rows,) = await self._store.run(
-            (
-                "SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN ('planned', 'sending', 'unknown') THEN 1 ELSE 0 END), 0),"
-                " COALESCE(SUM(CASE WHEN state IN ('planned', 'sending', 'unknown') AND owner = ? THEN 1 ELSE 0 END), 0)"
-                " FROM gatewaypy_payouts WHERE member = ? AND batch = ? AND id >= ? AND id <= ?",
-                (self.owner, self._member, self._chunk.batch, self._chunk.first, self._chunk.last),
-            )
-        )
+        chunk = self._chunk
+        (rows,) = await self._store.run((LEFT, (chunk.first, chunk.last, self.owner, self._member, chunk.batch)))
         return Left(*map(int, rows[0]))
 
     async def open_orders(self) -> int:
         """Count the orders that are left to be done, however many are settled: by the index of open ones alone."""
-        (rows,) = await self._store.run(
-            (
-                "SELECT COUNT(*) FROM gatewaypy_payouts WHERE state IN ('planned', 'sending', 'unknown') AND member = ?"
-                " AND batch = ? AND id >= ? AND id <= ?",
-                (self._member, self._chunk.batch, self._chunk.first, self._chunk.last),
-            )
-        )
+        chunk = self._chunk
+        (rows,) = await self._store.run((COUNT_UNSETTLED, (self._member, chunk.batch, chunk.first, chunk.last)))
         return int(rows[0][0])
 
-    async def parts(self, size: int, *, states: str) -> AsyncIterator[Chunk]:
-        """Cut what is in some states, given as SQL, into chunks of at most that many orders."""
+    async def parts(self, size: int, *states: State, are_unclaimed: bool = False) -> AsyncIterator[Chunk]:
+        """Cut what is in some states into chunks of at most that many orders.
+
+        Args:
+            size: The most orders of a chunk.
+            states: Whose orders are wanted.
+            are_unclaimed: Leave out what a worker has begun: it has not the fence any more that it was planned with.
+        """
         after = self._chunk.first - 1
+        sql = select_merged_page("id, fence", "member, batch", states)
         while True:
-            (rows,) = await self._store.run(
-                (
-                    f"SELECT id FROM gatewaypy_payouts WHERE {states} AND member = ? AND batch = ? AND id > ? AND id <= ?"  # noqa: S608
-                    " ORDER BY id LIMIT ?",
-                    (self._member, self._chunk.batch, after, self._chunk.last, size),
-                )
-            )
+            page = (self._member, self._chunk.batch, after, size, self._chunk.last)
+            (rows,) = await self._store.run((sql, (*page * len(states), size)))
             if not rows:
                 return
             after = rows[-1][0]
-            yield Chunk(self._chunk.batch, rows[0][0], after)
+            numbers = [number for number, fence in rows if not are_unclaimed or fence == 0]
+            if numbers:
+                yield Chunk(self._chunk.batch, numbers[0], numbers[-1])

@@ -21,6 +21,8 @@ from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
 from gatewaypy.payouts.journal import Journal
 from gatewaypy.payouts.pace import Pace
 from gatewaypy.payouts.rows import Conflict, Row
+from gatewaypy.payouts.schema import UNSETTLED
+from gatewaypy.payouts.states import State
 from gatewaypy.payouts.stream import chunks
 
 try:
@@ -44,10 +46,6 @@ logger: Final = logging.getLogger("gatewaypy.payouts")
 
 #: The task's name in the broker.
 TASK: Final = "gatewaypy.payouts:chunk"
-_OPEN: Final = "state IN ('planned', 'sending', 'unknown')"
-_OPEN_OR_PENDING: Final = "state IN ('planned', 'sending', 'unknown', 'pending')"
-# A row that no worker has begun still has the fence that it was planned with; new to a restored journal, it is unknown.
-_UNCLAIMED: Final = "state IN ('planned', 'unknown') AND fence = 0"
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 30.0
 _LOOK_EVERY: Final = 1.0
@@ -278,7 +276,8 @@ async def submit(
     """
     journal, batch = _shared(job), job.batch
     planned = known = conflicts = kicked = 0
-    async for chunk in journal.parts(_checked(chunk_size), states=_UNCLAIMED):
+    # New to a restored journal, an order is unknown.
+    async for chunk in journal.parts(_checked(chunk_size), State.PLANNED, State.UNKNOWN, are_unclaimed=True):
         await _kick(broker, chunk)
         kicked += 1
     async with contextlib.aclosing(chunks(orders, chunk_size)) as grouped:
@@ -306,7 +305,8 @@ async def finish(job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, 
     :param pending: also ask once more about orders that are pending.
     """
     kicked = 0
-    async for chunk in _shared(job).parts(_checked(chunk_size), states=_OPEN_OR_PENDING if pending else _OPEN):
+    states = (*UNSETTLED, State.PENDING) if pending else UNSETTLED
+    async for chunk in _shared(job).parts(_checked(chunk_size), *states):
         await _kick(broker, chunk)
         kicked += 1
     return kicked

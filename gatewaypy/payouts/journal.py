@@ -17,7 +17,21 @@ from gatewaypy.payouts.gateway_address import JournalGateway
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.owner_file import OwnerFile
 from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
-from gatewaypy.payouts.schema import COLUMNS, ENDED, FINGERPRINTS, INTEND, IS_OPEN, LEARN, PLAN, SCHEMA
+from gatewaypy.payouts.schema import (
+    COLUMNS,
+    ENDED,
+    FINGERPRINTS,
+    INTEND,
+    LAST_ID,
+    LEARN,
+    LISTED,
+    PLAN,
+    SCHEMA,
+    SHARED_SCHEMA,
+    select_merged_page,
+    select_page,
+    take_page,
+)
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.trust import JournalTrust, checked_reason
 from gatewaypy.printable import printable
@@ -86,6 +100,7 @@ class Journal:
         path = sqlite_path(url) if isinstance(url, str) else None
         beside = None if path is None else OwnerFile(path)
         self._file = None if read_only else beside
+        self._schema = SHARED_SCHEMA if beside is None else SCHEMA
         self._trust = JournalTrust(self._store, beside, is_looking=read_only)
         self._gateway = JournalGateway(self._store, member_id, is_exclusive=self._file is not None)
         self.owner = secrets.token_hex(8)
@@ -100,7 +115,7 @@ class Journal:
         if self._file is not None:
             self._file.acquire()
         try:
-            await self._store.open(SCHEMA)
+            await self._store.open(self._schema)
             await self._trust.begin()
         except BaseException:
             await self.aclose()
@@ -285,35 +300,21 @@ class Journal:
         :param after: only rows with a greater id.
         :param last: no row with a greater id than this.
         """
-        now = State.UNKNOWN if state is State.SENDING else state
-        limit, among = ("", ()) if batch is None else (" AND batch = ?", (batch,))
-        limit, among = (limit, among) if last is None else (f"{limit} AND id <= ?", (*among, last))
-        wanted = f"FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {IS_OPEN} AND id > ?{limit} ORDER BY id LIMIT ?"
-        which = (self._member, state.value, after, *among)
+        key, owned = ("member", (self._member,)) if batch is None else ("member, batch", (self._member, batch))
+        which, last = (*owned, after), LAST_ID if last is None else last
         while True:
-            # The state is looked at twice: PostgreSQL waits for whoever has a row, and looks again at the outer condition alone.
-            # Without it, what was sent meanwhile would be planned again.
             rows, there = await self._store.run(
-                (
-                    "UPDATE gatewaypy_payouts SET owner = ?, fence = fence + 1, state = ? WHERE state = ? AND id IN"  # noqa: S608
-                    f" (SELECT id {wanted}) RETURNING {COLUMNS}",
-                    (self.owner, now.value, state.value, *which, most),
-                ),
-                (f"SELECT id {wanted}", (*which, 1)),
+                (take_page(key, state), (self.owner, *which, most, last)),
+                (select_page("id", key, state), (*which, 1, last)),
             )
             # A page of which every row has just moved on is no end of the rows.
             if rows or not there:
                 return sorted((self._row(row) for row in rows), key=lambda row: row.id)
 
-    async def mine(self, state: State, *, after: int = 0, most: int = 256) -> list[Row]:
-        """Return rows of a state that are this owner's already, in order of their ids."""
-        (rows,) = await self._store.run(
-            (
-                f"SELECT {COLUMNS} FROM gatewaypy_payouts WHERE member = ? AND state = ? AND {IS_OPEN} AND owner = ? AND id > ?"  # noqa: S608
-                " ORDER BY id LIMIT ?",
-                (self._member, state.value, self.owner, after, most),
-            )
-        )
+    async def mine(self, state: State, *, after: int = 0, most: int = 256, last: int | None = None) -> list[Row]:
+        """Return unknown or pending rows that are this owner's already, in order of their ids."""
+        page = (self.owner, after, most, LAST_ID if last is None else last)
+        (rows,) = await self._store.run((select_page(COLUMNS, "owner", state), page))
         return [self._row(row) for row in rows]
 
     async def ended(self, numbers: Iterable[int]) -> list[tuple[Row, str | None]]:
@@ -580,17 +581,11 @@ class Journal:
 
     async def listed(self, *, after: int = 0, most: int = 1000, state: State | None = None) -> list[Listed]:
         """Return rows in the order in which they were planned, a page at a time: those with a greater number than ``after``."""
-        limit, among = ("", ()) if state is None else (" AND state = ?", (state.value,))
-        if state is not None and state not in {State.SUCCEEDED, State.FAILED}:
-            limit = f"{limit} AND {IS_OPEN}"
-        (rows,) = await self._store.run(
-            (
-                "SELECT id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, settled_by,"  # noqa: S608
-                " seconds, evidence, planned_at, changed_at FROM gatewaypy_payouts WHERE member = ? AND id > ?"
-                f"{limit} ORDER BY id LIMIT ?",
-                (self._member, after, *among, most),
-            )
-        )
+        page = (self._member, after, most, LAST_ID)
+        if state is not None:
+            (rows,) = await self._store.run((select_page(LISTED, "member", state), page))
+        else:
+            (rows,) = await self._store.run((select_merged_page(LISTED, "member", State), (*page * len(State), most)))
         return [_listed(row) for row in rows]
 
     async def sums(self) -> list[tuple[str, str, str | None, int, Decimal]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatewaypy.payouts.restoration import NEW_TO_RESTORED
 from gatewaypy.payouts.states import MOVES, State
 
-# Said again in each query for open rows, as planners use an index of some rows only where it is.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Said again in each query for such rows, as planners use an index of some rows only where it is.
 IS_OPEN: Final = "state IN ('planned', 'sending', 'unknown', 'pending', 'review')"
+IS_FOLLOWED: Final = "state IN ('unknown', 'pending')"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS gatewaypy_payouts (
         id {serial},
@@ -37,7 +41,12 @@ SCHEMA: Final = (
         changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
         UNIQUE (mtid, member)
     )""",
-    f"CREATE INDEX IF NOT EXISTS gatewaypy_payouts_open ON gatewaypy_payouts (state, id) WHERE {IS_OPEN}",
+    # An index of earlier versions, in which another member's rows stood among a member's own.
+    "DROP INDEX IF EXISTS gatewaypy_payouts_open",
+    # Their conditions are for `select_page`.
+    "CREATE INDEX IF NOT EXISTS gatewaypy_payouts_state ON gatewaypy_payouts (member, state, id) WHERE id > 0",
+    "CREATE INDEX IF NOT EXISTS gatewaypy_payouts_followed ON gatewaypy_payouts (owner, state, id)"
+    f" WHERE id > 0 AND {IS_FOLLOWED}",
     # What the journal knows of itself, in its one row; see `gatewaypy.payouts.restoration`. "lost" counts intents that were
     # counted next to it and were not in it when it was opened.
     """CREATE TABLE IF NOT EXISTS gatewaypy_journal (
@@ -59,8 +68,89 @@ SCHEMA: Final = (
         person TEXT NOT NULL
     )""",
 )
+# For chunks of a batch, which a journal in a file has none of: it would slow each intent and each answer there.
+SHARED_SCHEMA: Final = (
+    *SCHEMA,
+    "CREATE INDEX IF NOT EXISTS gatewaypy_payouts_batch ON gatewaypy_payouts (member, batch, state, id)"
+    f" WHERE batch IS NOT NULL AND {IS_OPEN}",
+)
 
+LAST_ID: Final = 2**63 - 1
 COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
+LISTED: Final = (
+    "id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, settled_by, seconds, evidence,"
+    " planned_at, changed_at"
+)
+
+# PostgreSQL keeps the plan that it made of a statement when the table was empty, and has no statistics of a young table. So each
+# statement leaves it one way to find its rows:
+#
+# - An index for pages is partial, with a condition that every row meets: what does not say the condition has no use for that
+#   index, which it would else read from end to end, for the id that comes last in its key.
+# - A page is in the order of its index, which no other index gives.
+# - `x BETWEEN y AND y` is `x = y` for which there is no other join than an index look-up for each row.
+# - `x || '' = y` and `x + 0 = y` are `x = y` for which no index is used.
+
+# The conditions of the indexes for pages, by the columns before the state and the id in their keys. That a batch is not null is
+# said by whatever compares it.
+_HELD: Final = {"member": "id > 0", "member, batch": IS_OPEN, "owner": f"id > 0 AND {IS_FOLLOWED}"}
+
+
+def select_page(columns: str, key: str, state: State) -> str:
+    """Write a query for a page of rows of one state, in order of their ids.
+
+    Its parameters are the key's values, the id before the first, the number of rows, and the last id.
+
+    Args:
+        columns: What is selected, the id among it.
+        key: The columns before the state and the id in the index.
+        state: The state, which the index must hold.
+    """
+    values = key.replace(",", " = ? AND")
+    return (
+        f"SELECT * FROM (SELECT {columns} FROM gatewaypy_payouts WHERE {values} = ?"  # noqa: S608
+        f" AND (state, id) > ('{state.value}', ?) AND state <= '{state.value}' AND {_HELD[key]}"
+        " ORDER BY state, id LIMIT ?) AS page WHERE id <= ?"
+    )
+
+
+def select_merged_page(columns: str, key: str, states: Iterable[State]) -> str:
+    """Write a query for a page of rows of several states, in order of their ids.
+
+    Its parameters are those of `select_page` once for each state, and the number of rows once more.
+    """
+    pages = (select_page(columns, key, state) for state in states)
+    return f"{' UNION ALL '.join(pages)} ORDER BY id LIMIT ?"
+
+
+def take_page(key: str, state: State) -> str:
+    """Write a statement that gives a page of rows of one state a new owner.
+
+    Its parameters are the owner and those of `select_page`. The state is asked for twice: PostgreSQL waits for whoever has a row,
+    and looks again at the outer condition alone. Without it, what was sent meanwhile would be planned again.
+    """
+    now = State.UNKNOWN if state is State.SENDING else state
+    return (
+        f"UPDATE gatewaypy_payouts SET owner = ?, fence = fence + 1, state = '{now.value}'"  # noqa: S608
+        f" FROM (SELECT id AS number FROM ({select_page('id', key, state)}) AS page) AS chosen"
+        f" WHERE id BETWEEN chosen.number AND chosen.number AND state = '{state.value}' RETURNING {COLUMNS}"
+    )
+
+
+#: What is left to be done; an order that is pending is done with, until somebody asks about it again.
+UNSETTLED: Final = (State.PLANNED, State.SENDING, State.UNKNOWN)
+_IS_UNSETTLED: Final = "state IN ('planned', 'sending', 'unknown')"
+# An order may be another batch's, planned at the same time.
+LEFT: Final = (
+    "WITH chunk AS MATERIALIZED (SELECT member, batch, state, owner FROM gatewaypy_payouts WHERE id BETWEEN ? AND ?)"  # noqa: S608
+    f" SELECT COUNT(*), COALESCE(SUM(CASE WHEN {_IS_UNSETTLED} THEN 1 ELSE 0 END), 0),"
+    f" COALESCE(SUM(CASE WHEN {_IS_UNSETTLED} AND owner = ? THEN 1 ELSE 0 END), 0)"
+    " FROM chunk WHERE member = ? AND batch = ?"
+)
+COUNT_UNSETTLED: Final = (
+    "SELECT COUNT(*) FROM gatewaypy_payouts WHERE member = ? AND batch = ?"  # noqa: S608
+    f" AND {_IS_UNSETTLED} AND {IS_OPEN} AND id + 0 BETWEEN ? AND ?"
+)
 
 
 def _may_move() -> str:
@@ -103,12 +193,13 @@ LEARN: Final = (
     " seconds = COALESCE(given.took, payout.seconds), evidence = COALESCE(given.reason, payout.evidence),"
     " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
     " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"
-    " WHERE payout.member = ? AND payout.mtid = given.order_id"
+    " WHERE payout.mtid BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
     f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} AND {_IS_OF_THIS_PAYMENT} RETURNING mtid"
 )
 INTEND: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = 'sending', attempt = payout.attempt + 1"
-    " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id = given.number AND payout.state = 'planned'"
+    " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id BETWEEN given.number AND given.number"
+    " AND payout.state = 'planned'"
     " AND payout.owner = given.own AND payout.fence = given.mark RETURNING id, attempt"
 )
 # An order that is new to a restored journal may be one that it lost. The journal's row is locked, so that no order is planned by
@@ -124,7 +215,7 @@ PLAN: Final = (
 )
 FINGERPRINTS: Final = (
     "SELECT payout.mtid, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
-    " WHERE payout.member = ? AND payout.mtid = given.order_id"
+    " WHERE payout.mtid BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
 )
 REMEMBER: Final = "INSERT INTO gatewaypy_journal_history (event, reason, person) VALUES (?, ?, ?)"
 MARK: Final = "UPDATE gatewaypy_journal SET restored = ? WHERE id = 1"
@@ -136,5 +227,6 @@ DOUBT: Final = (
 DOUBT_REVIEWED: Final = "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"
 ENDED: Final = (
     f"SELECT {COLUMNS}, evidence FROM {{given number BIGINT}} CROSS JOIN gatewaypy_payouts AS payout"  # noqa: S608
-    " WHERE payout.id = given.number AND payout.member = ? AND payout.state IN ('succeeded', 'failed', 'review')"
+    " WHERE payout.id BETWEEN given.number AND given.number AND payout.member || '' = ?"
+    " AND payout.state IN ('succeeded', 'failed', 'review')"
 )

@@ -50,7 +50,9 @@ class JournalTrust:
         """Read what the journal keeps of itself; mark it where it is found to have lost rows."""
         # Whoever sends writes the file last: a count that is read first is never ahead of the store.
         tally = None if self.file is None else self.file.look() if self.is_looking else self.file.tally
-        *_, kept, counted = await self.store.run(
+        # Only the file counts intents, and without one there is nothing to compare a read of all rows with.
+        count = () if self.file is None else (("SELECT COALESCE(SUM(attempt), 0) FROM gatewaypy_payouts", ()),)
+        _, kept, *counted = await self.store.run(
             (
                 "INSERT INTO gatewaypy_journal (id, key, home) VALUES (1, ?, ? || {table_id gatewaypy_journal})"
                 " ON CONFLICT (id) DO NOTHING",
@@ -61,9 +63,10 @@ class JournalTrust:
                 " FROM gatewaypy_journal WHERE id = 1",
                 (self.store.home,),
             ),
-            ("SELECT COALESCE(SUM(attempt), 0) FROM gatewaypy_payouts", ()),
+            *count,
         )
-        ((key, home, restored, opening, before, opening_intents, lost, here),), ((intents,),) = kept, counted
+        ((key, home, restored, opening, before, opening_intents, lost, here),) = kept
+        intents = counted[0][0][0] if counted else 0
         self.key = bytes.fromhex(key)
         memory = Memory(
             home=home,
