@@ -179,7 +179,10 @@ async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
     async with Inbox(url) as inbox:
         (entry,) = await inbox.take(1)
         await inbox.finish(entry, "review", note="both cannot be true")
-    assert "review 1: TX-1003 authfailed: both cannot be true" in run("callbacks", "replay", "--inbox", url).stdout
+    assert (
+        f"review 1: member {MERCHANT.member_id} TX-1003 authfailed: both cannot be true"
+        in run("callbacks", "replay", "--inbox", url).stdout
+    )
     assert run("callbacks", "replay", "--inbox", "mysql://x").returncode == 1
     mistyped = run("callbacks", "replay", "--inbox", f"sqlite:///{tmp_path}/inbx.db")
     assert (mistyped.returncode, "there is no inbox at" in mistyped.stderr) == (1, True)
