@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import defaultdict, deque
-from contextvars import Context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -177,8 +176,7 @@ class HttptoolsTransport(SharedTransport):
         connected = await self._eyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
         line: Line = self._httptools_line.Line(loop, self._lines)
         try:
-            # A connection keeps the context that it was made in, and serves other callers later.
-            await loop.create_task(loop.create_connection(lambda: line, sock=connected, **tls), context=Context())
+            await loop.create_connection(lambda: line, sock=connected, **tls)
         except BaseException:
             # The socket is the event loop's by now, which closes it. A connection that came about all the same would take its
             # time to do so in good order.

@@ -7,16 +7,13 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
-from bare_server import answer_each, listening, send
 from callback_bodies import MERCHANT, fields, signed
 
-from gatewaypy import HttptoolsTransport, Secret
+from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
 from gatewaypy.protocol.token import AuthToken
 from gatewaypy.storage.together import Together
 from gatewaypy.tokens import TokenSource
-from gatewaypy.transport.httptools_line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -77,19 +74,3 @@ async def test_token_renewal_in_request_drops_its_context() -> None:
     clock = asyncio.get_running_loop().time
     await within_request(TokenSource("root", fetch, clock=clock, observer=lambda _: None).get())
     assert seen == [None]
-
-
-async def test_httptools_connection_drops_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kept connection reads its replies without the context of the request that opened it."""
-    seen: list[str | None] = []
-    read = Line.data_received
-
-    def reading(line: Line, data: bytes) -> None:
-        seen.append(REQUEST.get())
-        read(line, data)
-
-    monkeypatch.setattr(Line, "data_received", reading)
-    async with listening(answer_each) as port, HttptoolsTransport() as transport:
-        await within_request(send(transport, port))
-        await within_request(send(transport, port), "second")
-    assert seen == [None, None]

@@ -50,32 +50,34 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     without = call("report", "--journal", journal, "--histogram", f"{tmp_path}/x.png", code=bare)
     assert (without.returncode, "pip install 'gatewaypy[plot]'" in without.stderr) == (1, True)
     nowhere = call("report", "--journal", journal, "--format", "csv", "--output", f"{tmp_path}/no/report.csv")
-    assert (nowhere.returncode, nowhere.stderr[:17]) == (1, "FileNotFoundError")
+    assert (nowhere.returncode, "no/report.csv: No such file or directory" in nowhere.stderr) == (1, True)
 
 
 def test_a_reason_with_a_card_number_is_refused(tmp_path: Path) -> None:
     """What a person writes is kept: a card number has no place in it, other numbers do."""
     at = ("--journal", f"sqlite:///{tmp_path}/none.db", "--as", "paid")
     refused = call("resolve", "A", *at, "--because", "it was card 4000 0000 0000 0051")
-    assert "because: no card number" in refused.stderr
+    assert "because: must not contain a card number" in refused.stderr
     assert "0051" not in refused.stderr
     for reason in ("reference 900000000000000000", "statement 2026-05-03, 12345678901234567890123"):
         assert "there is no journal" in call("resolve", "A", *at, "--because", reason).stderr
 
 
 def test_a_lost_database_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """What stores raise in the middle of a run ends with a message; what is nobody's fault but ours with a traceback."""
+    """What stores raise in the middle of a run ends with a line that names it; a mistake of ours has a code of its own."""
     asyncpg = pytest.importorskip("asyncpg")
-    from gatewaypy.cli.payouts import _run
+    from gatewaypy.cli.command import run
 
     async def lose(error: Exception) -> int:
         raise error
 
-    for error in (asyncpg.InterfaceError("connection is closed"), sqlite3.OperationalError("disk is full"), OSError("gone")):
-        with pytest.raises(SystemExit, match=str(error)):
-            _run(lose, error)
-    with pytest.raises(ZeroDivisionError):
-        _run(lose, ZeroDivisionError())
+    for error in (asyncpg.InterfaceError("connection is closed"), sqlite3.OperationalError("disk is full")):
+        with pytest.raises(SystemExit) as ended:
+            run(lose, error)
+        assert (ended.value.code, str(error) in capsys.readouterr().err) == (1, True)
+    with pytest.raises(SystemExit) as ended:
+        run(lose, ZeroDivisionError())
+    assert (ended.value.code, "internal error: ZeroDivisionError" in capsys.readouterr().err) == (70, True)
 
 
 @pytest.mark.parametrize(
