@@ -116,7 +116,7 @@ async def test_a_run_that_is_terminated_is_resumed(
     """A job may be looked at while it runs; SIGTERM lets what is on its way end; resume and run finish it, each payout once."""
     file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300)))
     to = ("--journal", store_url, "--url", sandbox.base_url, *QUICK)
-    sandbox.delay = 0.2
+    sandbox.delay = 0.5
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "run", file, *to, "--concurrency", "4", stdout=asyncio.subprocess.PIPE, env=os.environ | ACCOUNT, cwd=ROOT
     )
