@@ -62,6 +62,7 @@ async def call(
         HandlerTimeoutError: It did not end in time.
         TypeError: It returned work that has not run.
     """
+    result: Any = None
     if is_async:
         result = function(*arguments)
     elif threads is not None:
