@@ -44,7 +44,7 @@ PENDING = Money("6091.00", "EUR")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have intents grow too old well within these tests' short quiet periods, as they do within the usual one."""
-    monkeypatch.setattr("gatewaypy.payouts.job.SEND_WITHIN", 0.2)
+    monkeypatch.setattr("gatewaypy.payouts.job.SEND_WITHIN", 1.0)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def make_job(journal_url: str, batch: str = "monday", *, at: Sandbox | None = No
 
 
 def make_worker(sandbox: Sandbox, journal_url: str, broker: AsyncBroker | None = None, **options: Any) -> PayoutWorker:
-    chosen: Any = {"quiet_period": 0.5, "resend_unknown": True, "concurrency": 20, **options}
+    chosen: Any = {"quiet_period": 2.0, "resend_unknown": True, "concurrency": 20, **options}
     gateway = Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK)
     return PayoutWorker(InMemoryBroker() if broker is None else broker, lambda: gateway, journal=journal_url, **chosen)
 
@@ -436,7 +436,7 @@ async def test_a_message_is_acknowledged_when_its_chunk_is_done(journal_url: str
 async def test_closing_waits_for_what_is_on_its_way(journal_url: str, lenient: Sandbox) -> None:
     """A worker that is closed while it has a chunk leaves nothing on its way behind."""
     broker = Collecting()
-    lenient.delay = 0.05
+    lenient.delay = 0.2
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         async with opened(make_worker(lenient, journal_url, broker)):
