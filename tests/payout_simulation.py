@@ -11,6 +11,7 @@ import heapq
 import random
 import selectors
 import sqlite3
+import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class World:
         self.random = random.Random(seed)
         self.now = 1000.0
         self.disk = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self.disk.close)
         self.disk.create_function("gatewaypy_now", 0, lambda: self.now)
         self.refuses_duplicates = refuses_duplicates
         self.on_its_way: list[tuple[float, int, str, str]] = []

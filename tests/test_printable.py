@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import pytest
@@ -34,7 +35,8 @@ def test_printable_any_text_fits_everywhere(text: str, max_length: int) -> None:
     shown = printable(text, max_length)
     assert shown.isprintable()
     assert len(shown) <= max_length
-    assert sqlite3.connect(":memory:").execute("SELECT ?", (shown,)).fetchone() == (shown,)
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        assert database.execute("SELECT ?", (shown,)).fetchone() == (shown,)
 
 
 def test_printable_long_text_is_cut() -> None:

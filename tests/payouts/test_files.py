@@ -7,6 +7,7 @@ import csv
 import gc
 import io
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatewaypy import Customer, Money, errors
@@ -25,6 +26,8 @@ from gatewaypy.payouts import BadRow, PayoutOrder, numbered_orders, read_orders
 from gatewaypy.payouts.records import LONGEST_RECORD, csv_records
 
 CANARY = "4929123456789012"
+# Such a file is refused: programs disagree on where the value ends.
+AMBIGUOUS_BACKSLASH = re.compile(r'\\["\r\n]')
 HEAD = "merchant_transaction_id,amount,currency,given_name\n"
 GOOD = '{"merchant_transaction_id":"A","amount":"1.00","currency":"EUR","payment_id":"5"}'
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -103,8 +106,10 @@ def bad(text: str | bytes, suffix: str) -> BadRow:
     st.sampled_from([b"", codecs.BOM_UTF8]),
 )
 def test_what_is_written_as_csv_is_read_back(orders: list[PayoutOrder], dotted: bool, ends: str, mark: bytes) -> None:
-    """Every order survives a CSV file, whatever is in its texts, however its lines end, with or without a byte order mark."""
-    assert read(mark + as_csv(orders, dotted=dotted, ends=ends).encode(), ".CSV") == orders
+    """Every order survives a CSV file, whatever its texts but a backslash at a quote or a line's end, and however its lines end."""
+    text = as_csv(orders, dotted=dotted, ends=ends)
+    assume(not AMBIGUOUS_BACKSLASH.search(text))
+    assert read(mark + text.encode(), ".CSV") == orders
 
 
 @given(st.lists(ORDERS, max_size=5), st.sampled_from([".jsonl", ".ndjson"]), st.sampled_from([b"", codecs.BOM_UTF8]))
@@ -114,7 +119,7 @@ def test_what_is_written_as_json_lines_is_read_back(orders: list[PayoutOrder], s
 
 
 @given(
-    st.lists(st.binary(max_size=60).map(lambda line: line.translate(None, b'\n"')), max_size=8),
+    st.lists(st.binary(max_size=60).map(lambda line: line.translate(None, b'\n"').rstrip(b"\\\r")), max_size=8),
     st.sampled_from([".csv", ".jsonl"]),
 )
 def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
@@ -555,7 +560,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             file.writelines("x" * 1000 for _ in range(rows))
         tracemalloc.start()
         try:
-            assert sum(1 for _ in read_orders(path)) == rows + 1
+            read = 0
+            for order in read_orders(path):
+                read += 1
+                if isinstance(order, BadRow):
+                    gc.collect()  # a row's error and its frames are a cycle; when the collector comes depends on Python's version
+            assert read == rows + 1
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
