@@ -50,7 +50,13 @@ class Measure:
 def run(measure: Measure, python: str, port: int, requests: int) -> dict[str, float]:
     """Run one measure in a process of its own."""
     numbers = map(str, (port, requests, measure.in_flight))
-    command = [python, str(HERE / f"{measure.kind}.py"), measure.client, *numbers, measure.collector]
+    command = [
+        python,
+        str(HERE / f"{measure.kind}.py"),
+        measure.client,
+        *numbers,
+        measure.collector,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{measure.name} failed:\n{done.stderr}{done.stdout}")
@@ -61,7 +67,9 @@ def run(measure: Measure, python: str, port: int, requests: int) -> dict[str, fl
 def versions(python: str, names: Sequence[str]) -> str:
     """Name the versions that an interpreter has."""
     code = f"from importlib.metadata import version\nprint(*(f'{{n}} {{version(n)}}' for n in {list(names)!r}), sep=', ')"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def say(name: str, ratio: float, target: float, *, at_least: bool = False) -> None:
@@ -79,9 +87,14 @@ def compare(options: argparse.Namespace, port: int) -> None:
     """Measure what the targets name, and print each ratio."""
     fast = options.fastest
     ours_fast, ours_100 = Measure("ours", fast, 1000), Measure("ours", fast, 100)
-    default_1, default_10, default_100, default_1000 = (Measure("ours", "httpx", number) for number in (1, 10, 100, 1000))
+    default_1, default_10, default_100, default_1000 = (
+        Measure("ours", "httpx", number) for number in (1, 10, 100, 1000)
+    )
     aiohttp, httpx_1 = Measure("peers", "aiohttp", 1000), Measure("peers", "httpx", 1)
-    stripe, stripe_aiohttp = Measure("peers", "stripe", 100), Measure("peers", "stripe-aiohttp", 100)
+    stripe, stripe_aiohttp = (
+        Measure("peers", "stripe", 100),
+        Measure("peers", "stripe-aiohttp", 100),
+    )
     measures = (
         *(ours_fast, ours_100, default_1, default_10, default_100, default_1000),
         *(aiohttp, httpx_1, stripe, stripe_aiohttp),
@@ -90,14 +103,20 @@ def compare(options: argparse.Namespace, port: int) -> None:
     interpreters = pythons(options.peers)
     for _ in range(options.rounds):
         for measure in measures:
-            requests = options.requests // 3 if measure in (stripe, default_1, httpx_1) else options.requests
+            requests = (
+                options.requests // 3
+                if measure in (stripe, default_1, httpx_1)
+                else options.requests
+            )
             costs[measure].append(run(measure, interpreters[measure.kind], port, requests)["cpu"])
     for measure, figures in costs.items():
         rounds = ", ".join(f"{figure:.0f}" for figure in figures)
         print(f"# {measure.name:40} {statistics.median(figures):8.0f} µs CPU (rounds: {rounds})")
 
     def ratio(one: Measure, other: Measure) -> float:
-        return statistics.median(mine / theirs for mine, theirs in zip(costs[one], costs[other], strict=True))
+        return statistics.median(
+            mine / theirs for mine, theirs in zip(costs[one], costs[other], strict=True)
+        )
 
     say("fast-vs-aiohttp", ratio(ours_fast, aiohttp), 1.0)
     say("fast-vs-stripe", ratio(ours_100, stripe_aiohttp), 0.3)
@@ -111,15 +130,23 @@ def latency_bound(options: argparse.Namespace) -> None:
 
     The figure is that of a service whose garbage collector is set for so many; what Python's own settings give is printed too.
     """
-    measures = [Measure("ours", options.fastest, MANY, collector) for collector in ("usual", "patient")]
+    measures = [
+        Measure("ours", options.fastest, MANY, collector) for collector in ("usual", "patient")
+    ]
     with serving(PAUSE) as port:
         rounds = [
-            [run(measure, sys.executable, port, WAVES * MANY) for measure in measures] for _ in range(max(options.rounds // 2, 1))
+            [run(measure, sys.executable, port, WAVES * MANY) for measure in measures]
+            for _ in range(max(options.rounds // 2, 1))
         ]
     for measure, told in zip(measures, zip(*rounds, strict=True), strict=True):
         rates = ", ".join(f"{one['rate']:.0f}/s at {one['cpu']:.0f} µs" for one in told)
         print(f"# {measure.name}, answers after {PAUSE:g} s: {rates}")
-    say("latency-bound", statistics.median(told[-1]["rate"] for told in rounds) * PAUSE / MANY, 0.85, at_least=True)
+    say(
+        "latency-bound",
+        statistics.median(told[-1]["rate"] for told in rounds) * PAUSE / MANY,
+        0.85,
+        at_least=True,
+    )
 
 
 def main() -> None:
@@ -127,14 +154,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=6000)
-    parser.add_argument("--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers")
-    parser.add_argument("--fastest", default="httptools", help="the transport that counts as the fastest")
+    parser.add_argument(
+        "--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers"
+    )
+    parser.add_argument(
+        "--fastest", default="httptools", help="the transport that counts as the fastest"
+    )
     options = parser.parse_args()
     if not Path(options.peers).is_file():
-        print(f"# skipped: every measure against a peer: {options.peers} is not there (make .venv-peers/.ready)")
+        print(
+            f"# skipped: every measure against a peer: {options.peers} is not there (make .venv-peers/.ready)"
+        )
         return
-    print(f"# Python {platform.python_version()}, {platform.machine()}, {versions(sys.executable, ('uvloop', 'httpx'))}")
-    print(f"# peers: {versions(options.peers, ('aiohttp', 'httpx', 'httpx2', 'pyreqwest', 'stripe'))}")
+    print(
+        f"# Python {platform.python_version()}, {platform.machine()}, {versions(sys.executable, ('uvloop', 'httpx'))}"
+    )
+    print(
+        f"# peers: {versions(options.peers, ('aiohttp', 'httpx', 'httpx2', 'pyreqwest', 'stripe'))}"
+    )
     with serving() as port:
         compare(options, port)
     latency_bound(options)

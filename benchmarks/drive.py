@@ -28,10 +28,16 @@ def peak_memory() -> float:
     status = Path("/proc/self/status")
     if not status.exists():
         return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return next(float(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return next(
+        float(line.split()[1])
+        for line in status.read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
 
 
-async def drive(call: Callable[[], Awaitable[Any]], requests: int, in_flight: int) -> dict[str, float]:
+async def drive(
+    call: Callable[[], Awaitable[Any]], requests: int, in_flight: int
+) -> dict[str, float]:
     """Make that many calls, so many of them in flight all the time.
 
     :returns: microseconds of this process's CPU a call, all threads together; calls a second; its peak memory in KiB.
@@ -57,7 +63,11 @@ PATIENT = (50_000, 20, 100)
 
 
 def measure(
-    open_client: Callable[[int, int], Opened], port: str, requests: str, in_flight: str, collector: str = "usual"
+    open_client: Callable[[int, int], Opened],
+    port: str,
+    requests: str,
+    in_flight: str,
+    collector: str = "usual",
 ) -> None:
     """Open a client for a port and a number of calls in flight, drive it, and print what came of it as JSON.
 

@@ -33,26 +33,52 @@ def by_in_flight(peers: str, file: Path) -> None:
     """Draw CPU and memory against calls in flight, for every transport and peer."""
     figure, (cpu, memory) = plt.subplots(1, 2, figsize=(13, 5.5))
     interpreters = pythons(peers)
-    lines = [("ours", client, "usual") for client in ("httpx", "httpx2", "aiohttp", "httptools", "pyreqwest")]
+    lines = [
+        ("ours", client, "usual")
+        for client in ("httpx", "httpx2", "aiohttp", "httptools", "pyreqwest")
+    ]
     lines += [("ours", client, "patient") for client in ("httpx", "httptools")]
-    lines += [("peers", client, "usual") for client in ("httpx", "httpx2", "aiohttp", "pyreqwest", "stripe", "stripe-aiohttp")]
+    lines += [
+        ("peers", client, "usual")
+        for client in ("httpx", "httpx2", "aiohttp", "pyreqwest", "stripe", "stripe-aiohttp")
+    ]
     with serving() as port:
         for kind, client, collector in lines:
-            places = [number for number in IN_FLIGHT if number <= MOST.get(f"{kind} {client}", IN_FLIGHT[-1])]
+            places = [
+                number
+                for number in IN_FLIGHT
+                if number <= MOST.get(f"{kind} {client}", IN_FLIGHT[-1])
+            ]
             figures = [
-                run(Measure(kind, client, number, collector), interpreters[kind], port, max(4 * number, 2000))
+                run(
+                    Measure(kind, client, number, collector),
+                    interpreters[kind],
+                    port,
+                    max(4 * number, 2000),
+                )
                 for number in places
             ]
-            told = ", ".join(f"{number:,}: {told['cpu']:.0f} µs" for number, told in zip(places, figures, strict=True))
+            told = ", ".join(
+                f"{number:,}: {told['cpu']:.0f} µs"
+                for number, told in zip(places, figures, strict=True)
+            )
             print(f"# {kind} {client} ({collector} collector): {told}", flush=True)
             style: dict[str, Any] = {"marker": "o", "linestyle": "-" if kind == "ours" else "--"}
-            style["label"] = f"gateway.payout() on {client}" if kind == "ours" else f"{client} by itself"
+            style["label"] = (
+                f"gateway.payout() on {client}" if kind == "ours" else f"{client} by itself"
+            )
             if collector == "patient":
                 style |= {"label": f"{style['label']}, patient collector", "linestyle": ":"}
             cpu.plot(places, [told["cpu"] for told in figures], **style)
             memory.plot(places, [told["peak"] / 1024 for told in figures], **style)
     memory.legend(fontsize=8, loc="upper left")
-    save(figure, file, (cpu, "CPU a call", "µs"), (memory, "peak memory of the process", "MiB"), "calls in flight")
+    save(
+        figure,
+        file,
+        (cpu, "CPU a call", "µs"),
+        (memory, "peak memory of the process", "MiB"),
+        "calls in flight",
+    )
 
 
 def by_payouts(largest: int, file: Path) -> None:
@@ -62,23 +88,52 @@ def by_payouts(largest: int, file: Path) -> None:
     figures = []
     for number in places:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, str(HERE / "payouts.py"), "--one", str(number), f"sqlite:///{folder}/payouts.db"]
-            figures.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+            command = [
+                sys.executable,
+                str(HERE / "payouts.py"),
+                "--one",
+                str(number),
+                f"sqlite:///{folder}/payouts.db",
+            ]
+            figures.append(
+                json.loads(
+                    subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                )
+            )
         print(
-            f"# a job of {number:,}: {figures[-1]['cpu']:.0f} µs CPU a payout, {figures[-1]['peak'] / 1024:.0f} MiB", flush=True
+            f"# a job of {number:,}: {figures[-1]['cpu']:.0f} µs CPU a payout, {figures[-1]['peak'] / 1024:.0f} MiB",
+            flush=True,
         )
     cpu.plot(places, [told["cpu"] for told in figures], marker="o")
     memory.plot(places, [told["peak"] / 1024 for told in figures], marker="o")
     for axes in (cpu, memory):
         axes.set_ylim(bottom=0)
-    save(figure, file, (cpu, "CPU a payout", "µs"), (memory, "peak memory of the process", "MiB"), "payouts in a job")
+    save(
+        figure,
+        file,
+        (cpu, "CPU a payout", "µs"),
+        (memory, "peak memory of the process", "MiB"),
+        "payouts in a job",
+    )
 
 
-def save(figure: Any, file: Path, left: tuple[Any, str, str], right: tuple[Any, str, str], along: str) -> None:  # noqa: ANN401
+def save(
+    figure: Any,  # noqa: ANN401
+    file: Path,
+    left: tuple[Any, str, str],
+    right: tuple[Any, str, str],
+    along: str,
+) -> None:
     """Name the axes and write the picture."""
     for axes, title, unit in (left, right):
         is_log = "in flight" in along
-        axes.set(xscale="log", yscale="log" if is_log else "linear", xlabel=along, ylabel=unit, title=title)
+        axes.set(
+            xscale="log",
+            yscale="log" if is_log else "linear",
+            xlabel=along,
+            ylabel=unit,
+            title=title,
+        )
         axes.grid(visible=True, which="both", alpha=0.3)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
@@ -88,7 +143,9 @@ def save(figure: Any, file: Path, left: tuple[Any, str, str], right: tuple[Any, 
 def main() -> None:
     """Measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers")
+    parser.add_argument(
+        "--peers", default=".venv-peers/bin/python", help="the interpreter that has the peers"
+    )
     parser.add_argument("--largest", type=int, default=1_000_000, help="the largest job")
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
     options = parser.parse_args()

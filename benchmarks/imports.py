@@ -29,10 +29,14 @@ TIMED = "import time; began = time.process_time()\n{}\nprint(time.process_time()
 
 def seconds(code: str, bytecode: str) -> float:
     """Return the CPU seconds of some code in a fresh interpreter that keeps bytecode in a folder."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     environment["PYTHONPYCACHEPREFIX"] = bytecode
     command = [sys.executable, "-c", TIMED.format(code)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    return float(
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    )
 
 
 def main() -> None:
@@ -46,7 +50,9 @@ def main() -> None:
             seconds(code, bytecode)
         measured = [[seconds(code, bytecode) for code in codes] for _ in range(rounds)]
     ours, peers, opened = (statistics.median(column) for column in zip(*measured, strict=True))
-    print(f"# {OURS}: {ours * 1e3:.0f} ms, {PEERS}: {peers * 1e3:.0f} ms; with a gateway opened: {opened * 1e3:.0f} ms")
+    print(
+        f"# {OURS}: {ours * 1e3:.0f} ms, {PEERS}: {peers * 1e3:.0f} ms; with a gateway opened: {opened * 1e3:.0f} ms"
+    )
     print(f"import-time {ours / peers:.2f} 1.2 {'ok' if ours / peers <= 1.2 else 'short'}")
 
 

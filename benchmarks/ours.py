@@ -28,7 +28,12 @@ from gatewaypy import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="benchmarkKey00000000000000000000")  # noqa: S106
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="benchmarkKey00000000000000000000",  # noqa: S106
+)
 CUSTOMER = Customer(given_name="Ada", surname="Lovelace", email="ada@example.com")
 AMOUNT = Money("100.00", "EUR")
 TRANSPORTS: dict[str, Callable[[], Any]] = {
@@ -41,15 +46,21 @@ TRANSPORTS: dict[str, Callable[[], Any]] = {
 
 
 @contextlib.asynccontextmanager
-async def client(port: int, in_flight: int, transport: str = "httpx") -> AsyncIterator[Callable[[], Awaitable[None]]]:
+async def client(
+    port: int, in_flight: int, transport: str = "httpx"
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Open a gateway; give what pays out once."""
     numbers = count()
     limits, timeouts = Limits(max_in_flight=in_flight), Timeouts(connect=30, read=60, total=90)
     chosen = TRANSPORTS[transport]()
-    async with Gateway(f"http://127.0.0.1:{port}", MERCHANT, transport=chosen, limits=limits, timeouts=timeouts) as gateway:
+    async with Gateway(
+        f"http://127.0.0.1:{port}", MERCHANT, transport=chosen, limits=limits, timeouts=timeouts
+    ) as gateway:
 
         async def call() -> None:
-            paid = await gateway.payout(AMOUNT, merchant_transaction_id=f"PAYOUT-{next(numbers)}", customer=CUSTOMER)
+            paid = await gateway.payout(
+                AMOUNT, merchant_transaction_id=f"PAYOUT-{next(numbers)}", customer=CUSTOMER
+            )
             if not paid.succeeded:
                 sys.exit(f"a payout ended as {paid}")
 

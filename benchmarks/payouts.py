@@ -27,7 +27,12 @@ from gatewaypy.protocol.wire import WireReply
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="benchmarkKey000000000000")  # noqa: S106
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="benchmarkKey000000000000",  # noqa: S106
+)
 CUSTOMER = Customer("Ada", "Lovelace", "ada@shop.example")
 IN_FLIGHT = 500
 LATENCY = 0.25
@@ -37,7 +42,9 @@ def orders(count: int) -> Iterator[PayoutOrder]:
     """Make orders as they are asked for."""
     amount = Money("5.00", "EUR")
     for number in range(count):
-        yield PayoutOrder(merchant_transaction_id=f"PAYOUT-{number}", amount=amount, customer=CUSTOMER)
+        yield PayoutOrder(
+            merchant_transaction_id=f"PAYOUT-{number}", amount=amount, customer=CUSTOMER
+        )
 
 
 class StandIn:
@@ -58,7 +65,11 @@ class StandIn:
     async def send(self, request: Any, *, about_to_send: Any, **_: Any) -> WireReply:  # noqa: ANN401 - any request
         """Answer a token call or a payout."""
         if request.url.endswith("authToken"):
-            return WireReply(200, "application/json", b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}')
+            return WireReply(
+                200,
+                "application/json",
+                b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}',
+            )
         about_to_send()
         self._number += 1
         await asyncio.sleep(self._pause)
@@ -88,7 +99,10 @@ def gateway(pause: float) -> Gateway:
 
 async def journalled(count: int, url: str, pause: float = LATENCY) -> float:
     """Run a job; return payouts per second."""
-    async with gateway(pause) as client, PayoutJob(client, journal=url, concurrency=IN_FLIGHT) as job:
+    async with (
+        gateway(pause) as client,
+        PayoutJob(client, journal=url, concurrency=IN_FLIGHT) as job,
+    ):
         begun, done = time.perf_counter(), 0
         async for _ in job.run(orders(count)):
             done += 1
@@ -104,7 +118,11 @@ async def unjournalled(count: int, pause: float = LATENCY) -> float:
     async def work(client: Gateway) -> None:
         results.extend(
             [
-                await client.payout(order.amount, merchant_transaction_id=order.merchant_transaction_id, customer=order.customer)
+                await client.payout(
+                    order.amount,
+                    merchant_transaction_id=order.merchant_transaction_id,
+                    customer=order.customer,
+                )
                 for order in waiting
             ]
         )
@@ -130,7 +148,11 @@ def peak(count: int) -> int:
     """Run a job of that many orders in a process of its own; return its peak memory in KiB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--one", str(count), f"sqlite:///{folder}/payouts.db"]
-        return int(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["peak"])
+        return int(
+            json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[
+                "peak"
+            ]
+        )
 
 
 def say(name: str, ratio: float, target: float, *, at_least: bool) -> None:
@@ -142,7 +164,9 @@ def say(name: str, ratio: float, target: float, *, at_least: bool) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--payouts", type=int, default=10_000, help="a round's payouts for journal-cost")
+    parser.add_argument(
+        "--payouts", type=int, default=10_000, help="a round's payouts for journal-cost"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=1_000_000, help="the larger job of job-memory")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -150,7 +174,9 @@ def main() -> None:
     if given.one:
         one(int(given.one[0]), given.one[1])
         return
-    print(f"# {platform.processor() or platform.machine()}, Python {platform.python_version()}, {IN_FLIGHT} in flight,")
+    print(
+        f"# {platform.processor() or platform.machine()}, Python {platform.python_version()}, {IN_FLIGHT} in flight,"
+    )
     print(f"# the gateway answers after {LATENCY:g} s")
     ratios = []
     for number in range(given.rounds):

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
     Client = AsyncIterator[Callable[[], Awaitable[Any]]]
 
-FORM = {"merchantTransactionId": "PAYOUT-1", "amount": "100.00", "currency": "EUR", "padding": "x" * 250}
+FORM = {
+    "merchantTransactionId": "PAYOUT-1",
+    "amount": "100.00",
+    "currency": "EUR",
+    "padding": "x" * 250,
+}
 HEADERS = {"AuthToken": "benchmark-token", "Accept": "application/json"}
 
 
@@ -28,7 +33,9 @@ async def by_httpx(port: int, in_flight: int, library: str = "httpx") -> Client:
     async with httpx.AsyncClient(limits=limits, timeout=90, trust_env=False) as client:
 
         async def call() -> None:
-            (await client.post(f"http://127.0.0.1:{port}/payout", data=FORM, headers=HEADERS)).json()
+            (
+                await client.post(f"http://127.0.0.1:{port}/payout", data=FORM, headers=HEADERS)
+            ).json()
 
         yield call
 
@@ -42,7 +49,9 @@ async def by_aiohttp(port: int, in_flight: int) -> Client:
     async with aiohttp.ClientSession(connector=connector) as session:
 
         async def call() -> None:
-            async with session.post(f"http://127.0.0.1:{port}/payout", data=FORM, headers=HEADERS) as response:
+            async with session.post(
+                f"http://127.0.0.1:{port}/payout", data=FORM, headers=HEADERS
+            ) as response:
                 await response.json()
 
         yield call
@@ -56,7 +65,13 @@ async def by_pyreqwest(port: int, in_flight: int) -> Client:
     async with ClientBuilder().max_connections(in_flight).build() as client:
 
         async def call() -> None:
-            response = await client.post(f"http://127.0.0.1:{port}/payout").headers(HEADERS).form(FORM).build().send()
+            response = (
+                await client.post(f"http://127.0.0.1:{port}/payout")
+                .headers(HEADERS)
+                .form(FORM)
+                .build()
+                .send()
+            )
             await response.json()
 
         yield call
@@ -75,7 +90,9 @@ async def by_stripe(port: int, in_flight: int, library: str = "httpx") -> Client
     )
 
     async def call() -> None:
-        await client.v1.payouts.create_async({"amount": 10000, "currency": "eur", "description": "x" * 250})
+        await client.v1.payouts.create_async(
+            {"amount": 10000, "currency": "eur", "description": "x" * 250}
+        )
 
     try:
         yield call

@@ -27,9 +27,18 @@ from pathlib import Path
 from gatewaypy import Credentials
 from gatewaypy.callbacks import sign_callback
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="benchmarkKey00000000000000000000")  # noqa: S106
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="benchmarkKey00000000000000000000",  # noqa: S106
+)
 BODIES = 60_000
-VECTOR = json.loads((Path(__file__).parent.parent / "tests/vectors/callbacks/payment-captured-long-status.json").read_text())
+VECTOR = json.loads(
+    (
+        Path(__file__).parent.parent / "tests/vectors/callbacks/payment-captured-long-status.json"
+    ).read_text()
+)
 
 APPS = """
 from gatewaypy import Credentials
@@ -88,8 +97,20 @@ def measure(name: str, folder: Path, seconds: int) -> float:
     for left in folder.glob("inbox.db*"):
         left.unlink()
     port = free_port()
-    options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--log-level", "error", "--no-access-log"]
-    server = subprocess.Popen([sys.executable, "-m", "uvicorn", f"apps:{name}", *options], cwd=folder)
+    options = [
+        "--port",
+        str(port),
+        "--http",
+        "httptools",
+        "--loop",
+        "uvloop",
+        "--log-level",
+        "error",
+        "--no-access-log",
+    ]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", f"apps:{name}", *options], cwd=folder
+    )
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -117,7 +138,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=5)
     options = parser.parse_args()
     if shutil.which("wrk") is None:
-        print("# skipped: receiver-verify, receiver-durable: wrk is not on this machine (Debian: apt-get install wrk)")
+        print(
+            "# skipped: receiver-verify, receiver-durable: wrk is not on this machine (Debian: apt-get install wrk)"
+        )
         return 0
     rates: dict[str, list[float]] = {"bare": [], "verify": [], "durable": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
@@ -128,12 +151,20 @@ def main() -> int:
         for _ in range(options.rounds):
             for app, figures in rates.items():
                 figures.append(measure(app, folder, options.seconds))
-    versions = ", ".join(f"{package} {version(package)}" for package in ("uvicorn", "starlette", "httptools", "uvloop"))
+    versions = ", ".join(
+        f"{package} {version(package)}"
+        for package in ("uvicorn", "starlette", "httptools", "uvloop")
+    )
     print(f"Python {platform.python_version()}, {platform.machine()}, {versions}")
     medians = {name: statistics.median(figures) for name, figures in rates.items()}
     for name, median in medians.items():
-        print(f"{name:8} {median:8.0f} requests/s (rounds: {', '.join(f'{figure:.0f}' for figure in rates[name])})")
-    for name, app, target in (("receiver-verify", "verify", 1.0), ("receiver-durable", "durable", 0.7)):
+        print(
+            f"{name:8} {median:8.0f} requests/s (rounds: {', '.join(f'{figure:.0f}' for figure in rates[name])})"
+        )
+    for name, app, target in (
+        ("receiver-verify", "verify", 1.0),
+        ("receiver-durable", "durable", 0.7),
+    ):
         ratio = medians[app] / medians["bare"]
         print(f"{name} {ratio:.2f} {target:.2f} {'ok' if ratio >= target else 'short'}")
     return 0

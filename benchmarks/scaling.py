@@ -34,7 +34,12 @@ from gatewaypy import Credentials, Customer, Money, Outcome, Payout, SettledBy
 from gatewaypy.models import ResultCode
 from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="benchmarkKey00000000000000000000")  # noqa: S106
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="benchmarkKey00000000000000000000",  # noqa: S106
+)
 CUSTOMER = Customer(given_name="Ada", surname="Lovelace", email="ada@example.com")
 AMOUNT = Money("100.00", "EUR")
 AT_ONCE = 1000
@@ -66,18 +71,33 @@ class Measured:
 def orders(number: int, prefix: str) -> list[PayoutOrder]:
     """Make orders."""
     return [
-        PayoutOrder(merchant_transaction_id=f"{prefix}-{at}", amount=AMOUNT, customer=CUSTOMER, terminal_id="1106")
+        PayoutOrder(
+            merchant_transaction_id=f"{prefix}-{at}",
+            amount=AMOUNT,
+            customer=CUSTOMER,
+            terminal_id="1106",
+        )
         for at in range(number)
     ]
 
 
 async def steps(url: str, number: int, prefix: str) -> tuple[float, float]:
     """Return how many payouts a second a journal plans, and how many get their intent and outcome into it, all of it on disk."""
-    done = Finding(state=State.SUCCEEDED, payment_id="18608029", code="00001", description="Transaction succeeded", seconds=0.3)
+    done = Finding(
+        state=State.SUCCEEDED,
+        payment_id="18608029",
+        code="00001",
+        description="Transaction succeeded",
+        seconds=0.3,
+    )
     async with Journal(url, MERCHANT.member_id) as journal:
         made = orders(number, prefix)
         started = time.perf_counter()
-        rows = [row for at in range(0, number, CHUNK) for row in await journal.plan(made[at : at + CHUNK], batch=prefix)]
+        rows = [
+            row
+            for at in range(0, number, CHUNK)
+            for row in await journal.plan(made[at : at + CHUNK], batch=prefix)
+        ]
         planning = time.perf_counter() - started
         left = iter(rows)
 
@@ -142,14 +162,18 @@ async def by_two_processes(url: str, number: int, prefix: str) -> float:
     """Return how many payouts a second two processes get into one journal, in all."""
     loop = asyncio.get_running_loop()
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        parts = [pool.apply_async(in_another_process, (url, number, f"{prefix}-{at}")) for at in range(2)]
+        parts = [
+            pool.apply_async(in_another_process, (url, number, f"{prefix}-{at}")) for at in range(2)
+        ]
         return sum(await asyncio.gather(*(loop.run_in_executor(None, part.get) for part in parts)))
 
 
 async def measure(number: int, rounds: int, postgres: str) -> Measured:
     """Measure all of it; what was made for it is removed."""
     connection = await asyncpg.connect(postgres)
-    print(f"PostgreSQL {await connection.fetchval('SHOW server_version')}, synchronous_commit=on, fsync=on")
+    print(
+        f"PostgreSQL {await connection.fetchval('SHOW server_version')}, synchronous_commit=on, fsync=on"
+    )
     schema = f"gatewaypy_scaling_{secrets.token_hex(4)}"
     await connection.execute(f"CREATE SCHEMA {schema}")
     url = f"{postgres}?search_path={schema}"
@@ -162,12 +186,19 @@ async def measure(number: int, rounds: int, postgres: str) -> Measured:
             plan_rate, rate = await steps(url, number, f"P{turn}")
             planned.append(plan_rate)
             by_one.append(rate)
-            logged.append(await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", wal) / number)
+            logged.append(
+                await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", wal) / number
+            )
             by_two.append(await by_two_processes(url, number, f"T{turn}"))
         # Each row has left two older versions behind, whose place the next rows take: what stays is the table without them.
         await connection.execute(f"VACUUM FULL {schema}.gatewaypy_payouts")
-        size = await connection.fetchval(f"SELECT pg_total_relation_size('{schema}.gatewaypy_payouts')") / (3 * rounds * number)
-        jobs = {at_once: [await whole_job(url, number, at_once, turn) for turn in range(rounds)] for at_once in (100, 1000)}
+        size = await connection.fetchval(
+            f"SELECT pg_total_relation_size('{schema}.gatewaypy_payouts')"
+        ) / (3 * rounds * number)
+        jobs = {
+            at_once: [await whole_job(url, number, at_once, turn) for turn in range(rounds)]
+            for at_once in (100, 1000)
+        }
     finally:
         await connection.execute(f"DROP SCHEMA {schema} CASCADE")
         await connection.close()
@@ -188,15 +219,21 @@ async def measure(number: int, rounds: int, postgres: str) -> Measured:
 def show_measured(told: Measured, number: int) -> None:
     """Print what was measured."""
     print(f"\nMeasured: {number:,} payouts, {AT_ONCE} at once, chunks of {CHUNK}")
-    print(f"  journal, SQLite, 1 process             {told.sqlite:9,.0f} payouts/s (intent and outcome, each on disk)")
+    print(
+        f"  journal, SQLite, 1 process             {told.sqlite:9,.0f} payouts/s (intent and outcome, each on disk)"
+    )
     print(f"  journal, PostgreSQL, 1 process         {told.postgres:9,.0f} payouts/s")
     print(f"  journal, PostgreSQL, 2 processes       {told.postgres_by_two:9,.0f} payouts/s in all")
     print(f"  planning, PostgreSQL, 1 submitter      {told.plan:9,.0f} orders/s")
-    print(f"  disk of a payout in PostgreSQL         {told.row_bytes:9,.0f} bytes, indexes included")
+    print(
+        f"  disk of a payout in PostgreSQL         {told.row_bytes:9,.0f} bytes, indexes included"
+    )
     print(f"  write-ahead log of a payout            {told.wal_bytes:9,.0f} bytes")
     for at_once, rate in told.job_rate.items():
         bound = at_once / LATENCY
-        print(f"  job, {at_once:4} in flight x {LATENCY} s           {rate:9,.0f} payouts/s (in flight / latency: {bound:,.0f})")
+        print(
+            f"  job, {at_once:4} in flight x {LATENCY} s           {rate:9,.0f} payouts/s (in flight / latency: {bound:,.0f})"
+        )
     print(f"  CPU of the job for a payout            {told.job_cpu:9,.0f} us")
     print(f"  CPU of the client for a call           {told.client_cpu:9,.0f} us")
 
@@ -208,27 +245,46 @@ def show_day(told: Measured, day: int) -> None:
     cpu = (told.job_cpu + told.client_cpu) / 1e6
     processes = math.ceil(peak * cpu / LOAD)
     servers = peak / (told.postgres_by_two * LOAD)
-    print(f"\n{day:,} payouts a day: {average:,.0f}/s on average, {peak:,.0f}/s in the busiest hour (x {PEAK:g})")
+    print(
+        f"\n{day:,} payouts a day: {average:,.0f}/s on average, {peak:,.0f}/s in the busiest hour (x {PEAK:g})"
+    )
     print(f"  planning them by one submitter: {day / told.plan / 3600:,.2f} hours")
-    print(f"  chunks of {CHUNK}: {day / CHUNK:,.0f} messages a day, {peak / CHUNK:,.2f}/s at the peak")
+    print(
+        f"  chunks of {CHUNK}: {day / CHUNK:,.0f} messages a day, {peak / CHUNK:,.2f}/s at the peak"
+    )
     for seconds in TIMES:
         in_flight_at_peak = math.ceil(peak * seconds)
-        print(f"  gateway answers in {seconds:g} s: {in_flight_at_peak:,} in flight, as many connections to it")
-    print(f"  worker processes of a core each at {LOAD:.0%}: {processes:,}, as many connections to PostgreSQL")
+        print(
+            f"  gateway answers in {seconds:g} s: {in_flight_at_peak:,} in flight, as many connections to it"
+        )
+    print(
+        f"  worker processes of a core each at {LOAD:.0%}: {processes:,}, as many connections to PostgreSQL"
+    )
     print(f"  journal: {servers:,.2f} of this machine's PostgreSQL at {LOAD:.0%}")
-    print(f"  write-ahead log: {peak * told.wal_bytes / 1e6:,.2f} MB/s at the peak, {day * told.wal_bytes / 1e9:,.1f} GB a day")
-    print(f"  journal's growth: {day * told.row_bytes / 1e9:,.1f} GB a day, {day * told.row_bytes * 365 / 1e12:,.2f} TB a year")
+    print(
+        f"  write-ahead log: {peak * told.wal_bytes / 1e6:,.2f} MB/s at the peak, {day * told.wal_bytes / 1e9:,.1f} GB a day"
+    )
+    print(
+        f"  journal's growth: {day * told.row_bytes / 1e9:,.1f} GB a day, {day * told.row_bytes * 365 / 1e12:,.2f} TB a year"
+    )
 
 
 def main() -> int:
     """Measure, and do the sums."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--payouts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--postgres", default=os.environ.get("GATEWAYPY_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test"))
+    parser.add_argument(
+        "--postgres",
+        default=os.environ.get("GATEWAYPY_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test"),
+    )
     options = parser.parse_args()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, asyncpg")
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, asyncpg"
+    )
     told = asyncio.run(measure(options.payouts, options.rounds, options.postgres))
     show_measured(told, options.payouts)
     for day in DAYS:

@@ -33,7 +33,10 @@ BEFORE, AFTER = json.dumps(PAYOUT).encode().split(b"@")
 
 def answer(content: bytes) -> bytes:
     """Put a head before a reply's content."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(content),
+        content,
+    )
 
 
 TOKEN_ANSWER, STRIPE_ANSWER = (answer(json.dumps(fields).encode()) for fields in (TOKEN, STRIPE))

@@ -22,7 +22,9 @@ from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, Receiver, Route
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD = Card(
+    "4000 0000 0000 0051", 7, 2030, "745"
+)  # a test card; a real shop's comes from the payer
 CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY = web.AppKey("GATEWAY", Gateway)
@@ -56,7 +58,9 @@ async def opened(app: web.Application) -> AsyncIterator[None]:
     inbox = os.environ.get("INBOX", "sqlite:///callbacks.db")
     async with (
         Gateway(os.environ["GATEWAY_URL"], credentials) as app[GATEWAY],
-        Receiver(router, credentials, inbox=inbox, confirm=app[GATEWAY], check=fits_order) as app[RECEIVER],
+        Receiver(router, credentials, inbox=inbox, confirm=app[GATEWAY], check=fits_order) as app[
+            RECEIVER
+        ],
     ):
         yield
 
@@ -64,7 +68,9 @@ async def opened(app: web.Application) -> AsyncIterator[None]:
 @routes.post("/gateway")
 async def receive(request: web.Request) -> web.Response:
     # aiohttp itself refuses a body above client_max_size; how long one may take is the proxy's to say.
-    answer = await request.app[RECEIVER].receive(await request.read(), request.headers.get("Content-Type", ""))
+    answer = await request.app[RECEIVER].receive(
+        await request.read(), request.headers.get("Content-Type", "")
+    )
     return web.Response(status=answer.status, body=answer.body)
 
 
@@ -72,10 +78,14 @@ async def receive(request: web.Request) -> web.Response:
 async def pay(request: web.Request) -> web.Response:
     order, gateway = request.match_info["order"], request.app[GATEWAY]
     if order in orders:
-        return web.json_response({"order": order, "error": "this order was tried before"}, status=409)
+        return web.json_response(
+            {"order": order, "error": "this order was tried before"}, status=409
+        )
     orders[order] = "unpaid"
     try:
-        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway")
+        payment = await gateway.debit(
+            PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
+        )
     except OutcomeUnknown:
         # It was sent, so it is not sent again: the callback will tell.
         return web.json_response({"order": order, "outcome": "UNKNOWN"})
@@ -100,12 +110,18 @@ async def checkout(request: web.Request) -> web.Response:
 async def start(request: web.Request) -> web.Response:
     order, gateway = request.match_info["order"], request.app[GATEWAY]
     if order in orders:
-        return web.json_response({"order": order, "error": "this order was tried before"}, status=409)
+        return web.json_response(
+            {"order": order, "error": "this order was tried before"}, status=409
+        )
     orders[order], payers[order] = "unpaid", request.cookies.get("session", "")
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
     try:
         payment = await gateway.debit(
-            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+            PRICE,
+            CARD_3D,
+            merchant_transaction_id=order,
+            notification_url=notification_url,
+            redirect_url=redirect_url,
         )
     except OutcomeUnknown:
         return web.Response(status=303, headers={"Location": f"/thanks/{order}"})

@@ -34,12 +34,17 @@ settings.configure(
     ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     SECRET_KEY=secrets.token_hex(),
     USE_TZ=True,
-    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.csrf.CsrfViewMiddleware"],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+    ],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",  # SESSION_COOKIE_SAMESITE is "Lax", as by default
 )
 
 PRICE = Money("50.00", "EUR")
-CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD = Card(
+    "4000 0000 0000 0051", 7, 2030, "745"
+)  # a test card; a real shop's comes from the payer
 CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
@@ -75,7 +80,9 @@ async def pay(request: HttpRequest, order: str) -> JsonResponse:
         return JsonResponse({"order": order, "error": "one POST for each order"}, status=409)
     orders[order] = "unpaid"
     try:
-        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway")
+        payment = await gateway.debit(
+            PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
+        )
     except OutcomeUnknown:
         # It was sent, so it is not sent again: the callback will tell.
         return JsonResponse({"order": order, "outcome": "UNKNOWN"})
@@ -97,7 +104,11 @@ async def checkout(request: HttpRequest, order: str) -> HttpResponse:
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
     try:
         payment = await gateway.debit(
-            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+            PRICE,
+            CARD_3D,
+            merchant_transaction_id=order,
+            notification_url=notification_url,
+            redirect_url=redirect_url,
         )
     except OutcomeUnknown:
         return HttpResponseRedirect(f"/thanks/{order}", status=303)

@@ -25,7 +25,9 @@ from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Ro
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD = Card(
+    "4000 0000 0000 0051", 7, 2030, "745"
+)  # a test card; a real shop's comes from the payer
 CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
@@ -78,7 +80,9 @@ async def pay(order: str, gateway: Annotated[Gateway, Depends(opened_gateway)]) 
     orders[order] = "unpaid"
     try:
         # The address ends with its slash: Starlette redirects /gateway to it, and a gateway follows no redirects.
-        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway/")
+        payment = await gateway.debit(
+            PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway/"
+        )
     except OutcomeUnknown:
         # It was sent, so it is not sent again: the callback will tell.
         return {"order": order, "outcome": "UNKNOWN"}
@@ -93,13 +97,17 @@ async def show(order: str) -> dict[str, str]:
 @app.get("/checkout/{order}")
 async def checkout(order: str, session: Annotated[str, Cookie()] = "") -> Response:  # noqa: ARG001 - it stands in the path
     page = HTMLResponse(CHECKOUT)
-    page.set_cookie("session", session or secrets.token_urlsafe(), httponly=True, samesite="lax")  # and secure=True over https
+    page.set_cookie(
+        "session", session or secrets.token_urlsafe(), httponly=True, samesite="lax"
+    )  # and secure=True over https
     return page
 
 
 @app.post("/checkout/{order}")
 async def start(
-    order: str, gateway: Annotated[Gateway, Depends(opened_gateway)], session: Annotated[str, Cookie()] = ""
+    order: str,
+    gateway: Annotated[Gateway, Depends(opened_gateway)],
+    session: Annotated[str, Cookie()] = "",
 ) -> Response:
     if order in orders:
         raise HTTPException(409, "this order was tried before")
@@ -107,7 +115,11 @@ async def start(
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway/", f"{PUBLIC_URL}/back/{order}"
     try:
         payment = await gateway.debit(
-            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+            PRICE,
+            CARD_3D,
+            merchant_transaction_id=order,
+            notification_url=notification_url,
+            redirect_url=redirect_url,
         )
     except OutcomeUnknown:
         return RedirectResponse(f"/thanks/{order}", 303)

@@ -28,7 +28,9 @@ from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Ro
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD = Card(
+    "4000 0000 0000 0051", 7, 2030, "745"
+)  # a test card; a real shop's comes from the payer
 CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
@@ -70,7 +72,9 @@ async def pay(order: str, gateway: Gateway) -> dict[str, str]:
         raise ClientException(status_code=409)  # this order was tried before
     orders[order] = "unpaid"
     try:
-        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway")
+        payment = await gateway.debit(
+            PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
+        )
     except OutcomeUnknown:
         # It was sent, so it is not sent again: the callback will tell.
         return {"order": order, "outcome": "UNKNOWN"}
@@ -98,7 +102,11 @@ async def start(order: str, gateway: Gateway, request: Request[Any, Any, Any]) -
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
     try:
         payment = await gateway.debit(
-            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+            PRICE,
+            CARD_3D,
+            merchant_transaction_id=order,
+            notification_url=notification_url,
+            redirect_url=redirect_url,
         )
     except OutcomeUnknown:
         return Redirect(f"/thanks/{order}", status_code=303)
@@ -126,7 +134,15 @@ gateway = Gateway(os.environ["GATEWAY_URL"], credentials)
 inbox = os.environ.get("INBOX", "sqlite:///callbacks.db")
 callbacks = CallbackApp(router, credentials, inbox=inbox, confirm=gateway, check=fits_order)
 app = Litestar(
-    [pay, show, checkout, start, back, thanks, asgi("/gateway", is_mount=True, copy_scope=True)(callbacks)],
+    [
+        pay,
+        show,
+        checkout,
+        start,
+        back,
+        thanks,
+        asgi("/gateway", is_mount=True, copy_scope=True)(callbacks),
+    ],
     dependencies={"gateway": Provide(opened_gateway)},
     lifespan=[lifespan],
     state=State({"gateway": gateway}),

@@ -27,7 +27,9 @@ from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Ro
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card("4000 0000 0000 0051", 7, 2030, "745")  # a test card; a real shop's comes from the payer
+CARD = Card(
+    "4000 0000 0000 0051", 7, 2030, "745"
+)  # a test card; a real shop's comes from the payer
 CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
@@ -71,7 +73,9 @@ async def pay(request: Request) -> JSONResponse:
     orders[order] = "unpaid"
     try:
         # The address ends with its slash: Starlette redirects /gateway to it, and a gateway follows no redirects.
-        payment = await gateway.debit(PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway/")
+        payment = await gateway.debit(
+            PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway/"
+        )
     except OutcomeUnknown:
         # It was sent, so it is not sent again: the callback will tell.
         return JSONResponse({"order": order, "outcome": "UNKNOWN"})
@@ -98,7 +102,11 @@ async def start(request: Request) -> Response:
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway/", f"{PUBLIC_URL}/back/{order}"
     try:
         payment = await gateway.debit(
-            PRICE, CARD_3D, merchant_transaction_id=order, notification_url=notification_url, redirect_url=redirect_url
+            PRICE,
+            CARD_3D,
+            merchant_transaction_id=order,
+            notification_url=notification_url,
+            redirect_url=redirect_url,
         )
     except OutcomeUnknown:
         return RedirectResponse(f"/thanks/{order}", 303)

@@ -55,7 +55,12 @@ if TYPE_CHECKING:
         StoredCard,
     )
     from gatewaypy.shared_tokens import RedisTokens
-    from gatewaypy.transport import AiohttpTransport, HttptoolsTransport, PyreqwestTransport, fastest_transport
+    from gatewaypy.transport import (
+        AiohttpTransport,
+        HttptoolsTransport,
+        PyreqwestTransport,
+        fastest_transport,
+    )
 else:
     __getattr__, __dir__ = late(
         __name__,

@@ -28,7 +28,11 @@ _GIVES: Final = {"PA": "authorised", "DB": "captured", "CP": "captured"}
 # What must be known of a payment for a follow-up's trace to be told from an older one.
 _ACTS_ON: Final = {"CP": "authorised", "RV": "authorised", "RF": "captured"}
 # What an inquiry's status shows, while no later step has begun.
-_SHOWN_BY: Final = {"authsuccessful": "authorised", "capturesuccess": "captured", "settled": "captured"}
+_SHOWN_BY: Final = {
+    "authsuccessful": "authorised",
+    "capturesuccess": "captured",
+    "settled": "captured",
+}
 
 
 @define(eq=False)
@@ -85,9 +89,13 @@ class Bounds:
             return
         facts = {"operation": request.operation.name}
         if bound.currency != request.amount.currency:
-            raise InvalidRequest("currency", f"{bound.currency}, in which the payment was {kind}", **facts)
+            raise InvalidRequest(
+                "currency", f"{bound.currency}, in which the payment was {kind}", **facts
+            )
         if request.amount > bound:
-            raise InvalidRequest("amount", f"at most the {bound} that is known to be {kind} and left", **facts)
+            raise InvalidRequest(
+                "amount", f"at most the {bound} that is known to be {kind} and left", **facts
+            )
 
     def begin(self, request: Request) -> None:
         """Record that a capture, reversal or refund is about to be sent."""
@@ -97,7 +105,9 @@ class Bounds:
         with self._lock:
             known = self._known.setdefault(request.subject, _Known())
             # A trace that was there before is another process's, or an earlier follow-up's.
-            is_traced = any(trace_of(request.operation.name, status) is not None for status in known.shown)
+            is_traced = any(
+                trace_of(request.operation.name, status) is not None for status in known.shown
+            )
             is_known = getattr(known, needed) is not None and not is_traced
             known.begun.append(_FollowUp(request, is_known=is_known))
             self._forget()
@@ -116,7 +126,10 @@ class Bounds:
         if place is None or not begun[place].is_known or place != len(begun) - 1:
             return False
         is_refund = request.operation.payment_type == "RF"
-        return all(is_refund and other.is_done and other.request.operation.payment_type == "CP" for other in begun[:place])
+        return all(
+            is_refund and other.is_done and other.request.operation.payment_type == "CP"
+            for other in begun[:place]
+        )
 
     def refused(self, request: Request) -> None:
         """Record that a follow-up was plainly refused, or not sent: it left no trace."""
@@ -153,7 +166,11 @@ class Bounds:
 
         Another process may have captured it, and an attempt that was never sent says nothing about it.
         """
-        status, amount, identifier = long_status(transaction.status), transaction.amount, transaction.payment_id
+        status, amount, identifier = (
+            long_status(transaction.status),
+            transaction.amount,
+            transaction.payment_id,
+        )
         if status is None or identifier is None:
             return
         kind = _SHOWN_BY.get(status.name)

@@ -69,7 +69,9 @@ class Call:
         """Make the error of a request of which no byte left."""
         return NotSent(reason, **self.facts)
 
-    def unanswered(self, reason: str, last: Unsettled | None = None) -> OutcomeUnknown | UnreadableReply:
+    def unanswered(
+        self, reason: str, last: Unsettled | None = None
+    ) -> OutcomeUnknown | UnreadableReply:
         """Make the error of a request that was sent and whose outcome is unknown."""
         operation = self.request.operation
         if not operation.moves_money:

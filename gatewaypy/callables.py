@@ -43,7 +43,9 @@ def _is_context_manager(function: Any) -> bool:  # noqa: ANN401 - any function
     """Return whether a function was decorated by `contextlib` and has ``yield``: a call gives a manager that nobody enters."""
     inner = getattr(function, "__wrapped__", None)
     is_generator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
-    return is_generator and getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
+    return (
+        is_generator and getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
+    )
 
 
 def check_function(where: str, value: object) -> bool:
@@ -107,7 +109,9 @@ def is_unrun(result: object) -> bool:
     """
     if isinstance(result, list | tuple | set | frozenset):
         return any(inspect.isawaitable(item) or isinstance(item, _LAZY) for item in result)
-    is_function = inspect.isroutine(result) or inspect.isclass(result) or isinstance(result, partial)
+    is_function = (
+        inspect.isroutine(result) or inspect.isclass(result) or isinstance(result, partial)
+    )
     return is_function or isinstance(result, _LAZY)
 
 

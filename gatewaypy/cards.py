@@ -28,10 +28,16 @@ def _sealed_number(value: object, brand: object) -> Secret | InvalidRequest:
     text = value.reveal() if isinstance(value, Secret) else value
     digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
     if not _NUMBER.fullmatch(digits):
-        return InvalidRequest("card.number", "must have 12 to 19 digits; spaces and dashes are ignored", shape_of(text))
+        return InvalidRequest(
+            "card.number",
+            "must have 12 to 19 digits; spaces and dashes are ignored",
+            shape_of(text),
+        )
     is_unionpay = brand == UNIONPAY or brand_of(digits) == UNIONPAY
     if not is_unionpay and not is_luhn_valid(digits):
-        return InvalidRequest("card.number", "must pass the Luhn check; a digit is probably mistyped", shape_of(text))
+        return InvalidRequest(
+            "card.number", "must pass the Luhn check; a digit is probably mistyped", shape_of(text)
+        )
     return Secret(digits)
 
 
@@ -52,7 +58,9 @@ def _check_month(_: object, __: object, month: int) -> None:
 
 def _check_year(_: object, __: object, year: int) -> None:
     if type(year) is not int or year not in _YEARS:
-        raise InvalidRequest("card.expiryYear", "an integer of four digits, such as 2030", shape_of(year))
+        raise InvalidRequest(
+            "card.expiryYear", "an integer of four digits, such as 2030", shape_of(year)
+        )
 
 
 def _check_holder(_: object, __: object, holder: str | None) -> None:
@@ -63,7 +71,9 @@ def _check_holder(_: object, __: object, holder: str | None) -> None:
 def _check_word(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and (not isinstance(value, str) or not _WORD.fullmatch(value)):
         name = f"card.{attribute.name}"
-        raise InvalidRequest(name, "the gateway's word for it, such as 'VISA' or 'CC'", shape_of(value))
+        raise InvalidRequest(
+            name, "the gateway's word for it, such as 'VISA' or 'CC'", shape_of(value)
+        )
 
 
 @frozen(repr=False, init=False)
@@ -114,7 +124,13 @@ class Card:
             raise digits
         # pyright does not know what attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            sealed_number, expiry_month, expiry_year, digits, holder, brand or brand_of(sealed_number.reveal()), mode
+            sealed_number,
+            expiry_month,
+            expiry_year,
+            digits,
+            holder,
+            brand or brand_of(sealed_number.reveal()),
+            mode,
         )
 
     @property

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
-    from gatewaypy.models import Capture, Customer, Payment, PaymentSource, Payout, Refund, Reversal, Transaction
+    from gatewaypy.models import (
+        Capture,
+        Customer,
+        Payment,
+        PaymentSource,
+        Payout,
+        Refund,
+        Reversal,
+        Transaction,
+    )
     from gatewaypy.money import Money
     from gatewaypy.observe import Observer
     from gatewaypy.pipeline import Pipeline
@@ -38,7 +47,11 @@ def _platform(given: Platform | str | None) -> Platform:
         return given
     if isinstance(given, str):
         return Platform(name="custom", base_url=given)
-    raise InvalidRequest("platform", "a platform such as platforms.TRANSACTWORLD.test, or a base URL", f"{type(given).__name__}")
+    raise InvalidRequest(
+        "platform",
+        "a platform such as platforms.TRANSACTWORLD.test, or a base URL",
+        f"{type(given).__name__}",
+    )
 
 
 def _check_type(name: str, value: object, kind: type) -> None:
@@ -170,7 +183,10 @@ class Gateway:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Close the client; see :meth:`aclose`."""
         await self.aclose()
@@ -205,7 +221,12 @@ class Gateway:
         return self._pipeline
 
     async def debit(
-        self, amount: Money, source: PaymentSource, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+        self,
+        amount: Money,
+        source: PaymentSource,
+        *,
+        merchant_transaction_id: str,
+        **options: Unpack[PaymentOptions],
     ) -> Payment:
         """Take money from a card, or another source, at once (protocol section 4, ``DB``, documented and seen).
 
@@ -221,17 +242,36 @@ class Gateway:
         :raises OutcomeUnknown: sent, and nobody could tell what became of it.
         """
         options, source = sealed(options), sealed_source(source)
-        return await pay(self._open_pipeline(), operations.DEBIT, amount, source, merchant_transaction_id, options)
+        return await pay(
+            self._open_pipeline(),
+            operations.DEBIT,
+            amount,
+            source,
+            merchant_transaction_id,
+            options,
+        )
 
     async def preauth(
-        self, amount: Money, source: PaymentSource, *, merchant_transaction_id: str, **options: Unpack[PaymentOptions]
+        self,
+        amount: Money,
+        source: PaymentSource,
+        *,
+        merchant_transaction_id: str,
+        **options: Unpack[PaymentOptions],
     ) -> Payment:
         """Hold money on a card, to be captured or reversed later (protocol section 4, ``PA``, documented and seen).
 
         Parameters, result and errors as in :meth:`debit`.
         """
         options, source = sealed(options), sealed_source(source)
-        return await pay(self._open_pipeline(), operations.PREAUTH, amount, source, merchant_transaction_id, options)
+        return await pay(
+            self._open_pipeline(),
+            operations.PREAUTH,
+            amount,
+            source,
+            merchant_transaction_id,
+            options,
+        )
 
     async def capture(self, payment_id: str, amount: Money) -> Capture:
         """Take the whole or a part of what a preauthorization holds (protocol section 4, ``CP``, documented).
@@ -242,7 +282,9 @@ class Gateway:
         Other errors as in :meth:`debit`. A doubt is settled by asking for the payment's status; the result then has
         ``settled_by=SettledBy.INQUIRY`` and an ``amount`` only where the gateway told one.
         """
-        capture: Capture = await self._run(requests.follow_up(operations.CAPTURE, payment_id, amount))
+        capture: Capture = await self._run(
+            requests.follow_up(operations.CAPTURE, payment_id, amount)
+        )
         return capture
 
     async def reversal(self, payment_id: str) -> Reversal:
@@ -250,7 +292,9 @@ class Gateway:
 
         The vendor's pages disagree on partial reversals; no amount is sent. Errors as in :meth:`debit`.
         """
-        reversal: Reversal = await self._run(requests.follow_up(operations.REVERSAL, payment_id, None))
+        reversal: Reversal = await self._run(
+            requests.follow_up(operations.REVERSAL, payment_id, None)
+        )
         return reversal
 
     async def refund(self, payment_id: str, amount: Money) -> Refund:
@@ -306,7 +350,9 @@ class Gateway:
         payout: Payout = await pipeline.run(request, may_send=may_send)
         return payout
 
-    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
+    async def inquire(
+        self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None
+    ) -> Transaction:
         """Ask what became of a payment or payout, by the gateway's id or by your own (protocol sections 4 and 7).
 
         By payment id: documented and seen; by your own id: seen, from one source.
@@ -320,7 +366,9 @@ class Gateway:
         )
         return transaction
 
-    def transactions(self, start: date, end: date, *, status: str | None = None, page_size: int = 100) -> TransactionList:
+    def transactions(
+        self, start: date, end: date, *, status: str | None = None, page_size: int = 100
+    ) -> TransactionList:
         """List the payments and payouts between two days, both included (protocol sections 4, 6 and 7, documented and seen).
 
         ``async for transaction in gateway.transactions(start, end)`` gives row after row and asks for page after page;
@@ -331,7 +379,9 @@ class Gateway:
         :raises InvalidRequest: for days that are no dates or in the wrong order, once it is iterated over.
         :raises UnreadableReply: where a page got no usable answer.
         """
-        return TransactionList(self._open_pipeline, start=start, end=end, status=status, page_size=page_size)
+        return TransactionList(
+            self._open_pipeline, start=start, end=end, status=status, page_size=page_size
+        )
 
     async def _run(self, request: Request) -> Any:  # noqa: ANN401 - each operation names its own result
         return await self._open_pipeline().run(request)

@@ -24,7 +24,9 @@ _TERMINAL_ID: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNSIGNABLE: Final = re.compile(r"[|\x00-\x1f\x7f\ud800-\udfff]")
 _SIGNABLE: Final = re.compile(r"[^|\x00-\x1f\x7f\ud800-\udfff]+")
 _LOGIN: Final = "the login that the gateway gave, without '|' and control characters"
-_PARTNER_NAME: Final = "the partner's name as the gateway gave it, without '|' and control characters"
+_PARTNER_NAME: Final = (
+    "the partner's name as the gateway gave it, without '|' and control characters"
+)
 _WEAK_KEY: Final = 16
 # What stands around a value where it was copied from: a file, a shell's assignment, a web page.
 _STRAY: Final = {
@@ -71,7 +73,11 @@ def check_number(
         ConfigurationError: It is not a number, a ``bool``, not finite, or outside these limits.
     """
     # A comparison with NaN is false, and so is one with infinity and `most`.
-    if not isinstance(value, bool) and isinstance(value, int if is_whole else int | float) and value <= most:
+    if (
+        not isinstance(value, bool)
+        and isinstance(value, int if is_whole else int | float)
+        and value <= most
+    ):
         if above is not None and value > above:
             return
         if least is not None and value >= least:
@@ -102,7 +108,9 @@ def number(**limits: Any) -> Callable[[Any, Attribute[Any], Any], None]:  # noqa
     return check
 
 
-def _matching(pattern: re.Pattern[str], rule: str, *, is_optional: bool = False) -> Callable[[Any, Attribute[Any], Any], None]:
+def _matching(
+    pattern: re.Pattern[str], rule: str, *, is_optional: bool = False
+) -> Callable[[Any, Attribute[Any], Any], None]:
     def check(_: object, attribute: Attribute[Any], value: object) -> None:
         if value is None and is_optional:
             return
@@ -119,10 +127,16 @@ def _stray_end(text: str) -> str | None:
     """Return the rule that a value breaks which was copied with what stands around it, such as a quote or a line break."""
     for character, place in ((text[:1], "begin"), (text[-1:], "end")):
         category = unicodedata.category(character) if character else ""
-        kind = _STRAY.get(character) or ("a blank" if character.isspace() else _STRAY_CATEGORIES.get(category))
+        kind = _STRAY.get(character) or (
+            "a blank" if character.isspace() else _STRAY_CATEGORIES.get(category)
+        )
         if kind is not None:
             return f"must not {place} with {kind}, which is not a part of it"
-    return "must not begin with a byte order mark, which is not a part of it" if text.startswith(_BOM_AS_LATIN_1) else None
+    return (
+        "must not begin with a byte order mark, which is not a part of it"
+        if text.startswith(_BOM_AS_LATIN_1)
+        else None
+    )
 
 
 def check_member_id(value: object) -> None:
@@ -172,10 +186,14 @@ class Credentials:
     partner_id: str = field(validator=_matching(_MEMBER_ID, "one to ten digits"))
     username: str = field(validator=_matching(_SIGNABLE, _LOGIN))
     secret_key: Secret
-    terminal_id: str | None = field(validator=_matching(_TERMINAL_ID, "one to six digits", is_optional=True))
+    terminal_id: str | None = field(
+        validator=_matching(_TERMINAL_ID, "one to six digits", is_optional=True)
+    )
     partner_username: str | None = field(validator=_matching(_SIGNABLE, _LOGIN, is_optional=True))
     partner_secret_key: Secret | None
-    partner_name: str | None = field(validator=_matching(_SIGNABLE, _PARTNER_NAME, is_optional=True))
+    partner_name: str | None = field(
+        validator=_matching(_SIGNABLE, _PARTNER_NAME, is_optional=True)
+    )
     previous_secret_keys: tuple[Secret, ...]
 
     def __init__(
@@ -193,11 +211,21 @@ class Credentials:
     ) -> None:
         """Check the account and seal its keys."""
         key = _sealed_key("secret_key", secret_key)
-        partner_key = None if partner_secret_key is None else _sealed_key("partner_secret_key", partner_secret_key)
+        partner_key = (
+            None
+            if partner_secret_key is None
+            else _sealed_key("partner_secret_key", partner_secret_key)
+        )
         # One key by itself would be read as a key for each of its characters.
         kind = type(previous_secret_keys).__name__
-        is_listed = isinstance(previous_secret_keys, Iterable) and not isinstance(previous_secret_keys, str | bytes)
-        previous = [_sealed_key("previous_secret_keys", old) for old in previous_secret_keys] if is_listed else []
+        is_listed = isinstance(previous_secret_keys, Iterable) and not isinstance(
+            previous_secret_keys, str | bytes
+        )
+        previous = (
+            [_sealed_key("previous_secret_keys", old) for old in previous_secret_keys]
+            if is_listed
+            else []
+        )
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del secret_key, partner_secret_key, previous_secret_keys
         if isinstance(key, InvalidRequest):
@@ -208,7 +236,9 @@ class Credentials:
             raise partner_key
         if not is_listed:
             del self
-            raise InvalidRequest("previous_secret_keys", "a list or tuple of keys", f"a value of type {kind}")
+            raise InvalidRequest(
+                "previous_secret_keys", "a list or tuple of keys", f"a value of type {kind}"
+            )
         refused = [sealed for sealed in previous if isinstance(sealed, InvalidRequest)]
         if refused:
             del self
@@ -226,7 +256,11 @@ class Credentials:
             previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
         )
         # A warning may be raised as an error: by now all keys are sealed.
-        named: dict[str, list[Any]] = {"secret_key": [key], "partner_secret_key": [partner_key], "previous_secret_keys": previous}
+        named: dict[str, list[Any]] = {
+            "secret_key": [key],
+            "partner_secret_key": [partner_key],
+            "previous_secret_keys": previous,
+        }
         for name, keys in named.items():
             if any(map(_is_weak, keys)):
                 warnings.warn(
@@ -248,20 +282,26 @@ class Credentials:
         return tuple(key for key in keys if key is not None)
 
     @classmethod
-    def from_env(cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None) -> Self:
+    def from_env(
+        cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None
+    ) -> Self:
         """Read the account from environment variables: ``GATEWAYPY_MEMBER_ID``, ``…PARTNER_ID``, ``…USERNAME``,
         ``…SECRET_KEY`` and, where wanted, ``…TERMINAL_ID``, ``…PARTNER_USERNAME``, ``…PARTNER_SECRET_KEY``, ``…PARTNER_NAME``.
 
         :raises ConfigurationError: naming every variable that is missing.
         """  # noqa: D205 - the list of names is the summary
         source = os.environ if environ is None else environ
-        values: dict[str, Any] = {name: source.get(prefix + name.upper()) or None for name in _VARIABLES}
+        values: dict[str, Any] = {
+            name: source.get(prefix + name.upper()) or None for name in _VARIABLES
+        }
         # A frame that raises stays in the traceback: from here on none of ours holds the environment, or a key in the clear.
         del source, environ
         for name in ("secret_key", "partner_secret_key"):
             values[name] = Secret(values[name]) if values[name] is not None else None
         missing = [
-            prefix + name.upper() for name in ("member_id", "partner_id", "username", "secret_key") if values[name] is None
+            prefix + name.upper()
+            for name in ("member_id", "partner_id", "username", "secret_key")
+            if values[name] is None
         ]
         if missing:
             msg = f"environment variables not set: {', '.join(missing)}"

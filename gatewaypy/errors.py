@@ -44,7 +44,9 @@ __all__ = [
 _MAX_MESSAGE: Final = 8000
 
 
-def _restore(kind: type[GatewayError], args: tuple[Any, ...], facts: dict[str, Any]) -> GatewayError:
+def _restore(
+    kind: type[GatewayError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> GatewayError:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(facts)
@@ -60,7 +62,13 @@ class GatewayError(Exception):
 
     retry_after: float | None = None
 
-    def __init__(self, message: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
         super().__init__(printable(message, _MAX_MESSAGE))
         self.operation = operation
         self.merchant_transaction_id = merchant_transaction_id
@@ -91,7 +99,9 @@ class InvalidRequest(GatewayError, ValueError):
         merchant_transaction_id: str | None = None,
     ) -> None:
         message = f"{field}: {rule}" + (f"; got {shape}" if shape else "")
-        super().__init__(message, operation=operation, merchant_transaction_id=merchant_transaction_id)
+        super().__init__(
+            message, operation=operation, merchant_transaction_id=merchant_transaction_id
+        )
         self.field = field
         self.rule = rule
         self.shape = shape
@@ -107,7 +117,13 @@ class NotSent(GatewayError):
     ``reason`` says what stood in the way: no connection, no free slot in time, no token.
     """
 
-    def __init__(self, reason: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
         super().__init__(
             f"{operation or 'request'} was not sent: {reason}; it is safe to call again",
             operation=operation,
@@ -122,9 +138,19 @@ class NotProcessed(NotSent):
     Raised only for the HTTP statuses in ``Platform.unprocessed_statuses``, which is empty unless you set it.
     """
 
-    def __init__(self, reason: str, *, operation: str | None = None, merchant_transaction_id: str | None = None) -> None:
-        super().__init__(reason, operation=operation, merchant_transaction_id=merchant_transaction_id)
-        self.args = (f"{operation or 'request'} was not processed: {reason}; it is safe to call again",)
+    def __init__(
+        self,
+        reason: str,
+        *,
+        operation: str | None = None,
+        merchant_transaction_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            reason, operation=operation, merchant_transaction_id=merchant_transaction_id
+        )
+        self.args = (
+            f"{operation or 'request'} was not processed: {reason}; it is safe to call again",
+        )
 
 
 class AuthenticationFailed(GatewayError):
@@ -143,7 +169,9 @@ class AuthenticationFailed(GatewayError):
         operation: str | None = None,
         merchant_transaction_id: str | None = None,
     ) -> None:
-        super().__init__(message, operation=operation, merchant_transaction_id=merchant_transaction_id)
+        super().__init__(
+            message, operation=operation, merchant_transaction_id=merchant_transaction_id
+        )
         self.code = code
         self.description = description
         self.http_status = http_status
@@ -190,7 +218,11 @@ class OutcomeUnknown(GatewayError):
         status: str | None = None,
         code: str | None = None,
     ) -> None:
-        ask = f"payment_id={payment_id!r}" if payment_id is not None else f"merchant_transaction_id={merchant_transaction_id!r}"
+        ask = (
+            f"payment_id={payment_id!r}"
+            if payment_id is not None
+            else f"merchant_transaction_id={merchant_transaction_id!r}"
+        )
         super().__init__(
             f"{operation or 'request'} was sent and its outcome is unknown: {printable(reason)};"
             f" last inquiry: {printable(inquiry or 'none was possible')}."

@@ -41,7 +41,9 @@ class Slots:
             self._places.release()
             raise ClosedError
 
-    def run(self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]) -> asyncio.Task[T]:
+    def run(
+        self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]
+    ) -> asyncio.Task[T]:
         """Run work in a task of its own on an acquired place, which is free again when the work ends."""
         task = self._loop.create_task(work)
         self._tasks.add(task)

@@ -60,7 +60,9 @@ def _amount(value: object) -> Decimal:
         raise InvalidRequest("amount", rule, shape_of(value))
     else:
         raise InvalidRequest(
-            "amount", "a Decimal, an int, or text such as '50.00'; never a float, which cannot hold cents", shape_of(value)
+            "amount",
+            "a Decimal, an int, or text such as '50.00'; never a float, which cannot hold cents",
+            shape_of(value),
         )
     # Zero has no sign: the wire would have it.
     return amount or amount.copy_abs()
@@ -72,7 +74,9 @@ def _too_large() -> InvalidRequest:
 
 def _check_currency(_: object, __: object, currency: str) -> None:
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        raise InvalidRequest("currency", "three upper-case letters of ISO 4217, such as 'EUR'", shape_of(currency))
+        raise InvalidRequest(
+            "currency", "three upper-case letters of ISO 4217, such as 'EUR'", shape_of(currency)
+        )
 
 
 @frozen(order=False, repr=False)
@@ -97,7 +101,9 @@ class Money:
         allowed = decimals_of(self.currency)
         if self.amount != _rounded(self.amount, allowed):
             why = "" if self.currency in WITHOUT_DECIMALS else " (the wire carries no more)"
-            raise InvalidRequest("amount", f"at most {allowed} decimals in {self.currency}{why}", "more decimals")
+            raise InvalidRequest(
+                "amount", f"at most {allowed} decimals in {self.currency}{why}", "more decimals"
+            )
 
     def wire(self) -> str:
         """Return the amount as the wire has it: two decimals, a point, no sign.
@@ -105,7 +111,11 @@ class Money:
         :raises InvalidRequest: for a negative amount, which no operation takes.
         """
         if self.amount < 0:
-            raise InvalidRequest("amount", "not negative: the operation says which way the money goes", "a negative amount")
+            raise InvalidRequest(
+                "amount",
+                "not negative: the operation says which way the money goes",
+                "a negative amount",
+            )
         return str(_rounded(self.amount, WIRE_DECIMALS))
 
     def __repr__(self) -> str:
@@ -119,7 +129,10 @@ class Money:
 
     def _same_currency(self, other: Money) -> Decimal:
         if other.currency != self.currency:
-            raise InvalidRequest("currency", f"amounts of one currency only: {self.currency} and {other.currency} do not mix")
+            raise InvalidRequest(
+                "currency",
+                f"amounts of one currency only: {self.currency} and {other.currency} do not mix",
+            )
         return other.amount
 
     def __add__(self, other: Money) -> Money:
@@ -149,7 +162,9 @@ class Money:
         except (Inexact, InvalidOperation, Overflow):
             product = None
         if product is None:
-            raise InvalidRequest("amount", "a product that is exact, with at most ten digits before the point")
+            raise InvalidRequest(
+                "amount", "a product that is exact, with at most ten digits before the point"
+            )
         return Money(product, self.currency)
 
     __rmul__ = __mul__

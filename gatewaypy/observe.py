@@ -85,7 +85,10 @@ def log_event(event: Event) -> None:
         case TokenRenewalFailed():
             logger.warning("no new token for %s: %s", event.root, event.reason)
         case TokenStoreLost():
-            logger.warning("the shared token store cannot be used (%s): tokens are asked for without it", event.reason)
+            logger.warning(
+                "the shared token store cannot be used (%s): tokens are asked for without it",
+                event.reason,
+            )
 
 
 def tell(observer: Observer, event: Event) -> None:

@@ -50,7 +50,8 @@ _AIRLINE_LENGTH: Final = 15
 _RUN: Final = re.compile(rf"[0-9](?:{_SEPARATORS}+[0-9]){{{_SHORTEST - 1},}}+", re.ASCII)
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _IBAN: Final = re.compile(
-    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![A-Za-z0-9])", re.ASCII
+    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![A-Za-z0-9])",
+    re.ASCII,
 )
 _IBAN_REST: Final = 97
 _MINUS: Final = frozenset("\u2212\u00ad")
@@ -95,7 +96,11 @@ def find(text: str, *, known_issuer: bool = False) -> list[Span]:
     if len(text) < _SHORTEST:
         return []
     plain = text if text.isascii() else _NOT_ASCII.sub(_to_ascii, text)
-    spans = [span for run in _RUN.finditer(plain) for span in _find_in_run(plain, *run.span(), known_issuer=known_issuer)]
+    spans = [
+        span
+        for run in _RUN.finditer(plain)
+        for span in _find_in_run(plain, *run.span(), known_issuer=known_issuer)
+    ]
     return _without_ibans(plain, spans) if spans else spans
 
 
@@ -133,7 +138,11 @@ def _masked(text: str, spans: list[Span]) -> str:
         while place < len(spans) and spans[place].start < end:
             end = max(end, spans[place].end)
             place += 1
-        digits = [str(unicodedata.digit(character)) for character in text[start:end] if character.isdecimal()]
+        digits = [
+            str(unicodedata.digit(character))
+            for character in text[start:end]
+            if character.isdecimal()
+        ]
         parts += [text[done:start], *digits[:_SHOWN_FIRST], _STARS, *digits[-_SHOWN_LAST:]]
         done = end
     return "".join(parts) + text[done:]
@@ -181,7 +190,11 @@ def _find_in_run(plain: str, start: int, end: int, *, known_issuer: bool) -> Ite
                 continue
             ends = is_start[last]
             if begins and ends:
-                is_found = _may_be_issued(digits, first, length) if is_valid else _is_unionpay(groups, first, last)
+                is_found = (
+                    _may_be_issued(digits, first, length)
+                    if is_valid
+                    else _is_unionpay(groups, first, last)
+                )
             else:
                 is_cut = begins or ends or groups[first] == groups[last - 1]
                 is_found = is_valid and is_cut and length in usual and not known_issuer
@@ -192,7 +205,10 @@ def _find_in_run(plain: str, start: int, end: int, *, known_issuer: bool) -> Ite
 def _check_sums(digits: str) -> tuple[list[int], list[int]]:
     """Add up the digits of every beginning as a check digit does: every other one doubled, for numbers of either parity."""
     one, other = (
-        [int(digit) if place % 2 == plain else int(_DOUBLED[int(digit)]) for place, digit in enumerate(digits)]
+        [
+            int(digit) if place % 2 == plain else int(_DOUBLED[int(digit)])
+            for place, digit in enumerate(digits)
+        ]
         for plain in (1, 0)
     )
     return [*accumulate(one, initial=0)], [*accumulate(other, initial=0)]
@@ -238,6 +254,10 @@ def _find_ibans(plain: str) -> Iterator[Span]:
         groups = found[0].split(" ")
         for count in range(len(groups), max(len(groups) - 2, 0), -1):
             iban = "".join(groups[:count])
-            if int("".join([str(int(character, 36)) for character in iban[4:] + iban[:4]])) % _IBAN_REST == 1:
+            if (
+                int("".join([str(int(character, 36)) for character in iban[4:] + iban[:4]]))
+                % _IBAN_REST
+                == 1
+            ):
                 yield Span(found.start(), found.start() + len(" ".join(groups[:count])))
                 break

@@ -27,7 +27,14 @@ from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
 from gatewaypy.protocol import codes, decode, requests, token
-from gatewaypy.protocol.answer import fields_of, is_duplicate, judged, own_code, record_of, tells_of_something
+from gatewaypy.protocol.answer import (
+    fields_of,
+    is_duplicate,
+    judged,
+    own_code,
+    record_of,
+    tells_of_something,
+)
 from gatewaypy.protocol.charset import media_type
 from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.judge import result_code
@@ -108,10 +115,18 @@ class Pipeline:
         """
         request = self._on_platform(request)
         self.bounds.check(request)
-        wire = encode(request, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        wire = encode(
+            request,
+            platform=self.platform,
+            credentials=self.credentials,
+            body=self.body,
+            accept=self.accept,
+        )
         now = self.loop.time()
         deadline, secrets = now + self.timeouts.total, secrets_of(request.fields)
-        call = Call(request, wire, started=now, deadline=deadline, secrets=secrets, may_send=may_send)
+        call = Call(
+            request, wire, started=now, deadline=deadline, secrets=secrets, may_send=may_send
+        )
         await self._take_slot(call)
         # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
         call.caller = caller = self.loop.create_future()
@@ -121,7 +136,11 @@ class Pipeline:
         except asyncio.CancelledError:
             if not caller.cancelled():
                 # It ended just before its caller was cancelled, who never heard of it.
-                self._tell_late(call, error=caller.exception(), result=None if caller.exception() else caller.result())
+                self._tell_late(
+                    call,
+                    error=caller.exception(),
+                    result=None if caller.exception() else caller.result(),
+                )
             raise
 
     def _on_platform(self, request: Request) -> Request:
@@ -236,7 +255,9 @@ class Pipeline:
         self._learn(call.request, result)
         return result
 
-    async def _settle(self, call: Call, doubt: str, *, duplicate: bool, told: ResultCode | None) -> OperationResult:
+    async def _settle(
+        self, call: Call, doubt: str, *, duplicate: bool, told: ResultCode | None
+    ) -> OperationResult:
         """Ask what became of a payment whose own reply cannot tell."""
         question = question_about(call.request)
 
@@ -245,7 +266,9 @@ class Pipeline:
             # Judged by what is known now: another follow-up may have been sent since this one was. A duplicate was not
             # carried out, so the trace is another's.
             is_only = not duplicate and self.bounds.is_only(call.request)
-            return settle(call.request, transaction, duplicate=duplicate, is_only=is_only, told=told)
+            return settle(
+                call.request, transaction, duplicate=duplicate, is_only=is_only, told=told
+            )
 
         return await self._inquire_about(call, doubt, question, settled)
 
@@ -272,7 +295,9 @@ class Pipeline:
 
         return await self._inquire_about(call, doubt, question, settled)
 
-    def _doubt(self, request: Request, answer: WireReply | WireFailure | None, unreadable: UnreadableError) -> str:
+    def _doubt(
+        self, request: Request, answer: WireReply | WireFailure | None, unreadable: UnreadableError
+    ) -> str:
         """Say what was wrong with an answer; name status and URL where it may not be the gateway's API that answered."""
         reason = str(unreadable)
         if not isinstance(answer, WireReply):
@@ -298,7 +323,9 @@ class Pipeline:
         # Of shared tokens the second may be an old one too, which another process has put there.
         for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
             current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
-            answer = await self._send(call, call.wire if current is None else call.wire.with_token(current))
+            answer = await self._send(
+                call, call.wire if current is None else call.wire.with_token(current)
+            )
             if isinstance(answer, WireFailure):
                 return answer
             if not self._is_refused_token(operation, answer):
@@ -314,7 +341,9 @@ class Pipeline:
 
     def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
         """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
-        return answer.http_status in self.platform.token_rejected and not tells_of_something(operation, answer)
+        return answer.http_status in self.platform.token_rejected and not tells_of_something(
+            operation, answer
+        )
 
     def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
         """Raise `NotProcessed`, unless the reply says all the same that something was done, or the request is a question."""
@@ -334,10 +363,16 @@ class Pipeline:
         answer: WireReply | WireFailure
         try:
             answer = await self.transport.send(
-                wire, timeouts=self.timeouts, limits=self.limits, deadline=call.deadline, about_to_send=call.about_to_send
+                wire,
+                timeouts=self.timeouts,
+                limits=self.limits,
+                deadline=call.deadline,
+                about_to_send=call.about_to_send,
             )
         except Exception as error:  # noqa: BLE001 - a transport that raises could not tell, so the request counts as sent
-            answer = WireFailure(sent=True, reason=f"the transport failed with {type(error).__name__}")
+            answer = WireFailure(
+                sent=True, reason=f"the transport failed with {type(error).__name__}"
+            )
         if not isinstance(answer, WireFailure):
             call.http_status = answer.http_status
             known = (*self._keys, *call.secrets)
@@ -366,7 +401,9 @@ class Pipeline:
                 answer = await self._ask(call, question)
                 result = settled(answer)
             except UnreadableError as unreadable:
-                last = evolve(last, reason=f"no answer ({self._doubt(question, answer, unreadable)})")
+                last = evolve(
+                    last, reason=f"no answer ({self._doubt(question, answer, unreadable)})"
+                )
             except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
                 last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
@@ -387,12 +424,20 @@ class Pipeline:
         raise call.unanswered(doubt, last)
 
     async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
-        wire = encode(question, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        wire = encode(
+            question,
+            platform=self.platform,
+            credentials=self.credentials,
+            body=self.body,
+            accept=self.accept,
+        )
         # Asked even where the caller has gone away: the answer is for the observer then.
         # Each question gets a part of the time that is left: one that is never answered must not use it all up.
         share = max((call.deadline - self.loop.time()) / 3, _SHORTEST_QUESTION)
         deadline = min(call.deadline, self.loop.time() + share)
-        inquiry = Call(question, wire, started=call.started, deadline=deadline, secrets=call.secrets)
+        inquiry = Call(
+            question, wire, started=call.started, deadline=deadline, secrets=call.secrets
+        )
         try:
             return await self._send_with_token(inquiry)
         finally:
@@ -402,7 +447,9 @@ class Pipeline:
         transaction = decode.transaction(fields_of(answer))
         payment_id = question.subject if question.merchant_transaction_id is None else None
         if transaction.found and not is_about(
-            transaction, payment_id=payment_id, merchant_transaction_id=question.merchant_transaction_id
+            transaction,
+            payment_id=payment_id,
+            merchant_transaction_id=question.merchant_transaction_id,
         ):
             msg = "the record is of another payment than the one asked for"
             raise UnreadableError(msg)
@@ -486,7 +533,11 @@ class Pipeline:
     def _shared_name(self, root: Root, login: Login) -> str:
         """Name a token for all processes: whose it is and where it is good, by a digest; the key has no part in it."""
         mine = self.credentials
-        account = (mine.partner_id, mine.partner_username) if login is Login.PARTNER else (mine.member_id, mine.username)
+        account = (
+            (mine.partner_id, mine.partner_username)
+            if login is Login.PARTNER
+            else (mine.member_id, mine.username)
+        )
         named = "\n".join(map(str, (self.platform.base_url, root.value, login.value, *account)))
         return f"{root.name.lower()}:{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
@@ -524,7 +575,13 @@ class Pipeline:
     async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
         rooted = evolve(request, operation=evolve(request.operation, root=root))
-        wire = encode(rooted, platform=self.platform, credentials=self.credentials, body=self.body, accept=self.accept)
+        wire = encode(
+            rooted,
+            platform=self.platform,
+            credentials=self.credentials,
+            body=self.body,
+            accept=self.accept,
+        )
         now, secrets = self.loop.time(), secrets_of(request.fields)
         call = Call(rooted, wire, started=now, deadline=now + self.timeouts.total, secrets=secrets)
         granted: AuthToken = await self._read(call)
@@ -539,4 +596,9 @@ class Pipeline:
         if isinstance(granted, token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
-        raise AuthenticationFailed(message, operation=request.operation.name, code=granted.code, description=granted.description)
+        raise AuthenticationFailed(
+            message,
+            operation=request.operation.name,
+            code=granted.code,
+            description=granted.description,
+        )

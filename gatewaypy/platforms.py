@@ -26,7 +26,9 @@ _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
 
 
 #: What follows the base URL in every request (protocol section 1): whoever copies it from the vendor's pages copies it too often.
-_SERVICE_ROOT: Final = re.compile(r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE)
+_SERVICE_ROOT: Final = re.compile(
+    r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE
+)
 _EXAMPLE: Final = "a URL such as 'https://secure.transactworld.com'"
 # What every transport sends as it is written: no character that one of them would escape, and another refuse.
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]+", re.ASCII)
@@ -45,9 +47,15 @@ def _check_text(url: object) -> None:
     if not isinstance(url, str):
         raise InvalidRequest("base_url", _EXAMPLE, f"a value of {type(url).__name__}")
     if url != url.strip() or not url.isprintable():
-        raise InvalidRequest("base_url", "must not contain blanks at its ends, line breaks or control characters", shape_of(url))
+        raise InvalidRequest(
+            "base_url",
+            "must not contain blanks at its ends, line breaks or control characters",
+            shape_of(url),
+        )
     if not url.isascii():
-        raise InvalidRequest("base_url", "must be ASCII; write other characters of a host as Punycode", shape_of(url))
+        raise InvalidRequest(
+            "base_url", "must be ASCII; write other characters of a host as Punycode", shape_of(url)
+        )
 
 
 def _base_url(url: str) -> str:
@@ -60,63 +68,103 @@ def _base_url(url: str) -> str:
     if not host or parts.scheme not in {"http", "https"} or port == 0:
         raise InvalidRequest("base_url", _EXAMPLE, "something else")
     if "@" in parts.netloc:
-        raise InsecureConnection("base_url", "no user name or password in the URL: they would end up in logs", "a URL with both")
+        raise InsecureConnection(
+            "base_url",
+            "no user name or password in the URL: they would end up in logs",
+            "a URL with both",
+        )
     # Empty ones, too: what is added to the URL would become a part of them.
     if "?" in url or "#" in url:
         raise InvalidRequest("base_url", "no query and no fragment", "a URL with one")
     if not _HOST.fullmatch(host) or ".." in host or not _PATH.fullmatch(parts.path):
-        raise InvalidRequest("base_url", f"must contain only characters that a URL may have, as {_EXAMPLE}", shape_of(url))
+        raise InvalidRequest(
+            "base_url",
+            f"must contain only characters that a URL may have, as {_EXAMPLE}",
+            shape_of(url),
+        )
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
-        raise InvalidRequest("base_url", "must not have '.' or '..' as a part of its path", shape_of(url))
+        raise InvalidRequest(
+            "base_url", "must not have '.' or '..' as a part of its path", shape_of(url)
+        )
     if parts.scheme == "http" and not is_loopback(host):
-        raise InsecureConnection("base_url", "https, or http to this machine alone", "plain http to another host")
+        raise InsecureConnection(
+            "base_url", "https, or http to this machine alone", "plain http to another host"
+        )
     root = _SERVICE_ROOT.search(parts.path)
     if root is not None:
         start = f"{parts.scheme}://{parts.netloc}{parts.path[: root.start()]}"
         raise InvalidRequest(
-            "base_url", f"must end before the service root, which is added to it; write {start!r}", shape_of(url)
+            "base_url",
+            f"must end before the service root, which is added to it; write {start!r}",
+            shape_of(url),
         )
     return url.rstrip("/")
 
 
 def _text(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise InvalidRequest(attribute.name, "must be a text without control characters", shape_of(value))
+        raise InvalidRequest(
+            attribute.name, "must be a text without control characters", shape_of(value)
+        )
 
 
 def _spelling(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, tuple) or len(value) != _SPELLINGS or not all(isinstance(text, str) and text for text in value):
-        raise InvalidRequest(attribute.name, "must be a tuple of three texts", f"a value of type {type(value).__name__}")
+    if (
+        not isinstance(value, tuple)
+        or len(value) != _SPELLINGS
+        or not all(isinstance(text, str) and text for text in value)
+    ):
+        raise InvalidRequest(
+            attribute.name,
+            "must be a tuple of three texts",
+            f"a value of type {type(value).__name__}",
+        )
 
 
 def _names(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(text, str) and text for pair in value.items() for text in pair):
-        raise InvalidRequest(attribute.name, "must map names to names", f"a value of type {type(value).__name__}")
+    if not isinstance(value, Mapping) or not all(
+        isinstance(text, str) and text for pair in value.items() for text in pair
+    ):
+        raise InvalidRequest(
+            attribute.name, "must map names to names", f"a value of type {type(value).__name__}"
+        )
 
 
 def _operations(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(changes, Mapping) for changes in value.values()):
+    if not isinstance(value, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in value.values()
+    ):
         raise InvalidRequest(
-            attribute.name, "must map an operation's name to its changes", f"a value of type {type(value).__name__}"
+            attribute.name,
+            "must map an operation's name to its changes",
+            f"a value of type {type(value).__name__}",
         )
 
 
 def _client_errors(_: object, attribute: Attribute[Any], value: object) -> None:
     # A status outside 400 to 499 never says that nothing was done.
-    if not isinstance(value, frozenset) or not all(type(status) is int and status in _CLIENT_ERRORS for status in value):
+    if not isinstance(value, frozenset) or not all(
+        type(status) is int and status in _CLIENT_ERRORS for status in value
+    ):
         rule = "must be a frozenset of HTTP statuses from 400 to 499"
         raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
 
 
 def _refusals(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, frozenset) or not all(type(status) is int and status in _REFUSALS for status in value):
+    if not isinstance(value, frozenset) or not all(
+        type(status) is int and status in _REFUSALS for status in value
+    ):
         rule = "must be a frozenset of HTTP statuses from 400 to 499, or 503"
         raise InvalidRequest(attribute.name, rule, f"a value of type {type(value).__name__}")
 
 
 def is_path(value: object) -> bool:
     """Return whether a value is a path to send requests to: it starts with '/' and may have ``{id}`` where an id belongs."""
-    return isinstance(value, str) and value.startswith("/") and _PATH.fullmatch(value.replace("{id}", "")) is not None
+    return (
+        isinstance(value, str)
+        and value.startswith("/")
+        and _PATH.fullmatch(value.replace("{id}", "")) is not None
+    )
 
 
 def _path(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -132,7 +180,9 @@ def _date_format(_: object, attribute: Attribute[Any], value: object) -> None:
             written = {day.strftime(value) for day in days}
             if len(written) == len(days) and not any("%" in text for text in written):
                 return
-    raise InvalidRequest(attribute.name, "must be a strftime format with a day, a month and a year", shape_of(value))
+    raise InvalidRequest(
+        attribute.name, "must be a strftime format with a day, a month and a year", shape_of(value)
+    )
 
 
 @frozen(kw_only=True)
@@ -160,8 +210,12 @@ class Platform:
     refund_path: str = field(default="/payments/{id}", validator=_path)
     stored_card_path: str = field(default="/paywithtoken/{id}", validator=_path)
     list_date_format: str = field(default="%d/%m/%Y", validator=_date_format)
-    three_d_spelling: tuple[str, str, str] = field(default=("direct", "3D", "only3D"), validator=_spelling)
-    operations: Mapping[str, Mapping[str, Any]] = field(factory=dict, hash=False, validator=_operations)
+    three_d_spelling: tuple[str, str, str] = field(
+        default=("direct", "3D", "only3D"), validator=_spelling
+    )
+    operations: Mapping[str, Mapping[str, Any]] = field(
+        factory=dict, hash=False, validator=_operations
+    )
     field_names: Mapping[str, str] = field(factory=dict, hash=False, validator=_names)
     unprocessed_statuses: frozenset[int] = field(default=frozenset(), validator=_refusals)
     token_rejected: frozenset[int] = field(default=frozenset({401}), validator=_client_errors)
@@ -182,10 +236,14 @@ def _label(name: str, test: str | None, live: str | None) -> WhiteLabel:
     )
 
 
-TRANSACTWORLD: Final = _label("TransactWorld", "https://preprod.transactworld.com", "https://secure.transactworld.com")
+TRANSACTWORLD: Final = _label(
+    "TransactWorld", "https://preprod.transactworld.com", "https://secure.transactworld.com"
+)
 PAYMENTZ: Final = _label("PaymentZ", "https://test.paymentz.com", "https://secure.paymentz.com")
 PAYMENTPLUG: Final = _label("PaymentPlug", "https://sandbox.paymentplug.com", None)
 SHIMOTOMO: Final = _label("Shimotomo", "https://preprod.shimotomo.com", None)
 PRTPG: Final = _label("PRTPG", "https://preprod.prtpg.com", "https://secure.prtpg.com")
-XOALA: Final = _label("Xoala", "https://secure-checkout-sandbox.xoala.com", "https://secure-checkout.xoala.com")
+XOALA: Final = _label(
+    "Xoala", "https://secure-checkout-sandbox.xoala.com", "https://secure-checkout.xoala.com"
+)
 SEPA_CYBER: Final = _label("SEPA Cyber", None, "https://tp.sepa-cyber.com")

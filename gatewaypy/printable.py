@@ -27,7 +27,11 @@ def printable(text: str, max_length: int = MAX_LENGTH) -> str:
     if len(text) <= max_length and text.isprintable():
         return text
     shown = _NOT_ASCII_PRINTABLE.sub(_escaped, text[: max_length + 1])
-    return shown if len(shown) <= max_length and len(text) <= max_length else shown[: max_length - 1] + _CUT
+    return (
+        shown
+        if len(shown) <= max_length and len(text) <= max_length
+        else shown[: max_length - 1] + _CUT
+    )
 
 
 class UnprintableError(Exception):
@@ -45,8 +49,14 @@ def printable_error(error: BaseException) -> BaseException:
         shown = left.pop()
         # Each message ends with a line break of its own.
         if not "".join(shown.format_exception_only()).removesuffix("\n").isprintable():
-            return UnprintableError(printable(f"{type(error).__name__}: {error}")).with_traceback(error.__traceback__)
-        left += [inner for inner in (shown.__cause__, shown.__context__, *(shown.exceptions or ())) if inner is not None]
+            return UnprintableError(printable(f"{type(error).__name__}: {error}")).with_traceback(
+                error.__traceback__
+            )
+        left += [
+            inner
+            for inner in (shown.__cause__, shown.__context__, *(shown.exceptions or ()))
+            if inner is not None
+        ]
     return error
 
 

@@ -50,7 +50,8 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         msg = (
-            "a Secret cannot be pickled or copied into another process: pass the text's source (a vault, the environment) instead"
+            "a Secret cannot be pickled or copied into another process: "
+            "pass the text's source (a vault, the environment) instead"
         )
         raise TypeError(msg)
 
@@ -88,7 +89,9 @@ def shape_of(value: object) -> str:
         kinds.append("letters")
     if " " in value:
         kinds.append("spaces")
-    marks = sorted({c for c in value if c.isascii() and c.isprintable() and not c.isalnum() and c != " "})
+    marks = sorted(
+        {c for c in value if c.isascii() and c.isprintable() and not c.isalnum() and c != " "}
+    )
     kinds += [f"'{mark}'" for mark in marks]
     if any(not c.isascii() for c in value):
         kinds.append("non-ASCII characters")

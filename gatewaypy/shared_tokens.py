@@ -24,7 +24,9 @@ _WORTH_SHARING: Final = 0.1
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.25
 _LOCK: Final = ":lock"
-_DROP: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+_DROP: Final = (
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+)
 _TEXT: Final = frozenset(map(chr, range(0x21, 0x7F)))
 
 
@@ -52,7 +54,14 @@ class RedisTokens:
     :raises ConfigurationError: where the extra ``gatewaypy[redis]`` is missing, or the URL is none of these.
     """
 
-    def __init__(self, url: str, *, timeout: float = 0.5, patience: float = 5.0, prefix: str = "gatewaypy:token:") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 0.5,
+        patience: float = 5.0,
+        prefix: str = "gatewaypy:token:",
+    ) -> None:
         """Name the server; nothing is connected before the first token is needed."""
         check_number("timeout", timeout, above=0)
         check_number("patience", patience, least=0)
@@ -91,7 +100,10 @@ class RedisTokens:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Let a user go; disconnect with the last."""
         self._users -= 1
@@ -132,7 +144,9 @@ class RedisTokens:
         await self._keep(key, ticket, granted, heard)
         return granted
 
-    async def _find(self, key: str, ticket: str, instead_of: Secret | None, *, is_refused: bool) -> AuthToken | None:
+    async def _find(
+        self, key: str, ticket: str, instead_of: Secret | None, *, is_refused: bool
+    ) -> AuthToken | None:
         """Return another process's token; ``None`` where it is up to this one to ask: it has the lock, or waited long enough."""
         loop = asyncio.get_running_loop()
         pause, give_up = _FIRST_PAUSE, loop.time() + self._patience
@@ -141,7 +155,9 @@ class RedisTokens:
             if found is not None:
                 return found
             async with asyncio.timeout(self._timeout):
-                is_mine = await self._client.set(key + _LOCK, ticket, nx=True, px=_milliseconds(2 * self._patience))
+                is_mine = await self._client.set(
+                    key + _LOCK, ticket, nx=True, px=_milliseconds(2 * self._patience)
+                )
             if is_mine:
                 # Whoever had the lock before may have left a token between the two questions.
                 return await self._look(key, instead_of, is_refused=is_refused)
@@ -150,7 +166,9 @@ class RedisTokens:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    async def _look(self, key: str, instead_of: Secret | None, *, is_refused: bool) -> AuthToken | None:
+    async def _look(
+        self, key: str, instead_of: Secret | None, *, is_refused: bool
+    ) -> AuthToken | None:
         async with asyncio.timeout(self._timeout):
             text, left = await self._client.pipeline().get(key).pttl(key).execute()
             kept, sealed = _read(text, left / 1000), Secret(text or "")
@@ -162,13 +180,17 @@ class RedisTokens:
                 await self._client.eval(_DROP, 1, key, sealed.reveal())
         return None
 
-    async def _keep(self, key: str, ticket: str, granted: AuthToken | None, heard: Callable[[str | None], None]) -> None:
+    async def _keep(
+        self, key: str, ticket: str, granted: AuthToken | None, heard: Callable[[str | None], None]
+    ) -> None:
         """Put a token where the others find it, then let go of the lock."""
         try:
             async with asyncio.timeout(self._timeout):
                 if granted is not None:
                     lifetime = granted.lifetime
-                    await self._client.set(key, f"{lifetime:.3f} {granted.value.reveal()}", px=_milliseconds(lifetime))
+                    await self._client.set(
+                        key, f"{lifetime:.3f} {granted.value.reveal()}", px=_milliseconds(lifetime)
+                    )
                 await self._client.eval(_DROP, 1, key + _LOCK, ticket)
         except Exception as error:  # noqa: BLE001 - see token; the lock ends by itself
             heard(type(error).__name__)
@@ -183,7 +205,11 @@ def _read(text: str | None, left: float) -> AuthToken | None:
         return None
     # What comes from outside must not be able to write a header of its own.
     is_token = bool(token) and _TEXT.issuperset(token) and math.isfinite(lifetime)
-    return AuthToken(value=Secret(token), lifetime=left) if is_token and left > lifetime * _WORTH_SHARING else None
+    return (
+        AuthToken(value=Secret(token), lifetime=left)
+        if is_token and left > lifetime * _WORTH_SHARING
+        else None
+    )
 
 
 def _milliseconds(seconds: float) -> int:
@@ -199,7 +225,9 @@ def _client(url: str, timeout: float) -> Any:  # noqa: ANN401 - an extra
         # Its own default tries again for seconds, while a payment waits.
         once = Retry(NoBackoff(), 0)
         # Its TLS has OpenSSL's own minimum, which on Debian's Python is no minimum at all.
-        tls: dict[str, Any] = {"ssl_min_version": ssl.TLSVersion.TLSv1_2} if url.startswith("rediss:") else {}
+        tls: dict[str, Any] = (
+            {"ssl_min_version": ssl.TLSVersion.TLSv1_2} if url.startswith("rediss:") else {}
+        )
         return Redis.from_url(
             url,
             retry=once,

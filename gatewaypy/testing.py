@@ -26,7 +26,9 @@ except ImportError:
 else:
     fixture = pytest_asyncio.fixture
 
-_NEEDS: Final = "gatewaypy's fixtures need an async test, because the sandbox answers on its event loop"
+_NEEDS: Final = (
+    "gatewaypy's fixtures need an async test, because the sandbox answers on its event loop"
+)
 _HOW: Final = 'mark it with @pytest.mark.asyncio, or set asyncio_mode = "auto" in the pytest section of pyproject.toml'
 _INSTALL: Final = "install pytest-asyncio, or mark the test with @pytest.mark.anyio"
 
@@ -48,13 +50,18 @@ def _mistake(request: pytest.FixtureRequest) -> str | None:
     if not inspect.iscoroutinefunction(function):
         return f"{_NEEDS}: write 'async def', and {_HOW if has_plugin else _INSTALL}"
     if not has_plugin:
-        is_run = request.node.get_closest_marker("anyio") is not None or "anyio_backend" in request.fixturenames
+        is_run = (
+            request.node.get_closest_marker("anyio") is not None
+            or "anyio_backend" in request.fixturenames
+        )
         return None if is_run else f"{_NEEDS}, and nothing runs it: {_INSTALL}"
     marker = request.node.get_closest_marker("asyncio")
     if marker is None and _option(request, "asyncio_mode") != "auto":
         return f"{_NEEDS}, and pytest-asyncio does not run it in strict mode: {_HOW}"
     given = {} if marker is None else marker.kwargs
-    test_scope = given.get("loop_scope") or _option(request, "asyncio_default_test_loop_scope") or "function"
+    test_scope = (
+        given.get("loop_scope") or _option(request, "asyncio_default_test_loop_scope") or "function"
+    )
     fixture_scope = _option(request, "asyncio_default_fixture_loop_scope") or "function"
     if test_scope != fixture_scope:
         return (
@@ -89,5 +96,7 @@ async def gateway(gateway_sandbox: Sandbox) -> AsyncIterator[Gateway]:
     from gatewaypy.config import Timeouts  # noqa: PLC0415 - see above
 
     timeouts = Timeouts(connect=2, read=5, total=10, settle=5)
-    async with Gateway(gateway_sandbox.base_url, gateway_sandbox.credentials, timeouts=timeouts) as client:
+    async with Gateway(
+        gateway_sandbox.base_url, gateway_sandbox.credentials, timeouts=timeouts
+    ) as client:
         yield client

@@ -37,7 +37,10 @@ class TokenStore(Protocol):
         ...
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Let a user go."""
         ...
@@ -71,10 +74,17 @@ class SharedTokens:
     _is_lost: bool = False
 
     async def token(
-        self, name: str, fetch: Callable[[], Awaitable[AuthToken]], *, instead_of: Secret | None, is_refused: bool
+        self,
+        name: str,
+        fetch: Callable[[], Awaitable[AuthToken]],
+        *,
+        instead_of: Secret | None,
+        is_refused: bool,
     ) -> AuthToken:
         """Return a token; see `TokenStore.token`."""
-        return await self.store.token(name, fetch, instead_of=instead_of, is_refused=is_refused, heard=self._heard)
+        return await self.store.token(
+            name, fetch, instead_of=instead_of, is_refused=is_refused, heard=self._heard
+        )
 
     def _heard(self, reason: str | None) -> None:
         if reason is not None and not self._is_lost:
@@ -165,8 +175,14 @@ class TokenSource:
     async def _run(self) -> Secret:
         if self._shared is None:
             return self.accept(await self._fetch())
-        old, is_refused = (self._token, False) if self._token is not None else (self._refused, self._refused is not None)
-        return self.accept(await self._shared.token(self._name, self._fetch, instead_of=old, is_refused=is_refused))
+        old, is_refused = (
+            (self._token, False)
+            if self._token is not None
+            else (self._refused, self._refused is not None)
+        )
+        return self.accept(
+            await self._shared.token(self._name, self._fetch, instead_of=old, is_refused=is_refused)
+        )
 
     def _ended(self, renewal: asyncio.Task[Secret]) -> None:
         self._renewal = None

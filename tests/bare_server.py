@@ -54,7 +54,11 @@ async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> Asyn
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if line.startswith(b"content-length")
+    )
     return head, await reader.readexactly(length)
 
 
@@ -64,7 +68,9 @@ async def answer_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.write(OK)
 
 
-async def read_and(reply: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def read_and(
+    reply: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     await read_request(reader)
     writer.write(reply)
     await writer.drain()
@@ -82,7 +88,11 @@ async def send(
     limit: int = 1000,
 ) -> Any:
     request = WireRequest(
-        f"{scheme}://127.0.0.1:{port}/path", "application/json", "application/json", SealedBytes(body), Secret("token")
+        f"{scheme}://127.0.0.1:{port}/path",
+        "application/json",
+        "application/json",
+        SealedBytes(body),
+        Secret("token"),
     )
     return await transport.send(
         request,

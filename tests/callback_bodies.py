@@ -8,7 +8,12 @@ from typing import Any
 from gatewaypy import Credentials
 from gatewaypy.callbacks import sign_callback
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k3yForDocsOnly0000000000000000AB")
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="k3yForDocsOnly0000000000000000AB",
+)
 
 
 def fields(status: str = "capturesuccess", short: str = "Y", **changes: Any) -> dict[str, Any]:

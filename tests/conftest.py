@@ -44,7 +44,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Keep the coverage tracer out of tests that go over the same lines thousands of times, and of the processes they start."""
     if item.get_closest_marker("untraced") is None:
         return (yield)
-    tracer, settings = sys.gettrace(), {name: os.environ.pop(name) for name in _TRACING if name in os.environ}
+    tracer, settings = (
+        sys.gettrace(),
+        {name: os.environ.pop(name) for name in _TRACING if name in os.environ},
+    )
     sys.settrace(None)
     try:
         return (yield)
@@ -152,5 +155,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Gateway]:
 @pytest.fixture
 async def tls_client(tls_sandbox: Sandbox, tls_transport: Transport) -> AsyncIterator[Gateway]:
     """Open a gateway to the test's sandbox over TLS, on each transport."""
-    async with Gateway(tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, timeouts=QUICK) as opened:
+    async with Gateway(
+        tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, timeouts=QUICK
+    ) as opened:
         yield opened

@@ -33,7 +33,9 @@ def flows_of(operation: Operation) -> tuple[str, ...]:
         return SYNC, ASYNC, THREE_D
     if operation.inquire_by is not InquireBy.MERCHANT_TRANSACTION_ID:
         return (SYNC,)
-    has_payer = operation.reply is ReplyKind.PAYMENT and operation.fixed.get("recurringType") != "REPEATED"
+    has_payer = (
+        operation.reply is ReplyKind.PAYMENT and operation.fixed.get("recurringType") != "REPEATED"
+    )
     return (SYNC, ASYNC, THREE_D) if has_payer else (SYNC, ASYNC)
 
 
@@ -80,9 +82,17 @@ class Way:
             assert (payment.outcome, self.flow) == (Outcome.PENDING, ASYNC)
             await self.sandbox.courier.idle()
         found = await self.gateway.inquire(merchant_transaction_id=payment.merchant_transaction_id)
-        assert (found.outcome, found.payment_id, found.amount) == (Outcome.SUCCEEDED, payment.payment_id, payment.amount)
+        assert (found.outcome, found.payment_id, found.amount) == (
+            Outcome.SUCCEEDED,
+            payment.payment_id,
+            payment.amount,
+        )
         (entry,) = self.sandbox.ledger.executions(payment.merchant_transaction_id)
-        assert (entry.kind, entry.amount, entry.currency) == (moved, payment.amount.amount, payment.amount.currency)
+        assert (entry.kind, entry.amount, entry.currency) == (
+            moved,
+            payment.amount.amount,
+            payment.amount.currency,
+        )
         return payment
 
     async def stored(self) -> str:
@@ -93,7 +103,9 @@ class Way:
 
     async def mandate(self, *, store_card: bool) -> Mandate:
         """Make a mandate."""
-        initial = await self.gateway.recurring.initial(EUROS, CARD, merchant_transaction_id="INITIAL", store_card=store_card)
+        initial = await self.gateway.recurring.initial(
+            EUROS, CARD, merchant_transaction_id="INITIAL", store_card=store_card
+        )
         return Mandate.from_json(initial.mandate().to_json())
 
 
@@ -107,10 +119,17 @@ def _first(name: str, moved: str) -> Callable[[Way], Awaitable[None]]:
     async def walk(way: Way) -> None:
         wallet = Wallet("APPLEPAY") if moved == "capture" else NetBanking("IDEAL")
         source = {SYNC: CARD, ASYNC: wallet, THREE_D: CARD_3D}[way.flow]
-        options: Any = {"customer": ADA, "shipping": HOME, "redirect_url": BACK, "merchant_transaction_id": "ORDER 1"}
+        options: Any = {
+            "customer": ADA,
+            "shipping": HOME,
+            "redirect_url": BACK,
+            "merchant_transaction_id": "ORDER 1",
+        }
         gateway = way.gateway
         if name.startswith("recurring"):
-            initial = await gateway.recurring.initial(EUROS, source, preauth=moved == "hold", **options)
+            initial = await gateway.recurring.initial(
+                EUROS, source, preauth=moved == "hold", **options
+            )
             await way.finish(initial, moved)
             found = await gateway.inquire(payment_id=initial.payment_id)
             assert found.mandate().payment_id == initial.payment_id
@@ -171,27 +190,40 @@ async def _refund(way: Way) -> None:
 
 
 async def _payout(way: Way) -> None:
-    await way.finish(await way.gateway.payout(_amount(way), merchant_transaction_id="PAYOUT-1", customer=ADA), "payout")
+    await way.finish(
+        await way.gateway.payout(_amount(way), merchant_transaction_id="PAYOUT-1", customer=ADA),
+        "payout",
+    )
 
 
 async def _inquiry_by_payment_id(way: Way) -> None:
     paid = await way.gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")
     found = await way.gateway.inquire(payment_id=paid.payment_id)
-    assert (found.found, found.status, found.merchant_transaction_id) == (True, "capturesuccess", "ORDER-1")
+    assert (found.found, found.status, found.merchant_transaction_id) == (
+        True,
+        "capturesuccess",
+        "ORDER-1",
+    )
 
 
 async def _inquiry_by_own_id(way: Way) -> None:
     paid = await way.gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER 1")
-    assert (await way.gateway.inquire(merchant_transaction_id="ORDER 1")).payment_id == paid.payment_id
+    assert (
+        await way.gateway.inquire(merchant_transaction_id="ORDER 1")
+    ).payment_id == paid.payment_id
     assert not (await way.gateway.inquire(merchant_transaction_id="ORDER 2")).found
 
 
 async def _transactions(way: Way) -> None:
     for number in range(5):
-        await way.gateway.debit(EUROS, CARD, merchant_transaction_id=f"ORDER-{number}", customer=ADA)
+        await way.gateway.debit(
+            EUROS, CARD, merchant_transaction_id=f"ORDER-{number}", customer=ADA
+        )
     today = datetime.now(UTC).date()
     rows = [row async for row in way.gateway.transactions(today - timedelta(1), today, page_size=2)]
-    assert [row.merchant_transaction_id for row in rows] == [f"ORDER-{number}" for number in range(5)]
+    assert [row.merchant_transaction_id for row in rows] == [
+        f"ORDER-{number}" for number in range(5)
+    ]
     assert {(row.outcome, row.amount, row.captured, row.customer["email"]) for row in rows} == {
         (Outcome.SUCCEEDED, EUROS, EUROS, "ada@shop.example")
     }
@@ -215,7 +247,9 @@ async def _accounts(way: Way) -> None:
     stored = await way.gateway.stored_cards.store(CARD, customer=Customer(customer_id=customer_id))
     accounts = await way.gateway.stored_cards.list(customer_id)
     assert [card.registration_id for card in accounts.cards] == [stored.registration_id]
-    assert [(card.bin, card.last_four, card.brand) for card in accounts.cards] == [("400000", "0051", "VISA")]
+    assert [(card.bin, card.last_four, card.brand) for card in accounts.cards] == [
+        ("400000", "0051", "VISA")
+    ]
     assert (accounts.accounts, accounts.customer_id) == ((), customer_id)
 
 
@@ -226,13 +260,19 @@ async def _sign_up(way: Way) -> None:
 
 
 async def _sign_up_merchant(way: Way) -> None:
-    merchant = await way.gateway.merchants.sign_up("branch", company_name="Branch & Sons", email="b@shop.example", country="GB")
+    merchant = await way.gateway.merchants.sign_up(
+        "branch", company_name="Branch & Sons", email="b@shop.example", country="GB"
+    )
     assert merchant.member_id == way.sandbox.desk.merchants[-1].member_id
-    assert (await way.gateway.merchants.sign_up("branch", company_name="B", email="b@shop.example")).result.code == "10016"
+    assert (
+        await way.gateway.merchants.sign_up("branch", company_name="B", email="b@shop.example")
+    ).result.code == "10016"
 
 
 async def _link(way: Way) -> None:
-    link = await way.gateway.links.create(EUROS, order_id="ORDER-1", customer=ADA, description="Tea & biscuits")
+    link = await way.gateway.links.create(
+        EUROS, order_id="ORDER-1", customer=ADA, description="Tea & biscuits"
+    )
     await way.browser.visit(link.url or "")
     assert "Tea &amp; biscuits" in way.browser.page
     await way.browser.submit(**way.browser.CARD, answer="pay")
@@ -245,7 +285,10 @@ async def _invoice(way: Way) -> Any:
         merchant_invoice_id="INV-1",
         customer=ADA,
         redirect_url=BACK,
-        products=[Product("Tea", Money("10.00", "EUR"), 3), Product("Biscuits", Money("20.00", "EUR"))],
+        products=[
+            Product("Tea", Money("10.00", "EUR"), 3),
+            Product("Biscuits", Money("20.00", "EUR")),
+        ],
         expires_after=10,
         description="Goods",
     )
@@ -253,7 +296,11 @@ async def _invoice(way: Way) -> Any:
 
 async def _generate(way: Way) -> None:
     invoice = await _invoice(way)
-    assert (invoice.outcome, invoice.amount, invoice.merchant_invoice_id) == (Outcome.SUCCEEDED, EUROS, "INV-1")
+    assert (invoice.outcome, invoice.amount, invoice.merchant_invoice_id) == (
+        Outcome.SUCCEEDED,
+        EUROS,
+        "INV-1",
+    )
     (bill,) = way.sandbox.desk.keeping.invoices.by_id.values()
     assert bill.fields["product[1].productTotal"] == "20.00"
     await way.browser.visit(invoice.payment_url)
@@ -273,7 +320,11 @@ async def _regenerate(way: Way) -> None:
 async def _invoice_status(way: Way) -> None:
     invoice = await _invoice(way)
     status = await way.gateway.invoices.status("INV-1")
-    assert (status.invoice_id, status.amount, status.status) == (invoice.invoice_id, EUROS, "unpaid")
+    assert (status.invoice_id, status.amount, status.status) == (
+        invoice.invoice_id,
+        EUROS,
+        "unpaid",
+    )
     assert (await way.gateway.invoices.status("INV-2")).result.code == "10026"
 
 
@@ -324,7 +375,9 @@ async def _card_registration(way: Way) -> None:
     await way.browser.submit()
     await way.browser.submit(**way.browser.CARD, answer="pay")
     registration_id = way.browser.form.fields["registrationId"]
-    paid = await way.gateway.stored_cards.pay(registration_id, EUROS, merchant_transaction_id="ORDER-1")
+    paid = await way.gateway.stored_cards.pay(
+        registration_id, EUROS, merchant_transaction_id="ORDER-1"
+    )
     assert paid.succeeded
 
 
@@ -333,7 +386,9 @@ async def _token(way: Way) -> None:
 
 
 async def _partner_token(way: Way) -> None:
-    assert (await way.gateway.tokens.partner()).login_name == way.sandbox.credentials.partner_username
+    assert (
+        await way.gateway.tokens.partner()
+    ).login_name == way.sandbox.credentials.partner_username
 
 
 async def _regenerated_token(way: Way) -> None:

@@ -33,12 +33,26 @@ SHOPS = ["fastapi", "starlette", "litestar", "django", "aiohttp"]
 def command_of(shop: str, port: int) -> list[str]:
     if shop == "aiohttp":
         return [sys.executable, "examples/aiohttp_shop.py"]
-    server = [sys.executable, "-m", "uvicorn", "--lifespan", "on", "--host", "127.0.0.1", "--port", str(port)]
+    server = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--lifespan",
+        "on",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     return [*server, "--app-dir", "examples", f"{shop}_shop:app"]
 
 
 async def eventually(
-    client: httpx.AsyncClient, path: str, state: str | None = None, *, unless: asyncio.Future[int] | None = None
+    client: httpx.AsyncClient,
+    path: str,
+    state: str | None = None,
+    *,
+    unless: asyncio.Future[int] | None = None,
 ) -> None:
     """Ask until there is an answer, and it says so."""
     async with asyncio.timeout(PATIENCE):
@@ -54,7 +68,9 @@ async def eventually(
 
 
 @asynccontextmanager
-async def running(shop: str, sandbox: Sandbox, folder: Path, *, host: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+async def running(
+    shop: str, sandbox: Sandbox, folder: Path, *, host: str = "127.0.0.1"
+) -> AsyncIterator[httpx.AsyncClient]:
     """Run a shop, and want a clean end of it; ``host`` is the name that browsers and the gateway know it by."""
     port = free_port()
     url = f"http://{host}:{port}"

@@ -45,7 +45,9 @@ async def ended(operation: Awaitable[Any]) -> tuple[str, Any]:
 
 async def payments(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
     """Move money in every way, and fail in every way."""
-    end, paid = await ended(gateway.debit(EUROS, CARD, merchant_transaction_id="DEBIT", customer=ADA))
+    end, paid = await ended(
+        gateway.debit(EUROS, CARD, merchant_transaction_id="DEBIT", customer=ADA)
+    )
     yield "debit", end
     end, held = await ended(gateway.preauth(EUROS, CARD, merchant_transaction_id="HELD"))
     yield "preauth", end
@@ -64,29 +66,52 @@ async def payments(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
         ("nobody knows", gateway.debit(EUROS, CARD, merchant_transaction_id="UNKNOWN")),
     ):
         yield name, (await ended(operation))[0]
-    end, sent_on = await ended(gateway.debit(EUROS, THREE_D, merchant_transaction_id="3-D", redirect_url=BACK))
+    end, sent_on = await ended(
+        gateway.debit(EUROS, THREE_D, merchant_transaction_id="3-D", redirect_url=BACK)
+    )
     sent_on.redirect.html()
     yield "redirect", end
 
 
 async def others(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
     """Use every part of the gateway."""
-    end, initial = await ended(gateway.recurring.initial(EUROS, CARD, merchant_transaction_id="FIRST", store_card=True))
+    end, initial = await ended(
+        gateway.recurring.initial(EUROS, CARD, merchant_transaction_id="FIRST", store_card=True)
+    )
     yield "recurring initial", end
-    form = await gateway.checkout.form(EUROS, merchant_transaction_id="FORM", redirect_url=BACK, description="Tea", customer=ADA)
+    form = await gateway.checkout.form(
+        EUROS, merchant_transaction_id="FORM", redirect_url=BACK, description="Tea", customer=ADA
+    )
     form.html()
     today = datetime.now(UTC).date()
     for name, operation in (
-        ("repeat", gateway.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="SECOND")),
+        (
+            "repeat",
+            gateway.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="SECOND"),
+        ),
         ("stored card", gateway.stored_cards.store(CARD)),
-        ("paid by it", gateway.stored_cards.pay(initial.registration_id, EUROS, merchant_transaction_id="THIRD")),
+        (
+            "paid by it",
+            gateway.stored_cards.pay(
+                initial.registration_id, EUROS, merchant_transaction_id="THIRD"
+            ),
+        ),
         ("sign-up", gateway.customers.sign_up(ADA)),
-        ("branch", gateway.merchants.sign_up("branch", company_name="Branch", email="b@shop.example", country="GB")),
+        (
+            "branch",
+            gateway.merchants.sign_up(
+                "branch", company_name="Branch", email="b@shop.example", country="GB"
+            ),
+        ),
         ("link", gateway.links.create(EUROS, order_id="LINK", customer=ADA)),
         (
             "invoice",
             gateway.invoices.generate(
-                EUROS, merchant_invoice_id="INV", customer=ADA, redirect_url=BACK, products=[Product("Tea", EUROS)]
+                EUROS,
+                merchant_invoice_id="INV",
+                customer=ADA,
+                redirect_url=BACK,
+                products=[Product("Tea", EUROS)],
             ),
         ),
         ("statement", gateway.transactions(today, today).statement()),
@@ -97,11 +122,18 @@ async def others(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
 
 async def main(url: str, transport: str, body: Any, accept: Any) -> None:
     gateway = Gateway(
-        url, Credentials.from_env(), transport=getattr(gatewaypy, transport)(), timeouts=QUICK, body=body, accept=accept
+        url,
+        Credentials.from_env(),
+        transport=getattr(gatewaypy, transport)(),
+        timeouts=QUICK,
+        body=body,
+        accept=accept,
     )
     async with gateway:
         before = loaded()
-        ends = dict([end async for end in payments(gateway)] + [end async for end in others(gateway)])
+        ends = dict(
+            [end async for end in payments(gateway)] + [end async for end in others(gateway)]
+        )
         late = loaded() - before
     print(json.dumps({"ends": ends, "late": sorted(late)}))  # noqa: T201 - the test reads it
 

@@ -21,10 +21,23 @@ ACCOUNT = {
 HEAD = "merchant_transaction_id,amount,currency,given_name\n"
 CANARY = "4929123456789012"
 COMMAND = [sys.executable, "-c", "from gatewaypy.cli import main; main()", "payouts"]
-QUICK = ("--quiet-period", "0.3", "--timeout", "5", "--settle", "0.2", "--pending-patience", "0", "--every", "0.5")
+QUICK = (
+    "--quiet-period",
+    "0.3",
+    "--timeout",
+    "5",
+    "--settle",
+    "0.2",
+    "--pending-patience",
+    "0",
+    "--every",
+    "0.5",
+)
 
 
-def call(*arguments: str, code: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+def call(
+    *arguments: str, code: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     command = COMMAND if code is None else [sys.executable, "-c", code, "payouts"]
     return subprocess.run(
         [*command, *arguments],

@@ -25,7 +25,9 @@ from gatewaypy.storage.sqlite import _dialect, bound
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="simulatedKey0000000000")
+MERCHANT = Credentials(
+    member_id="11344", partner_id="4", username="shop", secret_key="simulatedKey0000000000"
+)
 QUIET = 60.0
 LONGEST_EXECUTION = 40.0
 
@@ -84,7 +86,10 @@ class World:
             self.executions[mtid] += 1
             self._become(mtid, "payoutstarted" if fate == "pending" else "payoutsuccessful")
             if fate == "pending":
-                heapq.heappush(self.on_its_way, (when + self.random.uniform(0, 30), self.sends, mtid, "decided"))
+                heapq.heappush(
+                    self.on_its_way,
+                    (when + self.random.uniform(0, 30), self.sends, mtid, "decided"),
+                )
 
     def _become(self, mtid: str, status: str) -> None:
         self.status[mtid] = status
@@ -137,12 +142,19 @@ class SimulatedStore:
         await asyncio.sleep(random_.choice((0.0, 0.001, 0.01)))
         if not self.alive:
             raise KilledError
-        fate = "kept" if self.is_reliable or random_.random() > 0.004 else random_.choice(("lost before", "lost after"))
+        fate = (
+            "kept"
+            if self.is_reliable or random_.random() > 0.004
+            else random_.choice(("lost before", "lost after"))
+        )
         if fate == "lost before":
             raise StoreLostError
         self.world.disk.execute("BEGIN")
         try:
-            results = [self.world.disk.execute(*bound(sql, values)).fetchall() for sql, values in statements]
+            results = [
+                self.world.disk.execute(*bound(sql, values)).fetchall()
+                for sql, values in statements
+            ]
         except BaseException:
             self.world.disk.execute("ROLLBACK")
             raise
@@ -150,7 +162,9 @@ class SimulatedStore:
         if fate == "lost after":
             raise StoreLostError
         # The answer comes a little later: a process may die in between, or be frozen for long.
-        await asyncio.sleep(random_.choice((0.0, 0.001)) if random_.random() > 0.01 else random_.uniform(6, 300))
+        await asyncio.sleep(
+            random_.choice((0.0, 0.001)) if random_.random() > 0.01 else random_.uniform(6, 300)
+        )
         if not self.alive:
             raise KilledError
         return results
@@ -168,11 +182,15 @@ class SimulatedGateway:
     credentials: Credentials = MERCHANT
     checks_deadline: bool = True
 
-    async def payout(self, amount: Money, *, merchant_transaction_id: str, may_send: Callable[[], bool], **_: Any) -> Payout:
+    async def payout(
+        self, amount: Money, *, merchant_transaction_id: str, may_send: Callable[[], bool], **_: Any
+    ) -> Payout:
         world, chance = self.world, self.world.random.random()
         # A slot, a token, a connection; now and then the whole process is frozen for long before the first byte goes.
         await asyncio.sleep(
-            world.random.choice((0.0, 0.01, 0.1, 0.1, 1.0, 4.0)) if chance > 0.03 else world.random.uniform(6, 300)
+            world.random.choice((0.0, 0.01, 0.1, 0.1, 1.0, 4.0))
+            if chance > 0.03
+            else world.random.uniform(6, 300)
         )
         if not self.store.alive:
             raise KilledError
@@ -180,7 +198,9 @@ class SimulatedGateway:
             raise errors.NotSent("the intent is too old")
         if world.random.random() < 0.05:
             raise errors.NotSent("no connection")
-        row = world.disk.execute("SELECT state FROM gatewaypy_payouts WHERE mtid = ?", (merchant_transaction_id,)).fetchone()
+        row = world.disk.execute(
+            "SELECT state FROM gatewaypy_payouts WHERE mtid = ?", (merchant_transaction_id,)
+        ).fetchone()
         if row is None or row[0] == "planned":
             world.sent_without_intent.append(merchant_transaction_id)
         return await self._send(amount, merchant_transaction_id)
@@ -192,8 +212,18 @@ class SimulatedGateway:
         if kind < 0.06:
             await asyncio.sleep(world.random.uniform(0, 3))
             raise errors.OutcomeUnknown("cut before it arrived", merchant_transaction_id=mtid)
-        fate = "declined" if world.random.random() < 0.08 else "pending" if world.random.random() < 0.08 else "paid"
-        slow = world.random.uniform(0, LONGEST_EXECUTION) if kind < 0.16 else world.random.uniform(0, 0.3)
+        fate = (
+            "declined"
+            if world.random.random() < 0.08
+            else "pending"
+            if world.random.random() < 0.08
+            else "paid"
+        )
+        slow = (
+            world.random.uniform(0, LONGEST_EXECUTION)
+            if kind < 0.16
+            else world.random.uniform(0, 0.3)
+        )
         world.arrive(mtid, fate, slow)
         if kind < 0.24:
             await asyncio.sleep(world.random.uniform(0, 3))
@@ -215,14 +245,19 @@ class SimulatedGateway:
         world = self.world
         # Now and then an answer is long on its way, and tells of a time that is long past.
         await asyncio.sleep(
-            world.random.choice((0.01, 0.1, 0.5)) if world.random.random() > 0.02 else world.random.uniform(5, 90)
+            world.random.choice((0.01, 0.1, 0.5))
+            if world.random.random() > 0.02
+            else world.random.uniform(5, 90)
         )
         if not self.store.alive:
             raise KilledError
         world.settle()
         if world.random.random() < 0.05:
             raise errors.UnreadableReply("HTTP 503")
-        if merchant_transaction_id not in world.status or world.visible[merchant_transaction_id] > world.now:
+        if (
+            merchant_transaction_id not in world.status
+            or world.visible[merchant_transaction_id] > world.now
+        ):
             return Transaction(outcome=Outcome.UNKNOWN, found=False)
         status = world.status[merchant_transaction_id]
         return transaction(merchant_transaction_id, status)
@@ -230,7 +265,9 @@ class SimulatedGateway:
 
 def transaction(mtid: str, status: str) -> Transaction:
     """Make what the gateway tells of a payout in some state."""
-    outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(status, Outcome.FAILED)
+    outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(
+        status, Outcome.FAILED
+    )
     fields = {"merchantTransactionId": mtid, "status": status, "amount": "5.00", "currency": "EUR", "paymentId": f"G-{mtid}",
               "result": {"code": "00026"}}  # fmt: skip
     return Transaction(outcome=outcome, found=True, status=status, payment_id=f"G-{mtid}", merchant_transaction_id=mtid,
@@ -294,14 +331,19 @@ class Simulation:
     def _orders(self) -> list[PayoutOrder]:
         return [
             PayoutOrder(
-                merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer(email="a@b.example")
+                merchant_transaction_id=f"P-{number}",
+                amount=Money("5.00", "EUR"),
+                customer=Customer(email="a@b.example"),
             )
             for number in range(self.orders)
         ]
 
     def _life(self, seconds: float | None) -> None:
         loop = SimulatedLoop(self.world)
-        stores = [SimulatedStore(self.world, is_reliable=seconds is None) for _ in range(self.jobs_at_once)]
+        stores = [
+            SimulatedStore(self.world, is_reliable=seconds is None)
+            for _ in range(self.jobs_at_once)
+        ]
         try:
             loop.run_until_complete(self._live(stores, seconds))
         finally:
@@ -311,7 +353,9 @@ class Simulation:
             loop.close()
 
     async def _live(self, stores: list[SimulatedStore], seconds: float | None) -> None:
-        lives = [asyncio.ensure_future(self._work(store, number)) for number, store in enumerate(stores)]
+        lives = [
+            asyncio.ensure_future(self._work(store, number)) for number, store in enumerate(stores)
+        ]
         asyncio.ensure_future(self._receive(stores[0]))  # noqa: RUF006 - it lives as long as the loop
         done, pending = await asyncio.wait(lives, timeout=seconds)
         for store in stores:
@@ -341,9 +385,17 @@ class Simulation:
         gateway = SimulatedGateway(world, store, checks_deadline=self.checks_deadline)
         journal = Journal(store, "11344")
         self.change_journal(journal)
-        options: Any = {"concurrency": world.random.choice((1, 4, 20)), "resend_unknown": self.resends}
+        options: Any = {
+            "concurrency": world.random.choice((1, 4, 20)),
+            "resend_unknown": self.resends,
+        }
         job = PayoutJob(
-            gateway, journal=journal, quiet_period=self.quiet_period, pending_patience=1200, clock=lambda: world.now, **options
+            gateway,
+            journal=journal,
+            quiet_period=self.quiet_period,
+            pending_patience=1200,
+            clock=lambda: world.now,
+            **options,
         )
         self.change(job)
         async with job:
@@ -358,9 +410,19 @@ class Simulation:
         world.now += 10 * LONGEST_EXECUTION
         world.settle()
         rows = dict(world.disk.execute("SELECT mtid, state FROM gatewaypy_payouts").fetchall())
-        absent = world.disk.execute("SELECT mtid FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'")
-        told = [f"{mtid} was paid {times} times" for mtid, times in world.executions.items() if times > 1]
-        told += [f"{mtid} is not found, and was paid after all" for (mtid,) in absent.fetchall() if world.executions[mtid]]
+        absent = world.disk.execute(
+            "SELECT mtid FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'"
+        )
+        told = [
+            f"{mtid} was paid {times} times"
+            for mtid, times in world.executions.items()
+            if times > 1
+        ]
+        told += [
+            f"{mtid} is not found, and was paid after all"
+            for (mtid,) in absent.fetchall()
+            if world.executions[mtid]
+        ]
         told += [f"{mtid} was sent without an intent" for mtid in world.sent_without_intent]
         told += [
             f"{order.merchant_transaction_id} was forgotten"
@@ -369,15 +431,24 @@ class Simulation:
         ]
         for mtid, text in rows.items():
             state, executed = State(text), world.executions[mtid] > 0
-            if executed and state not in {State.SUCCEEDED, State.PENDING, State.REVIEW, State.FAILED}:
+            if executed and state not in {
+                State.SUCCEEDED,
+                State.PENDING,
+                State.REVIEW,
+                State.FAILED,
+            }:
                 told.append(f"{mtid} was paid, and its row says {text}")
             if state is State.FAILED and world.status.get(mtid) != "payoutfailed":
                 told.append(f"{mtid} is failed, and the gateway says {world.status.get(mtid)}")
             if state is State.SUCCEEDED and world.status.get(mtid) != "payoutsuccessful":
                 told.append(f"{mtid} is succeeded, and the gateway says {world.status.get(mtid)}")
             if state is State.PENDING and world.status.get(mtid) != "payoutstarted":
-                told.append(f"{mtid} is left pending, and the gateway says {world.status.get(mtid)}")
-            if state in {State.SENDING, State.UNKNOWN} or (state is State.PLANNED and self.jobs_at_once == 1):
+                told.append(
+                    f"{mtid} is left pending, and the gateway says {world.status.get(mtid)}"
+                )
+            if state in {State.SENDING, State.UNKNOWN} or (
+                state is State.PLANNED and self.jobs_at_once == 1
+            ):
                 told.append(f"{mtid} is left {text}")
         return told
 
@@ -390,6 +461,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two jobs on one journal": {"jobs_at_once": 2},
     "two jobs, a platform that takes used ids": {"jobs_at_once": 2, "refuses_duplicates": False},
     "a restored journal": {"restores": 1, "refuses_duplicates": False},
-    "a restored journal, and nothing sent again": {"restores": 1, "refuses_duplicates": False, "resends": False},
-    "a journal restored twice, two jobs": {"restores": 2, "jobs_at_once": 2, "refuses_duplicates": False},
+    "a restored journal, and nothing sent again": {
+        "restores": 1,
+        "refuses_duplicates": False,
+        "resends": False,
+    },
+    "a journal restored twice, two jobs": {
+        "restores": 2,
+        "jobs_at_once": 2,
+        "refuses_duplicates": False,
+    },
 }

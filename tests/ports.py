@@ -13,7 +13,9 @@ from typing import Final
 _LOWEST: Final = int(os.environ.get("GATEWAYPY_TEST_PORTS", "15000"))
 _EACH: Final = 250
 _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports: Final = itertools.cycle(range(_LOWEST + _WORKER % 64 * _EACH, _LOWEST + (_WORKER % 64 + 1) * _EACH))
+_ports: Final = itertools.cycle(
+    range(_LOWEST + _WORKER % 64 * _EACH, _LOWEST + (_WORKER % 64 + 1) * _EACH)
+)
 
 
 def free_port() -> int:

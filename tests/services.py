@@ -25,7 +25,9 @@ def need(url: str, variable: str) -> str:
     except OSError as error:
         if os.environ.get("GATEWAYPY_REQUIRE_SERVICES"):
             raise
-        pytest.skip(f"no {parts.scheme} server at {parts.hostname}:{parts.port} (name one with {variable}): {error}")
+        pytest.skip(
+            f"no {parts.scheme} server at {parts.hostname}:{parts.port} (name one with {variable}): {error}"
+        )
     return url
 
 
@@ -54,9 +56,18 @@ def make_broker(url: str, queue: str) -> AsyncBroker:
         from taskiq_redis import RedisStreamBroker
 
         return RedisStreamBroker(
-            url, queue_name=queue, consumer_group_name=queue, consumer_id="0", xread_count=1, xread_block=200, idle_timeout=4_000
+            url,
+            queue_name=queue,
+            consumer_group_name=queue,
+            consumer_id="0",
+            xread_count=1,
+            xread_block=200,
+            idle_timeout=4_000,
         )
     from taskiq_aio_pika import AioPikaBroker, Queue, QueueType
 
-    tasks, dead = Queue(name=queue, type=QueueType.CLASSIC), Queue(name=f"{queue}.dead", type=QueueType.CLASSIC)
+    tasks, dead = (
+        Queue(name=queue, type=QueueType.CLASSIC),
+        Queue(name=f"{queue}.dead", type=QueueType.CLASSIC),
+    )
     return AioPikaBroker(url, qos=8, task_queues=[tasks], dead_letter_queue=dead)

@@ -62,7 +62,9 @@ async def prepared_costs(connection: Any, statements: list[Statement]) -> list[C
         transaction = connection.transaction()
         await transaction.start()
         try:
-            told = await connection.fetchval(f"{EXPLAIN} EXECUTE statement_{number}{f'({arguments})' if arguments else ''}")
+            told = await connection.fetchval(
+                f"{EXPLAIN} EXECUTE statement_{number}{f'({arguments})' if arguments else ''}"
+            )
         finally:
             await transaction.rollback()
         plan = json.loads(told)[0]["Plan"]
@@ -72,8 +74,14 @@ async def prepared_costs(connection: Any, statements: list[Statement]) -> list[C
 
 
 def _shown(plan: dict[str, Any], depth: int = 0) -> str:
-    said = " ".join(str(plan[name]) for name in ("Node Type", "Index Name", "Actual Rows", "Actual Loops") if name in plan)
-    return "\n".join([f"{'  ' * depth}{said}", *(_shown(step, depth + 1) for step in plan.get("Plans", ()))])
+    said = " ".join(
+        str(plan[name])
+        for name in ("Node Type", "Index Name", "Actual Rows", "Actual Loops")
+        if name in plan
+    )
+    return "\n".join(
+        [f"{'  ' * depth}{said}", *(_shown(step, depth + 1) for step in plan.get("Plans", ()))]
+    )
 
 
 def _rows(plan: dict[str, Any]) -> int:

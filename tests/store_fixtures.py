@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-POSTGRES = os.environ.get("GATEWAYPY_TEST_POSTGRES", f"postgresql://{os.environ.get('USER', 'root')}@127.0.0.1:5432/test")
+POSTGRES = os.environ.get(
+    "GATEWAYPY_TEST_POSTGRES", f"postgresql://{os.environ.get('USER', 'root')}@127.0.0.1:5432/test"
+)
 
 
 async def postgres_schema() -> AsyncIterator[str]:

@@ -17,8 +17,15 @@ def eur(amount: str) -> Money:
     return Money(amount, "EUR")
 
 
-def known(operation: operations.Operation, amount: str, kind: Any = Payment, **facts: Any) -> tuple[Request, Any]:
-    request = Request(operation=operation, fields={}, subject="1" if kind is not Payment else None, amount=eur(amount))
+def known(
+    operation: operations.Operation, amount: str, kind: Any = Payment, **facts: Any
+) -> tuple[Request, Any]:
+    request = Request(
+        operation=operation,
+        fields={},
+        subject="1" if kind is not Payment else None,
+        amount=eur(amount),
+    )
     return request, kind(payment_id="1", outcome=facts.pop("outcome", Outcome.SUCCEEDED), **facts)
 
 
@@ -104,12 +111,18 @@ def test_only_follow_up_ends_when_another_begins(other: operations.Operation) ->
         (operations.REFUND, "Reversed "),
     ],
 )
-def test_only_follow_up_needs_a_payment_without_its_trace(operation: operations.Operation, status: str) -> None:
+def test_only_follow_up_needs_a_payment_without_its_trace(
+    operation: operations.Operation, status: str
+) -> None:
     """If an inquiry showed the trace before the follow-up was sent, another process left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
     bounds.learn(*known(operations.DEBIT, "50"))
-    bounds.learn_of(Transaction(found=True, outcome=Outcome.UNKNOWN, payment_id="1", status=status, amount=eur("50")))
+    bounds.learn_of(
+        Transaction(
+            found=True, outcome=Outcome.UNKNOWN, payment_id="1", status=status, amount=eur("50")
+        )
+    )
     assert not bounds.is_only(begun(bounds, operation))
 
 
@@ -118,7 +131,15 @@ def test_only_follow_up_after_what_leads_to_it() -> None:
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
     for status in ("authsuccessful", "capturesuccess", "settled"):
-        bounds.learn_of(Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50")))
+        bounds.learn_of(
+            Transaction(
+                found=True,
+                outcome=Outcome.SUCCEEDED,
+                payment_id="1",
+                status=status,
+                amount=eur("50"),
+            )
+        )
     assert bounds.is_only(begun(bounds, operations.REFUND))
 
 
@@ -154,7 +175,13 @@ def test_inquiry_before_a_refund_makes_it_only(before: str) -> None:
         bounds.refused(begun(bounds, operations.REFUND))
     else:
         bounds.learn(*known(operations.PREAUTH, "50"))
-    found = Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status="capturesuccess", amount=eur("50"))
+    found = Transaction(
+        found=True,
+        outcome=Outcome.SUCCEEDED,
+        payment_id="1",
+        status="capturesuccess",
+        amount=eur("50"),
+    )
     bounds.learn_of(found)
     assert bounds.is_only(begun(bounds, operations.REFUND))
 
@@ -170,15 +197,24 @@ def test_only_what_is_certain_is_learnt() -> None:
     assert refused(bounds, operations.REFUND, eur("50")) is None
 
 
-@pytest.mark.parametrize(("status", "operation"), [("authsuccessful", operations.CAPTURE), ("settled", operations.REFUND)])
+@pytest.mark.parametrize(
+    ("status", "operation"),
+    [("authsuccessful", operations.CAPTURE), ("settled", operations.REFUND)],
+)
 def test_an_inquiry_bounds_what_was_unknown(status: str, operation: operations.Operation) -> None:
     """A record's amount is the most that can be captured or refunded of it."""
     bounds = Bounds()
-    found = Transaction(found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50"))
+    found = Transaction(
+        found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50")
+    )
     bounds.learn_of(found)
     assert refused(bounds, operation, eur("50.01")) == "amount"
     bounds.learn_of(Transaction(found=False, outcome=Outcome.UNKNOWN))
-    bounds.learn_of(Transaction(found=True, outcome=Outcome.FAILED, payment_id="2", status="authfailed", amount=eur("5")))
+    bounds.learn_of(
+        Transaction(
+            found=True, outcome=Outcome.FAILED, payment_id="2", status="authfailed", amount=eur("5")
+        )
+    )
 
 
 def test_memory_is_bounded() -> None:

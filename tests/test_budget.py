@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.untraced
 BUDGET = tomllib.loads((Path(__file__).parent / "budget.toml").read_text())
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="budgetKey0000000000000000")
+MERCHANT = Credentials(
+    member_id="11344", partner_id="4", username="shop", secret_key="budgetKey0000000000000000"
+)
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
 FIVE = Money("5.00", "EUR")
 
@@ -40,9 +42,15 @@ class Answers:
 
     async def send(self, request: Any, *, about_to_send: Callable[[], bool], **_: Any) -> WireReply:
         if request.url.endswith("authToken"):
-            return WireReply(200, "application/json", b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}')
+            return WireReply(
+                200,
+                "application/json",
+                b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}',
+            )
         assert about_to_send()
-        own = bytes(request.body).partition(b"merchantTransactionId=")[2].partition(b"&")[0].decode()
+        own = (
+            bytes(request.body).partition(b"merchantTransactionId=")[2].partition(b"&")[0].decode()
+        )
         told = {"paymentId": "7", "merchantTransactionId": own, "transactionStatus": "Y", "status": "payoutsuccessful",
                 "amount": "5.00", "currency": "EUR", "result": {"code": "00001", "description": "ok"}}  # fmt: skip
         return WireReply(200, "application/json", json.dumps(told).encode())
@@ -71,7 +79,9 @@ async def pay() -> AsyncIterator[Callable[[int], Awaitable[None]]]:
             nonlocal made
             for _ in range(times):
                 made += 1
-                assert (await gateway.payout(FIVE, merchant_transaction_id=f"P-{made}", customer=ADA)).succeeded
+                assert (
+                    await gateway.payout(FIVE, merchant_transaction_id=f"P-{made}", customer=ADA)
+                ).succeeded
 
         await paying(50)
         yield paying
@@ -94,7 +104,9 @@ def within(figure: float, budget: float) -> bool:
     return budget / 2 <= figure <= budget
 
 
-async def test_a_payout_makes_no_more_calls_than_its_budget(pay: Callable[[int], Awaitable[None]]) -> None:
+async def test_a_payout_makes_no_more_calls_than_its_budget(
+    pay: Callable[[int], Awaitable[None]],
+) -> None:
     """The number of Python function calls a payout stays within the budget."""
     counted, before = {"all": 0, "ours": 0}, sys.getprofile()
     sys.setprofile(counting(counted))
@@ -125,11 +137,16 @@ async def test_a_payout_leaves_nothing_behind(pay: Callable[[int], Awaitable[Non
 async def test_a_payout_in_flight_holds_few_objects() -> None:
     """What the garbage collector has to look at for each payout in flight is within the budget: it looks again and again."""
     transport = Holds()
-    async with Gateway("https://gateway.example", MERCHANT, transport=transport, limits=Limits(max_in_flight=500)) as gateway:
+    async with Gateway(
+        "https://gateway.example", MERCHANT, transport=transport, limits=Limits(max_in_flight=500)
+    ) as gateway:
         await gateway.tokens.merchant()
         gc.collect()
         before = len(gc.get_objects())
-        payouts = [gateway.payout(FIVE, merchant_transaction_id=f"P-{number}", customer=ADA) for number in range(500)]
+        payouts = [
+            gateway.payout(FIVE, merchant_transaction_id=f"P-{number}", customer=ADA)
+            for number in range(500)
+        ]
         paying = asyncio.gather(*payouts)
         while transport.held < len(payouts):
             await asyncio.sleep(0)
@@ -157,7 +174,10 @@ async def test_a_request_makes_no_more_calls_than_its_budget() -> None:
 async def test_a_journalled_payout_makes_no_more_calls_than_its_budget(tmp_path: Path) -> None:
     """The number of Python function calls a payout of a job, its journal on SQLite included, stays within the budget."""
     counted, before = {"all": 0, "ours": 0}, sys.getprofile()
-    orders = [PayoutOrder(merchant_transaction_id=f"P-{n}", amount=FIVE, customer=ADA) for n in range(1000)]
+    orders = [
+        PayoutOrder(merchant_transaction_id=f"P-{n}", amount=FIVE, customer=ADA)
+        for n in range(1000)
+    ]
     async with (
         Gateway("https://gateway.example", MERCHANT, transport=Answers()) as gateway,
         PayoutJob(gateway, journal=f"sqlite:///{tmp_path}/budget.db", concurrency=100) as job,
@@ -179,9 +199,18 @@ async def test_a_callback_makes_no_more_calls_than_its_budget() -> None:
         heard.append(event)
 
     app = CallbackApp(router, MERCHANT)
-    told = json.loads((Path(__file__).parent / "vectors" / "callbacks" / "payment-captured-long-status.json").read_text())
+    told = json.loads(
+        (
+            Path(__file__).parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
+        ).read_text()
+    )
     body = json.dumps(told | {"checksum": sign_callback(told, MERCHANT)}).encode()
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [(b"content-type", b"application/json")],
+    }
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}

@@ -106,7 +106,10 @@ def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) ->
     """An observer and a journal's hooks are called without 'await', so they must be plain functions."""
     with pytest.raises(ConfigurationError, match="observer"):
         Gateway("https://gateway.example", MERCHANT, observer=function)
-    for hooks in ({"seal": function, "unseal": bytes.fromhex}, {"seal": bytes.hex, "unseal": function}):
+    for hooks in (
+        {"seal": function, "unseal": bytes.fromhex},
+        {"seal": bytes.hex, "unseal": function},
+    ):
         with pytest.raises(ConfigurationError, match="seal"):
             Journal(f"sqlite:///{tmp_path}/x.db", "11344", **hooks)
 
@@ -195,7 +198,9 @@ async def test_handler_result_that_has_not_run_is_a_failure(tmp_path: Path) -> N
     """An event whose handler returned a generator is parked, and not done."""
     router = Router()
     router.on(CallbackEvent)(lambda event: with_yield(event))  # noqa: PLW0108 - the lambda is the point
-    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", max_attempts=1) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", max_attempts=1
+    ) as receiver:
         await receiver.receive(signed(fields()), "application/json")
         async with asyncio.timeout(10):
             while (counts := await receiver.inbox.counts())["open"]:
@@ -209,7 +214,9 @@ async def test_check_result_that_is_no_bool_is_a_failure(tmp_path: Path) -> None
     router = Router()
     router.on(CallbackEvent)(heard.append)
     options: dict[str, Any] = {"check": lambda event: with_yield(event), "max_attempts": 1}  # noqa: PLW0108
-    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
+    ) as receiver:
         await receiver.receive(signed(fields()), "application/json")
         async with asyncio.timeout(10):
             while (counts := await receiver.inbox.counts())["open"]:

@@ -47,7 +47,9 @@ def test_one_check_digit_in_ten_is_right(stem: str, mistake: int) -> None:
     valid = [stem + digit for digit in "0123456789" if is_luhn_valid(stem + digit)]
     assert len(valid) == 1
     position = mistake % len(stem)
-    changed = valid[0][:position] + str((int(valid[0][position]) + 1) % 10) + valid[0][position + 1 :]
+    changed = (
+        valid[0][:position] + str((int(valid[0][position]) + 1) % 10) + valid[0][position + 1 :]
+    )
     assert not is_luhn_valid(changed)
 
 

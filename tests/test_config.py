@@ -10,7 +10,12 @@ import pytest
 
 from gatewaypy import Credentials, Limits, Timeouts, errors
 
-ACCOUNT: dict[str, Any] = {"member_id": "11344", "partner_id": "4", "username": "shop", "secret_key": "k" * 32}
+ACCOUNT: dict[str, Any] = {
+    "member_id": "11344",
+    "partner_id": "4",
+    "username": "shop",
+    "secret_key": "k" * 32,
+}
 
 
 @pytest.mark.parametrize(
@@ -52,9 +57,15 @@ def test_credentials_hide_their_keys() -> None:
 
 def test_credentials_come_from_the_environment() -> None:
     """Each variable is read by its name; every one that is missing is named."""
-    environ = {f"SHOP_{name.upper()}": value for name, value in ACCOUNT.items()} | {"SHOP_TERMINAL_ID": "1106"}
-    assert Credentials.from_env("SHOP_", environ=environ) == Credentials(**ACCOUNT, terminal_id="1106")
-    with pytest.raises(errors.ConfigurationError, match="GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID"):
+    environ = {f"SHOP_{name.upper()}": value for name, value in ACCOUNT.items()} | {
+        "SHOP_TERMINAL_ID": "1106"
+    }
+    assert Credentials.from_env("SHOP_", environ=environ) == Credentials(
+        **ACCOUNT, terminal_id="1106"
+    )
+    with pytest.raises(
+        errors.ConfigurationError, match="GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID"
+    ):
         Credentials.from_env(environ={})
 
 
@@ -102,25 +113,33 @@ def test_credentials_stray_character_at_an_end_is_named(name: str, stray: str, w
     """A value that was copied with a quote, a blank, a line break or a mark is refused, and the error says which; never the key."""
     value = "1106" if name.endswith("_id") else "canaryKey0000000000"
     for place, written in (("end", value + stray), ("begin", stray + value)):
-        with pytest.raises(errors.InvalidRequest, match=f"{name}: must not {place} with {words}") as refused:
+        with pytest.raises(
+            errors.InvalidRequest, match=f"{name}: must not {place} with {words}"
+        ) as refused:
             Credentials(**ACCOUNT | {name: written})
         assert name.endswith("_id") or value not in str(refused.value)
         environ = {f"GATEWAYPY_{known.upper()}": text for known, text in ACCOUNT.items()}
         with pytest.raises(errors.InvalidRequest, match=f"must not {place} with {words}"):
             Credentials.from_env(environ=environ | {f"GATEWAYPY_{name.upper()}": written})
-    with pytest.raises(errors.InvalidRequest, match=f"previous_secret_keys: must not end with {words}"):
+    with pytest.raises(
+        errors.InvalidRequest, match=f"previous_secret_keys: must not end with {words}"
+    ):
         Credentials(**ACCOUNT, previous_secret_keys=["k" * 20 + stray])
 
 
 def test_credentials_misread_byte_order_mark_is_named() -> None:
     """A mark whose bytes were read as Latin-1 is one."""
-    with pytest.raises(errors.InvalidRequest, match="secret_key: must not begin with a byte order mark"):
+    with pytest.raises(
+        errors.InvalidRequest, match="secret_key: must not begin with a byte order mark"
+    ):
         Credentials(**ACCOUNT | {"secret_key": "\u00ef\u00bb\u00bf" + "k" * 20})
 
 
 def test_credentials_inner_blanks_and_quotes_are_taken() -> None:
     """A key or a name may hold what it must not end with."""
-    assert Credentials(**ACCOUNT | {"secret_key": "k k'k\"k" * 5, "username": "a b"}).username == "a b"
+    assert (
+        Credentials(**ACCOUNT | {"secret_key": "k k'k\"k" * 5, "username": "a b"}).username == "a b"
+    )
 
 
 @pytest.mark.parametrize("name", ["secret_key", "partner_secret_key", "previous_secret_keys"])
@@ -136,6 +155,10 @@ def test_short_key_warning_as_error_shows_no_key(name: str) -> None:
             Credentials.from_env(environ=environ | {"GATEWAYPY_SECRET_KEY": short})
     for error in (raised.value, from_env.value):
         summary = traceback.TracebackException.from_exception(error, capture_locals=True)
-        ours = [f"{frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename]
+        ours = [
+            f"{frame.name} {frame.locals}"
+            for frame in summary.stack
+            if "tests/" not in frame.filename
+        ]
         assert ours
         assert short not in "\n".join([*ours, repr(error)])

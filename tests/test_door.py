@@ -31,7 +31,8 @@ def test_the_client_has_every_operation() -> None:
 async def test_an_unknown_option_is_a_type_error() -> None:
     """A mistyped option never goes unnoticed into a payment."""
     async with gatewaypy.Gateway(
-        "http://127.0.0.1:9", gatewaypy.Credentials(member_id="1", partner_id="1", username="u", secret_key="k" * 16)
+        "http://127.0.0.1:9",
+        gatewaypy.Credentials(member_id="1", partner_id="1", username="u", secret_key="k" * 16),
     ) as gateway:
         with pytest.raises(TypeError, match="notification"):
             await gateway.debit(

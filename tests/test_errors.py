@@ -18,10 +18,21 @@ EXAMPLES = [
     errors.InsecureConnection("base_url", "https"),
     errors.NotSent("no connection", **FACTS),
     errors.NotProcessed("HTTP 429", **FACTS),
-    errors.AuthenticationFailed("refused", code="10002", description="no", http_status=401, **FACTS),
+    errors.AuthenticationFailed(
+        "refused", code="10002", description="no", http_status=401, **FACTS
+    ),
     errors.UnreadableReply("HTTP 503", http_status=503, **FACTS),
-    errors.OutcomeUnknown("HTTP 503", payment_id="54279", inquiry="record not found", status="begun", code="00026", **FACTS),
-    errors.Declined(outcome="FAILED", code="11005", description="Do not honour", payment_id="54279", **FACTS),
+    errors.OutcomeUnknown(
+        "HTTP 503",
+        payment_id="54279",
+        inquiry="record not found",
+        status="begun",
+        code="00026",
+        **FACTS,
+    ),
+    errors.Declined(
+        outcome="FAILED", code="11005", description="Do not honour", payment_id="54279", **FACTS
+    ),
     errors.CallbackError("no"),
     errors.SignatureMismatch("no key fits"),
     errors.UnreadableCallback("no JSON"),
@@ -40,7 +51,11 @@ def test_every_error_can_be_pickled(error: errors.GatewayError, protocol: int) -
 
 def test_no_error_is_left_out() -> None:
     """The examples cover the whole tree, and the module's door lists all of it."""
-    tree = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.GatewayError)}
+    tree = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.GatewayError)
+    }
     assert {type(error) for error in EXAMPLES} == tree
     assert {kind.__name__ for kind in tree} == set(errors.__all__)
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in tree)

@@ -30,11 +30,21 @@ CVV, KEY, LOGIN_KEY = "9173", "canaryKeyQ7xW2zP9canaryKey", "canaryPartnerKeyZ8y
 EUROS = Money("5.00", "EUR")
 PATIENT = Timeouts(connect=20, read=20, total=30, settle=10)
 MERCHANT = Credentials(
-    member_id="11344", partner_id="4", username="shop", secret_key=KEY, partner_username="partner", partner_secret_key=LOGIN_KEY
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key=KEY,
+    partner_username="partner",
+    partner_secret_key=LOGIN_KEY,
 )
 
 
-ENVIRON = {"GATEWAYPY_MEMBER_ID": "1", "GATEWAYPY_PARTNER_ID": "4", "GATEWAYPY_USERNAME": "shop", "GATEWAYPY_SECRET_KEY": KEY}
+ENVIRON = {
+    "GATEWAYPY_MEMBER_ID": "1",
+    "GATEWAYPY_PARTNER_ID": "4",
+    "GATEWAYPY_USERNAME": "shop",
+    "GATEWAYPY_SECRET_KEY": KEY,
+}
 
 
 def luhn(stem: str) -> str:
@@ -69,16 +79,28 @@ def owned(error: BaseException) -> str:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        summary = traceback.TracebackException.from_exception(current, capture_locals=True, compact=False)
-        parts.extend(f"{frame.filename} {frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename)
+        summary = traceback.TracebackException.from_exception(
+            current, capture_locals=True, compact=False
+        )
+        parts.extend(
+            f"{frame.filename} {frame.name} {frame.locals}"
+            for frame in summary.stack
+            if "tests/" not in frame.filename
+        )
         parts.append(f"{current!r} {current} {vars(current)}")
-        waiting += [chained for chained in (current.__cause__, current.__context__) if chained is not None]
+        waiting += [
+            chained for chained in (current.__cause__, current.__context__) if chained is not None
+        ]
     return "\n".join(parts)
 
 
 def found(secret: str, text: str) -> bool:
     """Look for a secret; the CVV's few digits may be part of a longer number, such as a time or an address in memory."""
-    return re.search(rf"(?<![0-9A-Za-z.]){CVV}(?![0-9A-Za-z])", text) is not None if secret == CVV else secret in text
+    return (
+        re.search(rf"(?<![0-9A-Za-z.]){CVV}(?![0-9A-Za-z])", text) is not None
+        if secret == CVV
+        else secret in text
+    )
 
 
 def pickled(value: object) -> str:
@@ -112,7 +134,11 @@ TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, Fau
 
 @pytest.mark.parametrize(
     ("kind", "fault"),
-    [(kind, fault) for kind in KINDS for fault in ([None, *FaultKind] if kind == "httpx" else TELLING)],
+    [
+        (kind, fault)
+        for kind in KINDS
+        for fault in ([None, *FaultKind] if kind == "httpx" else TELLING)
+    ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
 async def test_no_operation_and_no_failure_shows_a_secret(
@@ -122,7 +148,9 @@ async def test_no_operation_and_no_failure_shows_a_secret(
     card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
     produced: list[object] = [card, MERCHANT, Secret(KEY)]
     async with Sandbox((MERCHANT,)).serve() as sandbox:
-        async with Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=PATIENT) as gateway:
+        async with Gateway(
+            sandbox.base_url, MERCHANT, transport=transport, timeouts=PATIENT
+        ) as gateway:
             produced += [gateway, gateway.platform, transport]
             token = await gateway.tokens.merchant()
             paid = await gateway.debit(EUROS, card, merchant_transaction_id="EARLIER")
@@ -161,7 +189,13 @@ async def test_no_operation_and_no_failure_shows_a_secret(
         lambda: Card(Secret(NUMBER + "x"), 7, 2030, CVV),
         lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY + "|"),
         lambda: Credentials(member_id="x", partner_id="4", username="shop", secret_key=KEY),
-        lambda: Credentials(member_id="1", partner_id="4", username="shop", secret_key=KEY, partner_secret_key=LOGIN_KEY + "\n"),
+        lambda: Credentials(
+            member_id="1",
+            partner_id="4",
+            username="shop",
+            secret_key=KEY,
+            partner_secret_key=LOGIN_KEY + "\n",
+        ),
         lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_MEMBER_ID": "x"}),
         lambda: Credentials.from_env(environ=ENVIRON | {"GATEWAYPY_USERNAME": ""}),
         lambda: check({"card.number": Secret(NUMBER + "x")}),
@@ -180,15 +214,29 @@ async def test_account_details_in_extra_show_nothing(log: io.StringIO) -> None:
     """Extra fields are where account details go: they are sealed where they come in, for payments and payouts."""
     card, customer = Card("4000000000000051", 7, 2030), Customer(email="a@shop.example")
     timeouts = Timeouts(total=0.3, settle=0.3)
-    async with Sandbox((MERCHANT,)).serve() as sandbox, Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway:
+    async with (
+        Sandbox((MERCHANT,)).serve() as sandbox,
+        Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway,
+    ):
         sandbox.faults.add("cut before", times=None)
         sandbox.faults.switches[0].after = 1
         produced: list[BaseException] = []
         for call in (
-            lambda: gateway.debit(EUROS, card, merchant_transaction_id="A-1", extra={"account": NUMBER}),
-            lambda: gateway.preauth(EUROS, card, merchant_transaction_id="A|1", extra={"account": NUMBER}),
-            lambda: gateway.payout(EUROS, merchant_transaction_id="A-2", customer=customer, extra={"account": NUMBER}),
-            lambda: gateway.payout(EUROS, merchant_transaction_id="A-3", customer=customer, extra={"customer.email": NUMBER}),
+            lambda: gateway.debit(
+                EUROS, card, merchant_transaction_id="A-1", extra={"account": NUMBER}
+            ),
+            lambda: gateway.preauth(
+                EUROS, card, merchant_transaction_id="A|1", extra={"account": NUMBER}
+            ),
+            lambda: gateway.payout(
+                EUROS, merchant_transaction_id="A-2", customer=customer, extra={"account": NUMBER}
+            ),
+            lambda: gateway.payout(
+                EUROS,
+                merchant_transaction_id="A-3",
+                customer=customer,
+                extra={"customer.email": NUMBER},
+            ),
         ):
             with pytest.raises(errors.GatewayError) as failed:
                 await call()
@@ -227,9 +275,17 @@ class Repeating:
         if self.has_card:
             # What nobody but the request's sender can know to be secret.
             words += f" cvv {CVV}"
-        told: dict[str, Any] = {"result": {"code": self.code, "description": words}, "remark": words, "extra words": [words]}
+        told: dict[str, Any] = {
+            "result": {"code": self.code, "description": words},
+            "remark": words,
+            "extra words": [words],
+        }
         if request.token is None and self.code != "20001":
-            told |= {"result": {"code": "200", "description": words}, "AuthToken": "eyJcanary.token.granted", "memberId": "11344"}
+            told |= {
+                "result": {"code": "200", "description": words},
+                "AuthToken": "eyJcanary.token.granted",
+                "memberId": "11344",
+            }
         elif request.token is not None:
             told |= {"transactionStatus": words, "status": words, "descriptor": words}
             told |= {"bankReferenceId": NUMBER} if self.has_card else {}
@@ -245,7 +301,9 @@ async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None
     produced: list[object] = []
     hasty = Timeouts(total=0.3, settle=0.2)
     transport = Repeating(words, code)
-    async with Gateway("https://gateway.example", MERCHANT, transport=transport, timeouts=hasty) as gateway:
+    async with Gateway(
+        "https://gateway.example", MERCHANT, transport=transport, timeouts=hasty
+    ) as gateway:
         for call in (
             lambda: gateway.debit(EUROS, card, merchant_transaction_id="A-1"),
             lambda: gateway.preauth(EUROS, card, merchant_transaction_id="A-2"),
@@ -262,7 +320,11 @@ async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None
             transport.has_card = False
             try:
                 result = await call()
-                produced += [result, dict(getattr(result, "raw", {})), dict(getattr(result, "extra", {}))]
+                produced += [
+                    result,
+                    dict(getattr(result, "raw", {})),
+                    dict(getattr(result, "extra", {})),
+                ]
                 result.raise_for_outcome()
             except (errors.GatewayError, AttributeError) as error:
                 produced.append(error)
@@ -275,6 +337,10 @@ async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None
 async def test_debit_own_number_as_id_is_refused() -> None:
     """A payment whose id contains the card's number is refused, and the refusal does not show it."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
-        with pytest.raises(errors.InvalidRequest, match="must not contain the card number") as refused:
-            await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id=f"A-{NUMBER}")
+        with pytest.raises(
+            errors.InvalidRequest, match="must not contain the card number"
+        ) as refused:
+            await gateway.debit(
+                EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id=f"A-{NUMBER}"
+            )
     assert NUMBER not in f"{refused.value} {vars(refused.value)}"

@@ -61,10 +61,27 @@ PATIENT = Timeouts(connect=5, read=5, total=10, settle=5)
 HASTY = Timeouts(connect=1, read=0.2, total=0.4, settle=0.2)
 SEPA, ACH = SepaAccount(IBAN, "PBNKDEFFXXX"), AchAccount(ACCOUNT, "011000028")
 OTHER = OtherSource("PV", "NEOSURF", {"voucher.pin": PIN})
-MANDATE = Mandate(payment_id="54279", registration_id="REG201", payment_mode="CC", payment_brand="VISA", currency="EUR")
+MANDATE = Mandate(
+    payment_id="54279",
+    registration_id="REG201",
+    payment_mode="CC",
+    payment_brand="VISA",
+    currency="EUR",
+)
 
 # What is looked for, the middle of what may be shown in part; the CVV's few digits may be part of a longer word.
-SECRETS = (NUMBER[5:13], CVV, MALFORMED_CVV, IBAN[4:-4], ACCOUNT, ADDRESS, EXTRA, PIN, KEY, LOGIN_KEY)
+SECRETS = (
+    NUMBER[5:13],
+    CVV,
+    MALFORMED_CVV,
+    IBAN[4:-4],
+    ACCOUNT,
+    ADDRESS,
+    EXTRA,
+    PIN,
+    KEY,
+    LOGIN_KEY,
+)
 
 
 def found(text: str, *more: str) -> list[str]:
@@ -88,7 +105,9 @@ class Eavesdropper(Sandbox):
             self.heard += message.get("body", b"").decode()
             return message
 
-        self.heard += "".join(f"\n{value.decode()}\n" for name, value in scope["headers"] if name == b"authtoken")
+        self.heard += "".join(
+            f"\n{value.decode()}\n" for name, value in scope["headers"] if name == b"authtoken"
+        )
         await super().__call__(scope, listen, send)
 
     @property
@@ -126,24 +145,40 @@ async def ended(call: Awaitable[Any]) -> Any:
 async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
     """Make every call that the rest of the API has, at once, and return how each ended."""
     extra = {"note": EXTRA}
-    agreed, registration, invoice = prepared["mandate"], prepared["registration"], prepared["invoice"]
+    agreed, registration, invoice = (
+        prepared["mandate"],
+        prepared["registration"],
+        prepared["invoice"],
+    )
     today = datetime.now(UTC).date()
 
     async def rows() -> list[Any]:
         # What is told of account details has a test of its own below.
         return [
             row
-            async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1), status="capturesuccess")
+            async for row in gateway.transactions(
+                today - timedelta(days=1), today + timedelta(days=1), status="capturesuccess"
+            )
         ]
 
     repeated = {"extra": extra, "shipping": None}
     calls = [
-        gateway.recurring.initial(EUROS, card(), merchant_transaction_id="A-1", store_card=True, extra=extra),
+        gateway.recurring.initial(
+            EUROS, card(), merchant_transaction_id="A-1", store_card=True, extra=extra
+        ),
         gateway.recurring.repeat(agreed, EUROS, merchant_transaction_id="A-2", **repeated),
-        gateway.recurring.repeat(agreed, EUROS, merchant_transaction_id="A-3", by="initial payment", **repeated),
-        gateway.stored_cards.pay(registration, EUROS, merchant_transaction_id="A-4", cvv=CVV, extra=extra),
-        gateway.stored_cards.pay(registration, EUROS, merchant_transaction_id="A-5", cvv=Secret(CVV), preauth=True),
-        gateway.stored_cards.pay(registration, EUROS, merchant_transaction_id="A-6", cvv=MALFORMED_CVV),
+        gateway.recurring.repeat(
+            agreed, EUROS, merchant_transaction_id="A-3", by="initial payment", **repeated
+        ),
+        gateway.stored_cards.pay(
+            registration, EUROS, merchant_transaction_id="A-4", cvv=CVV, extra=extra
+        ),
+        gateway.stored_cards.pay(
+            registration, EUROS, merchant_transaction_id="A-5", cvv=Secret(CVV), preauth=True
+        ),
+        gateway.stored_cards.pay(
+            registration, EUROS, merchant_transaction_id="A-6", cvv=MALFORMED_CVV
+        ),
         gateway.stored_cards.store(card(), customer=ADA, extra=extra),
         gateway.stored_cards.store(SEPA, customer=ADA),
         gateway.stored_cards.store(ACH, customer=ADA),
@@ -155,15 +190,21 @@ async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
         gateway.debit(EUROS, OTHER, merchant_transaction_id="A-10"),
         gateway.preauth(EUROS, Wallet("SKRILL"), merchant_transaction_id="A-11", extra=extra),
         gateway.customers.sign_up(Customer("Bo", "Lovelace", "bo@shop.example"), extra=extra),
-        gateway.merchants.sign_up("newshop", company_name="New Shop", email="new@shop.example", extra=extra),
+        gateway.merchants.sign_up(
+            "newshop", company_name="New Shop", email="new@shop.example", extra=extra
+        ),
         gateway.links.create(EUROS, order_id="LINK-1", customer=ADA, extra=extra),
-        gateway.invoices.generate(EUROS, merchant_invoice_id="INV-2", customer=ADA, redirect_url=BACK, extra=extra),
+        gateway.invoices.generate(
+            EUROS, merchant_invoice_id="INV-2", customer=ADA, redirect_url=BACK, extra=extra
+        ),
         gateway.invoices.status("INV-1"),
         gateway.invoices.configuration(),
         gateway.invoices.remind(invoice),
         gateway.invoices.regenerate(invoice, redirect_url=BACK),
         gateway.invoices.cancel(invoice),
-        gateway.checkout.form(EUROS, merchant_transaction_id="A-12", redirect_url=BACK, extra=extra),
+        gateway.checkout.form(
+            EUROS, merchant_transaction_id="A-12", redirect_url=BACK, extra=extra
+        ),
         gateway.checkout.card_registration_form(redirect_url=BACK, extra=extra),
         rows(),
     ]
@@ -172,11 +213,17 @@ async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
 
 async def prepare(gateway: Gateway) -> dict[str, Any]:
     """Make what the calls act on, and with it a token for every root and login."""
-    initial = await gateway.recurring.initial(EUROS, card(), merchant_transaction_id="EARLIER", store_card=True)
+    initial = await gateway.recurring.initial(
+        EUROS, card(), merchant_transaction_id="EARLIER", store_card=True
+    )
     customer = await gateway.customers.sign_up(ADA)
     kept = Customer(customer_id=customer.customer_id)
-    invoice = await gateway.invoices.generate(EUROS, merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK)
-    await gateway.merchants.sign_up("firstshop", company_name="First Shop", email="first@shop.example")
+    invoice = await gateway.invoices.generate(
+        EUROS, merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
+    )
+    await gateway.merchants.sign_up(
+        "firstshop", company_name="First Shop", email="first@shop.example"
+    )
     return {
         "mandate": initial.mandate(),
         "registration": (await gateway.stored_cards.store(card(), customer=kept)).registration_id,
@@ -188,7 +235,12 @@ async def prepare(gateway: Gateway) -> dict[str, Any]:
 
 
 async def everything(
-    log: io.StringIO, *, fault: FaultKind | None, transport: Transport, body: str = "form", timeouts: Timeouts
+    log: io.StringIO,
+    *,
+    fault: FaultKind | None,
+    transport: Transport,
+    body: str = "form",
+    timeouts: Timeouts,
 ) -> tuple[list[Any], str, Eavesdropper]:
     """Make every call, with a fault for nearly every request if there is one, and return all that anybody could see of it."""
     events: list[Any] = []
@@ -199,8 +251,17 @@ async def everything(
 
     async with Eavesdropper((MERCHANT,)).serve() as sandbox:
         async with (
-            Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=PATIENT, observer=observe) as patient,
-            Gateway(sandbox.base_url, MERCHANT, transport=transport, timeouts=timeouts, body=body, observer=observe) as gateway,
+            Gateway(
+                sandbox.base_url, MERCHANT, transport=transport, timeouts=PATIENT, observer=observe
+            ) as patient,
+            Gateway(
+                sandbox.base_url,
+                MERCHANT,
+                transport=transport,
+                timeouts=timeouts,
+                body=body,
+                observer=observe,
+            ) as gateway,
         ):
             prepared = await prepare(patient)
             # The tokens are there already: what a fault meets are the operations.
@@ -209,7 +270,9 @@ async def everything(
                 sandbox.faults.add(fault, times=None, probability=0.9)
             results = await every_call(gateway, prepared)
             known = sandbox.overheard
-            text = "\n".join(shown(value) for value in [gateway, *prepared.values(), *results, *events])
+            text = "\n".join(
+                shown(value) for value in [gateway, *prepared.values(), *results, *events]
+            )
         everywhere = text + log.getvalue()
     assert len(everywhere) > 5000
     assert events
@@ -220,7 +283,9 @@ async def everything(
 @pytest.mark.parametrize("body", ["form", "json"])
 async def test_no_call_shows_a_secret(body: str, transport: Transport, log: io.StringIO) -> None:
     """Logs at DEBUG, reprs of results and forms, events, pickles and the one refusal hold nothing of what was sent."""
-    results, _, sandbox = await everything(log, fault=None, transport=transport, body=body, timeouts=PATIENT)
+    results, _, sandbox = await everything(
+        log, fault=None, transport=transport, body=body, timeouts=PATIENT
+    )
     refused = [result for result in results if isinstance(result, BaseException)]
     assert [type(error) for error in refused] == [errors.InvalidRequest]
     assert "card.cvv" in str(refused[0])
@@ -241,15 +306,22 @@ async def test_no_failure_shows_a_secret(fault: FaultKind, log: io.StringIO) -> 
 
 async def test_a_wrong_key_shows_nothing(log: io.StringIO) -> None:
     """Where the gateway refuses the credentials no error shows the key, the partner's, or what was to be sent."""
-    wrong = attrs.evolve(MERCHANT, secret_key=Secret(EXTRA + KEY), partner_secret_key=Secret(EXTRA + LOGIN_KEY))
-    async with Eavesdropper((MERCHANT,)).serve() as sandbox, Gateway(sandbox.base_url, wrong, timeouts=PATIENT) as gateway:
+    wrong = attrs.evolve(
+        MERCHANT, secret_key=Secret(EXTRA + KEY), partner_secret_key=Secret(EXTRA + LOGIN_KEY)
+    )
+    async with (
+        Eavesdropper((MERCHANT,)).serve() as sandbox,
+        Gateway(sandbox.base_url, wrong, timeouts=PATIENT) as gateway,
+    ):
         results = [
             await ended(call)
             for call in (
                 gateway.recurring.initial(EUROS, card(), merchant_transaction_id="A-1"),
                 gateway.stored_cards.store(SEPA),
                 gateway.customers.sign_up(ADA),
-                gateway.merchants.sign_up("newshop", company_name="New Shop", email="new@shop.example"),
+                gateway.merchants.sign_up(
+                    "newshop", company_name="New Shop", email="new@shop.example"
+                ),
                 gateway.invoices.configuration(),
             )
         ]
@@ -277,11 +349,15 @@ async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) 
 
     async with Slow((MERCHANT,)).serve() as sandbox:
         timeouts = Timeouts(connect=5, read=5, total=10, settle=0.5)
-        async with Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts, observer=observe) as gateway:
+        async with Gateway(
+            sandbox.base_url, MERCHANT, timeouts=timeouts, observer=observe
+        ) as gateway:
             registration = (await gateway.stored_cards.store(card())).registration_id or ""
             if not answered:
                 sandbox.faults.add("cut before", operation="stored card debit")
-            pay = gateway.stored_cards.pay(registration, EUROS, merchant_transaction_id="A-1", cvv=CVV, extra={"note": EXTRA})
+            pay = gateway.stored_cards.pay(
+                registration, EUROS, merchant_transaction_id="A-1", cvv=CVV, extra={"note": EXTRA}
+            )
             task = asyncio.create_task(pay)
             await sent.wait()
             task.cancel()
@@ -290,8 +366,15 @@ async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) 
         known = sandbox.overheard
         assert CVV in sandbox.heard
     late = [event for event in events if isinstance(event, LateResult)]
-    assert [(event.error is None, event.merchant_transaction_id) for event in late] == [(answered, "A-1")]
-    text = "\n".join(shown(value) for value in [*events, late[0].error, late[0].result, cancelled.value]) + log.getvalue()
+    assert [(event.error is None, event.merchant_transaction_id) for event in late] == [
+        (answered, "A-1")
+    ]
+    text = (
+        "\n".join(
+            shown(value) for value in [*events, late[0].error, late[0].result, cancelled.value]
+        )
+        + log.getvalue()
+    )
     assert found(text, *known) == []
 
 
@@ -299,7 +382,9 @@ async def test_a_form_shows_its_checksum_only_where_it_is_asked_to() -> None:
     """A hosted page's form keeps its checksum and extra values from repr, pickle and asdict; its inputs and page have them."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         forms = [
-            await gateway.checkout.form(EUROS, merchant_transaction_id="A-1", redirect_url=BACK, extra={"note": EXTRA}),
+            await gateway.checkout.form(
+                EUROS, merchant_transaction_id="A-1", redirect_url=BACK, extra={"note": EXTRA}
+            ),
             await gateway.checkout.card_registration_form(redirect_url=BACK, extra={"note": EXTRA}),
         ]
     for form in forms:
@@ -319,41 +404,70 @@ PAY = {"merchant_transaction_id": "A-1", "cvv": CVV}
 
 
 def invoiced(gateway: Gateway, **options: Any) -> Awaitable[Any]:
-    return gateway.invoices.generate(EUROS, merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK, **options)
+    return gateway.invoices.generate(
+        EUROS, merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK, **options
+    )
 
 
 REFUSALS: dict[str, Callable[[Gateway], Awaitable[Any]]] = {
-    "a malformed CVV": lambda g: g.stored_cards.pay("REG1", EUROS, merchant_transaction_id="A-1", cvv=MALFORMED_CVV),
+    "a malformed CVV": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, merchant_transaction_id="A-1", cvv=MALFORMED_CVV
+    ),
     "a malformed CVV, sealed": lambda g: g.stored_cards.pay(
         "REG1", EUROS, merchant_transaction_id="A-1", cvv=Secret(MALFORMED_CVV)
     ),
-    "a CVV that is a number": lambda g: g.stored_cards.pay("REG1", EUROS, merchant_transaction_id="A-1", cvv=int(CVV)),
-    "a CVV in bytes": lambda g: g.stored_cards.pay("REG1", EUROS, merchant_transaction_id="A-1", cvv=CVV.encode()),
+    "a CVV that is a number": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, merchant_transaction_id="A-1", cvv=int(CVV)
+    ),
+    "a CVV in bytes": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, merchant_transaction_id="A-1", cvv=CVV.encode()
+    ),
     "a malformed CVV and an extra": lambda g: g.stored_cards.pay(
         "REG1", EUROS, merchant_transaction_id="A-1", cvv=MALFORMED_CVV, extra={"note": EXTRA}
     ),
-    "a good CVV with a bad id": lambda g: g.stored_cards.pay("REG1", EUROS, merchant_transaction_id="A|1", cvv=CVV),
+    "a good CVV with a bad id": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, merchant_transaction_id="A|1", cvv=CVV
+    ),
     "a good CVV with a bad registration": lambda g: g.stored_cards.pay("REG|1", EUROS, **PAY),
     "a good CVV with no Money": lambda g: g.stored_cards.pay("REG1", "5.00", **PAY),
-    "a good CVV with another beside it": lambda g: g.stored_cards.pay("REG1", EUROS, extra={"card.cvv": CVV}, **PAY),
-    "a good CVV with a bad extra": lambda g: g.stored_cards.pay("REG1", EUROS, extra={"note": EXTRA + "\n"}, **PAY),
-    "a good CVV with an extra's bad name": lambda g: g.stored_cards.pay("REG1", EUROS, extra={"no te": EXTRA}, **PAY),
-    "an extra that is a number": lambda g: g.stored_cards.pay("REG1", EUROS, extra={"account": int(ACCOUNT)}, **PAY),
+    "a good CVV with another beside it": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, extra={"card.cvv": CVV}, **PAY
+    ),
+    "a good CVV with a bad extra": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, extra={"note": EXTRA + "\n"}, **PAY
+    ),
+    "a good CVV with an extra's bad name": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, extra={"no te": EXTRA}, **PAY
+    ),
+    "an extra that is a number": lambda g: g.stored_cards.pay(
+        "REG1", EUROS, extra={"account": int(ACCOUNT)}, **PAY
+    ),
     "no connection": lambda g: g.stored_cards.pay("REG1", EUROS, extra={"note": EXTRA}, **PAY),
     "an initial payment with a second number": lambda g: g.recurring.initial(
         EUROS, card(), merchant_transaction_id="A-1", extra={"card.number": NUMBER}
     ),
     "a repeat in another currency": lambda g: g.recurring.repeat(
-        attrs.evolve(MANDATE, currency="USD"), EUROS, merchant_transaction_id="A-1", extra={"note": EXTRA}
+        attrs.evolve(MANDATE, currency="USD"),
+        EUROS,
+        merchant_transaction_id="A-1",
+        extra={"note": EXTRA},
     ),
-    "a repeat of no mandate": lambda g: g.recurring.repeat("54279", EUROS, merchant_transaction_id="A-1", extra={"note": EXTRA}),
-    "a repeat with a CVV": lambda g: g.recurring.repeat(MANDATE, EUROS, merchant_transaction_id="A-1", cvv=CVV),
+    "a repeat of no mandate": lambda g: g.recurring.repeat(
+        "54279", EUROS, merchant_transaction_id="A-1", extra={"note": EXTRA}
+    ),
+    "a repeat with a CVV": lambda g: g.recurring.repeat(
+        MANDATE, EUROS, merchant_transaction_id="A-1", cvv=CVV
+    ),
     "a bad IBAN": lambda g: g.stored_cards.store(SepaAccount(IBAN + "\n", "PBNKDEFFXXX")),
     "a bad BIC, which is signed": lambda g: g.stored_cards.store(SepaAccount(IBAN, "PBNK|DEFFXXX")),
     "a bad account number": lambda g: g.stored_cards.store(AchAccount(ACCOUNT + "\0", "011000028")),
     "a card with a bad extra": lambda g: g.stored_cards.store(card(), extra={"note": EXTRA + "\n"}),
-    "a bad UPI address": lambda g: g.debit(EUROS, Upi(ADDRESS + "\n"), merchant_transaction_id="A-1"),
-    "a bad voucher": lambda g: g.debit(EUROS, OtherSource("PV", "X", {"pin": PIN + "\n"}), merchant_transaction_id="A-1"),
+    "a bad UPI address": lambda g: g.debit(
+        EUROS, Upi(ADDRESS + "\n"), merchant_transaction_id="A-1"
+    ),
+    "a bad voucher": lambda g: g.debit(
+        EUROS, OtherSource("PV", "X", {"pin": PIN + "\n"}), merchant_transaction_id="A-1"
+    ),
     "a source's forbidden name": lambda g: g.debit(
         EUROS, OtherSource("PV", "X", {"authentication.pin": PIN}), merchant_transaction_id="A-1"
     ),
@@ -362,19 +476,28 @@ REFUSALS: dict[str, Callable[[Gateway], Awaitable[Any]]] = {
         Customer("A|da", "Lovelace", "ada@shop.example"), extra={"note": EXTRA}
     ),
     "a merchant with a second e-mail": lambda g: g.merchants.sign_up(
-        "newshop", company_name="New Shop", email="new@shop.example", extra={"merchant.email": EXTRA}
+        "newshop",
+        company_name="New Shop",
+        email="new@shop.example",
+        extra={"merchant.email": EXTRA},
     ),
-    "a link with a forbidden extra": lambda g: g.links.create(EUROS, order_id="L-1", customer=ADA, extra={"merchant": EXTRA}),
+    "a link with a forbidden extra": lambda g: g.links.create(
+        EUROS, order_id="L-1", customer=ADA, extra={"merchant": EXTRA}
+    ),
     "an invoice with a second amount": lambda g: invoiced(g, extra={"amount": EXTRA}),
     "a form with a bad id": lambda g: g.checkout.form(
         EUROS, merchant_transaction_id="A|1", redirect_url=BACK, extra={"note": EXTRA}
     ),
-    "a form with a long URL": lambda g: g.checkout.card_registration_form(redirect_url=BACK + "x" * 100, extra={"note": EXTRA}),
+    "a form with a long URL": lambda g: g.checkout.card_registration_form(
+        redirect_url=BACK + "x" * 100, extra={"note": EXTRA}
+    ),
 }
 
 
 @pytest.mark.parametrize("call", REFUSALS.values(), ids=REFUSALS)
-async def test_no_refusal_shows_what_it_refuses(call: Callable[[Gateway], Awaitable[Any]], log: io.StringIO) -> None:
+async def test_no_refusal_shows_what_it_refuses(
+    call: Callable[[Gateway], Awaitable[Any]], log: io.StringIO
+) -> None:
     """A call that is refused, or not sent, shows nothing of what it was given in its error, its frames and the log."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         with pytest.raises((errors.InvalidRequest, errors.NotSent, TypeError)) as refused:
@@ -403,14 +526,29 @@ def test_no_source_shows_what_it_holds(make: Callable[[], object]) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda g: g.recurring.initial(EUROS, card(), merchant_transaction_id="A-1", extra={"paymentType.x": EXTRA}),
-        lambda g: g.stored_cards.pay("REG1", EUROS, merchant_transaction_id="A-1", cvv=CVV, extra={"authentication": EXTRA}),
+        lambda g: g.recurring.initial(
+            EUROS, card(), merchant_transaction_id="A-1", extra={"paymentType.x": EXTRA}
+        ),
+        lambda g: g.stored_cards.pay(
+            "REG1", EUROS, merchant_transaction_id="A-1", cvv=CVV, extra={"authentication": EXTRA}
+        ),
         lambda g: g.stored_cards.store(card(), extra={"authentication": EXTRA}),
-        lambda g: invoiced(g, products=[Product("Pen", EUROS), Product("Ink", EUROS)], extra={"product.note": EXTRA}),
+        lambda g: invoiced(
+            g,
+            products=[Product("Pen", EUROS), Product("Ink", EUROS)],
+            extra={"product.note": EXTRA},
+        ),
     ],
-    ids=["beside a fixed field", "over the checksum", "over the merchant", "beside several products"],
+    ids=[
+        "beside a fixed field",
+        "over the checksum",
+        "over the merchant",
+        "beside several products",
+    ],
 )
-async def test_an_extra_that_cannot_be_nested_shows_nothing(call: Callable[[Gateway], Awaitable[Any]]) -> None:
+async def test_an_extra_that_cannot_be_nested_shows_nothing(
+    call: Callable[[Gateway], Awaitable[Any]],
+) -> None:
     """Where bodies are nested JSON, an extra that stands in another field's way is refused, and nothing is revealed for it."""
     async with Gateway("http://127.0.0.1:9", BARE, body="json") as gateway:
         with pytest.raises((errors.InvalidRequest, TypeError)) as refused:
@@ -423,7 +561,9 @@ async def test_a_form_without_a_partner_name_shows_nothing() -> None:
     """What the hosted pages lack in the credentials is named, and nothing else is shown."""
     async with Gateway("http://127.0.0.1:9", BARE) as gateway:
         with pytest.raises(errors.ConfigurationError, match="partner_name") as refused:
-            await gateway.checkout.form(EUROS, merchant_transaction_id="A-1", redirect_url=BACK, extra={"note": EXTRA})
+            await gateway.checkout.form(
+                EUROS, merchant_transaction_id="A-1", redirect_url=BACK, extra={"note": EXTRA}
+            )
     assert found(shown(refused.value)) == []
 
 
@@ -440,9 +580,14 @@ async def test_a_form_without_a_partner_name_shows_nothing() -> None:
     ],
     ids=["repr", "asdict", "the accounts' extra", "pickle"],
 )
-async def test_listed_accounts_show_only_their_ends(spell: Callable[[Any], str], log: io.StringIO) -> None:
+async def test_listed_accounts_show_only_their_ends(
+    spell: Callable[[Any], str], log: io.StringIO
+) -> None:
     """A customer's stored bank accounts come back with the middle of their numbers masked, wherever they are written to."""
-    async with Sandbox((MERCHANT,)).serve() as sandbox, Gateway(sandbox.base_url, MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        Sandbox((MERCHANT,)).serve() as sandbox,
+        Gateway(sandbox.base_url, MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         owner = Customer(customer_id=(await gateway.customers.sign_up(ADA)).customer_id)
         for source in (SEPA, ACH, card()):
             assert (await gateway.stored_cards.store(source, customer=owner)).succeeded
@@ -454,14 +599,26 @@ async def test_listed_accounts_show_only_their_ends(spell: Callable[[Any], str],
 
 @pytest.mark.parametrize(
     "spell",
-    [lambda row: f"{row!r} {row}", lambda row: repr(attrs.asdict(row)), lambda row: pickle.dumps(row).decode("latin-1")],
+    [
+        lambda row: f"{row!r} {row}",
+        lambda row: repr(attrs.asdict(row)),
+        lambda row: pickle.dumps(row).decode("latin-1"),
+    ],
     ids=["repr", "asdict", "pickle"],
 )
-async def test_listed_payments_do_not_show_their_payers_address(spell: Callable[[Any], str], log: io.StringIO) -> None:
+async def test_listed_payments_do_not_show_their_payers_address(
+    spell: Callable[[Any], str], log: io.StringIO
+) -> None:
     """A payer's UPI address, which goes out as a secret, is not in the clear where the gateway tells of it in a list."""
     day = datetime.now(UTC).date()
-    async with Sandbox((MERCHANT,)).serve() as sandbox, Gateway(sandbox.base_url, MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        Sandbox((MERCHANT,)).serve() as sandbox,
+        Gateway(sandbox.base_url, MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         await gateway.debit(EUROS, Upi(ADDRESS), merchant_transaction_id="A-1")
-        rows = [row async for row in gateway.transactions(day - timedelta(days=1), day + timedelta(days=1))]
+        rows = [
+            row
+            async for row in gateway.transactions(day - timedelta(days=1), day + timedelta(days=1))
+        ]
     assert [row.merchant_transaction_id for row in rows] == ["A-1"]
     assert found(spell(rows[0]) + log.getvalue()) == []

@@ -86,7 +86,9 @@ HEAVY = {
 def added_by(code: str) -> set[str]:
     """Name the modules that a line of code loads in a fresh interpreter."""
     measured = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
-    run = subprocess.run([sys.executable, "-c", measured], capture_output=True, check=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", measured], capture_output=True, check=True, text=True
+    )
     return set(run.stdout.split())
 
 
@@ -105,7 +107,9 @@ def test_what_is_said_to_be_late_exists() -> None:
         assert place.is_dir() or place.with_suffix(".py").is_file()
 
 
-@pytest.mark.parametrize("door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__)
+@pytest.mark.parametrize(
+    "door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__
+)
 def test_each_door_shows_every_name(door: ModuleType) -> None:
     """A name whose module is loaded late is listed, can be imported with all others, and is the same object each time."""
     assert not set(door.__all__) - set(dir(door))
@@ -114,10 +118,14 @@ def test_each_door_shows_every_name(door: ModuleType) -> None:
         assert getattr(door, name) is getattr(door, name)
 
 
-@pytest.mark.parametrize("door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__)
+@pytest.mark.parametrize(
+    "door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__
+)
 def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None:
     """A door that loads late says no like any module, with the name and where it was looked for."""
-    with pytest.raises(AttributeError, match=rf"module '{door.__name__}' has no attribute 'Gatewya'") as caught:
+    with pytest.raises(
+        AttributeError, match=rf"module '{door.__name__}' has no attribute 'Gatewya'"
+    ) as caught:
         _ = door.Gatewya
     assert (caught.value.name, caught.value.obj) == ("Gatewya", door)
 
@@ -132,24 +140,43 @@ def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None
         ("PyreqwestTransport", "form", "json"),
     ],
 )
-async def test_an_open_gateway_has_all_that_it_needs(sandbox: Sandbox, kind: str, body: str, accept: str) -> None:
+async def test_an_open_gateway_has_all_that_it_needs(
+    sandbox: Sandbox, kind: str, body: str, accept: str
+) -> None:
     """Nothing that an open gateway does, good or bad, loads another module than Python's own: an import may fail or wait for a disk."""
     pytest.importorskip(kind.removesuffix("Transport").lower())
     sandbox.faults.add(FaultKind.CUT_AFTER, operation="payout", after=1)
     sandbox.faults.add(FaultKind.CUT_BEFORE, operation="debit", after=2)
     mine = sandbox.credentials
-    account = {"MEMBER_ID": mine.member_id, "PARTNER_ID": mine.partner_id, "USERNAME": mine.username}
+    account = {
+        "MEMBER_ID": mine.member_id,
+        "PARTNER_ID": mine.partner_id,
+        "USERNAME": mine.username,
+    }
     account |= {"SECRET_KEY": mine.secret_key.reveal(), "TERMINAL_ID": mine.terminal_id or ""}
-    account |= {"PARTNER_NAME": mine.partner_name or "", "PARTNER_USERNAME": mine.partner_username or ""}
-    account |= {"PARTNER_SECRET_KEY": "" if mine.partner_secret_key is None else mine.partner_secret_key.reveal()}
+    account |= {
+        "PARTNER_NAME": mine.partner_name or "",
+        "PARTNER_USERNAME": mine.partner_username or "",
+    }
+    account |= {
+        "PARTNER_SECRET_KEY": ""
+        if mine.partner_secret_key is None
+        else mine.partner_secret_key.reveal()
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, PROCESS, sandbox.base_url, kind, body, accept,
         env=os.environ | {f"GATEWAYPY_{name}": value for name, value in account.items()}, stdout=subprocess.PIPE,
     )  # fmt: skip
     told = json.loads((await process.communicate())[0])
     assert told["late"] == []
-    done = dict.fromkeys(("debit", "preauth", "another preauth", "capture", "reversal", "refund", "payout"), "SUCCEEDED")
-    done |= dict.fromkeys(("recurring initial", "repeat", "stored card", "paid by it", "sign-up", "branch"), "SUCCEEDED")
+    done = dict.fromkeys(
+        ("debit", "preauth", "another preauth", "capture", "reversal", "refund", "payout"),
+        "SUCCEEDED",
+    )
+    done |= dict.fromkeys(
+        ("recurring initial", "repeat", "stored card", "paid by it", "sign-up", "branch"),
+        "SUCCEEDED",
+    )
     assert told["ends"] == done | {
         "refused": "FAILED",
         "inquiry": "REFUNDED",

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 CURRENCIES = st.sampled_from(["EUR", "USD", "KWD", "JPY", "XXX"])
 
 
-@pytest.mark.parametrize("value", [50.0, "50,00", "1e3", " 5", "", "٥", None, True, Decimal("NaN"), Decimal("Infinity"), "nan"])
+@pytest.mark.parametrize(
+    "value",
+    [50.0, "50,00", "1e3", " 5", "", "٥", None, True, Decimal("NaN"), Decimal("Infinity"), "nan"],
+)
 def test_what_is_no_exact_amount_is_refused(value: object) -> None:
     """Floats, texts that are no plain decimal number, and numbers that are none are refused, naming the field."""
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -29,9 +32,12 @@ def test_what_is_no_exact_amount_is_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency"), [("0.001", "EUR"), ("1.5", "JPY"), ("1.234", "KWD"), ("10000000000", "EUR"), ("0.5", "KRW")]
+    ("amount", "currency"),
+    [("0.001", "EUR"), ("1.5", "JPY"), ("1.234", "KWD"), ("10000000000", "EUR"), ("0.5", "KRW")],
 )
-def test_more_than_the_currency_or_the_wire_can_carry_is_refused(amount: str, currency: str) -> None:
+def test_more_than_the_currency_or_the_wire_can_carry_is_refused(
+    amount: str, currency: str
+) -> None:
     """A third decimal, a decimal of the yen, and an eleventh digit are refused."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Money(amount, currency)
@@ -52,7 +58,9 @@ def test_more_than_the_currency_or_the_wire_can_carry_is_refused(amount: str, cu
 )
 def test_money_text_with_three_decimals_is_refused(amount: str, currency: str) -> None:
     """A text with more than two decimals may mean thousands: it is refused, zeros or not; a Decimal means what it is."""
-    with pytest.raises(errors.InvalidRequest, match="at most 2 decimals, zeros included") as refused:
+    with pytest.raises(
+        errors.InvalidRequest, match="at most 2 decimals, zeros included"
+    ) as refused:
         Money(amount, currency)
     assert refused.value.field == "amount"
     assert Money(Decimal(amount), currency) == Money(Decimal(amount).to_integral_value(), currency)
@@ -85,7 +93,14 @@ def test_money_refuses_without_work_that_grows(value: object) -> None:
 
 @pytest.mark.parametrize(
     "factor",
-    [10**1_000_000, Decimal("1E+50000000"), Decimal("1E-50000000"), Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity")],
+    [
+        10**1_000_000,
+        Decimal("1E+50000000"),
+        Decimal("1E-50000000"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+    ],
     ids=range(6),
 )
 def test_money_product_out_of_bounds_is_refused(factor: int | Decimal) -> None:
@@ -103,7 +118,9 @@ def test_money_product_that_would_be_rounded_is_refused() -> None:
 def test_money_is_summed_by_sum() -> None:
     """sum() adds up amounts of one currency, and refuses two."""
     assert sum([Money("1.10", "EUR"), Money("2.20", "EUR")]) == Money("3.30", "EUR")
-    with pytest.raises(errors.InvalidRequest, match=r"one currency only: (JPY and EUR|EUR and JPY)"):
+    with pytest.raises(
+        errors.InvalidRequest, match=r"one currency only: (JPY and EUR|EUR and JPY)"
+    ):
         sum([Money("1.10", "EUR"), Money(1, "JPY")])
     with pytest.raises(TypeError):
         1 + Money(1, "EUR")  # type: ignore[operator]
@@ -123,7 +140,11 @@ def test_money_is_summed_by_sum() -> None:
 )
 def test_money_zero_has_no_sign(zero: Callable[[], Money]) -> None:
     """However a zero was made, it is written without a sign."""
-    assert (zero().wire(), str(zero()), repr(zero())) == ("0.00", "0.00 EUR", "Money('0.00', 'EUR')")
+    assert (zero().wire(), str(zero()), repr(zero())) == (
+        "0.00",
+        "0.00 EUR",
+        "Money('0.00', 'EUR')",
+    )
 
 
 @pytest.mark.parametrize("currency", ["eur", "EU", "EURO", "", None, "€", "E R"])
@@ -144,7 +165,9 @@ def test_what_is_no_currency_is_refused(currency: object) -> None:
         ("0", "EUR", "0.00", "0.00 EUR"),
     ],
 )
-def test_the_wire_always_has_two_decimals(amount: object, currency: str, wire: str, text: str) -> None:
+def test_the_wire_always_has_two_decimals(
+    amount: object, currency: str, wire: str, text: str
+) -> None:
     """The wire text has two decimals for every currency; people are shown the currency's own."""
     money = Money(amount, currency)
     assert (money.wire(), str(money)) == (wire, text)
@@ -165,7 +188,12 @@ def test_sums_and_comparisons_are_exact(first: int, second: int, currency: str) 
     a, b = Money(first, currency), Money(second, currency)
     assert a + b == Money(first + second, currency)
     assert (a - b).amount == first - second
-    assert (a < b, a <= b, a > b, a >= b) == (first < second, first <= second, first > second, first >= second)
+    assert (a < b, a <= b, a > b, a >= b) == (
+        first < second,
+        first <= second,
+        first > second,
+        first >= second,
+    )
     assert a * 2 == 2 * a == a + a
     assert bool(a) is bool(first)
     assert hash(a) == hash(Money(Decimal(first), currency))
@@ -173,7 +201,9 @@ def test_sums_and_comparisons_are_exact(first: int, second: int, currency: str) 
 
 
 @given(st.decimals(min_value=0, max_value=10**9, places=2), st.integers(1, 6))
-def test_an_applications_own_decimal_context_changes_nothing(amount: Decimal, precision: int) -> None:
+def test_an_applications_own_decimal_context_changes_nothing(
+    amount: Decimal, precision: int
+) -> None:
     """A thread's lowered precision neither rounds an amount nor breaks it."""
     money = Money(amount, "EUR")
     with decimal.localcontext() as context:
@@ -181,7 +211,9 @@ def test_an_applications_own_decimal_context_changes_nothing(amount: Decimal, pr
         assert Decimal(money.wire()).compare_total(amount) == 0 or money.wire() == f"{amount:.2f}"
 
 
-@pytest.mark.parametrize("operation", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"])
+@pytest.mark.parametrize(
+    "operation", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"]
+)
 def test_currencies_do_not_mix(operation: str) -> None:
     """Euros and yen are neither summed nor compared, and are never equal."""
     with pytest.raises(errors.InvalidRequest):

@@ -28,7 +28,9 @@ from gatewaypy.observe import log_event, tell
         (CallEnded(operation="token", outcome=None, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "done"),
     ],
 )  # fmt: skip
-def test_without_an_observer_the_log_tells(event: object, level: int, words: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_an_observer_the_log_tells(
+    event: object, level: int, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """What must not be lost is logged as a warning, the rest for debugging."""
     with caplog.at_level(logging.DEBUG, "gatewaypy"):
         log_event(event)

@@ -15,7 +15,12 @@ from gatewaypy.sandbox import MERCHANT, CallbackStyle, Sandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-ACCOUNT: dict[str, Any] = {"member_id": "11344", "partner_id": "4", "username": "shop", "secret_key": "k" * 32}
+ACCOUNT: dict[str, Any] = {
+    "member_id": "11344",
+    "partner_id": "4",
+    "username": "shop",
+    "secret_key": "k" * 32,
+}
 URL = "https://gateway.example"
 NOT_NUMBERS = [None, "5", True, float("nan"), float("inf"), -1, 10**400]
 NOT_WHOLE = [*NOT_NUMBERS, 1.5, 0]
@@ -33,7 +38,9 @@ def test_credentials_wrong_required_field_is_named(name: str, value: object) -> 
 
 
 @pytest.mark.parametrize("value", [5, b"4", "", "\n", ["4"], True], ids=repr)
-@pytest.mark.parametrize("name", ["terminal_id", "partner_username", "partner_secret_key", "partner_name"])
+@pytest.mark.parametrize(
+    "name", ["terminal_id", "partner_username", "partner_secret_key", "partner_name"]
+)
 def test_credentials_wrong_optional_field_is_named(name: str, value: object) -> None:
     """An optional field may be left out; anything else that is not its text is refused and named."""
     assert getattr(Credentials(**ACCOUNT | {name: None}), name) is None
@@ -42,7 +49,9 @@ def test_credentials_wrong_optional_field_is_named(name: str, value: object) -> 
     assert refused.value.field == name
 
 
-@pytest.mark.parametrize("value", ["k" * 32, b"k" * 32, None, 5, [None], [b"k" * 32], [""]], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["k" * 32, b"k" * 32, None, 5, [None], [b"k" * 32], [""]], ids=repr
+)
 def test_credentials_wrong_previous_keys_are_named(value: object) -> None:
     """One key in place of a list would be a key for each of its characters: it is refused."""
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -51,7 +60,9 @@ def test_credentials_wrong_previous_keys_are_named(value: object) -> None:
     assert "kkk" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["credentials", "transport", "timeouts", "limits", "observer", "token_store"])
+@pytest.mark.parametrize(
+    "name", ["credentials", "transport", "timeouts", "limits", "observer", "token_store"]
+)
 @pytest.mark.parametrize("value", [5, "https://gateway.example", {"total": 5}], ids=repr)
 def test_gateway_option_of_wrong_type_is_named(name: str, value: object) -> None:
     """An option of another type is refused when the client is made."""
@@ -87,7 +98,16 @@ def test_limits_wrong_count_is_named(name: str, value: object) -> None:
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: str(value)[:8])
 @pytest.mark.parametrize(
     "name",
-    ["concurrency", "per_second", "quiet_period", "pending_patience", "pause_after", "attempts", "resend_unknown", "batch"],
+    [
+        "concurrency",
+        "per_second",
+        "quiet_period",
+        "pending_patience",
+        "pause_after",
+        "attempts",
+        "resend_unknown",
+        "batch",
+    ],
 )
 def test_job_wrong_option_is_named(tmp_path: Path, name: str, value: object) -> None:
     """A job's options are checked before its journal is opened; a text is not a yes to resending."""
@@ -191,7 +211,10 @@ def test_base_url_with_service_root_says_what_to_write(root: Root, tail: str, ba
     assert Gateway(base, MERCHANT).platform.base_url == base
 
 
-@pytest.mark.parametrize("url", [f"{URL} ", f"{URL}\n", f"\t{URL}", f"{URL}/\r\n", "https://gate\nway.example", f"{URL}\ufeff"])
+@pytest.mark.parametrize(
+    "url",
+    [f"{URL} ", f"{URL}\n", f"\t{URL}", f"{URL}/\r\n", "https://gate\nway.example", f"{URL}\ufeff"],
+)
 def test_base_url_with_blanks_is_refused(url: str) -> None:
     """A blank or a line break, as files and shells add them, is refused and not carried into every request."""
     with pytest.raises(errors.InvalidRequest, match="base_url: must not contain blanks"):

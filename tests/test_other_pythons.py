@@ -22,11 +22,28 @@ def chosen(folder: Path, main: str, *builds: str) -> list[str]:
     """Run the script where these builds of Python 3.12 are; return those that the suite is run on."""
     stand_in(folder / "bin" / "make", 'echo "MADE $3"')
     for number, build in enumerate(builds):
-        stand_in(folder / "pyenv" / "versions" / f"3.12.{number}" / "bin" / "python", f"echo '{build}'")
+        stand_in(
+            folder / "pyenv" / "versions" / f"3.12.{number}" / "bin" / "python", f"echo '{build}'"
+        )
     caller = stand_in(folder / "main", f"echo '{main}'")
-    environ = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PYENV_ROOT": str(folder / "pyenv")}
-    done = subprocess.run(["sh", str(SCRIPT), str(caller)], capture_output=True, text=True, check=True, env=environ, timeout=60)
-    made = [line.removeprefix("MADE PYTHON=") for line in done.stdout.splitlines() if line.startswith("MADE")]
+    environ = {
+        **os.environ,
+        "PATH": f"{folder}/bin:{os.environ['PATH']}",
+        "PYENV_ROOT": str(folder / "pyenv"),
+    }
+    done = subprocess.run(
+        ["sh", str(SCRIPT), str(caller)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+        timeout=60,
+    )
+    made = [
+        line.removeprefix("MADE PYTHON=")
+        for line in done.stdout.splitlines()
+        if line.startswith("MADE")
+    ]
     return [Path(path).parent.parent.name for path in made if path.startswith(str(folder))]
 
 
@@ -42,4 +59,6 @@ def test_other_pythons_other_tls_of_one_version_is_run(tmp_path: Path) -> None:
 
 def test_other_pythons_unusable_build_is_skipped(tmp_path: Path) -> None:
     """An interpreter that cannot make an environment is left out, and the next one is run."""
-    assert chosen(tmp_path, "3.11|OpenSSL 3.0.19|771|2", "no such module' >&2; exit 1 #", BUILT) == ["3.12.1"]
+    assert chosen(
+        tmp_path, "3.11|OpenSSL 3.0.19|771|2", "no such module' >&2; exit 1 #", BUILT
+    ) == ["3.12.1"]

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Card, errors
-from gatewaypy.pan import Span, brand_of, contains, find, is_luhn_valid, mask, may_contain, replace_digits
+from gatewaypy.pan import (
+    Span,
+    brand_of,
+    contains,
+    find,
+    is_luhn_valid,
+    mask,
+    may_contain,
+    replace_digits,
+)
 
 
 def with_check_digit(stem: str) -> str:
@@ -30,12 +39,25 @@ KNOWN = tuple(
 )  # fmt: skip
 #: Those that are also found inside a longer group of digits: of the lengths that their issuers nearly always use.
 USUAL = tuple(number for number in KNOWN if brand_of(number) and len(number) in {14, 15, 16})
-SEPARATORS = ("", " ", "-", ".", "\u00a0", "\u2009", "\u2011", "\u2013", "\u2212", "\u200b", "\t", " - ")
+SEPARATORS = (
+    "",
+    " ",
+    "-",
+    ".",
+    "\u00a0",
+    "\u2009",
+    "\u2011",
+    "\u2013",
+    "\u2212",
+    "\u200b",
+    "\t",
+    " - ",
+)
 SCRIPTS = (0x30, 0xFF10, 0x660, 0x966)
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Nd", "Lu", "Zs", "Pd", "Cf", "Mn"]), max_size=30).map(
-    lambda text: text.rstrip(". \t\n\r\v\f\x1c\x1d\x1e\x1f\x85·•․∙・．")
-)
+texts = st.text(
+    st.characters(exclude_categories=["Cs", "Nd", "Lu", "Zs", "Pd", "Cf", "Mn"]), max_size=30
+).map(lambda text: text.rstrip(". \t\n\r\v\f\x1c\x1d\x1e\x1f\x85·•․∙・．"))
 
 
 def sealed_digits(number: str) -> str:
@@ -47,7 +69,9 @@ def sealed_digits(number: str) -> str:
 def test_find_any_grouping_in_any_text(number: str, data: Any, before: str, after: str) -> None:
     """Every known number is found, whatever separates its digits, in whichever script, in any text."""
     script = data.draw(st.sampled_from(SCRIPTS))
-    gaps = data.draw(st.lists(st.sampled_from(SEPARATORS), min_size=len(number) - 1, max_size=len(number) - 1))
+    gaps = data.draw(
+        st.lists(st.sampled_from(SEPARATORS), min_size=len(number) - 1, max_size=len(number) - 1)
+    )
     digits = [chr(script + int(digit)) for digit in number]
     written = digits[0] + "".join(gap + digit for gap, digit in zip(gaps, digits[1:], strict=True))
     text = f"{before}|{written}|{after}"
@@ -59,22 +83,33 @@ def test_find_any_grouping_in_any_text(number: str, data: Any, before: str, afte
 
 @given(
     st.sampled_from(KNOWN),
-    st.sampled_from(["2026-11-26", "26.11.2026", "12/30", "20261126", "123", "0", "5000 4000 3000"]),
+    st.sampled_from(
+        ["2026-11-26", "26.11.2026", "12/30", "20261126", "123", "0", "5000 4000 3000"]
+    ),
     st.sampled_from([" ", "-", ".", " - "]),
 )
 def test_find_next_to_other_groups_of_digits(number: str, other: str, gap: str) -> None:
     """A number before or after a date, or other digits, is found."""
-    for text in (f"{number}{gap}{other}", f"{other}{gap}{number}", f"{other}{gap}{number}{gap}{other}"):
+    for text in (
+        f"{number}{gap}{other}",
+        f"{other}{gap}{number}",
+        f"{other}{gap}{number}{gap}{other}",
+    ):
         assert number in {text[span.start : span.end] for span in find(text)}
         assert number not in mask(text)
         assert f"{number[:6]}{sealed_digits(number)}" not in mask(text)
 
 
-@given(st.sampled_from(USUAL), st.text("0123456789", max_size=12), st.text("0123456789", max_size=12))
+@given(
+    st.sampled_from(USUAL), st.text("0123456789", max_size=12), st.text("0123456789", max_size=12)
+)
 def test_find_inside_a_group_of_digits(number: str, before: str, after: str) -> None:
     """A number that other digits touch is found by its issuer's range and length: a date, an expiry, a CVV."""
     text = before + number + after
-    assert any(span.start <= len(before) and span.end >= len(before) + len(number) for span in merged(find(text)))
+    assert any(
+        span.start <= len(before) and span.end >= len(before) + len(number)
+        for span in merged(find(text))
+    )
     assert number not in mask(text)
 
 
@@ -144,15 +179,22 @@ def test_mask_keeps_six_and_four_digits(text: str, masked: str) -> None:
     assert mask(masked) == masked
 
 
-@pytest.mark.parametrize("written", ["6212345678901234", "6212 3456 7890 1234", "621234567890123456 7", "8171 0000 0000 0001 23"])
+@pytest.mark.parametrize(
+    "written",
+    ["6212345678901234", "6212 3456 7890 1234", "621234567890123456 7", "8171 0000 0000 0001 23"],
+)
 def test_find_unionpay_without_check_digit(written: str) -> None:
     """UnionPay's numbers need no valid check digit: their range, length and grouping are enough."""
     digits = written.replace(" ", "")
     assert not is_luhn_valid(digits)
-    assert any(span.end - span.start >= len(written) - 2 for span in find(f"card {written} declined"))
+    assert any(
+        span.end - span.start >= len(written) - 2 for span in find(f"card {written} declined")
+    )
 
 
-@pytest.mark.parametrize("written", ["62.50 12 7 3 90 1234 55", "12345678901234567890", "62 1 2 3 4 5 6 7 8 9 0 1 2 3 4"])
+@pytest.mark.parametrize(
+    "written", ["62.50 12 7 3 90 1234 55", "12345678901234567890", "62 1 2 3 4 5 6 7 8 9 0 1 2 3 4"]
+)
 def test_find_unionpay_needs_a_cards_grouping(written: str) -> None:
     """Digits that stand in short groups are not taken for a UnionPay number by their first two."""
     assert not any(written[span.start :].startswith("62") for span in find(written))
@@ -164,7 +206,10 @@ def test_replace_digits_takes_any_check_digit() -> None:
     assert replace_digits(text, "1234567890123456", "***") == "***, ***, 99***"
 
 
-@pytest.mark.parametrize("piece", ["4", "62", "4 ", "1  ", "4111 1111 1111 1111 ", "12345678901x", "AA11 ", "AA11", "\u0661"])
+@pytest.mark.parametrize(
+    "piece",
+    ["4", "62", "4 ", "1  ", "4111 1111 1111 1111 ", "12345678901x", "AA11 ", "AA11", "\u0661"],
+)
 def test_find_work_is_linear(piece: str) -> None:
     """Twice the text makes at most twice the work, whatever a stranger writes."""
 
@@ -192,7 +237,11 @@ def test_find_work_is_linear(piece: str) -> None:
 @pytest.mark.parametrize("brand", [None, "CUP"])
 def test_card_unionpay_needs_no_check_digit(brand: str | None) -> None:
     """A UnionPay card is taken by its range, or by its brand."""
-    for number in ("6200000000000000", "8171000000000000", *(["1234567890123456"] if brand else [])):
+    for number in (
+        "6200000000000000",
+        "8171000000000000",
+        *(["1234567890123456"] if brand else []),
+    ):
         assert not is_luhn_valid(number)
         assert Card(number, 7, 2030, brand=brand).brand == "CUP"
 

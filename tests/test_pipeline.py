@@ -67,7 +67,11 @@ async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
     route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.payment_id, payment.settled_by) == (Outcome.SUCCEEDED, "54279", SettledBy.REPLY)
+    assert (payment.outcome, payment.payment_id, payment.settled_by) == (
+        Outcome.SUCCEEDED,
+        "54279",
+        SettledBy.REPLY,
+    )
     assert payment.raise_for_outcome() is payment
     assert route.calls.last.request.headers["authtoken"] == vector("token")["AuthToken"]
     assert "authtoken" not in wire["token"].calls.last.request.headers
@@ -75,7 +79,9 @@ async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
 
 async def test_a_decline_is_a_result(wire: Any) -> None:
     """A declined payment is returned; raising is the caller's choice."""
-    wire.post(f"{API}/payments").respond(json=vector("payment-declined") | {"merchantTransactionId": "TX-1001"})
+    wire.post(f"{API}/payments").respond(
+        json=vector("payment-declined") | {"merchantTransactionId": "TX-1001"}
+    )
     async with opened() as gateway:
         payment = await debit(gateway)
     assert payment.outcome is Outcome.FAILED
@@ -87,7 +93,12 @@ async def test_a_decline_is_a_result(wire: Any) -> None:
 async def test_decline_found_by_inquiry_has_the_banks_words(wire: Any) -> None:
     """The look-up's "record found" never stands where the reason of a decline is expected."""
     wire.post(f"{API}/payments").respond(502)
-    declined = {"merchantTransactionId": "TX-1001", "amount": "50.00", "status": "authfailed", "transactionStatus": "N"}
+    declined = {
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+        "status": "authfailed",
+        "transactionStatus": "N",
+    }
     found = vector("inquiry") | declined | {"remark": "Do not honour"}
     wire.post(f"{API}/payments/TX-1001").respond(json=found)
     async with opened() as gateway:
@@ -100,11 +111,23 @@ async def test_decline_found_by_inquiry_has_the_banks_words(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(("code", "kept"), [("11005", "11005"), ("00001", ""), ("20015", "")])
-async def test_decline_found_by_inquiry_keeps_its_replys_code(wire: Any, code: str, kept: str) -> None:
+async def test_decline_found_by_inquiry_keeps_its_replys_code(
+    wire: Any, code: str, kept: str
+) -> None:
     """A reply that could not decide has the payment's own code, where it agrees with what was found."""
-    reply = vector("payment-declined") | {"merchantTransactionId": "TX-1001", "transactionStatus": "Z"}
-    wire.post(f"{API}/payments").respond(json=reply | {"result": {"code": code, "description": "words"}})
-    declined = {"merchantTransactionId": "TX-1001", "amount": "50.00", "status": "authfailed", "transactionStatus": "N"}
+    reply = vector("payment-declined") | {
+        "merchantTransactionId": "TX-1001",
+        "transactionStatus": "Z",
+    }
+    wire.post(f"{API}/payments").respond(
+        json=reply | {"result": {"code": code, "description": "words"}}
+    )
+    declined = {
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+        "status": "authfailed",
+        "transactionStatus": "N",
+    }
     wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry") | declined)
     async with opened() as gateway:
         payment = await debit(gateway)
@@ -113,7 +136,9 @@ async def test_decline_found_by_inquiry_keeps_its_replys_code(wire: Any, code: s
 
 async def test_reply_in_another_currency_is_asked_about(wire: Any) -> None:
     """A reply without an amount and in another currency is of another payment."""
-    reply = {name: value for name, value in vector("payment-sync").items() if name != "amount"} | {"currency": "USD"}
+    reply = {name: value for name, value in vector("payment-sync").items() if name != "amount"} | {
+        "currency": "USD"
+    }
     wire.post(f"{API}/payments").respond(json=reply)
     wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
     async with opened() as gateway:
@@ -128,8 +153,12 @@ async def test_debit_that_is_only_authorized_is_pending(wire: Any) -> None:
         assert (await debit(gateway)).outcome is Outcome.PENDING
 
 
-@pytest.mark.parametrize(("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")])
-async def test_follow_up_is_not_settled_by_anothers_trace(wire: Any, operation: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")]
+)
+async def test_follow_up_is_not_settled_by_anothers_trace(
+    wire: Any, operation: str, status: str
+) -> None:
     """A's answer is lost and A was not executed; B is begun meanwhile and executed: B's trace does not prove A."""
     before = {"capture": "authsuccessful", "refund": "capturesuccess"}[operation]
     state = vector("inquiry") | {"paymentId": "54304", "amount": "80.00"}
@@ -139,7 +168,11 @@ async def test_follow_up_is_not_settled_by_anothers_trace(wire: Any, operation: 
         if b"paymentType=IN" in request.content:
             asked.set()
             now = status if executed.is_set() else before
-            return httpx.Response(200, json=state | {"status": now, "transactionStatus": "Y" if now != "reversed" else None})
+            return httpx.Response(
+                200,
+                json=state
+                | {"status": now, "transactionStatus": "Y" if now != "reversed" else None},
+            )
         if b"amount=30.00" in request.content:
             return httpx.Response(502)
         executed.set()
@@ -160,8 +193,14 @@ async def test_follow_up_is_not_settled_by_anothers_trace(wire: Any, operation: 
 async def test_duplicate_follow_up_is_not_settled_by_the_first(wire: Any) -> None:
     """If the gateway answers a refund by 20015, another refund was made: its trace does not prove this one."""
     before = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
-    answers = [before, vector("payment-duplicate"), before | {"status": "reversed", "transactionStatus": None}]
-    wire.post(f"{API}/payments/54304").mock(side_effect=[httpx.Response(200, json=answer) for answer in answers])
+    answers = [
+        before,
+        vector("payment-duplicate"),
+        before | {"status": "reversed", "transactionStatus": None},
+    ]
+    wire.post(f"{API}/payments/54304").mock(
+        side_effect=[httpx.Response(200, json=answer) for answer in answers]
+    )
     async with opened() as gateway:
         await gateway.inquire(payment_id="54304")
         with pytest.raises(errors.OutcomeUnknown, match="may be the work of another") as caught:
@@ -199,7 +238,11 @@ async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_agai
         if b"amount=30.00" in request.content:
             return httpx.Response(502)
         executed.append(request)
-        return httpx.Response(502) if lost_again else httpx.Response(200, json=vector("refund") | {"paymentId": "54304"})
+        return (
+            httpx.Response(502)
+            if lost_again
+            else httpx.Response(200, json=vector("refund") | {"paymentId": "54304"})
+        )
 
     wire.post(f"{API}/payments/54304").mock(side_effect=gateway_of)
     async with opened() as gateway:
@@ -210,11 +253,17 @@ async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_agai
             with pytest.raises(errors.OutcomeUnknown):
                 await gateway.refund("54304", Money("50.00", "EUR"))
         else:
-            assert (await gateway.refund("54304", Money("50.00", "EUR"))).outcome is Outcome.SUCCEEDED
+            assert (
+                await gateway.refund("54304", Money("50.00", "EUR"))
+            ).outcome is Outcome.SUCCEEDED
 
 
-@pytest.mark.parametrize(("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")])
-async def test_trace_seen_before_a_follow_up_proves_nothing(wire: Any, operation: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")]
+)
+async def test_trace_seen_before_a_follow_up_proves_nothing(
+    wire: Any, operation: str, status: str
+) -> None:
     """Another process has captured or refunded, and an inquiry shows it; a follow-up that is lost then is not settled by it."""
     before = {"capture": "authsuccessful", "refund": "capturesuccess"}[operation]
     shown = [before, status]
@@ -223,7 +272,11 @@ async def test_trace_seen_before_a_follow_up_proves_nothing(wire: Any, operation
         if b"paymentType=IN" not in request.content:
             return httpx.Response(502)
         now = shown.pop(0) if len(shown) > 1 else shown[0]
-        return httpx.Response(200, json=vector("inquiry") | {"paymentId": "54304", "status": now, "transactionStatus": None})
+        return httpx.Response(
+            200,
+            json=vector("inquiry")
+            | {"paymentId": "54304", "status": now, "transactionStatus": None},
+        )
 
     wire.post(f"{API}/payments/54304").mock(side_effect=gateway_of)
     async with opened() as gateway:
@@ -246,17 +299,29 @@ async def test_a_redirect_carries_every_parameter(wire: Any) -> None:
 async def test_a_duplicate_is_the_earlier_payment(wire: Any) -> None:
     """20015 is no second payment and no failure: the inquiry tells of the first."""
     wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
-    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00"}
+    found = vector("inquiry") | {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+    }
     wire.post(f"{API}/payments/TX-1001").respond(json=found)
     async with opened() as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.payment_id, payment.duplicate) == (Outcome.SUCCEEDED, "54279", True)
+    assert (payment.outcome, payment.payment_id, payment.duplicate) == (
+        Outcome.SUCCEEDED,
+        "54279",
+        True,
+    )
 
 
 async def test_duplicate_with_a_server_error_is_told(wire: Any) -> None:
     """20015 says that an earlier payment has the id, whatever HTTP status it comes with."""
     wire.post(f"{API}/payments").respond(500, json=vector("payment-duplicate"))
-    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00"}
+    found = vector("inquiry") | {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+    }
     wire.post(f"{API}/payments/TX-1001").respond(json=found)
     async with opened() as gateway:
         payment = await debit(gateway)
@@ -286,7 +351,11 @@ async def test_duplicate_is_told_though_the_gateway_is_closed(wire: Any) -> None
 async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
     """An earlier payment of another amount under the same id is nobody's result: it is raised with what was found."""
     wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
-    found = vector("inquiry") | {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "80.00"}
+    found = vector("inquiry") | {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "amount": "80.00",
+    }
     route = wire.post(f"{API}/payments/TX-1001").respond(json=found)
     async with opened() as gateway:
         with pytest.raises(errors.OutcomeUnknown) as unknown:
@@ -307,12 +376,23 @@ async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
         {"json": vector("payment-sync") | {"merchantTransactionId": "TX-9"}},
         {"json": vector("payment-sync") | {"amount": "5.00"}},
         {"json": vector("payment-sync") | {"paymentId": "-"}},
-        {"json": {name: value for name, value in vector("payment-sync").items() if name != "currency"} | {"amount": "5.00"}},
+        {
+            "json": {
+                name: value for name, value in vector("payment-sync").items() if name != "currency"
+            }
+            | {"amount": "5.00"}
+        },
         {"json": vector("payment-sync") | {"amount": "fifty"}},
-        {"json": vector("payment-3d") | {"merchantTransactionId": "TX-1001", "redirect": {"url": "https://["}}},
+        {
+            "json": vector("payment-3d")
+            | {"merchantTransactionId": "TX-1001", "redirect": {"url": "https://["}}
+        },
         {"status_code": 401, "json": vector("payment-sync")},
         {"status_code": 401, "json": {"transactionStatus": ["Y"], "paymentId": {}}},
-        {"json": vector("payment-3d") | {"merchantTransactionId": "TX-1001", "redirect": {"url": "http://evil.example"}}},
+        {
+            "json": vector("payment-3d")
+            | {"merchantTransactionId": "TX-1001", "redirect": {"url": "http://evil.example"}}
+        },
     ],
     ids=range(14),
 )
@@ -320,15 +400,26 @@ async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any
     """An error page, another payment's reply, a reply without an id: the inquiry decides, and nothing is sent twice."""
     route = wire.post(f"{API}/payments").respond(**answer)
     inquiry = wire.post(f"{API}/payments/TX-1001")
-    inquiry.respond(json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"})
+    inquiry.respond(
+        json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
+    )
     async with opened() as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.settled_by, payment.payment_id) == (Outcome.SUCCEEDED, SettledBy.INQUIRY, "10617")
+    assert (payment.outcome, payment.settled_by, payment.payment_id) == (
+        Outcome.SUCCEEDED,
+        SettledBy.INQUIRY,
+        "10617",
+    )
     assert route.call_count == 1
 
 
-@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError, RuntimeError])
-async def test_a_lost_answer_is_asked_about_until_patience_ends(wire: Any, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError, RuntimeError],
+)
+async def test_a_lost_answer_is_asked_about_until_patience_ends(
+    wire: Any, error: type[Exception]
+) -> None:
     """Where no inquiry finds the payment the error says so, names the id, and tells not to send again."""
     route = wire.post(f"{API}/payments").mock(side_effect=error("cut"))
     inquiry = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
@@ -376,12 +467,17 @@ async def test_no_connection_means_not_sent(wire: Any, error: type[Exception]) -
     async with opened() as gateway:
         with pytest.raises(errors.NotSent) as not_sent:
             await debit(gateway)
-    assert (not_sent.value.operation, not_sent.value.merchant_transaction_id) == ("debit", "TX-1001")
+    assert (not_sent.value.operation, not_sent.value.merchant_transaction_id) == (
+        "debit",
+        "TX-1001",
+    )
 
 
 async def test_a_refused_token_is_replaced_once(wire: Any) -> None:
     """A 401 moved no money: a new token is got and the call repeated."""
-    route = wire.post(f"{API}/payments").mock(side_effect=[httpx.Response(401), httpx.Response(200, json=vector("payment-sync"))])
+    route = wire.post(f"{API}/payments").mock(
+        side_effect=[httpx.Response(401), httpx.Response(200, json=vector("payment-sync"))]
+    )
     async with opened() as gateway:
         assert (await debit(gateway)).succeeded
     assert (route.call_count, wire["token"].call_count) == (2, 2)
@@ -397,11 +493,15 @@ async def test_a_token_that_is_refused_fresh_is_an_error(wire: Any) -> None:
     assert wire["token"].call_count == 2
 
 
-async def test_an_xml_page_without_the_extra_is_a_doubt(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_xml_page_without_the_extra_is_a_doubt(
+    wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page that cannot be read for want of an extra is no answer, and no error of configuration after the send."""
     monkeypatch.setitem(__import__("sys").modules, "xmltodict", None)
     wire.post(f"{API}/payments").respond(text="<error>busy</error>", content_type="text/xml")
-    wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"})
+    wire.post(f"{API}/payments/TX-1001").respond(
+        json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
+    )
     async with opened() as gateway:
         assert (await debit(gateway)).settled_by is SettledBy.INQUIRY
 
@@ -425,7 +525,9 @@ async def test_a_payment_whose_time_is_over_before_it_is_sent_is_not_sent(wire: 
     route = wire.post(f"{API}/payments").respond(json={})
     async with opened(timeouts=Timeouts(connect=20, read=20, total=2)) as gateway:
         await gateway.tokens.merchant()
-        paying = asyncio.ensure_future(gateway.debit(EUROS, CARD, merchant_transaction_id="TX-1001"))
+        paying = asyncio.ensure_future(
+            gateway.debit(EUROS, CARD, merchant_transaction_id="TX-1001")
+        )
         await asyncio.sleep(0)
         # The service works.
         time.sleep(2.1)  # noqa: ASYNC251
@@ -455,7 +557,9 @@ async def test_a_question_that_is_never_answered_leaves_time_for_others(wire: An
 
 async def test_refused_credentials_are_said_so(wire: Any) -> None:
     """The gateway's code and words for a refused login reach the caller, with the payment's id."""
-    wire["token"].respond(json={"result": {"code": "10002", "description": "Authentication failed"}})
+    wire["token"].respond(
+        json={"result": {"code": "10002", "description": "Authentication failed"}}
+    )
     async with opened() as gateway:
         with pytest.raises(errors.AuthenticationFailed, match="check the credentials") as failed:
             await debit(gateway)
@@ -465,11 +569,21 @@ async def test_refused_credentials_are_said_so(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx.Response(401), httpx.Response(503), httpx.ReadTimeout("slow"), httpx.ConnectError("down")]
+    "answer",
+    [
+        httpx.Response(401),
+        httpx.Response(503),
+        httpx.ReadTimeout("slow"),
+        httpx.ConnectError("down"),
+    ],
 )
 async def test_without_a_token_nothing_is_sent(wire: Any, answer: Any) -> None:
     """Whatever keeps the token away, the payment was not sent, or was refused: never unknown."""
-    wire["token"].mock(side_effect=lambda _: (_ for _ in ()).throw(answer) if isinstance(answer, Exception) else answer)
+    wire["token"].mock(
+        side_effect=lambda _: (
+            (_ for _ in ()).throw(answer) if isinstance(answer, Exception) else answer
+        )
+    )
     route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         with pytest.raises((errors.NotSent, errors.AuthenticationFailed)):
@@ -506,7 +620,8 @@ async def test_a_follow_up_is_asked_about_by_payment_id(
     """A capture, refund or reversal is told by its code, and by the payment's status where the reply is lost."""
     before = "capturesuccess" if operation == "refund" else "authsuccessful"
     states = [
-        vector("inquiry") | {"paymentId": "54304", "status": status, "transactionStatus": None, "amount": "80.00"}
+        vector("inquiry")
+        | {"paymentId": "54304", "status": status, "transactionStatus": None, "amount": "80.00"}
         for status in (before, inquiry)
     ]
     route = wire.post(f"{API}/payments/54304")
@@ -515,34 +630,55 @@ async def test_a_follow_up_is_asked_about_by_payment_id(
         route.mock(side_effect=[httpx.Response(200, json=answer) for answer in (vector(name),)])
         plain = await getattr(gateway, operation)(*arguments)
     async with opened() as gateway:
-        answers = [httpx.Response(200, json=states[0]), httpx.Response(502), httpx.Response(200, json=states[1])]
+        answers = [
+            httpx.Response(200, json=states[0]),
+            httpx.Response(502),
+            httpx.Response(200, json=states[1]),
+        ]
         route.mock(side_effect=answers)
         await gateway.inquire(payment_id="54304")
         doubtful = await getattr(gateway, operation)(*arguments)
-    assert (plain.outcome, plain.payment_id, plain.settled_by) == (Outcome.SUCCEEDED, "54304", SettledBy.REPLY)
+    assert (plain.outcome, plain.payment_id, plain.settled_by) == (
+        Outcome.SUCCEEDED,
+        "54304",
+        SettledBy.REPLY,
+    )
     assert plain.amount == (None if operation == "reversal" else EUROS)
-    assert (doubtful.outcome, doubtful.settled_by, doubtful.amount) == (outcome, SettledBy.INQUIRY, None)
+    assert (doubtful.outcome, doubtful.settled_by, doubtful.amount) == (
+        outcome,
+        SettledBy.INQUIRY,
+        None,
+    )
     assert route.call_count == 4
 
 
 @pytest.mark.parametrize(
-    ("operation", "status"), [("capture", "capturesuccess"), ("capture", "capturefailed"), ("refund", "reversed")]
+    ("operation", "status"),
+    [("capture", "capturesuccess"), ("capture", "capturefailed"), ("refund", "reversed")],
 )
 async def test_an_older_trace_proves_nothing(wire: Any, operation: str, status: str) -> None:
     """Where this gateway object does not know the payment from before, a status may be the work of an earlier follow-up."""
     state = vector("inquiry") | {"paymentId": "54304", "status": status, "transactionStatus": None}
-    wire.post(f"{API}/payments/54304").mock(side_effect=[httpx.Response(502), httpx.Response(200, json=state)])
+    wire.post(f"{API}/payments/54304").mock(
+        side_effect=[httpx.Response(502), httpx.Response(200, json=state)]
+    )
     async with opened() as gateway:
         with pytest.raises(errors.OutcomeUnknown, match="may be the work of another"):
             await getattr(gateway, operation)("54304", EUROS)
 
 
-@pytest.mark.parametrize("change", [{"paymentId": "99"}, {"amount": "5.00"}, {"amount": "5.00", "currency": "EUR"}])
-async def test_another_payments_follow_up_is_not_believed(wire: Any, change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"paymentId": "99"}, {"amount": "5.00"}, {"amount": "5.00", "currency": "EUR"}]
+)
+async def test_another_payments_follow_up_is_not_believed(
+    wire: Any, change: dict[str, str]
+) -> None:
     """A capture's reply that names another payment or amount is asked about."""
     state = vector("inquiry") | {"paymentId": "54304", "status": "authsuccessful"}
     replies = iter([vector("capture") | change])
-    wire.post(f"{API}/payments/54304").mock(side_effect=lambda _: httpx.Response(200, json=next(replies, state)))
+    wire.post(f"{API}/payments/54304").mock(
+        side_effect=lambda _: httpx.Response(200, json=next(replies, state))
+    )
     async with opened() as gateway:
         with pytest.raises(errors.OutcomeUnknown, match="another"):
             await gateway.capture("54304", EUROS)
@@ -551,7 +687,9 @@ async def test_another_payments_follow_up_is_not_believed(wire: Any, change: dic
 async def test_an_unsettled_follow_up_names_its_payment(wire: Any) -> None:
     """The error of a lost refund carries the payment's id and its last status."""
     state = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
-    wire.post(f"{API}/payments/54304").mock(side_effect=lambda r: httpx.Response(502 if b"RF" in r.content else 200, json=state))
+    wire.post(f"{API}/payments/54304").mock(
+        side_effect=lambda r: httpx.Response(502 if b"RF" in r.content else 200, json=state)
+    )
     async with opened() as gateway:
         with pytest.raises(errors.OutcomeUnknown) as unknown:
             await gateway.refund("54304", Money("1.00", "EUR"))
@@ -563,10 +701,17 @@ async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
     """The recorded payout succeeds; a long status that contradicts it is asked about."""
     good = vector("payout")
     bad = good | {"status": "payoutfailed"}
-    wire.post(f"{API}/payout").mock(side_effect=[httpx.Response(200, json=good), httpx.Response(200, json=bad)])
-    wire.post(f"{API}/payments/Payout-JPY-1").respond(json=bad | {"transactionStatus": "N", "result": {"code": "00026"}})
+    wire.post(f"{API}/payout").mock(
+        side_effect=[httpx.Response(200, json=good), httpx.Response(200, json=bad)]
+    )
+    wire.post(f"{API}/payments/Payout-JPY-1").respond(
+        json=bad | {"transactionStatus": "N", "result": {"code": "00026"}}
+    )
     async with opened() as gateway:
-        arguments = {"merchant_transaction_id": "Payout-JPY-1", "customer": Customer(email="ada@shop.example")}
+        arguments = {
+            "merchant_transaction_id": "Payout-JPY-1",
+            "customer": Customer(email="ada@shop.example"),
+        }
         paid = await gateway.payout(Money(100, "JPY"), **arguments)
         failed = await gateway.payout(Money(100, "JPY"), **arguments)
     assert (paid.outcome, paid.payment_id) == (Outcome.SUCCEEDED, "18608029")
@@ -576,7 +721,11 @@ async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
 async def test_an_inquiry_is_tried_again(wire: Any) -> None:
     """A question that moves no money may be asked three times; then it is unreadable."""
     route = wire.post(f"{API}/payments/10617").mock(
-        side_effect=[httpx.Response(503), httpx.Response(200, html="<p>?</p>"), httpx.Response(200, json=vector("inquiry"))]
+        side_effect=[
+            httpx.Response(503),
+            httpx.Response(200, html="<p>?</p>"),
+            httpx.Response(200, json=vector("inquiry")),
+        ]
     )
     async with opened() as gateway:
         assert (await gateway.inquire(payment_id="10617")).succeeded
@@ -608,7 +757,9 @@ async def test_partner_and_regenerated_tokens(wire: Any) -> None:
     """Each token call has its own path and fields; a regenerated token is the one used next."""
     partner = {"partnerId": "4", "result": {"code": "200"}, "AuthToken": "partner-token"}
     wire.post(f"{API}/partnerAuthToken").respond(json=partner)
-    wire.post(f"{API}/regenerateToken", name="regenerate").respond(json=partner | {"AuthToken": "second"})
+    wire.post(f"{API}/regenerateToken", name="regenerate").respond(
+        json=partner | {"AuthToken": "second"}
+    )
     route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         assert (await gateway.tokens.partner()).value.reveal() == "partner-token"
@@ -642,7 +793,11 @@ async def test_refusals_come_before_any_call(wire: Any) -> None:
     assert (refused.value.field, refused.value.operation) == ("amount", "refund")
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), ValueError("of its own")], ids=["a cancellation", "an error"])
+@pytest.mark.parametrize(
+    "error",
+    [asyncio.CancelledError(), ValueError("of its own")],
+    ids=["a cancellation", "an error"],
+)
 async def test_whatever_an_observer_does_its_caller_hears(wire: Any, error: BaseException) -> None:
     """An observer that raises, be it a cancellation of its own, keeps no result from whoever called."""
 
@@ -689,8 +844,14 @@ class TestCancelling:
                 await task
             go.set()
         late = next(event for event in events if isinstance(event, LateResult))
-        assert (late.merchant_transaction_id, late.payment_id, late.error) == ("TX-1001", "54279", None)
-        ended = next(event for event in events if isinstance(event, CallEnded) and event.operation == "debit")
+        assert (late.merchant_transaction_id, late.payment_id, late.error) == (
+            "TX-1001",
+            "54279",
+            None,
+        )
+        ended = next(
+            event for event in events if isinstance(event, CallEnded) and event.operation == "debit"
+        )
         assert (ended.outcome, ended.http_status, ended.requests) == (Outcome.SUCCEEDED, 200, 1)
 
     async def test_a_caller_that_waits_for_a_slot_is_simply_cancelled(self, wire: Any) -> None:
@@ -724,7 +885,9 @@ class TestCancelling:
 
         wire.post(f"{API}/payments").mock(side_effect=slow)
         wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
-        async with opened(limits=Limits(max_in_flight=1), timeouts=Timeouts(total=2, settle=0.3)) as gateway:
+        async with opened(
+            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=2, settle=0.3)
+        ) as gateway:
             await gateway.tokens.merchant()
             first = asyncio.create_task(debit(gateway))
             await asyncio.sleep(0)
@@ -744,7 +907,9 @@ class TestCancelling:
             return httpx.Response(200)
 
         wire.post(f"{API}/payments").mock(side_effect=stuck)
-        async with opened(limits=Limits(max_in_flight=1), timeouts=Timeouts(total=3, settle=0.1)) as gateway:
+        async with opened(
+            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=3, settle=0.1)
+        ) as gateway:
             await gateway.tokens.merchant()
             tasks = [asyncio.create_task(debit(gateway, f"TX-{number}")) for number in range(4)]
             while not asked:
@@ -752,7 +917,10 @@ class TestCancelling:
                 await asyncio.sleep(0)
             await gateway.aclose()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(result) for result in results] == [errors.OutcomeUnknown, *[errors.NotSent] * 3]
+        assert [type(result) for result in results] == [
+            errors.OutcomeUnknown,
+            *[errors.NotSent] * 3,
+        ]
         assert len(asked) == 1
 
     async def test_a_call_that_had_not_begun_is_not_sent(self, wire: Any) -> None:
@@ -814,7 +982,9 @@ class TestCancelling:
         sandbox = Sandbox(delay=0.2)
         events: list[object] = []
         transport = HttpxTransport(app=sandbox)
-        async with Gateway("http://localhost", MERCHANT, transport=transport, observer=events.append) as gateway:
+        async with Gateway(
+            "http://localhost", MERCHANT, transport=transport, observer=events.append
+        ) as gateway:
             await gateway.tokens.merchant()
             task = asyncio.create_task(debit(gateway))
             await asyncio.sleep(0.1)
@@ -860,10 +1030,15 @@ async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> Non
     """Where another server answers 404, the error names the status, the URL without ids, and the setting to look at."""
     base = f"{sandbox.base_url}/elsewhere"
     async with Gateway(base, MERCHANT, timeouts=Timeouts(total=5, settle=1)) as gateway:
-        for call in (gateway.inquire(payment_id="54281"), gateway.capture("54281", Money("1.00", "EUR"))):
+        for call in (
+            gateway.inquire(payment_id="54281"),
+            gateway.capture("54281", Money("1.00", "EUR")),
+        ):
             with pytest.raises(errors.NotSent) as refused:
                 await call
-            assert f"HTTP 404 from {base}/transactionServices/REST/v1/authToken" in str(refused.value)
+            assert f"HTTP 404 from {base}/transactionServices/REST/v1/authToken" in str(
+                refused.value
+            )
             assert "check the base URL" in str(refused.value)
             assert "54281" not in refused.value.reason
 
@@ -879,14 +1054,20 @@ async def test_call_html_page_names_url_and_status(sandbox: Sandbox) -> None:
             await gateway.inquire(payment_id="54281")
         assert f"{place}/{{id}}); check the base URL" in str(unread.value)
         with pytest.raises(errors.OutcomeUnknown) as unknown:
-            await gateway.payout(Money("1.00", "EUR"), merchant_transaction_id="A-1", payment_id="54281")
+            await gateway.payout(
+                Money("1.00", "EUR"), merchant_transaction_id="A-1", payment_id="54281"
+            )
         assert f"from {sandbox.base_url}/transactionServices/REST/v1/payout" in unknown.value.reason
         assert place in (unknown.value.inquiry or "")
 
 
 async def test_token_configuration_mistake_is_not_safe_to_repeat(sandbox: Sandbox) -> None:
     """Where no token can be asked for as the platform is set up, nobody is told that it is safe to call again."""
-    platform = Platform(name="mine", base_url=sandbox.base_url, operations={"token": {"required": ("authentication.pin",)}})
+    platform = Platform(
+        name="mine",
+        base_url=sandbox.base_url,
+        operations={"token": {"required": ("authentication.pin",)}},
+    )
     async with Gateway(platform, MERCHANT) as gateway:
         with pytest.raises(errors.ConfigurationError, match="no token: authentication") as refused:
             await debit(gateway)

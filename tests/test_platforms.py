@@ -47,7 +47,17 @@ def test_a_url_that_would_show_a_payment_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://shop.example", "shop.example", "", "https://", "https://[", "https://a/?q=1", "https://a/#b", "https://a:0"]
+    "url",
+    [
+        "ftp://shop.example",
+        "shop.example",
+        "",
+        "https://",
+        "https://[",
+        "https://a/?q=1",
+        "https://a/#b",
+        "https://a:0",
+    ],
 )
 def test_what_is_no_base_url_is_refused(url: str) -> None:
     """A base URL is a scheme, a host, and perhaps a port and a path."""

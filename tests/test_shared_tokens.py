@@ -20,7 +20,18 @@ from typing import Any, Self
 import pytest
 from services import need_redis
 
-from gatewaypy import Credentials, Customer, Gateway, Money, Payout, RedisTokens, Secret, Timeouts, TokenStoreLost, errors
+from gatewaypy import (
+    Credentials,
+    Customer,
+    Gateway,
+    Money,
+    Payout,
+    RedisTokens,
+    Secret,
+    Timeouts,
+    TokenStoreLost,
+    errors,
+)
 from gatewaypy.protocol.token import AuthToken
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
 
@@ -50,7 +61,9 @@ async def kept(prefix: str) -> dict[str, str]:
 
 async def pay(gateway: Gateway) -> Payout:
     return await gateway.payout(
-        Money("5.00", "EUR"), merchant_transaction_id=f"T-{next(NUMBERS)}", customer=Customer(email="a@b.example")
+        Money("5.00", "EUR"),
+        merchant_transaction_id=f"T-{next(NUMBERS)}",
+        customer=Customer(email="a@b.example"),
     )
 
 
@@ -101,7 +114,13 @@ class Proxy:
 
 
 def make(sandbox: Sandbox, store: RedisTokens, heard: list[object]) -> Gateway:
-    return Gateway(sandbox.base_url, sandbox.credentials, token_store=store, observer=heard.append, timeouts=QUICK)
+    return Gateway(
+        sandbox.base_url,
+        sandbox.credentials,
+        token_store=store,
+        observer=heard.append,
+        timeouts=QUICK,
+    )
 
 
 def losses(heard: list[object]) -> list[object]:
@@ -119,7 +138,9 @@ async def hear(process: asyncio.subprocess.Process) -> bytes:
     return (await asyncio.wait_for(process.stdout.readline(), 30)).strip()
 
 
-async def test_twenty_gateways_in_four_processes_make_one_token_call(sandbox: Sandbox, prefix: str) -> None:
+async def test_twenty_gateways_in_four_processes_make_one_token_call(
+    sandbox: Sandbox, prefix: str
+) -> None:
     """With an empty store one of them asks and all pay with its token; when the gateway refuses that one, one asks again."""
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     arguments = [str(TESTS / "token_process.py"), sandbox.base_url, need_redis(), prefix, "5"]
@@ -145,7 +166,9 @@ async def test_twenty_gateways_in_four_processes_make_one_token_call(sandbox: Sa
 async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, prefix: str) -> None:
     """A token lies in Redis under a name that tells nothing, for as long as it lives, and whoever comes later uses it."""
     for _ in range(3):
-        async with make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []) as gateway:
+        async with make(
+            sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []
+        ) as gateway:
             assert (await pay(gateway)).succeeded
     assert sandbox.requests["token"] == 1
     ((key, _),) = (await kept(prefix)).items()
@@ -156,11 +179,18 @@ async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, p
 
 async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
     """Tokens are told apart by gateway, account and service root."""
-    other = Credentials(member_id="11345", partner_id="4", username="other", secret_key="another0Key0For0The0Other0Shop00")
+    other = Credentials(
+        member_id="11345",
+        partner_id="4",
+        username="other",
+        secret_key="another0Key0For0The0Other0Shop00",
+    )
     async with Sandbox((MERCHANT, other)).serve() as sandbox:
         for account in (MERCHANT, other):
             store = RedisTokens(need_redis(), prefix=prefix, timeout=SLOW)
-            async with Gateway(sandbox.base_url, account, token_store=store, timeouts=QUICK) as gateway:
+            async with Gateway(
+                sandbox.base_url, account, token_store=store, timeouts=QUICK
+            ) as gateway:
                 assert (await pay(gateway)).succeeded
         assert sandbox.requests["token"] == 2
     assert len(await kept(prefix)) == 2
@@ -216,7 +246,9 @@ async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix
 
     async def ask(store: RedisTokens, instead_of: str | None, *, is_refused: bool) -> str:
         old = None if instead_of is None else Secret(instead_of)
-        granted = await store.token("x", fetch, instead_of=old, is_refused=is_refused, heard=lambda _: None)
+        granted = await store.token(
+            "x", fetch, instead_of=old, is_refused=is_refused, heard=lambda _: None
+        )
         return granted.value.reveal()
 
     async with RedisTokens(need_redis(), prefix=prefix, timeout=SLOW) as store:
@@ -226,11 +258,15 @@ async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix
         assert await ask(store, "token-1", is_refused=True) == "token-2"
 
         async def fail() -> AuthToken:
-            assert await kept(prefix) == {f"{prefix}x:lock": (await kept(prefix))[f"{prefix}x:lock"]}
+            assert await kept(prefix) == {
+                f"{prefix}x:lock": (await kept(prefix))[f"{prefix}x:lock"]
+            }
             raise errors.NotSent("no connection")
 
         with pytest.raises(errors.NotSent):
-            await store.token("x", fail, instead_of=Secret("token-2"), is_refused=True, heard=lambda _: None)
+            await store.token(
+                "x", fail, instead_of=Secret("token-2"), is_refused=True, heard=lambda _: None
+            )
     assert await kept(prefix) == {}
 
 
@@ -243,7 +279,9 @@ async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
     async with redis.Redis.from_url(need_redis()) as client:
         await client.set(f"{prefix}x:lock", "somebody else's")
         async with RedisTokens(need_redis(), prefix=prefix, timeout=SLOW, patience=0.2) as store:
-            granted = await store.token("x", fetch, instead_of=None, is_refused=False, heard=lambda _: None)
+            granted = await store.token(
+                "x", fetch, instead_of=None, is_refused=False, heard=lambda _: None
+            )
         assert granted.value == Secret("mine")
         assert await client.get(f"{prefix}x:lock") == b"somebody else's"
 
@@ -251,7 +289,9 @@ async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
 async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, quiet_port: int) -> None:
     """Without Redis payments go on, each process with a token of its own, and the observer hears of it once."""
     heard: list[object] = []
-    async with make(sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", timeout=SLOW), heard) as gateway:
+    async with make(
+        sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", timeout=SLOW), heard
+    ) as gateway:
         for _ in range(3):
             assert (await pay(gateway)).succeeded
             sandbox.tokens.expire_all()
@@ -264,7 +304,9 @@ async def test_without_an_observer_the_log_tells_of_the_loss(
 ) -> None:
     """Where nobody observes, the loss is a warning in the log, once."""
     store = RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", timeout=SLOW)
-    async with Gateway(sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK) as gateway:
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK
+    ) as gateway:
         await pay(gateway)
         sandbox.tokens.expire_all()
         await pay(gateway)
@@ -283,7 +325,9 @@ async def test_two_gateways_may_use_one_store(sandbox: Sandbox, prefix: str) -> 
 
 
 @pytest.mark.parametrize("how", ["gone", "still"])
-async def test_redis_that_goes_away_stops_no_payment(sandbox: Sandbox, prefix: str, how: str) -> None:
+async def test_redis_that_goes_away_stops_no_payment(
+    sandbox: Sandbox, prefix: str, how: str
+) -> None:
     """Redis may go down or stand still in mid-run: payments go on, and the loss is told once."""
     heard: list[object] = []
     async with Proxy() as proxy:
@@ -293,7 +337,9 @@ async def test_redis_that_goes_away_stops_no_payment(sandbox: Sandbox, prefix: s
     assert len(losses(heard)) == 1
 
 
-async def _goes_away(sandbox: Sandbox, proxy: Proxy, store: RedisTokens, heard: list[object], how: str) -> None:
+async def _goes_away(
+    sandbox: Sandbox, proxy: Proxy, store: RedisTokens, heard: list[object], how: str
+) -> None:
     async with make(sandbox, store, heard) as gateway:
         assert (await pay(gateway)).succeeded
         assert losses(heard) == []
@@ -304,10 +350,15 @@ async def _goes_away(sandbox: Sandbox, proxy: Proxy, store: RedisTokens, heard: 
             store._timeout = SOON
         for _ in range(3):
             sandbox.tokens.expire_all()
-            assert all(payout.succeeded for payout in await asyncio.gather(*(pay(gateway) for _ in range(10))))
+            assert all(
+                payout.succeeded
+                for payout in await asyncio.gather(*(pay(gateway) for _ in range(10)))
+            )
 
 
-async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(sandbox: Sandbox, prefix: str) -> None:
+async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(
+    sandbox: Sandbox, prefix: str
+) -> None:
     """Each outage is told once, however many calls it lasts for."""
     heard: list[object] = []
     async with Proxy() as proxy:
@@ -321,7 +372,9 @@ async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(sandbox: Sa
     assert len(losses(heard)) == 2
 
 
-async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_its_caller(prefix: str) -> None:
+async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_its_caller(
+    prefix: str,
+) -> None:
     """A token that could not be put away is used all the same."""
     reasons: list[str | None] = []
     async with Proxy() as proxy, RedisTokens(proxy.url, prefix=prefix, timeout=SLOW) as store:
@@ -330,7 +383,9 @@ async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_
             await proxy.cut()
             return AuthToken(value=Secret("mine"), lifetime=100.0)
 
-        granted = await store.token("x", fetch, instead_of=None, is_refused=False, heard=reasons.append)
+        granted = await store.token(
+            "x", fetch, instead_of=None, is_refused=False, heard=reasons.append
+        )
     assert granted.value == Secret("mine")
     assert reasons == [None, "ConnectionError"]
 
@@ -338,7 +393,12 @@ async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_
 async def test_refused_credentials_reach_the_caller(prefix: str) -> None:
     """The gateway's no to a token call is the caller's to hear, with and without a store, and the lock is let go."""
     async with Sandbox().serve() as sandbox:
-        wrong = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="not0the0Key0That0Was0Agreed0On00")
+        wrong = Credentials(
+            member_id="11344",
+            partner_id="4",
+            username="shop",
+            secret_key="not0the0Key0That0Was0Agreed0On00",
+        )
         store = RedisTokens(need_redis(), prefix=prefix, timeout=SLOW)
         async with Gateway(sandbox.base_url, wrong, token_store=store, timeouts=QUICK) as gateway:
             with pytest.raises(errors.AuthenticationFailed):
@@ -354,7 +414,9 @@ def test_the_store_shows_no_password() -> None:
     )
     with pytest.raises(errors.ConfigurationError) as caught:
         RedisTokens("http://user:hunter2@tokens.internal")
-    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    shown = "".join(
+        traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    )
     assert "hunter2" not in shown.replace('RedisTokens("http://user:hunter2@tokens.internal")', "")
 
 
@@ -383,7 +445,9 @@ def test_a_store_serves_one_loop_at_a_time() -> None:
         asyncio.run(use(held))
 
 
-async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(sandbox: Sandbox) -> None:
+async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(
+    sandbox: Sandbox,
+) -> None:
     """A store that refuses to be entered leaves nothing open."""
 
     class Refusing:
@@ -414,12 +478,17 @@ async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(sandb
     transport: Any = Counting()
     store: Any = Refusing()
     with pytest.raises(errors.ConfigurationError, match="not here"):
-        await Gateway(sandbox.base_url, MERCHANT, transport=transport, token_store=store).__aenter__()
+        await Gateway(
+            sandbox.base_url, MERCHANT, transport=transport, token_store=store
+        ).__aenter__()
     assert transport.users == 0
 
 
 async def test_no_token_and_no_key_is_shown(
-    sandbox: Sandbox, prefix: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox,
+    prefix: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Through sharing, refusal and loss, at every log level, in every event and error, there is no trace of a token or a key."""
     caplog.set_level(logging.DEBUG)
@@ -452,7 +521,13 @@ async def test_no_token_and_no_key_is_shown(
                 await pay(gateway)
             note(gateway)
     for caught in (refused, unsent):
-        told.write("".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()))
+        told.write(
+            "".join(
+                traceback.TracebackException.from_exception(
+                    caught.value, capture_locals=True
+                ).format()
+            )
+        )
         told.write(repr(caught.value))
     told.write(" ".join(await kept(prefix)) + caplog.text + "".join(capsys.readouterr()))
     assert len(tokens) >= 2
@@ -464,4 +539,9 @@ async def test_no_token_and_no_key_is_shown(
 def test_the_package_loads_no_redis() -> None:
     """Whoever shares no tokens does not load what sharing needs."""
     code = "import sys, gatewaypy; gatewaypy.RedisTokens; print(sorted({'redis', 'taskiq'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -31,7 +31,9 @@ class Desk:
         return AuthToken(value=Secret(f"token {number}"), lifetime=100.0)
 
     def source(self) -> TokenSource:
-        return TokenSource("transactions", self.fetch, clock=lambda: self.now, observer=self.events.append)
+        return TokenSource(
+            "transactions", self.fetch, clock=lambda: self.now, observer=self.events.append
+        )
 
 
 async def settle() -> None:
@@ -89,7 +91,9 @@ async def test_a_failed_renewal_breaks_no_call() -> None:
     desk.now, desk.failing = 91.0, True
     await source.get()
     await settle()
-    assert desk.events == [TokenRenewalFailed(root="transactions", reason=str(errors.NotSent("no connection")))]
+    assert desk.events == [
+        TokenRenewalFailed(root="transactions", reason=str(errors.NotSent("no connection")))
+    ]
     await source.get()
     await settle()
     assert desk.calls == 2

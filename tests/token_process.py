@@ -17,7 +17,9 @@ from gatewaypy.sandbox import MERCHANT
 async def main(base_url: str, redis: str, prefix: str, number: int) -> None:
     async with contextlib.AsyncExitStack() as stack:
         gateways = [
-            await stack.enter_async_context(Gateway(base_url, MERCHANT, token_store=RedisTokens(redis, prefix=prefix)))
+            await stack.enter_async_context(
+                Gateway(base_url, MERCHANT, token_store=RedisTokens(redis, prefix=prefix))
+            )
             for _ in range(number)
         ]
         for turn in range(2):

@@ -28,7 +28,9 @@ WANT_A_LENGTH = {"aiohttp", "aiohttp shared"}
 
 
 @contextlib.asynccontextmanager
-async def made(kind: str, authority: trustme.CA | None = None, keepalive: float = 15.0) -> AsyncIterator[Transport]:
+async def made(
+    kind: str, authority: trustme.CA | None = None, keepalive: float = 15.0
+) -> AsyncIterator[Transport]:
     """Make a transport that trusts a test's authority, or the system's; the gateway that gets it opens it."""
     library = kind.split(maxsplit=1)[0]
     pytest.importorskip(library)
@@ -42,7 +44,9 @@ async def made(kind: str, authority: trustme.CA | None = None, keepalive: float 
     elif kind == "aiohttp shared":
         import aiohttp
 
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=keepalive)) as session:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(keepalive_timeout=keepalive)
+        ) as session:
             yield AiohttpTransport(session, ssl_context=context)
     elif kind == "aiohttp":
         yield AiohttpTransport(ssl_context=context, keepalive=keepalive)

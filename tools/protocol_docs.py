@@ -54,12 +54,22 @@ def protocol() -> Iterator[str]:
     yield "## Operations"
     yield ""
     yield from table(
-        ("operation", "`paymentType`", "path", "checksum rule", "answer read as", "sent again", "settled by", "grade"),
+        (
+            "operation",
+            "`paymentType`",
+            "path",
+            "checksum rule",
+            "answer read as",
+            "sent again",
+            "settled by",
+            "grade",
+        ),
         (
             (
                 o.name,
                 code(o.payment_type or ""),
-                code(o.root.value + o.path) + (f" (platform: `{o.platform_path}`)" if o.platform_path else ""),
+                code(o.root.value + o.path)
+                + (f" (platform: `{o.platform_path}`)" if o.platform_path else ""),
                 o.rule or NONE,
                 o.reply.value,
                 o.repeat.value,
@@ -74,7 +84,11 @@ def protocol() -> Iterator[str]:
     yield from table(
         ("operation", "required", "optional"),
         (
-            (o.name, ", ".join(map(code, o.required)) or NONE, ", ".join(map(code, o.optional)) or NONE)
+            (
+                o.name,
+                ", ".join(map(code, o.required)) or NONE,
+                ", ".join(map(code, o.optional)) or NONE,
+            )
             for o in OPERATIONS.values()
         ),
     )
@@ -91,13 +105,20 @@ def protocol() -> Iterator[str]:
     yield ""
     yield "All other fields are text without control characters."
     yield ""
-    yield from table(("field", "rule", "grade"), ((code(f.name), f.rule, f.grade.value) for f in FIELDS.values()))
+    yield from table(
+        ("field", "rule", "grade"), ((code(f.name), f.rule, f.grade.value) for f in FIELDS.values())
+    )
     yield "## Statuses"
     yield ""
-    yield from table(("short", "outcome"), ((code(short), outcome.name) for short, outcome in SHORT.items()))
+    yield from table(
+        ("short", "outcome"), ((code(short), outcome.name) for short, outcome in SHORT.items())
+    )
     yield from table(
         ("long", "kind", "meaning", "outcome"),
-        ((code(s.name), "final" if s.final else "intermediate", s.meaning, s.outcome.name) for s in LONG.values()),
+        (
+            (code(s.name), "final" if s.final else "intermediate", s.meaning, s.outcome.name)
+            for s in LONG.values()
+        ),
     )
     yield "## Result codes"
     yield ""
@@ -105,18 +126,28 @@ def protocol() -> Iterator[str]:
     yield ""
     yield from table(
         ("code", "meaning", "class", "a plain no"),
-        ((code(c), meaning, class_of(c).value, "yes" if is_refusal(c) else "") for c, meaning in sorted(MEANINGS.items())),
+        (
+            (code(c), meaning, class_of(c).value, "yes" if is_refusal(c) else "")
+            for c, meaning in sorted(MEANINGS.items())
+        ),
     )
     yield "`110nn` carries the bank's own code (ISO 8583 field 39); these are plain refusals:"
     yield ""
-    yield from table(("bank's code", "meaning"), ((code(c), meaning) for c, meaning in BANK_REFUSALS.items()))
+    yield from table(
+        ("bank's code", "meaning"), ((code(c), meaning) for c, meaning in BANK_REFUSALS.items())
+    )
     yield "## Platforms"
     yield ""
-    labels = {name: value for name, value in vars(platforms).items() if isinstance(value, WhiteLabel)}
+    labels = {
+        name: value for name, value in vars(platforms).items() if isinstance(value, WhiteLabel)
+    }
     yield from table(
         ("name", "test", "live"),
         (
-            (code(f"platforms.{name}"), *(code(p.base_url) if p else NONE for p in (label.test, label.live)))
+            (
+                code(f"platforms.{name}"),
+                *(code(p.base_url) if p else NONE for p in (label.test, label.live)),
+            )
             for name, label in labels.items()
         ),
     )
@@ -132,7 +163,10 @@ def protocol() -> Iterator[str]:
         "token_rejected",
         "unprocessed_statuses",
     )
-    yield from table(("attribute", "default"), ((code(name), code(str(getattr(example, name)))) for name in varying))
+    yield from table(
+        ("attribute", "default"),
+        ((code(name), code(str(getattr(example, name)))) for name in varying),
+    )
     yield "Everything else in the tables above that is from one source or our choice can be changed for one platform too:"
     yield '`operations={"customer sign-up": {"path": "/signup", "rule": "E"}}` changes an operation\'s `path`, `rule`, `success`'
     yield 'codes or `required` fields; `field_names={"bankAccount.iban": "iban"}` the name of a field.'
@@ -148,8 +182,14 @@ def states() -> Iterator[str]:
     yield ""
     yield "```mermaid"
     yield "stateDiagram-v2"
-    names = {name: name if name.isalpha() else f"s_{re.sub('[^a-z0-9]', '_', name)}" for name in MOVES}
-    yield from (f'    state "{LONG[name].name}" as {alias}' for name, alias in names.items() if alias != name)
+    names = {
+        name: name if name.isalpha() else f"s_{re.sub('[^a-z0-9]', '_', name)}" for name in MOVES
+    }
+    yield from (
+        f'    state "{LONG[name].name}" as {alias}'
+        for name, alias in names.items()
+        if alias != name
+    )
     yield f"    [*] --> {names['begun']}"
     for name, following in MOVES.items():
         yield from (f"    {names[name]} --> {names[after]}" for after in following)
@@ -188,19 +228,29 @@ def sandbox() -> Iterator[str]:
     yield "Made by `make docs` from `gatewaypy/sandbox/rules.py`; edit that. Any future expiry and any CVV will do."
     yield "A quoted text is the `remark`."
     yield ""
-    yield from table(("card", "what happens"), ((code(number), decision.explanation) for number, decision in CARDS.items()))
+    yield from table(
+        ("card", "what happens"),
+        ((code(number), decision.explanation) for number, decision in CARDS.items()),
+    )
     yield f"A wallet, a bank, an account or a voucher in place of a card: {ELSEWHERE.explanation}."
     yield "A repeat is approved where its payer would be asked: nobody is there."
     yield ""
     yield "An amount decides before the card does, in every currency, for payouts too:"
     yield ""
-    yield from table(("amount", "what happens"), ((code(f"{amount}.00"), d.explanation) for amount, d in AMOUNTS.items()))
+    yield from table(
+        ("amount", "what happens"),
+        ((code(f"{amount}.00"), d.explanation) for amount, d in AMOUNTS.items()),
+    )
 
 
 def main() -> int:
     """Write the files, or check them."""
     stale = []
-    for name, lines in (("protocol.md", protocol()), ("states.md", states()), ("sandbox-tables.md", sandbox())):
+    for name, lines in (
+        ("protocol.md", protocol()),
+        ("states.md", states()),
+        ("sandbox-tables.md", sandbox()),
+    ):
         text = "\n".join(lines).rstrip("\n") + "\n"
         path = DOCS / name
         if "--check" in sys.argv:

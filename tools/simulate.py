@@ -36,7 +36,10 @@ def main() -> int:
                 failures += 1
                 print(f"seed {seed}, {name}: {'; '.join(complaints)}", flush=True)
             if done % 5000 == 0:
-                print(f"{done} lives, {failures} failures, {time.monotonic() - begun:.0f} s", flush=True)
+                print(
+                    f"{done} lives, {failures} failures, {time.monotonic() - begun:.0f} s",
+                    flush=True,
+                )
     print(f"{done} lives, {failures} failures, {time.monotonic() - begun:.0f} s")
     return 1 if failures else 0
 

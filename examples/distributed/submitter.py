@@ -28,7 +28,9 @@ async def main(batch: str, file: str | None = None) -> None:
                 print(f"{left} left")
                 await asyncio.sleep(2)
             report = await job.report()
-            print(f"{report.succeeded} paid, {report.failed} refused, {report.pending} pending, {report.review} for a person")
+            print(
+                f"{report.succeeded} paid, {report.failed} refused, {report.pending} pending, {report.review} for a person"
+            )
     finally:
         await broker.shutdown()
 

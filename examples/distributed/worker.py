@@ -19,7 +19,9 @@ broker = AioPikaBroker(os.environ["BROKER"], qos=8, task_queues=[queue])
 
 def make_gateway() -> Gateway:
     tokens = os.environ.get("TOKENS")
-    return Gateway(os.environ["GATEWAY_URL"], credentials, token_store=RedisTokens(tokens) if tokens else None)
+    return Gateway(
+        os.environ["GATEWAY_URL"], credentials, token_store=RedisTokens(tokens) if tokens else None
+    )
 
 
 worker = PayoutWorker(

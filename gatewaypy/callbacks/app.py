@@ -54,7 +54,12 @@ class CallbackApp:
     seen by an application: put a proxy in front.
     """
 
-    def __init__(self, router: Router, credentials: Credentials | Iterable[Credentials], **options: Any) -> None:  # noqa: ANN401 - Receiver's own
+    def __init__(
+        self,
+        router: Router,
+        credentials: Credentials | Iterable[Credentials],
+        **options: Any,  # noqa: ANN401 - Receiver's own
+    ) -> None:
         """Configure it; see `Receiver`."""
         self.receiver = Receiver(router, credentials, **options)
         self._opening: asyncio.Future[Any] | None = None
@@ -82,7 +87,11 @@ class CallbackApp:
     async def _open(self) -> None:
         opening, loop = self._opening, asyncio.get_running_loop()
         # What failed once may work at the next callback, whoever waited for it; and a loop may have ended without closing.
-        if opening is None or opening.get_loop() is not loop or (opening.done() and not _has_opened(opening)):
+        if (
+            opening is None
+            or opening.get_loop() is not loop
+            or (opening.done() and not _has_opened(opening))
+        ):
             # What it starts (the store's connection, the dispatcher) outlives this request.
             opening = loop.create_task(self.receiver.__aenter__(), context=Context())
             self._opening = opening
@@ -99,26 +108,42 @@ class CallbackApp:
         try:
             body = await _read_in_time(receive)
         except TimeoutError:
-            return self.receiver.log_refusal(_TOO_SLOW, f"its body took longer than {_BODY_SECONDS:g} s", source)
+            return self.receiver.log_refusal(
+                _TOO_SLOW, f"its body took longer than {_BODY_SECONDS:g} s", source
+            )
         except _GoneError:
-            return self.receiver.log_refusal(_GONE, "the sender went away before the end of the body", source)
+            return self.receiver.log_refusal(
+                _GONE, "the sender went away before the end of the body", source
+            )
         if body is None:
-            return self.receiver.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
+            return self.receiver.log_refusal(
+                TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source
+            )
         if self._loop is not asyncio.get_running_loop():
             await self._open()
-        return await self.receiver.receive(body, headers.get(b"content-type", b"").decode("latin-1"), source=source)
+        return await self.receiver.receive(
+            body, headers.get(b"content-type", b"").decode("latin-1"), source=source
+        )
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Acknowledgement, str] | None:
+    def _refusal(
+        self, scope: Scope, headers: dict[bytes, bytes]
+    ) -> tuple[Acknowledgement, str] | None:
         """Refuse what need not be read."""
         root = scope.get("root_path", "")
         # A Starlette Route leads here with the whole path; whoever made it chose that path.
-        if scope["path"].removeprefix(root) not in {"", "/"} and (root or scope.get("endpoint") is not self):
+        if scope["path"].removeprefix(root) not in {"", "/"} and (
+            root or scope.get("endpoint") is not self
+        ):
             return _NOT_FOUND, "the path is not the application's"
         if scope["method"] != "POST":
             return _NOT_ALLOWED, "the method is not POST"
         length = headers.get(b"content-length", b"0")
         is_fine = length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY
-        return None if is_fine else (TOO_LARGE, f"its length is more than {MAX_BODY} bytes, or not a number")
+        return (
+            None
+            if is_fine
+            else (TOO_LARGE, f"its length is more than {MAX_BODY} bytes, or not a number")
+        )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -187,5 +212,7 @@ async def _answer(acknowledgement: Acknowledgement, send: Send) -> None:
     headers = [_PLAIN_TEXT, (b"content-length", b"%d" % len(acknowledgement.body))]
     if acknowledgement.status == _NOT_ALLOWED.status:
         headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": acknowledgement.status, "headers": headers})
+    await send(
+        {"type": "http.response.start", "status": acknowledgement.status, "headers": headers}
+    )
     await send({"type": "http.response.body", "body": acknowledgement.body})

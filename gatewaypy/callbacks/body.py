@@ -87,9 +87,15 @@ def _has_half_characters(text: str, fields: dict[str, Any]) -> bool:
 def _read_form(body: bytes, content_type: str) -> dict[str, str]:
     reason = "the body is no form, or has a name twice or a NUL"
     try:
-        pairs, is_guessed = read_pairs(body, content_type, max_fields=_MAX_FIELDS) if b"=" in body else ([], False)
+        pairs, is_guessed = (
+            read_pairs(body, content_type, max_fields=_MAX_FIELDS) if b"=" in body else ([], False)
+        )
         fields = dict(pairs)
-        if pairs and len(fields) == len(pairs) and "\0" not in "".join(f"{name}{value}" for name, value in pairs):
+        if (
+            pairs
+            and len(fields) == len(pairs)
+            and "\0" not in "".join(f"{name}{value}" for name, value in pairs)
+        ):
             if is_guessed:
                 refuse_guess(fields)
             return fields
@@ -108,7 +114,13 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
         if found is not None:
             shaped[name] = found
     if "resultCode" in fields and "result" not in fields:
-        shaped["result"] = {"code": fields["resultCode"], "description": fields.get("resultDescription", "")}
+        shaped["result"] = {
+            "code": fields["resultCode"],
+            "description": fields.get("resultDescription", ""),
+        }
     if "cardBin" in fields and "card" not in fields:
-        shaped["card"] = {"bin": fields["cardBin"], "last4Digits": fields.get("cardLast4Digits", "")}
+        shaped["card"] = {
+            "bin": fields["cardBin"],
+            "last4Digits": fields.get("cardLast4Digits", ""),
+        }
     return shaped

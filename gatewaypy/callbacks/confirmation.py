@@ -27,7 +27,9 @@ _INQUIRY_TIMEOUT: Final = 300.0
 class Asks(Protocol):
     """What confirming needs of a gateway."""
 
-    async def inquire(self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Transaction:
+    async def inquire(
+        self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None
+    ) -> Transaction:
         """Ask what became of a payment."""
         ...
 
@@ -111,7 +113,11 @@ class Confirmation:
         """
         if self.unsigned_only and entry.signed:
             return event
-        gateway = self.gateways.get(entry.member or "") if isinstance(self.gateways, Mapping) else self.gateways
+        gateway = (
+            self.gateways.get(entry.member or "")
+            if isinstance(self.gateways, Mapping)
+            else self.gateways
+        )
         if gateway is None:
             # As before it was asked for: of a merchant without a gateway only signed events count.
             return event if entry.signed else None
@@ -128,7 +134,10 @@ class Confirmation:
         try:
             if not by:
                 # No gateway ever has such an id: there is nothing to wait for.
-                check_ids(payment_id=event.payment_id, merchant_transaction_id=event.merchant_transaction_id)
+                check_ids(
+                    payment_id=event.payment_id,
+                    merchant_transaction_id=event.merchant_transaction_id,
+                )
             return await inquire(gateway, by)
         except InvalidRequest as error:
             if not entry.signed:
@@ -165,8 +174,14 @@ def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> Callbac
             return None
         reason = f"the callback does not fit the gateway's record: {mismatch.reason}"
         raise NotOursError(reason)
-    answer = event_of(found.raw, signed=entry.signed, member_id=entry.member, confirmed=found, result=event.result)
-    is_behind = answer.state is not None and event.state is not None and step(answer.state, event.state) is Step.FORWARD
+    answer = event_of(
+        found.raw, signed=entry.signed, member_id=entry.member, confirmed=found, result=event.result
+    )
+    is_behind = (
+        answer.state is not None
+        and event.state is not None
+        and step(answer.state, event.state) is Step.FORWARD
+    )
     if is_behind and entry.signed:
         reason = f"the callback says {event.state}, the gateway still {answer.state}"
         raise UnconfirmedError(reason, answered=True)

@@ -194,14 +194,18 @@ class Dispatcher:
             try:
                 await self.inbox.renew(self._running)
             except Exception:
-                logger.exception("handlers that still run may be handled again: their lease could not be renewed")
+                logger.exception(
+                    "handlers that still run may be handled again: their lease could not be renewed"
+                )
         for task in self._tasks():
             task.cancel()
         if self._running:
             # A handler may refuse to be cancelled; closing does not wait for it for ever.
             await asyncio.wait(self._tasks(), timeout=_CANCEL_GRACE)
         for running in self._running.values():
-            logger.error("%s: %s does not end; it is left behind", describe(running.entry), running.what)
+            logger.error(
+                "%s: %s does not end; it is left behind", describe(running.entry), running.what
+            )
         self._log.flush()
 
     def _tasks(self) -> list[asyncio.Task[None]]:
@@ -260,14 +264,22 @@ class Dispatcher:
                 )  # fmt: skip
             elif age > _SLOW and not running.is_slow:
                 running.is_slow = True
-                logger.warning("%s: %s has run for %.0f s", describe(running.entry), running.what, age)
+                logger.warning(
+                    "%s: %s has run for %.0f s", describe(running.entry), running.what, age
+                )
 
     def _room(self) -> int:
         """Return how many more events may be handled: what is stuck does not count, up to as many again."""
         stuck = sum(running.is_stuck for running in self._running.values())
-        room = min(self.concurrency - (len(self._running) - stuck), 2 * self.concurrency - len(self._running))
+        room = min(
+            self.concurrency - (len(self._running) - stuck),
+            2 * self.concurrency - len(self._running),
+        )
         if room <= 0 and stuck >= self.concurrency:
-            self._log.warn("stuck", f"{stuck} handlers do not end, and no further event is dispatched: restart this process")
+            self._log.warn(
+                "stuck",
+                f"{stuck} handlers do not end, and no further event is dispatched: restart this process",
+            )
         return room
 
     async def _take(self) -> bool:
@@ -277,7 +289,9 @@ class Dispatcher:
             # After the signed ones, so that no stranger is ahead of the gateway.
             here = sum(not running.entry.signed for running in self._running.values())
             allowed = self._allowance.left(asyncio.get_running_loop().time())
-            most = min(room - len(entries), max(self.concurrency // _UNSIGNED_PART, 1) - here, allowed)
+            most = min(
+                room - len(entries), max(self.concurrency // _UNSIGNED_PART, 1) - here, allowed
+            )
             if most > 0:
                 unsigned = await self.inbox.take(most, signed=False)
                 self._allowance.use(len(unsigned))
@@ -313,7 +327,9 @@ class Dispatcher:
     async def _decide(self, running: _Running) -> None:
         event = await self._guarded(self._believed(running))
         if event is None:
-            await self.inbox.finish(running.entry, "refused", note="unsigned, and the gateway says nothing of the kind")
+            await self.inbox.finish(
+                running.entry, "refused", note="unsigned, and the gateway says nothing of the kind"
+            )
             return
         running.kind = type(event).__name__
         entry = await self._named(running, event)
@@ -321,12 +337,16 @@ class Dispatcher:
             return
         moves = _is_forward(entry, event)
         if not moves and not entry.forced:
-            await self.inbox.finish(entry, "swallowed", note="no news", progress=linking(entry.names, entry.known))
+            await self.inbox.finish(
+                entry, "swallowed", note="no news", progress=linking(entry.names, entry.known)
+            )
             return
         if not _is_old_news(entry, event):
             await self._guarded(self._check(running, event))
             await self._guarded(self._call_handlers(running, event))
-        await self.inbox.finish(entry, "done", progress=_progress_of(entry, event) if moves else None)
+        await self.inbox.finish(
+            entry, "done", progress=_progress_of(entry, event) if moves else None
+        )
 
     @staticmethod
     async def _guarded(work: Awaitable[T]) -> T:
@@ -349,7 +369,9 @@ class Dispatcher:
         if set(names.all) <= set(running.entry.names.all):
             return running.entry
         # The gateway told a name that the callback had not: other events of the payment may have come by it.
-        renamed = await self.inbox.rename(running.entry, joined(names, [Progress(running.entry.names, "")]))
+        renamed = await self.inbox.rename(
+            running.entry, joined(names, [Progress(running.entry.names, "")])
+        )
         if renamed is not None:
             running.entry = renamed
         return renamed
@@ -368,7 +390,12 @@ class Dispatcher:
             return
         running.calls("check", asyncio.get_running_loop().time())
         verdict: Any = await call(
-            "check", self.check, event, is_async=self._check_is_async, timeout=self.handler_timeout, threads=self._threads
+            "check",
+            self.check,
+            event,
+            is_async=self._check_is_async,
+            timeout=self.handler_timeout,
+            threads=self._threads,
         )
         if not isinstance(verdict, bool):
             msg = f"check must return True or False; got {type(verdict).__name__}"
@@ -382,7 +409,9 @@ class Dispatcher:
         handlers = self.router.handlers_of(event)
         if not handlers:
             kind = type(event).__name__
-            self._log.warn(kind, f"{describe(entry)} is a {kind}, for which no handler is registered")
+            self._log.warn(
+                kind, f"{describe(entry)} is a {kind}, for which no handler is registered"
+            )
         context = EventContext(key=entry.key, attempt=entry.attempts + 1)
         for handler in handlers:
             running.calls(handler.name, asyncio.get_running_loop().time())
@@ -407,8 +436,12 @@ class Dispatcher:
             if entry.signed:
                 logger.warning("%s is kept for review: never confirmed: %s", describe(entry), told)
             else:
-                self._log.warn("never confirmed", f"{describe(entry)} is refused: never confirmed: {told}")
-            await self.inbox.finish(entry, "review" if entry.signed else "refused", note=f"never confirmed: {told}")
+                self._log.warn(
+                    "never confirmed", f"{describe(entry)} is refused: never confirmed: {told}"
+                )
+            await self.inbox.finish(
+                entry, "review" if entry.signed else "refused", note=f"never confirmed: {told}"
+            )
             return
         self._log.warn("not confirmed", f"{describe(entry)} waits: not confirmed: {told}")
         note = f"not confirmed: {told}"
@@ -422,14 +455,28 @@ class Dispatcher:
         entry, what = running.entry, f"{describe(running.entry)}: {running.kind}"
         attempt, note = entry.attempts + 1, printable(f"{type(error).__name__}: {error}")
         if attempt >= self.max_attempts:
-            logger.error("%s is parked after %d attempts: %s", what, attempt, note, exc_info=printable_error(error))
+            logger.error(
+                "%s is parked after %d attempts: %s",
+                what,
+                attempt,
+                note,
+                exc_info=printable_error(error),
+            )
             await self.inbox.finish(entry, "parked", note=note)
             return
-        logger.warning("%s: attempt %d failed and is repeated: %s", what, attempt, note, exc_info=printable_error(error))
+        logger.warning(
+            "%s: attempt %d failed and is repeated: %s",
+            what,
+            attempt,
+            note,
+            exc_info=printable_error(error),
+        )
         await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
-        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (0.5 + self.random.random() / 2)
+        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (
+            0.5 + self.random.random() / 2
+        )
 
 
 def _now() -> float:

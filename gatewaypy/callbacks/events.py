@@ -161,7 +161,9 @@ def event_of(
     :raises UnreadableError: where a field that decides is no text.
     """
     fields = redact(fields)
-    long, short, outcome, kind = _read_meaning(scalar(fields, "status"), scalar(fields, "transactionStatus"))
+    long, short, outcome, kind = _read_meaning(
+        scalar(fields, "status"), scalar(fields, "transactionStatus")
+    )
     event = kind.__new__(kind)
     # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.
     fill = partial(object.__setattr__, event)
@@ -190,21 +192,31 @@ _WHEN_LOOKED_AT: Final[Mapping[str, Callable[[Fields], Any]]] = {
 }
 
 
-def _read_meaning(long: str | None, short: str | None) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
+def _read_meaning(
+    long: str | None, short: str | None
+) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
     """Look a status up that may be one; what is longer than any of them is a stranger's, and not kept."""
-    read = _meaning if len(long or "") + len(short or "") <= _LONGEST_STATUS else _meaning.__wrapped__
+    read = (
+        _meaning if len(long or "") + len(short or "") <= _LONGEST_STATUS else _meaning.__wrapped__
+    )
     return read(long, short)
 
 
 # A gateway has few statuses, and says the same ones all day.
 @lru_cache(maxsize=64)
-def _meaning(long: str | None, short: str | None) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
+def _meaning(
+    long: str | None, short: str | None
+) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
     """Tell long from short, and what the two say together."""
     if short is None and long is not None and state_of(None, long) is not None:
         # The flat form has the short status under the long one's name (protocol section 11).
         long, short = None, long
     outcome = outcome_of(long, short)
-    kind = _BY_STATE.get(state_of(long, short) or "") if outcome is not Outcome.UNKNOWN else UnknownEvent
+    kind = (
+        _BY_STATE.get(state_of(long, short) or "")
+        if outcome is not Outcome.UNKNOWN
+        else UnknownEvent
+    )
     return long, short, outcome, kind or _BY_OUTCOME[outcome]
 
 
@@ -214,5 +226,9 @@ _KEYED: Final = ("merchantTransactionId", "paymentId", "status", "transactionSta
 def event_key(member_id: str | None, fields: Mapping[str, Any], came: str) -> bytes:
     """Digest what makes two callbacks the same: SHA-256 over length-prefixed merchant, ids, status, amount and way of coming."""
     values = (came, member_id, *map(fields.get, _KEYED))
-    parts = [value.encode(errors="surrogatepass") if isinstance(value, str) else b"" for value in values]
-    return hashlib.sha256(b"".join([len(part).to_bytes(4, "big") + part for part in parts])).digest()
+    parts = [
+        value.encode(errors="surrogatepass") if isinstance(value, str) else b"" for value in values
+    ]
+    return hashlib.sha256(
+        b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+    ).digest()

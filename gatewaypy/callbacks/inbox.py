@@ -191,7 +191,10 @@ class Inbox:
             )
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Close the store."""
         try:
@@ -222,7 +225,9 @@ class Inbox:
 
     async def _put(self, rows: list[_Row]) -> list[bool]:
         given = values((place, *row) for place, row in enumerate(rows))
-        found, _ = await self._store.run((REPEATED, (values((key,) for key, *_ in rows),)), (PUT, (given,)))
+        found, _ = await self._store.run(
+            (REPEATED, (values((key,) for key, *_ in rows),)), (PUT, (given,))
+        )
         known = {key for (key,) in found}
         answers = []
         for key, *_ in rows:
@@ -238,14 +243,25 @@ class Inbox:
             )
             entries = [
                 Entry(
-                    i, key, queue, member, PaymentNames(own, name), bool(proven), json.loads(fields), tries, asked, bool(forced)
+                    i,
+                    key,
+                    queue,
+                    member,
+                    PaymentNames(own, name),
+                    bool(proven),
+                    json.loads(fields),
+                    tries,
+                    asked,
+                    bool(forced),
                 )
                 for i, key, queue, member, own, name, proven, fields, tries, asked, forced, owner in looked_at
                 if owner is not None
             ]
             # All that were read may have been put off, or taken by another process; further ones may be due behind them.
             if entries or not due:
-                return await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
+                return (
+                    await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
+                )
 
     async def _next(self, entries: list[Entry]) -> list[Entry]:
         """Return those that no other event of their payment is ahead of, with what is known of it; give the others back."""
@@ -260,7 +276,9 @@ class Inbox:
             )
         ]
         names = {name for entry in entries for name in entry.names.all}
-        heads, rows = await self._store.run((AHEAD, (values(probes),)), (KNOWN, (values((name,) for name in names),)))
+        heads, rows = await self._store.run(
+            (AHEAD, (values(probes),)), (KNOWN, (values((name,) for name in names),))
+        )
         signed = {entry.id: int(entry.signed) for entry in entries}
         behind: dict[int, float] = {}
         for number, head, is_signed, owner in heads:
@@ -272,7 +290,11 @@ class Inbox:
         if behind:
             await self._store.run((RELEASE, (values(behind.items()), self._owner)))
         found = _read_progress(rows)
-        return [evolve(entry, known=tuple(_of(entry.names, found))) for entry in entries if entry.id not in behind]
+        return [
+            evolve(entry, known=tuple(_of(entry.names, found)))
+            for entry in entries
+            if entry.id not in behind
+        ]
 
     async def _known(self, names: Iterable[str]) -> dict[str, Progress]:
         (rows,) = await self._store.run((KNOWN, (values((name,) for name in names),)))
@@ -287,7 +309,8 @@ class Inbox:
         """
         queue = queue_of(entry.member, names, signed=entry.signed)
         await self._store.run(
-            (RENAME, (queue, names.own, names.payment, entry.id, self._owner)), (WAKE, (values([(entry.queue,)]),))
+            (RENAME, (queue, names.own, names.payment, entry.id, self._owner)),
+            (WAKE, (values([(entry.queue,)]),)),
         )
         return next(iter(await self._next([evolve(entry, queue=queue, names=names)])), None)
 
@@ -297,12 +320,16 @@ class Inbox:
         if given:
             await self._store.run((RENEW, (self.lease, values(given), self._owner)))
 
-    async def finish(self, entry: Entry, state: str, *, note: str | None = None, progress: Progress | None = None) -> None:
+    async def finish(
+        self, entry: Entry, state: str, *, note: str | None = None, progress: Progress | None = None
+    ) -> None:
         """End an event, and in the same commit record ``progress`` under every name of its payment.
 
         Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
         """
-        ending = _Ending(entry.id, entry.queue, state, None if note is None else printable(note), progress)
+        ending = _Ending(
+            entry.id, entry.queue, state, None if note is None else printable(note), progress
+        )
         try:
             await self._endings(ending)
         except StoreUnavailableError:
@@ -327,7 +354,9 @@ class Inbox:
         )
         return [None] * len(endings)
 
-    async def postpone(self, entry: Entry, seconds: float, *, note: str, asked: bool = False) -> None:
+    async def postpone(
+        self, entry: Entry, seconds: float, *, note: str, asked: bool = False
+    ) -> None:
         """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
         await self._store.run(
             (
@@ -352,7 +381,10 @@ class Inbox:
         if states:
             chosen += f" AND state IN ({', '.join('?' * len(states))})"
         (rows,) = await self._store.run(
-            (f"SELECT id, key, state, attempts, note, fields, member FROM gatewaypy_inbox WHERE {chosen} ORDER BY id", states)  # noqa: S608
+            (
+                f"SELECT id, key, state, attempts, note, fields, member FROM gatewaypy_inbox WHERE {chosen} ORDER BY id",  # noqa: S608
+                states,
+            )
         )
         return [
             Kept(identifier, key, state, attempts, note, json.loads(fields), member)
@@ -365,7 +397,9 @@ class Inbox:
         Handlers hear of them even where the payment has moved on since: somebody wants them to.
         """
         chosen = (
-            f"id IN ({', '.join('?' * len(identifiers))}) AND {IS_KEPT}" if identifiers else f"state = 'parked' AND {IS_KEPT}"
+            f"id IN ({', '.join('?' * len(identifiers))}) AND {IS_KEPT}"
+            if identifiers
+            else f"state = 'parked' AND {IS_KEPT}"
         )
         put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, asked = 0, forced = 1, due = 0, note = NULL"
         (rows,) = await self._store.run((f"{put_back} WHERE {chosen} RETURNING id", identifiers))
@@ -400,13 +434,17 @@ class Inbox:
 
     async def counts(self) -> dict[str, int]:
         """Count the events in each state."""
-        (rows,) = await self._store.run(("SELECT state, COUNT(*) FROM gatewaypy_inbox GROUP BY state", ()))
+        (rows,) = await self._store.run(
+            ("SELECT state, COUNT(*) FROM gatewaypy_inbox GROUP BY state", ())
+        )
         return dict.fromkeys(STATES, 0) | {state: int(number) for state, number in rows}
 
     async def waiting(self, *, unsigned_only: bool = False) -> int:
         """Count the open events alone, which an index knows: however many have ended, it reads none of them."""
         of = " AND signed = 0" if unsigned_only else ""
-        (rows,) = await self._store.run((f"SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'{of}", ()))  # noqa: S608
+        (rows,) = await self._store.run(
+            (f"SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'{of}", ())  # noqa: S608
+        )
         return int(rows[0][0])
 
     async def progress_of(self, names: PaymentNames) -> list[Progress]:
@@ -455,7 +493,12 @@ class Inbox:
 
     async def put_off(self, name: str, seconds: float) -> None:
         """Ask about a watched payment after that many seconds, and do not count the question that was taken last."""
-        await self._store.run(("UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE name = ?", (seconds, name)))
+        await self._store.run(
+            (
+                "UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE name = ?",
+                (seconds, name),
+            )
+        )
 
     async def unwatch(self, name: str) -> None:
         """Stop asking about a payment."""

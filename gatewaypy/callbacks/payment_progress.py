@@ -39,7 +39,9 @@ class PaymentNames:
         return all(mine is None or theirs is None or mine == theirs for mine, theirs in pairs)
 
 
-def names_of(member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None) -> PaymentNames:
+def names_of(
+    member_id: str | None, merchant_transaction_id: str | None, payment_id: str | None
+) -> PaymentNames:
     """Return the names of the payment that has these ids; equal ids of two merchants differ."""
     own, payment = merchant_transaction_id, payment_id
     return PaymentNames(
@@ -58,7 +60,9 @@ def queue_of(member_id: str | None, names: PaymentNames, *, signed: bool) -> str
     return name if signed else f"{name} unsigned"
 
 
-def queues_beside(member_id: str | None, names: PaymentNames, *, signed: bool) -> list[tuple[str, int, str]]:
+def queues_beside(
+    member_id: str | None, names: PaymentNames, *, signed: bool
+) -> list[tuple[str, int, str]]:
     """Return where other events of an event's payment may wait.
 
     Returns:
@@ -99,7 +103,11 @@ def check_owner(member_id: str, operation: str | None) -> None:
     if operation is None:
         return
     known = OPERATIONS.get(operation)
-    if known is None or known.reply not in {ReplyKind.PAYMENT, ReplyKind.PAYOUT, ReplyKind.FOLLOW_UP}:
+    if known is None or known.reply not in {
+        ReplyKind.PAYMENT,
+        ReplyKind.PAYOUT,
+        ReplyKind.FOLLOW_UP,
+    }:
         msg = "operation: must be the name of an operation, such as 'debit'"
         raise ConfigurationError(msg)
 
@@ -180,5 +188,7 @@ def linking(names: PaymentNames, known: Sequence[Progress]) -> Progress | None:
     ahead, both = furthest(known), joined(names, known)
     if ahead is None:
         return None
-    is_complete = len(known) == len(both.all) and all(record.names == both and record.state == ahead.state for record in known)
+    is_complete = len(known) == len(both.all) and all(
+        record.names == both and record.state == ahead.state for record in known
+    )
     return None if is_complete else evolve(ahead, names=both)

@@ -94,12 +94,17 @@ class Receiver:
         unsigned_per_second: float = 5.0,
     ) -> None:
         """Configure a receiver; nothing is opened yet."""
-        is_listed = isinstance(credentials, Iterable) and not isinstance(credentials, Credentials)
-        self._accounts: tuple[Credentials, ...] = tuple(credentials) if is_listed else (credentials,)  # type: ignore[arg-type, assignment]
+        self._accounts: tuple[Credentials, ...]
+        if isinstance(credentials, Iterable) and not isinstance(credentials, Credentials):
+            self._accounts = tuple(credentials)
+        else:
+            self._accounts = (credentials,)
         if not self._accounts:
             msg = "a receiver needs at least one merchant's credentials"
             raise ConfigurationError(msg)
-        if not isinstance(router, Router) or not all(isinstance(account, Credentials) for account in self._accounts):
+        if not isinstance(router, Router) or not all(
+            isinstance(account, Credentials) for account in self._accounts
+        ):
             msg = "a receiver needs a Router and the Credentials of one or more merchants"
             raise ConfigurationError(msg)
         if check is not None and not callable(check):
@@ -125,7 +130,9 @@ class Receiver:
         self._check_merchants(confirm)
         self._router = router
         # An unsigned callback does not say whose it is: only where there is one merchant can it be asked about.
-        self._takes_unsigned = confirm is not None and confirm_when != "never" and len(self._accounts) == 1
+        self._takes_unsigned = (
+            confirm is not None and confirm_when != "never" and len(self._accounts) == 1
+        )
         self._inbox = Inbox(inbox) if isinstance(inbox, str) else inbox
         self._handler_timeout = handler_timeout
         self._max_open = max_open
@@ -201,7 +208,10 @@ class Receiver:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Let the handlers that run end, and close the inbox."""
         if self._is_open and self._inbox is not None and self.dispatcher is not None:
@@ -210,7 +220,9 @@ class Receiver:
         self._refusals.flush()
         self._is_open = False
 
-    def log_refusal(self, answer: Acknowledgement, reason: str, source: str | None = None) -> Acknowledgement:
+    def log_refusal(
+        self, answer: Acknowledgement, reason: str, source: str | None = None
+    ) -> Acknowledgement:
         """Log that a callback is not taken, and return the answer.
 
         A reason is logged once in 10 s, with the count of the refusals in between.
@@ -226,7 +238,9 @@ class Receiver:
         self._refusals.warn(kind, f"a callback from {sender} is answered {answer.status}: {reason}")
         return answer
 
-    async def receive(self, body: bytes, content_type: str, *, source: str | None = None) -> Acknowledgement:
+    async def receive(
+        self, body: bytes, content_type: str, *, source: str | None = None
+    ) -> Acknowledgement:
         """Take a callback as it was received, and return what to answer.
 
         ``source`` is the sender's address, for the log.
@@ -237,18 +251,24 @@ class Receiver:
         if len(body) > MAX_BODY:
             return self.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
         if media_type(content_type) not in _KINDS and not is_json(body):
-            return self.log_refusal(UNSUPPORTED, "its content type is neither JSON nor a form", source)
+            return self.log_refusal(
+                UNSUPPORTED, "its content type is neither JSON nor a form", source
+            )
         try:
             fields = read_body(body, content_type)
             signer = find_signer(fields, self._accounts)
             if signer is not None:
                 event = typed(fields, signed=True, member_id=signer.member_id)
             elif fields.get("checksum"):
-                return self.log_refusal(UNAUTHORIZED, "its signature does not match any configured key", source)
+                return self.log_refusal(
+                    UNAUTHORIZED, "its signature does not match any configured key", source
+                )
             else:
                 hint = self._hint(fields)
                 if hint is None:
-                    reason = "it is not signed" + (", and has no id in its format" if self._takes_unsigned else "")
+                    reason = "it is not signed" + (
+                        ", and has no id in its format" if self._takes_unsigned else ""
+                    )
                     return self.log_refusal(UNAUTHORIZED, reason, source)
                 event = hint
         except UnreadableCallback as unreadable:

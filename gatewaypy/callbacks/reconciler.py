@@ -36,7 +36,12 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
 _AT_ONCE: Final = 20
-_OPERATION_OF: Final = {Capture: "capture", Refund: "refund", Reversal: "reversal", Payout: "payout"}
+_OPERATION_OF: Final = {
+    Capture: "capture",
+    Refund: "refund",
+    Reversal: "reversal",
+    Payout: "payout",
+}
 _PAYMENT_TYPES: Final = {"DB": "debit", "PA": "preauth"}
 
 
@@ -95,7 +100,9 @@ class Reconciler:
             self._gateways = dict(self.gateway)
         else:
             # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
-            own = self.member_id or getattr(getattr(self.gateway, "credentials", None), "member_id", None)
+            own = self.member_id or getattr(
+                getattr(self.gateway, "credentials", None), "member_id", None
+            )
             if not isinstance(own, str):
                 msg = "member_id: must be given, because the gateway does not name its merchant"
                 raise ConfigurationError(msg)
@@ -121,7 +128,10 @@ class Reconciler:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Stop; what is watched stays on record, and is asked about by the next one."""
         if self._task is not None:
@@ -180,11 +190,17 @@ class Reconciler:
             if self._until.get(member, 0.0) > asyncio.get_running_loop().time():
                 continue
             due = await self.inbox.watched(member, _AT_ONCE, self.first)
-            ends = await asyncio.gather(*(self._ask(gateway, watched) for watched in due), return_exceptions=True)
+            ends = await asyncio.gather(
+                *(self._ask(gateway, watched) for watched in due), return_exceptions=True
+            )
             for error in ends:
                 if isinstance(error, Exception):
                     # The others, and other merchants', are asked about all the same.
-                    logger.error("a watched payment of %s could not be asked about", member, exc_info=printable_error(error))
+                    logger.error(
+                        "a watched payment of %s could not be asked about",
+                        member,
+                        exc_info=printable_error(error),
+                    )
             number_due += len(due)
         return number_due
 
@@ -208,23 +224,38 @@ class Reconciler:
                 await journal.reconcile(self._gateway_of(journal))
             except Exception as error:
                 # One that fails keeps no other from being asked about.
-                logger.exception("pending payouts could not be asked about", exc_info=printable_error(error))
+                logger.exception(
+                    "pending payouts could not be asked about", exc_info=printable_error(error)
+                )
 
     async def _ask(self, gateway: Asks, watched: Watched) -> None:
         by = usable_ids(watched.payment_id, watched.merchant_transaction_id)
         name = ascii(watched.merchant_transaction_id or watched.payment_id)[:104]
         try:
             if not by:
-                check_ids(payment_id=watched.payment_id, merchant_transaction_id=watched.merchant_transaction_id)
+                check_ids(
+                    payment_id=watched.payment_id,
+                    merchant_transaction_id=watched.merchant_transaction_id,
+                )
             found = await inquire(gateway, by)
             await self._learn(watched, found, name)
         except InvalidRequest as error:
-            logger.warning("%s cannot be asked about, and is no longer watched: %s", name, printable(str(error)))
+            logger.warning(
+                "%s cannot be asked about, and is no longer watched: %s",
+                name,
+                printable(str(error)),
+            )
             await self.inbox.unwatch(watched.name)
         except (GatewayError, UnreadableError, TimeoutError) as error:
             # It is asked about again, for as long as nothing was answered.
             level = logging.WARNING if watched.asked >= self.give_up_after else logging.INFO
-            logger.log(level, "%s could not be asked about: %s: %s", name, type(error).__name__, printable(str(error)))
+            logger.log(
+                level,
+                "%s could not be asked about: %s: %s",
+                name,
+                type(error).__name__,
+                printable(str(error)),
+            )
             if isinstance(error, GatewayError) and error.retry_after is not None:
                 # The gateway asked to wait: that was no question. It may say 0 seconds, as often as it is asked.
                 pause = max(error.retry_after, self.poll)
@@ -234,11 +265,18 @@ class Reconciler:
     async def _learn(self, watched: Watched, found: Transaction, name: str) -> None:
         is_end, is_news, state = _meaning(watched, found)
         if is_news:
-            await self.inbox.put(event_of(found.raw, signed=True, member_id=watched.member_id, confirmed=found))
+            await self.inbox.put(
+                event_of(found.raw, signed=True, member_id=watched.member_id, confirmed=found)
+            )
         if is_end:
             await self.inbox.unwatch(watched.name)
         elif watched.asked >= self.give_up_after:
-            logger.warning("%s is %s after %d questions; it is no longer asked about", name, printable(state), watched.asked)
+            logger.warning(
+                "%s is %s after %d questions; it is no longer asked about",
+                name,
+                printable(state),
+                watched.asked,
+            )
             await self.inbox.unwatch(watched.name)
 
 
@@ -260,7 +298,9 @@ def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
         member_id=watched.member_id,
         payment_id=watched.payment_id,
         # A refund's own id would not be the payment's, whose record tells of it.
-        merchant_transaction_id=None if is_follow_up and watched.payment_id else watched.merchant_transaction_id,
+        merchant_transaction_id=None
+        if is_follow_up and watched.payment_id
+        else watched.merchant_transaction_id,
         amount=None if is_follow_up else watched.amount,
         currency=None if is_follow_up else watched.currency,
     )
@@ -275,5 +315,8 @@ def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
     is_end = judgement.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
     # A hold, which is a preauthorization's end and may be a debit's beginning; a bare Y may be one.
     may_be_debit = subject.payment_type in {None, "DB"}
-    may_go_on = may_be_debit and state_of(found.status, found.transaction_status) in {"authsuccessful", "y"}
+    may_go_on = may_be_debit and state_of(found.status, found.transaction_status) in {
+        "authsuccessful",
+        "y",
+    }
     return is_end and not may_go_on, is_end, judgement.outcome.name

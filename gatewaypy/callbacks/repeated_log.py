@@ -39,7 +39,9 @@ class RepeatedLog:
             self._reasons[reason] = (next_at, left_out + 1)
             return
         self._reasons[reason] = (now + self.period, 0)
-        logger.warning("%s%s", message, f" ({left_out} more like it since the last line)" if left_out else "")
+        logger.warning(
+            "%s%s", message, f" ({left_out} more like it since the last line)" if left_out else ""
+        )
 
     def flush(self) -> None:
         """Log the counts that are left."""

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
 #: What older platforms sign a cancel return with, in place of key and payment id (seen): anybody can.
 _NULL: Final = "null"
-_SIGNED: Final = ("paymentId", "merchantTransactionId", "amount", "status", "checksum", "registrationId", "token")
+_SIGNED: Final = (
+    "paymentId",
+    "merchantTransactionId",
+    "amount",
+    "status",
+    "checksum",
+    "registrationId",
+    "token",
+)
 
 
 @frozen(kw_only=True)
@@ -50,7 +58,9 @@ class BrowserReturn:
     raw: Fields = field(repr=False, eq=False)
 
 
-def read_return(body: bytes, credentials: Credentials | Iterable[Credentials], *, content_type: str = FORM) -> BrowserReturn:
+def read_return(
+    body: bytes, credentials: Credentials | Iterable[Credentials], *, content_type: str = FORM
+) -> BrowserReturn:
     """Read and verify the form that the payer's browser posted.
 
     :param content_type: the request's header, whose charset counts where it names one.
@@ -64,7 +74,11 @@ def read_return(body: bytes, credentials: Credentials | Iterable[Credentials], *
         reason = "no key fits the browser return's signature"
         raise SignatureMismatch(reason)
     try:
-        event = event_of(fields, signed=signer is not None, member_id=None if signer is None else signer.member_id)
+        event = event_of(
+            fields,
+            signed=signer is not None,
+            member_id=None if signer is None else signer.member_id,
+        )
     except UnreadableError as unreadable:
         reason = str(unreadable)
     else:

@@ -75,7 +75,9 @@ async def call(
             if is_async:
                 result = await result
             elif threads is None:
-                result = await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+                result = await anyio.to_thread.run_sync(
+                    function, *arguments, abandon_on_cancel=True
+                )
             # Such as the coroutine of a lambda around a coroutine function.
             return None if result is None else await finish(where, result)
     except TimeoutError:
@@ -112,8 +114,17 @@ class Handler:
             HandlerTimeoutError: An async function took longer than ``timeout`` seconds.
             TypeError: The function returned a generator or another object that has not run.
         """
-        arguments = (event, context or EventContext(key=event.key.hex())) if self.with_context else (event,)
-        await call(self.name, self.function, *arguments, is_async=self.is_async, timeout=timeout, threads=threads)
+        arguments = (
+            (event, context or EventContext(key=event.key.hex())) if self.with_context else (event,)
+        )
+        await call(
+            self.name,
+            self.function,
+            *arguments,
+            is_async=self.is_async,
+            timeout=timeout,
+            threads=threads,
+        )
 
 
 class Router:
@@ -160,13 +171,19 @@ class Router:
         """Return who hears an event, in order."""
         kind = type(event)
         if kind not in self._hearing:
-            self._hearing[kind] = [handler for handler in self._handlers if issubclass(kind, handler.event)]
+            self._hearing[kind] = [
+                handler for handler in self._handlers if issubclass(kind, handler.event)
+            ]
         return self._hearing[kind]
 
     def unheard(self) -> list[str]:
         """Return the names of the event types that no handler is registered for."""
         kinds = CallbackEvent.__subclasses__()
-        return sorted(kind.__name__ for kind in kinds if not any(issubclass(kind, handler.event) for handler in self._handlers))
+        return sorted(
+            kind.__name__
+            for kind in kinds
+            if not any(issubclass(kind, handler.event) for handler in self._handlers)
+        )
 
     async def dispatch(
         self,
@@ -199,12 +216,20 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
     except (TypeError, ValueError):
         msg = f"{name} must have a signature that Python can read"
         raise ConfigurationError(msg) from None
-    positional = [p for p in signature.parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    positional = [
+        p
+        for p in signature.parameters.values()
+        if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+    ]
     if positional and positional[0].name in {"self", "cls"}:
         msg = f"{name} must be a method of an object, such as shop.ship; a class has none to call it on"
         raise ConfigurationError(msg)
     needed = [p for p in positional if p.default is p.empty]
-    required_keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    required_keywords = [
+        p
+        for p in signature.parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    ]
     if not positional or len(needed) > _MOST or required_keywords:
         msg = f"{name} must take (event) or (event, context)"
         raise ConfigurationError(msg)

@@ -31,13 +31,19 @@ _SHORT: Final[Mapping[Outcome, tuple[str, ...]]] = {
 }
 
 
-def sign_callback(fields: Mapping[str, Any], credentials: Credentials, *, status: str | None = None) -> str:
+def sign_callback(
+    fields: Mapping[str, Any], credentials: Credentials, *, status: str | None = None
+) -> str:
     """Return the checksum that a callback with these fields carries.
 
     :param status: the text to sign as the status; the short one, else the long one, where none is given.
     :raises InvalidRequest: for a ``|``, a line break or NUL in a signed value.
     """
-    signed = status if status is not None else str(fields.get("transactionStatus") or fields.get("status") or "")
+    signed = (
+        status
+        if status is not None
+        else str(fields.get("transactionStatus") or fields.get("status") or "")
+    )
     values = {name: str(fields.get(name) or "") for name in _NAMES}
     return checksum(_RULE, {**values, "status": signed, KEY: credentials.secret_key})
 
@@ -47,7 +53,10 @@ _NAMES: Final = ("paymentId", "merchantTransactionId", "amount")
 
 
 def verify_callback(
-    body: bytes | Mapping[str, Any], credentials: Credentials | Iterable[Credentials], *, content_type: str = JSON
+    body: bytes | Mapping[str, Any],
+    credentials: Credentials | Iterable[Credentials],
+    *,
+    content_type: str = JSON,
 ) -> CallbackEvent:
     """Verify a callback and type it, without any I/O.
 
@@ -61,7 +70,11 @@ def verify_callback(
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
     signer = find_signer(fields, accounts)
     if signer is None:
-        reason = "the callback's signature is missing" if not fields.get("checksum") else "no key fits the callback's signature"
+        reason = (
+            "the callback's signature is missing"
+            if not fields.get("checksum")
+            else "no key fits the callback's signature"
+        )
         raise SignatureMismatch(reason)
     return typed(fields, signed=True, member_id=signer.member_id)
 

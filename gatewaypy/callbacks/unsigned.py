@@ -21,7 +21,11 @@ def reduced(fields: Mapping[str, Any]) -> dict[str, str]:
 
     At most 400 characters altogether; no other text of a stranger is stored, logged or shown.
     """
-    return {name: value for name, value in fields.items() if isinstance(value, str) and _is_kept(name, value)}
+    return {
+        name: value
+        for name, value in fields.items()
+        if isinstance(value, str) and _is_kept(name, value)
+    }
 
 
 def _is_kept(name: str, value: str) -> bool:

@@ -50,7 +50,9 @@ class Form(enum.Enum):
 
 @app.command()
 def demo(
-    payouts: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a CSV file of payouts to run")] = None,
+    payouts: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="a CSV file of payouts to run")
+    ] = None,
 ) -> None:
     """Run every kind of payment against a sandbox on a real socket, and compare the books. Exit code 1 if they differ."""
     run(Demo(PlainConsole(), payouts).run)
@@ -59,18 +61,33 @@ def demo(
 @app.command()
 def sandbox(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="the port to listen on; 0 takes a free one")] = 8600,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="the port to listen on; 0 takes a free one")
+    ] = 8600,
     certfile: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="a certificate in PEM form: speak TLS")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, readable=True, help="a certificate in PEM form: speak TLS"
+        ),
     ] = None,
     keyfile: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="the certificate's key, if it is another file")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="the certificate's key, if it is another file",
+        ),
     ] = None,
     token_lifetime: Annotated[float, typer.Option(help="seconds that a token lives")] = 3600.0,
-    inquiry_lag: Annotated[float, typer.Option(help="seconds before an inquiry finds a new record")] = 0.0,
+    inquiry_lag: Annotated[
+        float, typer.Option(help="seconds before an inquiry finds a new record")
+    ] = 0.0,
     delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
     *,
-    accept_duplicates: Annotated[bool, typer.Option(help="carry a used id out once more instead of refusing it")] = False,
+    accept_duplicates: Annotated[
+        bool, typer.Option(help="carry a used id out once more instead of refusing it")
+    ] = False,
 ) -> None:
     """Serve the sandbox until it is interrupted."""
     from gatewaypy.cli.sandbox import serve  # noqa: PLC0415 - the sandbox is an extra of its own
@@ -84,7 +101,12 @@ def sandbox(
             "delay": delay,
             "refuse_duplicates": not accept_duplicates,
         },
-        {"host": host, "port": port, "certfile": certfile and str(certfile), "keyfile": keyfile and str(keyfile)},
+        {
+            "host": host,
+            "port": port,
+            "certfile": certfile and str(certfile),
+            "keyfile": keyfile and str(keyfile),
+        },
     )
 
 
@@ -104,12 +126,18 @@ def transactions(
     url: Annotated[str, typer.Option(help="the gateway's base URL")],
     start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="the first day")],
     end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="the last day")],
-    status: Annotated[str | None, typer.Option(help="only those with this status, such as capturesuccess")] = None,
-    date_format: Annotated[str, typer.Option(help="how this host writes days; %m/%d/%Y was seen too")] = "%d/%m/%Y",
+    status: Annotated[
+        str | None, typer.Option(help="only those with this status, such as capturesuccess")
+    ] = None,
+    date_format: Annotated[
+        str, typer.Option(help="how this host writes days; %m/%d/%Y was seen too")
+    ] = "%d/%m/%Y",
     form: Annotated[Form, typer.Option("--format", help="how to write the rows")] = Form.TABLE,
     transport: TRANSPORT = TransportChoice.AUTO,
     *,
-    statement: Annotated[bool, typer.Option("--statement", help="add up per currency in place of listing")] = False,
+    statement: Annotated[
+        bool, typer.Option("--statement", help="add up per currency in place of listing")
+    ] = False,
 ) -> None:
     """List payments and payouts, or add them up. Exit code 1 if a statement had to leave transactions out."""
     query = Query(
@@ -128,7 +156,10 @@ def transactions(
 @app.command()
 def checksum(
     rule: Annotated[str, typer.Argument(help="the rule's letter, such as A for a payment")],
-    values: Annotated[list[str] | None, typer.Argument(help="name=value for each signed field but memberId and the key")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(help="name=value for each signed field but memberId and the key"),
+    ] = None,
 ) -> None:
     """Show the text that a checksum is made of, its key masked, and the digest. The key comes from GATEWAYPY_SECRET_KEY."""
     with errors_named():

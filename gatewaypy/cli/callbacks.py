@@ -9,33 +9,54 @@ from typing import Annotated
 import anyio
 import typer
 
-from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, sign_callback, verify_callback
+from gatewaypy.callbacks import (
+    CallbackApp,
+    CallbackEvent,
+    Inbox,
+    Router,
+    sign_callback,
+    verify_callback,
+)
 from gatewaypy.callbacks.body import JSON, read_body
 from gatewaypy.cli.command import Ending, errors_named, run
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.output import PlainConsole
 from gatewaypy.config import Credentials
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Hear callbacks, sign and verify them, put parked ones back.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Hear callbacks, sign and verify them, put parked ones back.",
+)
 
 _INBOX = Annotated[str, typer.Option(help="sqlite:///file.db or postgresql://user@host/database")]
-_BODY = Annotated[typer.FileBinaryRead, typer.Argument(help="the body, as it was received; - for stdin")]
+_BODY = Annotated[
+    typer.FileBinaryRead, typer.Argument(help="the body, as it was received; - for stdin")
+]
 
 
 @app.command()
 def sign(
-    body: _BODY, status: Annotated[str | None, typer.Option(help="the status to sign; the short one by default")] = None
+    body: _BODY,
+    status: Annotated[
+        str | None, typer.Option(help="the status to sign; the short one by default")
+    ] = None,
 ) -> None:
     """Print a callback with its checksum, by the key in GATEWAYPY_SECRET_KEY."""
     with errors_named():
         fields = read_body(body.read(), JSON)
-        signed = {**fields, "checksum": sign_callback(fields, Credentials.from_env(), status=status)}
+        signed = {
+            **fields,
+            "checksum": sign_callback(fields, Credentials.from_env(), status=status),
+        }
         # JSON escapes what could not be shown.
         PlainConsole().out(json.dumps(signed, indent=1), highlight=False)
 
 
 @app.command()
-def verify(body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON) -> None:
+def verify(
+    body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON
+) -> None:
     """Say what a callback tells, and whose key fits; exit code 1 where none does."""
     with errors_named():
         event = verify_callback(read_body(body.read(), content_type), Credentials.from_env())
@@ -45,7 +66,9 @@ def verify(body: _BODY, content_type: Annotated[str, typer.Option(help="as it wa
 @app.command()
 def replay(
     inbox: _INBOX,
-    identifiers: Annotated[list[int] | None, typer.Argument(help="events to put back; all that are parked by default")] = None,
+    identifiers: Annotated[
+        list[int] | None, typer.Argument(help="events to put back; all that are parked by default")
+    ] = None,
 ) -> None:
     """Put parked events back, to be handled again, and list what needs a person."""
     run(_replay, inbox, tuple(identifiers or ()))
@@ -58,16 +81,23 @@ async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
         for kept in await inbox.kept("parked", "review"):
             order = kept.fields.get("merchantTransactionId") or kept.fields.get("paymentId")
             status = kept.fields.get("status") or kept.fields.get("transactionStatus")
-            console.say(f"{kept.state} {kept.id}: member {kept.member} {order} {status}: {kept.reason}")
+            console.say(
+                f"{kept.state} {kept.id}: member {kept.member} {order} {status}: {kept.reason}"
+            )
     return 0
 
 
 @app.command()
 def listen(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="the port; 0 takes a free one")] = 8601,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="the port; 0 takes a free one")
+    ] = 8601,
     inbox: Annotated[
-        str | None, typer.Option(help="keep events in this inbox of its own, never a shop's: what is shown is done")
+        str | None,
+        typer.Option(
+            help="keep events in this inbox of its own, never a shop's: what is shown is done"
+        ),
     ] = None,
 ) -> None:
     """Hear callbacks and show each that a key of GATEWAYPY_… fits, until interrupted."""

@@ -27,10 +27,17 @@ def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
     for pair in pairs:
         field, separator, _ = pair.partition("=")
         if not separator or field not in names:
-            rest = f"name=value, with a name of {', '.join(names)}" if names else "left out for this rule"
+            rest = (
+                f"name=value, with a name of {', '.join(names)}"
+                if names
+                else "left out for this rule"
+            )
             raise InvalidRequest("values", f"must be {rest}", shape_of(pair))
     credentials = Credentials.from_env()
-    values: dict[str, str | Secret] = {"memberId": credentials.member_id, KEY: credentials.secret_key}
+    values: dict[str, str | Secret] = {
+        "memberId": credentials.member_id,
+        KEY: credentials.secret_key,
+    }
     for pair in pairs:
         field, _, value = pair.partition("=")
         values[field] = Secret(value) if field == _CARD_NUMBER else value

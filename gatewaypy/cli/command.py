@@ -107,5 +107,7 @@ def _is_of_postgres(error: BaseException) -> bool:
 def _place(error: BaseException) -> str:
     """Name the last of our own lines that an error went through: its text may hold anything."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)] or list(frames)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)] or list(
+        frames
+    )
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "an unknown place"

@@ -64,13 +64,18 @@ class Demo:
             httpx.AsyncClient(trust_env=False) as browser,
             anyio.TemporaryDirectory() as folder,
             CallbackApp(
-                self._router(), sandbox.credentials, inbox=f"sqlite:///{folder}/callbacks.db", confirm=gateway
+                self._router(),
+                sandbox.credentials,
+                inbox=f"sqlite:///{folder}/callbacks.db",
+                confirm=gateway,
             ) as callbacks,
             serving(callbacks, "127.0.0.1", 0) as self.notification_url,
         ):
             self.say(f"The sandbox listens on {sandbox.base_url}")
             token = await gateway.tokens.merchant()
-            self.say(f"Token for {token.login_name}, good for {token.lifetime:.0f} s: {token.value}")
+            self.say(
+                f"Token for {token.login_name}, good for {token.lifetime:.0f} s: {token.value}"
+            )
             await self._sale_and_refund(gateway)
             await self._preauthorizations(gateway)
             await self._three_d(gateway, browser)
@@ -94,11 +99,18 @@ class Demo:
         with anyio.fail_after(10):
             while (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
                 await anyio.sleep(0.02)
-        self.say("Callbacks, verified, stored, confirmed by inquiry, and heard by the shop's handlers:")
+        self.say(
+            "Callbacks, verified, stored, confirmed by inquiry, and heard by the shop's handlers:"
+        )
         for event in self.heard:
             kind, outcome = type(event).__name__, event.outcome.name
-            self.say(f"  {kind:34} {outcome:10} payment {event.payment_id:8} {event.merchant_transaction_id}")
-        if not any(isinstance(event, PaymentSucceeded) and event.merchant_transaction_id == "ORDER-1005" for event in self.heard):
+            self.say(
+                f"  {kind:34} {outcome:10} payment {event.payment_id:8} {event.merchant_transaction_id}"
+            )
+        if not any(
+            isinstance(event, PaymentSucceeded) and event.merchant_transaction_id == "ORDER-1005"
+            for event in self.heard
+        ):
             self.complaints.append("no callback told that the 3-D payment ORDER-1005 succeeded")
 
     def say(self, text: str) -> None:
@@ -114,21 +126,30 @@ class Demo:
     def tell(self, title: str, result: OperationResult, *expected: Outcome) -> None:
         """Print a result, and complain where it is not as expected."""
         code = f"{result.result.code} {result.result.description}"
-        self.say(f"  {title:34} {result.outcome.name:10} payment {result.payment_id or '-':8} {code}")
+        self.say(
+            f"  {title:34} {result.outcome.name:10} payment {result.payment_id or '-':8} {code}"
+        )
         if result.outcome not in expected:
-            self.complaints.append(f"{title}: {result.outcome.name}, expected {' or '.join(o.name for o in expected)}")
+            self.complaints.append(
+                f"{title}: {result.outcome.name}, expected {' or '.join(o.name for o in expected)}"
+            )
 
     async def _sale_and_refund(self, gateway: Gateway) -> None:
         self.say("A sale, and a part of it refunded:")
         debit = await gateway.debit(
-            Money("50.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1001", notification_url=self.notification_url
+            Money("50.00", "EUR"),
+            Card(*VISA),
+            merchant_transaction_id="ORDER-1001",
+            notification_url=self.notification_url,
         )
         self.tell("debit 50.00 EUR", debit, Outcome.SUCCEEDED)
         refund = await gateway.refund(debit.payment_id or "", Money("20.00", "EUR"))
         self.tell("refund 20.00 EUR", refund, Outcome.SUCCEEDED)
         again = await gateway.refund(debit.payment_id or "", Money("5.00", "EUR"))
         self.tell("refund once more (once is allowed)", again, Outcome.FAILED)
-        declined = await gateway.debit(Money("6051.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1002")
+        declined = await gateway.debit(
+            Money("6051.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1002"
+        )
         self.tell("debit 6051.00 EUR (declines)", declined, Outcome.FAILED)
         for payment in (debit, declined):
             self.book("captured", payment.amount, payment)
@@ -137,11 +158,15 @@ class Demo:
 
     async def _preauthorizations(self, gateway: Gateway) -> None:
         self.say("Two preauthorizations, one captured in part, one reversed:")
-        held = await gateway.preauth(Money("80.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1003")
+        held = await gateway.preauth(
+            Money("80.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1003"
+        )
         self.tell("preauth 80.00 EUR", held, Outcome.SUCCEEDED)
         taken = await gateway.capture(held.payment_id or "", Money("30.00", "EUR"))
         self.tell("capture 30.00 EUR of it", taken, Outcome.SUCCEEDED)
-        other = await gateway.preauth(Money("40.00", "USD"), Card(*VISA), merchant_transaction_id="ORDER-1004")
+        other = await gateway.preauth(
+            Money("40.00", "USD"), Card(*VISA), merchant_transaction_id="ORDER-1004"
+        )
         self.tell("preauth 40.00 USD", other, Outcome.SUCCEEDED)
         undone = await gateway.reversal(other.payment_id or "")
         self.tell("reversal of it", undone, Outcome.SUCCEEDED)
@@ -170,14 +195,21 @@ class Demo:
         self.tell("inquiry", now, Outcome.SUCCEEDED)
         self.book("captured", now.amount, now)
 
-    async def _answer_challenge(self, browser: httpx.AsyncClient, redirect: Redirect) -> dict[str, str]:
+    async def _answer_challenge(
+        self, browser: httpx.AsyncClient, redirect: Redirect
+    ) -> dict[str, str]:
         page = await browser.request(redirect.method, redirect.url, data=dict(redirect.parameters))
         form = _ACTION.search(page.text)
         if form is None:
             self.complaints.append("the challenge page has no form")
             return {}
-        way_back = await browser.post(httpx.URL(redirect.url).join(html.unescape(form[1])), data={"answer": "approve"})
-        return {html.unescape(name): html.unescape(value) for name, value in _INPUT.findall(way_back.text)}
+        way_back = await browser.post(
+            httpx.URL(redirect.url).join(html.unescape(form[1])), data={"answer": "approve"}
+        )
+        return {
+            html.unescape(name): html.unescape(value)
+            for name, value in _INPUT.findall(way_back.text)
+        }
 
     async def _pay_out(self, gateway: Gateway) -> None:
         if self.payouts is None:
@@ -196,7 +228,12 @@ class Demo:
                 stored_card=order.stored_card,
                 extra=order.extra,
             )
-            self.tell(f"{order.merchant_transaction_id} {order.amount}", paid, Outcome.SUCCEEDED, Outcome.FAILED)
+            self.tell(
+                f"{order.merchant_transaction_id} {order.amount}",
+                paid,
+                Outcome.SUCCEEDED,
+                Outcome.FAILED,
+            )
             self.book("paid_out", paid.amount, paid)
 
     def _compare(self, sandbox: Sandbox) -> int:
@@ -205,12 +242,19 @@ class Demo:
         ledger = sandbox.ledger.balances()
         for currency in sorted({*ledger, *self.books}):
             theirs, ours = ledger.get(currency), self.books[currency]
-            sums = {name: getattr(theirs, name, Decimal(0)) for name in ("held", "captured", "refunded", "paid_out")}
+            sums = {
+                name: getattr(theirs, name, Decimal(0))
+                for name in ("held", "captured", "refunded", "paid_out")
+            }
             closing = sums["captured"] - sums["refunded"] - sums["paid_out"]
-            rows.append((currency, *(f"{amount:,.2f}" for amount in sums.values()), f"{closing:,.2f}"))
+            rows.append(
+                (currency, *(f"{amount:,.2f}" for amount in sums.values()), f"{closing:,.2f}")
+            )
             for name, amount in sums.items():
                 if amount != getattr(ours, name):
-                    self.complaints.append(f"{currency} {name}: the ledger says {amount}, the client {getattr(ours, name)}")
+                    self.complaints.append(
+                        f"{currency} {name}: the ledger says {amount}, the client {getattr(ours, name)}"
+                    )
         self.say("The gateway's ledger:")
         show_table(self.console, columns, rows, numbers=columns[1:])
         for complaint in self.complaints:

@@ -20,13 +20,21 @@ _SHOWN = (
 
 
 async def show_inquiry(
-    console: PlainConsole, url: str, payment_id: str | None, merchant_transaction_id: str | None, transport: TransportChoice
+    console: PlainConsole,
+    url: str,
+    payment_id: str | None,
+    merchant_transaction_id: str | None,
+    transport: TransportChoice,
 ) -> int:
     """Print the record; the exit code is 1 where there is none."""
     async with Gateway(url, Credentials.from_env(), transport=transport.make()) as gateway:
-        transaction = await gateway.inquire(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
+        transaction = await gateway.inquire(
+            payment_id=payment_id, merchant_transaction_id=merchant_transaction_id
+        )
     shown = {name: getattr(transaction, name) for name in _SHOWN}
-    texts = {name: text for name, value in shown.items() if value is not None and (text := _text(value))}
+    texts = {
+        name: text for name, value in shown.items() if value is not None and (text := _text(value))
+    }
     if "timestamp" in texts and not has_zone(texts["timestamp"]):
         texts["timestamp (the gateway's time, no zone)"] = texts.pop("timestamp")
     show_table(console, ("", ""), texts.items())

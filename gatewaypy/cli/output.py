@@ -66,7 +66,13 @@ def plain(text: str) -> str:
     return printable(text, _LONGEST_LINE)
 
 
-def show_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+def show_table(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+) -> None:
     """Write a table in whole lines; one value a line where a terminal is too narrow for it.
 
     Args:
@@ -83,7 +89,9 @@ def show_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence
     right = [name in numbers for name in columns]
     for cells in lines:
         padded = (
-            " " * (width - cell_len(cell)) + cell if is_right else cell + " " * (width - cell_len(cell))
+            " " * (width - cell_len(cell)) + cell
+            if is_right
+            else cell + " " * (width - cell_len(cell))
             for cell, width, is_right in zip(cells, widths, right, strict=True)
         )
         console.out("  ".join(padded).rstrip(), highlight=False)

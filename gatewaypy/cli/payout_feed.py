@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 1 << 20
 _UNSEALED: Final = (
-    "must not contain a card number, because this journal is not encrypted; pay to a stored card, or give a job of your own seal="
+    "must not contain a card number, because this journal is not encrypted; "
+    "pay to a stored card, or give a job of your own seal="
 )
 
 
@@ -69,7 +70,11 @@ class Feed:
         return self._orders(shown_name(path), rows, strict=strict)
 
     async def _orders(
-        self, name: str, rows: AsyncGenerator[tuple[int, PayoutOrder | BadRow], None], *, strict: bool
+        self,
+        name: str,
+        rows: AsyncGenerator[tuple[int, PayoutOrder | BadRow], None],
+        *,
+        strict: bool,
     ) -> AsyncGenerator[PayoutOrder, None]:
         async with contextlib.aclosing(rows):
             async for line, row in rows:
@@ -105,7 +110,9 @@ class FedJournal(Journal):
         super().__init__(url, member_id)
         self._feed = feed
 
-    async def plan(self, orders: Sequence[PayoutOrder], *, batch: str = "") -> list[Row | Conflict | None]:
+    async def plan(
+        self, orders: Sequence[PayoutOrder], *, batch: str = ""
+    ) -> list[Row | Conflict | None]:
         """Write orders down, as any journal."""
         rows = await super().plan(orders, batch=batch)
         self._feed.planned(orders, rows)

@@ -54,7 +54,10 @@ class PayoutProgress:
         """Show where the run begins."""
         if self.console.is_terminal:
             self._bar = Progress(
-                BarColumn(30), TextColumn("{task.description}", markup=False), console=self.console, auto_refresh=False
+                BarColumn(30),
+                TextColumn("{task.description}", markup=False),
+                console=self.console,
+                auto_refresh=False,
             )
             self._bar.add_task("", total=self.total)
             self._bar.start()
@@ -63,7 +66,10 @@ class PayoutProgress:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Show where it ended."""
         if self._watcher is not None:
@@ -81,12 +87,18 @@ class PayoutProgress:
         """How many orders there are to settle: what the journal had open, and the file's rows that are new to it."""
         feed = self.feed
         rows = feed.read if feed.is_read else self.rows
-        return None if rows is None else self.before + max(rows, feed.read) - feed.known - feed.conflicts - feed.bad
+        return (
+            None
+            if rows is None
+            else self.before + max(rows, feed.read) - feed.known - feed.conflicts - feed.bad
+        )
 
     @property
     def done(self) -> int:
         """How many orders are settled in this run, each counted once; a row that is none is no progress."""
-        return sum(self.ended.get(state, 0) for state in (State.SUCCEEDED, State.FAILED, State.REVIEW))
+        return sum(
+            self.ended.get(state, 0) for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)
+        )
 
     def count(self, result: PayoutResult) -> None:
         """Take note of an order's end."""
@@ -103,7 +115,11 @@ class PayoutProgress:
             f"unknown {self.unknown:,}{'+' * (self.unknown == _MOST_COUNTED)}",
             f"review {self.ended.get(State.REVIEW, 0):,}",
         ]
-        others = {"bad": self.feed.bad, "in conflict": self.feed.conflicts, "in the journal before": self.feed.known}
+        others = {
+            "bad": self.feed.bad,
+            "in conflict": self.feed.conflicts,
+            "in the journal before": self.feed.known,
+        }
         parts += [f"{name} {count:,}" for name, count in others.items() if count]
         rate = self._rate()
         if rate:
@@ -126,7 +142,9 @@ class PayoutProgress:
         if self._bar is None:
             self.console.say(self.told())
             return
-        self._bar.update(self._bar.task_ids[0], completed=self.done, total=self.total, description=self.told())
+        self._bar.update(
+            self._bar.task_ids[0], completed=self.done, total=self.total, description=self.told()
+        )
         self._bar.refresh()
 
     async def _watch(self) -> None:

@@ -151,7 +151,9 @@ def _cells(row: Listed) -> dict[str, Any]:
 # Text
 
 
-async def _write_text(file: TextIO, journal: Journal, report: Report, latency: Latency, listed: State) -> None:
+async def _write_text(
+    file: TextIO, journal: Journal, report: Report, latency: Latency, listed: State
+) -> None:
     console = PlainConsole(file)
     say = console.say
     say(f"{report.total:,} orders")
@@ -159,10 +161,17 @@ async def _write_text(file: TextIO, journal: Journal, report: Report, latency: L
         say()
         say(notice(report))
     for entry in await journal.history():
-        say(f"{utc(entry.happened_at)} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}")
+        say(
+            f"{utc(entry.happened_at)} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}"
+        )
     if report.by_currency:
         say()
-        show_table(console, ("currency", "state", "orders", "amount"), _by_currency(report), numbers=("orders", "amount"))
+        show_table(
+            console,
+            ("currency", "state", "orders", "amount"),
+            _by_currency(report),
+            numbers=("orders", "amount"),
+        )
     if report.by_code:
         say()
         show_table(console, ("code", "meaning", "orders"), _by_code(report), numbers=("orders",))
@@ -174,9 +183,14 @@ async def _write_text(file: TextIO, journal: Journal, report: Report, latency: L
     count = 0
     async for row in pages(journal, listed):
         count += 1
-        say(f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}  attempt {row.attempt}  {_said(row)}")
+        say(
+            f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}  attempt {row.attempt}  {_said(row)}"
+        )
         say(f"    {plain(row.evidence or 'no evidence')}")
-    say(f"{count:,} {listed.value}" + (": decide with 'gatewaypy payouts resolve'" if count and listed is State.REVIEW else ""))
+    say(
+        f"{count:,} {listed.value}"
+        + (": decide with 'gatewaypy payouts resolve'" if count and listed is State.REVIEW else "")
+    )
 
 
 def _by_currency(report: Report) -> list[tuple[str, str, str, str]]:
@@ -189,7 +203,10 @@ def _by_currency(report: Report) -> list[tuple[str, str, str, str]]:
 
 
 def _by_code(report: Report) -> list[tuple[str, str, str]]:
-    return [(code, meaning_of(code) or "", f"{count:,}") for code, count in sorted(report.by_code.items())]
+    return [
+        (code, meaning_of(code) or "", f"{count:,}")
+        for code, count in sorted(report.by_code.items())
+    ]
 
 
 def _amount(amount: Decimal, currency: str) -> str:

@@ -65,7 +65,9 @@ class RunSettings:
             settle=self.settle,
         )
         limits = Limits(max_in_flight=max(Limits().max_in_flight, self.concurrency + _BESIDE))
-        return Gateway(self.url, credentials, transport=self.transport.make(), timeouts=timeouts, limits=limits)
+        return Gateway(
+            self.url, credentials, transport=self.transport.make(), timeouts=timeouts, limits=limits
+        )
 
     def job(self, gateway: Gateway, journal: Journal) -> PayoutJob:
         """Make the job."""
@@ -109,10 +111,16 @@ class PayoutRun:
         orders, rows = self._open_file()
         journal = FedJournal(settings.journal, credentials.member_id, self.feed)
         failure: GatewayError | None = None
-        async with contextlib.aclosing(orders), settings.gateway(credentials) as gateway, settings.job(gateway, journal) as job:
+        async with (
+            contextlib.aclosing(orders),
+            settings.gateway(credentials) as gateway,
+            settings.job(gateway, journal) as job,
+        ):
             before = await job.report()
             self._say_restored(before)
-            progress = PayoutProgress(self.console, self.feed, journal, settings.every, open_orders(before), rows)
+            progress = PayoutProgress(
+                self.console, self.feed, journal, settings.every, open_orders(before), rows
+            )
             async with self._stopped_by_signals(job), progress:
                 try:
                     async with contextlib.aclosing(job.run(orders)) as results:  # type: ignore[type-var]
@@ -156,7 +164,9 @@ class PayoutRun:
                 async for _ in signals:
                     if not self.is_interrupted:
                         self.is_interrupted = True
-                        self.say("Stopping: no payout is begun any more; what is on its way ends first and is journalled.")
+                        self.say(
+                            "Stopping: no payout is begun any more; what is on its way ends first and is journalled."
+                        )
                         job.stop()
 
             listening = asyncio.get_running_loop().create_task(stop())
@@ -183,9 +193,16 @@ class PayoutRun:
                 f"{shown_name(self.path)}: {feed.taken:,} rows taken: {feed.new:,} new, {feed.known:,} in the journal before,"
                 f" {feed.bad:,} bad, {feed.conflicts:,} in conflict."
             )
-        told = [f"{progress.ended.get(state, 0):,} {state.value}" for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)]
+        told = [
+            f"{progress.ended.get(state, 0):,} {state.value}"
+            for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)
+        ]
         self.say(f"In this run: {', '.join(told)}.")
-        held = [f"{report.by_state[state]:,} {state.value}" for state in State if report.by_state.get(state)]
+        held = [
+            f"{report.by_state[state]:,} {state.value}"
+            for state in State
+            if report.by_state.get(state)
+        ]
         self.say(f"The journal holds {report.total:,} orders{': ' * bool(held)}{', '.join(held)}.")
 
     def _say_restored(self, report: Report) -> None:
@@ -201,9 +218,13 @@ class PayoutRun:
             )
         left = open_orders(report)
         if self.path is not None and not self.feed.is_taken:
-            self.say("Not all of the file was taken: run the same command again; what is paid is not paid twice.")
+            self.say(
+                "Not all of the file was taken: run the same command again; what is paid is not paid twice."
+            )
         elif left:
-            self.say(f"{left:,} are not finished: run the same command again, or 'gatewaypy payouts resume …'.")
+            self.say(
+                f"{left:,} are not finished: run the same command again, or 'gatewaypy payouts resume …'."
+            )
         if self.feed.bad or self.feed.conflicts:
             self.say("Bad rows and conflicts were not paid: put them right and run the file again.")
 

@@ -23,25 +23,52 @@ from gatewaypy.payouts import Journal, State
 from gatewaypy.printable import printable
 from gatewaypy.secret import shape_of
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run payout jobs that survive anything.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Run payout jobs that survive anything."
+)
 
 _JOURNAL = Annotated[
-    str, typer.Option(envvar="GATEWAYPY_JOURNAL", help="sqlite:///payouts.db or postgresql://user@host/database")
+    str,
+    typer.Option(
+        envvar="GATEWAYPY_JOURNAL", help="sqlite:///payouts.db or postgresql://user@host/database"
+    ),
 ]
 _URL = Annotated[str, typer.Option(help="the gateway's base URL")]
 _CONCURRENCY = Annotated[int, typer.Option(min=1, help="payouts on their way at a time")]
-_PER_SECOND = Annotated[float | None, typer.Option(min=0.01, help="payouts begun in a second, at most")]
+_PER_SECOND = Annotated[
+    float | None, typer.Option(min=0.01, help="payouts begun in a second, at most")
+]
 _QUIET_PERIOD = Annotated[
-    float, typer.Option(min=0, help="seconds of 'not found' after which a payout whose answer was lost counts as not made")
+    float,
+    typer.Option(
+        min=0,
+        help="seconds of 'not found' after which a payout whose answer was lost counts as not made",
+    ),
 ]
 _RESEND = Annotated[
-    bool, typer.Option("--resend-unknown", help="send it again then, as the platform refuses a used id; else it is for review")
+    bool,
+    typer.Option(
+        "--resend-unknown",
+        help="send it again then, as the platform refuses a used id; else it is for review",
+    ),
 ]
-_PATIENCE = Annotated[float, typer.Option(min=0, help="seconds to go on asking about pending payouts once all else is done")]
-_PAUSE_AFTER = Annotated[int, typer.Option(min=1, help="failures in a row after which the job pauses, longer each time")]
-_TIMEOUT = Annotated[float, typer.Option(min=0.1, help="seconds for one payout, from its turn to its answer")]
-_SETTLE = Annotated[float, typer.Option(min=0.1, help="seconds to go on asking about it after that")]
-_EVERY = Annotated[float, typer.Option(min=0.1, help="seconds between two lines of progress where there is no terminal")]
+_PATIENCE = Annotated[
+    float,
+    typer.Option(min=0, help="seconds to go on asking about pending payouts once all else is done"),
+]
+_PAUSE_AFTER = Annotated[
+    int, typer.Option(min=1, help="failures in a row after which the job pauses, longer each time")
+]
+_TIMEOUT = Annotated[
+    float, typer.Option(min=0.1, help="seconds for one payout, from its turn to its answer")
+]
+_SETTLE = Annotated[
+    float, typer.Option(min=0.1, help="seconds to go on asking about it after that")
+]
+_EVERY = Annotated[
+    float,
+    typer.Option(min=0.1, help="seconds between two lines of progress where there is no terminal"),
+]
 
 
 class Form(enum.Enum):
@@ -62,18 +89,30 @@ class Decision(enum.Enum):
     @property
     def state(self) -> State:
         """The row's state from then on."""
-        return {Decision.PAID: State.SUCCEEDED, Decision.NOT_PAID: State.FAILED, Decision.SEND_AGAIN: State.PLANNED}[self]
+        return {
+            Decision.PAID: State.SUCCEEDED,
+            Decision.NOT_PAID: State.FAILED,
+            Decision.SEND_AGAIN: State.PLANNED,
+        }[self]
 
 
 @app.command(epilog=EPILOG)
 def run(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="orders as CSV or JSON Lines (docs/payout-files.md)")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="orders as CSV or JSON Lines (docs/payout-files.md)"
+        ),
+    ],
     journal: _JOURNAL,
     url: _URL,
     concurrency: _CONCURRENCY = 100,
     per_second: _PER_SECOND = None,
     quiet_period: _QUIET_PERIOD = 120.0,
-    batch: Annotated[str | None, typer.Option(help="these orders' name in the journal; the file's name by default")] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(help="these orders' name in the journal; the file's name by default"),
+    ] = None,
     pending_patience: _PATIENCE = 60.0,
     pause_after: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
@@ -82,7 +121,10 @@ def run(
     transport: TRANSPORT = TransportChoice.AUTO,
     *,
     resend_unknown: _RESEND = False,
-    strict: Annotated[bool, typer.Option("--strict", help="read the whole file first; with one bad row, pay nothing")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="read the whole file first; with one bad row, pay nothing"),
+    ] = False,
 ) -> None:
     """Pay out a file's orders, after finishing what the journal holds. Run it again to go on: nothing is paid twice.
 
@@ -148,21 +190,35 @@ def resume(
 @app.command(epilog=EPILOG)
 def report(
     journal: _JOURNAL,
-    form: Annotated[Form, typer.Option("--format", help="text sums up; csv and json give every row")] = Form.TEXT,
-    state: Annotated[State | None, typer.Option(help="only rows in this state; the text lists review by default")] = None,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="write into this file")] = None,
-    histogram: Annotated[Path | None, typer.Option(dir_okay=False, help="draw the latency into this PNG file")] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="text sums up; csv and json give every row")
+    ] = Form.TEXT,
+    state: Annotated[
+        State | None, typer.Option(help="only rows in this state; the text lists review by default")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="write into this file")
+    ] = None,
+    histogram: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="draw the latency into this PNG file")
+    ] = None,
 ) -> None:
     """Say what a journal holds; it may be asked while a job runs. Needs GATEWAYPY_MEMBER_ID alone."""
-    query = ReportQuery(journal=journal, form=form.value, state=state, output=output, histogram=histogram)
+    query = ReportQuery(
+        journal=journal, form=form.value, state=state, output=output, histogram=histogram
+    )
     run_command(show_report, query)
 
 
 @app.command()
 def resolve(
-    merchant_transaction_id: Annotated[str, typer.Argument(metavar="MTID", help="the payout's own id")],
+    merchant_transaction_id: Annotated[
+        str, typer.Argument(metavar="MTID", help="the payout's own id")
+    ],
     journal: _JOURNAL,
-    decision: Annotated[Decision, typer.Option("--as", help="what is true of it, or is to be done")],
+    decision: Annotated[
+        Decision, typer.Option("--as", help="what is true of it, or is to be done")
+    ],
     because: Annotated[str, typer.Option(help="how you know; kept as evidence")],
 ) -> None:
     """Take a person's decision on a payout of the review list; exit code 1 where it is not on it.
@@ -178,7 +234,9 @@ async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int
         is_decided = await journal.decide(mtid, decision.state, because)
     mtid = printable(mask(mtid))
     if not is_decided:
-        sys.exit(f"{mtid} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'")
+        sys.exit(
+            f"{mtid} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'"
+        )
     further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
     PlainConsole().say(f"{mtid} is {decision.state.value}{further}")
     return 0
@@ -187,7 +245,12 @@ async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int
 @app.command()
 def trust(
     journal: _JOURNAL,
-    because: Annotated[str, typer.Option(help="how you know that no order is missing that was sent; kept in the journal")],
+    because: Annotated[
+        str,
+        typer.Option(
+            help="how you know that no order is missing that was sent; kept in the journal"
+        ),
+    ],
 ) -> None:
     """End the mark of a journal that was restored: orders that are new to it are sent again. Exit code 1 where it has none.
 
@@ -222,7 +285,9 @@ def distrust(
 def change_gateway(
     journal: _JOURNAL,
     url: Annotated[str, typer.Option(help="the base URL that the same gateway has now")],
-    because: Annotated[str, typer.Option(help="how you know that it is the same gateway; kept in the journal")],
+    because: Annotated[
+        str, typer.Option(help="how you know that it is the same gateway; kept in the journal")
+    ],
 ) -> None:
     """Let a journal pay at another base URL: only where the same gateway, with the same payments, has moved there."""
 
@@ -237,4 +302,8 @@ def _check_reason(text: str) -> None:
     if not text.strip() or not text.isprintable():
         raise InvalidRequest("because", "what you know, on one line", shape_of(text))
     if contains(text):
-        raise InvalidRequest("because", "must not contain a card number; its last four digits will do", shape_of(text))
+        raise InvalidRequest(
+            "because",
+            "must not contain a card number; its last four digits will do",
+            shape_of(text),
+        )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gatewaypy.cli.output import PlainConsole
 
 
-async def serve(console: PlainConsole, behaviour: Mapping[str, Any], address: Mapping[str, Any]) -> int:
+async def serve(
+    console: PlainConsole, behaviour: Mapping[str, Any], address: Mapping[str, Any]
+) -> int:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
@@ -50,5 +52,7 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
         # Without a password it would be asked for on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password="")
     except (ssl.SSLError, ValueError):
-        msg = "--certfile, --keyfile: must be a certificate and its unencrypted key, both in PEM form"
+        msg = (
+            "--certfile, --keyfile: must be a certificate and its unencrypted key, both in PEM form"
+        )
         raise ConfigurationError(msg) from None

@@ -36,9 +36,19 @@ _COLUMNS: Final = (
 
 
 # The gateway's own time has no zone, and a file that is read elsewhere must say so.
-_NAMES: Final = tuple("transaction_date_without_zone" if name == "transaction_date" else name for name in _COLUMNS)
+_NAMES: Final = tuple(
+    "transaction_date_without_zone" if name == "transaction_date" else name for name in _COLUMNS
+)
 _HEADS: Final = tuple(name.replace("_", " ") for name in _NAMES)
-_SUMS: Final = ("currency", "transactions", "captured", "refunded", "charged back", "paid out", "net")
+_SUMS: Final = (
+    "currency",
+    "transactions",
+    "captured",
+    "refunded",
+    "charged back",
+    "paid out",
+    "net",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +68,9 @@ class Query:
 async def show_transactions(console: PlainConsole, query: Query) -> int:
     """Print the rows as they come; the exit code is 1 where a statement leaves transactions out."""
     platform = Platform(name="custom", base_url=query.url, list_date_format=query.date_format)
-    async with Gateway(platform, Credentials.from_env(), transport=query.transport.make()) as gateway:
+    async with Gateway(
+        platform, Credentials.from_env(), transport=query.transport.make()
+    ) as gateway:
         listed = gateway.transactions(query.start, query.end, status=query.status)
         if query.add_up:
             return _show_statement(console, await listed.statement())

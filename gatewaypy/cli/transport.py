@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewaypy.transport import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport, fastest_transport
+from gatewaypy.transport import (
+    AiohttpTransport,
+    HttptoolsTransport,
+    HttpxTransport,
+    PyreqwestTransport,
+    fastest_transport,
+)
 
 if TYPE_CHECKING:
     from gatewaypy.transport import Transport
@@ -41,5 +47,8 @@ class TransportChoice(enum.Enum):
 
 
 TRANSPORT = Annotated[
-    TransportChoice, typer.Option(help="the HTTP client; auto takes the fastest that is installed and safe (docs/transports.md)")
+    TransportChoice,
+    typer.Option(
+        help="the HTTP client; auto takes the fastest that is installed and safe (docs/transports.md)"
+    ),
 ]

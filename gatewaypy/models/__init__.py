@@ -22,7 +22,16 @@ from gatewaypy.models.results import (
     Reversal,
     Transaction,
 )
-from gatewaypy.models.sources import AchAccount, NetBanking, OtherSource, PaymentSource, SepaAccount, Upi, Voucher, Wallet
+from gatewaypy.models.sources import (
+    AchAccount,
+    NetBanking,
+    OtherSource,
+    PaymentSource,
+    SepaAccount,
+    Upi,
+    Voucher,
+    Wallet,
+)
 from gatewaypy.models.statement import Statement, Totals
 
 if TYPE_CHECKING:

@@ -43,12 +43,16 @@ _SIZE: Final = rf"([0-9]{{1,5}}{_FRACTION})"
 _DEPTH: Final = rf"([0-9]{{1,2}}{_FRACTION})"
 _OFFSET: Final = rf"(-?[0-9]{{1,3}}{_FRACTION})"
 _TAG: Final = r"((?:[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8}){0,27})?)"
-_SCRIPT_TEXT: Final = re.compile(rf"{_SIZE}\|{_SIZE}\|{_DEPTH}\|{_OFFSET}\|([01]?)\|{_TAG}", re.ASCII)
+_SCRIPT_TEXT: Final = re.compile(
+    rf"{_SIZE}\|{_SIZE}\|{_DEPTH}\|{_OFFSET}\|([01]?)\|{_TAG}", re.ASCII
+)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _WANTED: Final = frozenset({"user-agent", "accept", "accept-language"})
 _LONGEST_HEADER: Final = 2048
 # A language, and at most two subtags for its script and its region, of BCP 47.
-_LANGUAGE: Final = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{2,8}){0,2}(?![A-Za-z0-9])", re.ASCII)
+_LANGUAGE: Final = re.compile(
+    r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{2,8}){0,2}(?![A-Za-z0-9])", re.ASCII
+)
 _NO_LANGUAGE: Final = "en"
 # What EMVCo's 3-D Secure takes for browserColorDepth, greatest first.
 _COLOR_DEPTHS: Final = (48, 32, 24, 16, 15, 8, 4, 1)
@@ -68,10 +72,16 @@ def _language(text: str | None) -> str:
 
 def _whole(name: str, value: float, lowest: int, highest: int) -> int:
     """Round a number. One that is out of bounds, and what is not a number, is refused."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ANY_NUMBER
+    is_number = (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ANY_NUMBER
+    )
     number = round(value) if is_number else None
     if number is None or not lowest <= number <= highest:
-        raise InvalidRequest(name, f"must be a number from {lowest} to {highest}", f"a value of type {type(value).__name__}")
+        raise InvalidRequest(
+            name,
+            f"must be a number from {lowest} to {highest}",
+            f"a value of type {type(value).__name__}",
+        )
     return number
 
 
@@ -127,12 +137,18 @@ class BrowserInfo:
         :raises InvalidRequest: where that text is not what the script writes. A payer's browser can send anything: take it
             for a payment without ``browser=`` then.
         """
-        lowered = {name.lower(): value for name, value in headers.items() if name.lower() in _WANTED}
+        lowered = {
+            name.lower(): value for name, value in headers.items() if name.lower() in _WANTED
+        }
         # A frame that raises stays in the traceback: the payer's cookies must not.
         del headers
         found = _SCRIPT_TEXT.fullmatch(browser_info) if isinstance(browser_info, str) else None
         if found is None:
-            raise InvalidRequest("browser_info", "the text that BROWSER_SCRIPT put into the form", shape_of(browser_info))
+            raise InvalidRequest(
+                "browser_info",
+                "the text that BROWSER_SCRIPT put into the form",
+                shape_of(browser_info),
+            )
         accepted = lowered.get("accept-language", "").split(",")[0].split(";")[0].strip().strip("*")
         return cls(
             user_agent=lowered.get("user-agent", ""),

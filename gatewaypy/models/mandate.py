@@ -85,7 +85,9 @@ class Mandate:
 
     def to_json(self) -> str:
         """Return the mandate as JSON: an object of texts, what is missing left out."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+        return json.dumps(
+            {name: value for name, value in asdict(self).items() if value is not None}
+        )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -74,10 +74,16 @@ def is_safe(url: str) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    return bool(url.isprintable() and host and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))))
+    return bool(
+        url.isprintable()
+        and host
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+    )
 
 
-def redirect_page(url: str, method: str, pairs: Pairs, *, title: str, words: str, nonce: str | None = None) -> str:
+def redirect_page(
+    url: str, method: str, pairs: Pairs, *, title: str, words: str, nonce: str | None = None
+) -> str:
     """Return a page that sends a browser on by itself, and by a button wherever it does not.
 
     A POST is a form that a script submits. A GET is a link and a refresh, because a GET form replaces
@@ -94,10 +100,13 @@ def redirect_page(url: str, method: str, pairs: Pairs, *, title: str, words: str
         body = f'<a href="{target}">Continue</a>'
     else:
         inputs = "\n".join(
-            f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">' for name, value in pairs
+            f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
+            for name, value in pairs
         )
         body = _FORM.format(url=html.escape(url), inputs=inputs, nonce=attribute, script=_SCRIPT)
-    return _PAGE.format(refresh=refresh, title=title, nonce=attribute, style=_STYLE, words=words, body=body)
+    return _PAGE.format(
+        refresh=refresh, title=title, nonce=attribute, style=_STYLE, words=words, body=body
+    )
 
 
 def _checked_nonce(nonce: str) -> str:
@@ -155,9 +164,18 @@ class Redirect:
         :raises InvalidRequest: where ``nonce`` is not a nonce.
         """
         if not is_safe(self.url):
-            raise InsecureConnection("redirect.url", "https: a payer's data must not travel in the clear", "another URL")
+            raise InsecureConnection(
+                "redirect.url", "https: a payer's data must not travel in the clear", "another URL"
+            )
         words = "Your bank asks you to confirm this payment."
-        return redirect_page(self.url, self.method, self.parameters, title="Continue to your bank", words=words, nonce=nonce)
+        return redirect_page(
+            self.url,
+            self.method,
+            self.parameters,
+            title="Continue to your bank",
+            words=words,
+            nonce=nonce,
+        )
 
 
 @frozen
@@ -173,7 +191,10 @@ class HostedForm:
 
     def inputs(self) -> tuple[tuple[str, str], ...]:
         """Return the names and values of the form's hidden inputs, the checksum in the clear: escape them."""
-        return tuple((name, value if isinstance(value, str) else value.reveal()) for name, value in self.fields)
+        return tuple(
+            (name, value if isinstance(value, str) else value.reveal())
+            for name, value in self.fields
+        )
 
     def html(self, nonce: str | None = None) -> str:
         """Return a page that posts the form by itself, and by a button wherever its script does not run.
@@ -182,4 +203,6 @@ class HostedForm:
         :raises InvalidRequest: where ``nonce`` is not a nonce.
         """
         title = "Continue to the payment page"
-        return redirect_page(self.url, "POST", self.inputs(), title=title, words=f"{title}.", nonce=nonce)
+        return redirect_page(
+            self.url, "POST", self.inputs(), title=title, words=f"{title}.", nonce=nonce
+        )

@@ -78,7 +78,11 @@ class OperationResult:
                 operation=type(self).__name__.lower(),
                 merchant_transaction_id=self.merchant_transaction_id,
             )
-        if self.outcome is Outcome.UNKNOWN and self.payment_id is None and self.merchant_transaction_id is None:
+        if (
+            self.outcome is Outcome.UNKNOWN
+            and self.payment_id is None
+            and self.merchant_transaction_id is None
+        ):
             reason = f"its code {self.result.code or '(none)'} says neither yes nor no"
             raise UnreadableReply(reason, operation=type(self).__name__.lower())
         if self.outcome is Outcome.UNKNOWN:

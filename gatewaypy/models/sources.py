@@ -20,7 +20,9 @@ def _sealed(value: str | Secret) -> Secret:
 
 def _word(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise InvalidRequest(attribute.name, "the gateway's word for it, such as 'EW' or 'APPLEPAY'", shape_of(value))
+        raise InvalidRequest(
+            attribute.name, "the gateway's word for it, such as 'EW' or 'APPLEPAY'", shape_of(value)
+        )
 
 
 @frozen
@@ -71,7 +73,9 @@ class SepaAccount:
     brand: str = field(validator=_word)
     mode: str = field(validator=_word)
 
-    def __init__(self, iban: str | Secret, bic: str | Secret, *, brand: str = "SEPA", mode: str = "SEPA") -> None:
+    def __init__(
+        self, iban: str | Secret, bic: str | Secret, *, brand: str = "SEPA", mode: str = "SEPA"
+    ) -> None:
         """Seal the account."""
         numbers = _sealed(iban), _sealed(bic)
         del iban, bic
@@ -118,7 +122,9 @@ class Upi:
     brand: str = field(validator=_word)
     mode: str = field(validator=_word)
 
-    def __init__(self, address: str | Secret | None = None, *, brand: str = "UPI", mode: str = "UPI") -> None:
+    def __init__(
+        self, address: str | Secret | None = None, *, brand: str = "UPI", mode: str = "UPI"
+    ) -> None:
         """Seal the address."""
         sealed = None if address is None else _sealed(address)
         del address
@@ -144,4 +150,6 @@ class OtherSource:
 
 
 #: What a debit or preauthorization can be taken from.
-PaymentSource: TypeAlias = Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource
+PaymentSource: TypeAlias = (
+    Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource
+)

@@ -60,14 +60,24 @@ class Statement:
     def add(self, transaction: Transaction) -> None:
         """Add one transaction; an amount that the gateway left out is nothing, one that can't be read is told of."""
         told = ("captureamount", "refundamount", "chargebackamount", "payoutamount")
-        sums = (transaction.captured, transaction.refunded, transaction.charged_back, transaction.paid_out)
+        sums = (
+            transaction.captured,
+            transaction.refunded,
+            transaction.charged_back,
+            transaction.paid_out,
+        )
         if transaction.amount is None or any(
-            money is None and transaction.raw.get(name) not in (None, "") for name, money in zip(told, sums, strict=True)
+            money is None and transaction.raw.get(name) not in (None, "")
+            for name, money in zip(told, sums, strict=True)
         ):
-            self.unreadable.append(transaction.payment_id or transaction.merchant_transaction_id or "(no id)")
+            self.unreadable.append(
+                transaction.payment_id or transaction.merchant_transaction_id or "(no id)"
+            )
             return
         totals = self.by_currency.setdefault(transaction.amount.currency, Totals())
-        captured, refunded, charged_back, paid_out = (_ZERO if money is None else money.amount for money in sums)
+        captured, refunded, charged_back, paid_out = (
+            _ZERO if money is None else money.amount for money in sums
+        )
         totals.captured = _EXACT.add(totals.captured, captured)
         totals.refunded = _EXACT.add(totals.refunded, refunded)
         totals.charged_back = _EXACT.add(totals.charged_back, charged_back)

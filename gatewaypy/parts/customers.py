@@ -22,7 +22,11 @@ class Customers:
         self._pipeline = pipeline
 
     async def sign_up(
-        self, customer: Customer, *, address: Address | None = None, extra: Mapping[str, str | Secret] | None = None
+        self,
+        customer: Customer,
+        *,
+        address: Address | None = None,
+        extra: Mapping[str, str | Secret] | None = None,
     ) -> SignedUpCustomer:
         """Sign a customer up (documented, rule from one source).
 

@@ -67,7 +67,9 @@ class Invoices:
         :param invoice_id: the gateway's id, ``invoice.invoice_id``.
         :raises UnreadableReply: where no usable answer came; it may have been sent.
         """
-        invoice: Invoice = await self._pipeline().run(requests.regenerate_invoice(invoice_id, redirect_url))
+        invoice: Invoice = await self._pipeline().run(
+            requests.regenerate_invoice(invoice_id, redirect_url)
+        )
         return invoice
 
     async def status(self, merchant_invoice_id: str) -> Invoice:
@@ -91,7 +93,9 @@ class Invoices:
 
         :raises UnreadableReply: where no usable answer came; the invoice may be cancelled.
         """
-        invoice: Invoice = await self._pipeline().run(requests.cancel_invoice(invoice_id, redirect_url))
+        invoice: Invoice = await self._pipeline().run(
+            requests.cancel_invoice(invoice_id, redirect_url)
+        )
         return invoice
 
     async def configuration(self) -> InvoiceConfiguration:
@@ -99,5 +103,7 @@ class Invoices:
 
         :raises UnreadableReply: where no usable answer came, after three tries.
         """
-        configuration: InvoiceConfiguration = await self._pipeline().run(requests.invoice_configuration())
+        configuration: InvoiceConfiguration = await self._pipeline().run(
+            requests.invoice_configuration()
+        )
         return configuration

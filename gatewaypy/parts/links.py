@@ -42,7 +42,12 @@ class Links:
         """
         extra = requests.sealed(extra)
         request = requests.pay_by_link(
-            amount=amount, order_id=order_id, customer=customer, description=description, expires=expires, extra=extra
+            amount=amount,
+            order_id=order_id,
+            customer=customer,
+            description=description,
+            expires=expires,
+            extra=extra,
         )
         link: PaymentLink = await self._pipeline().run(request)
         return link

@@ -52,7 +52,8 @@ def sealed(options: PaymentOptions | ChargeOptions) -> PaymentOptions:
     An option that does not exist is refused later on; its text may be a CVV that was meant well.
     """
     kept: Any = {
-        name: Secret(value) if name not in _OPTIONS and isinstance(value, str) else value for name, value in options.items()
+        name: Secret(value) if name not in _OPTIONS and isinstance(value, str) else value
+        for name, value in options.items()
     }
     if kept.get("extra") is not None:
         kept["extra"] = requests.sealed(kept["extra"])

@@ -45,7 +45,9 @@ class Recurring:
         """
         options, source = sealed(options), sealed_source(source)
         operation = operations.RECURRING_INITIAL_HOLD if preauth else operations.RECURRING_INITIAL
-        return await pay(self._pipeline(), operation, amount, source, merchant_transaction_id, options)
+        return await pay(
+            self._pipeline(), operation, amount, source, merchant_transaction_id, options
+        )
 
     async def repeat(
         self,
@@ -70,21 +72,42 @@ class Recurring:
         """
         options = sealed(options)
         pipeline = self._pipeline()
-        facts = {"operation": "recurring repeat", "merchant_transaction_id": merchant_transaction_id}
+        facts = {
+            "operation": "recurring repeat",
+            "merchant_transaction_id": merchant_transaction_id,
+        }
         if not isinstance(mandate, Mandate):
-            raise InvalidRequest("mandate", "a Mandate, such as payment.mandate()", f"{type(mandate).__name__}", **facts)
-        if mandate.currency is not None and getattr(amount, "currency", mandate.currency) != mandate.currency:
-            raise InvalidRequest("currency", f"{mandate.currency}, in which the payer agreed", **facts)
+            raise InvalidRequest(
+                "mandate",
+                "a Mandate, such as payment.mandate()",
+                f"{type(mandate).__name__}",
+                **facts,
+            )
+        if (
+            mandate.currency is not None
+            and getattr(amount, "currency", mandate.currency) != mandate.currency
+        ):
+            raise InvalidRequest(
+                "currency", f"{mandate.currency}, in which the payer agreed", **facts
+            )
         if by not in {None, "stored card", "initial payment"}:
             raise InvalidRequest("by", "'stored card' or 'initial payment'", **facts)
         if by == "stored card" and mandate.registration_id is None:
-            raise InvalidRequest("by", "'initial payment': the mandate has no registration_id", **facts)
+            raise InvalidRequest(
+                "by", "'initial payment': the mandate has no registration_id", **facts
+            )
         if options.get("terminal_id") is None:
             options["terminal_id"] = mandate.terminal_id
         if mandate.registration_id is not None and by != "initial payment":
             card = Stored(mandate.registration_id, mandate.payment_mode, mandate.payment_brand)
-            operation = operations.RECURRING_BY_STORED_CARD_HOLD if preauth else operations.RECURRING_BY_STORED_CARD
+            operation = (
+                operations.RECURRING_BY_STORED_CARD_HOLD
+                if preauth
+                else operations.RECURRING_BY_STORED_CARD
+            )
             return await pay(pipeline, operation, amount, card, merchant_transaction_id, options)
         initial = Stored(mandate.payment_id, mandate.payment_mode, mandate.payment_brand)
-        operation = operations.RECURRING_BY_PAYMENT_HOLD if preauth else operations.RECURRING_BY_PAYMENT
+        operation = (
+            operations.RECURRING_BY_PAYMENT_HOLD if preauth else operations.RECURRING_BY_PAYMENT
+        )
         return await pay(pipeline, operation, amount, initial, merchant_transaction_id, options)

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gatewaypy.cards import Card
-    from gatewaypy.models import AchAccount, Address, Customer, CustomerAccounts, Payment, SepaAccount, StoredCard
+    from gatewaypy.models import (
+        AchAccount,
+        Address,
+        Customer,
+        CustomerAccounts,
+        Payment,
+        SepaAccount,
+        StoredCard,
+    )
     from gatewaypy.money import Money
     from gatewaypy.pipeline import Pipeline
     from gatewaypy.secret import Secret
@@ -83,7 +91,9 @@ class StoredCards:
             raise digits
         operation = operations.STORED_CARD_HOLD if preauth else operations.STORED_CARD_DEBIT
         source = requests.Stored(registration_id, cvv=digits)
-        return await pay(self._pipeline(), operation, amount, source, merchant_transaction_id, options)
+        return await pay(
+            self._pipeline(), operation, amount, source, merchant_transaction_id, options
+        )
 
     async def delete(self, registration_id: str) -> StoredCard:
         """Delete a stored card or account (one source).
@@ -91,7 +101,9 @@ class StoredCards:
         :returns: outcome ``SUCCEEDED``, or ``FAILED`` with the gateway's code. Deleting again does no harm.
         :raises UnreadableReply: where no usable answer came.
         """
-        deleted: StoredCard = await self._pipeline().run(requests.delete_stored_card(registration_id))
+        deleted: StoredCard = await self._pipeline().run(
+            requests.delete_stored_card(registration_id)
+        )
         return deleted
 
     async def list(self, customer_id: str) -> CustomerAccounts:
@@ -101,5 +113,7 @@ class StoredCards:
         :returns: both lists, empty with outcome ``FAILED`` and code ``10026`` where the gateway has no such record.
         :raises UnreadableReply: where no usable answer came, after three tries.
         """
-        accounts: CustomerAccounts = await self._pipeline().run(requests.list_stored_cards(customer_id))
+        accounts: CustomerAccounts = await self._pipeline().run(
+            requests.list_stored_cards(customer_id)
+        )
         return accounts

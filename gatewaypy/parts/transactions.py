@@ -22,7 +22,9 @@ _SECOND: Final = 2
 
 def _digest(row: Transaction) -> bytes:
     """Return a short value that two rows share only if they agree in every field."""
-    return hashlib.blake2b(json.dumps(dict(row.raw), sort_keys=True).encode(), digest_size=16).digest()
+    return hashlib.blake2b(
+        json.dumps(dict(row.raw), sort_keys=True).encode(), digest_size=16
+    ).digest()
 
 
 class TransactionList:
@@ -34,10 +36,22 @@ class TransactionList:
     for statements list without ``status``, and days that are over.
     """
 
-    def __init__(self, pipeline: Callable[[], Pipeline], *, start: date, end: date, status: str | None, page_size: int) -> None:
+    def __init__(
+        self,
+        pipeline: Callable[[], Pipeline],
+        *,
+        start: date,
+        end: date,
+        status: str | None,
+        page_size: int,
+    ) -> None:
         """Ask nothing yet."""
         if type(page_size) is not int or page_size < 1:
-            raise InvalidRequest("pagination.records", "an integer of at least 1", operation=operations.TRANSACTION_LIST.name)
+            raise InvalidRequest(
+                "pagination.records",
+                "an integer of at least 1",
+                operation=operations.TRANSACTION_LIST.name,
+            )
         self._pipeline = pipeline
         self._start = start
         self._end = end
@@ -62,14 +76,18 @@ class TransactionList:
             digests = tuple(_digest(row) for row in page)
             if page and digests == last:
                 # A gateway that answers past the end with the last page once more has told everything, if that page was short.
-                if len(page) < self._page_size and (number > _SECOND or await self._counts_pages(page)):
+                if len(page) < self._page_size and (
+                    number > _SECOND or await self._counts_pages(page)
+                ):
                     return
                 reason = f"page {number} of the list is page {number - 1} once more: the gateway does not count pages as expected"
                 raise UnreadableReply(reason, operation=operations.TRANSACTION_LIST.name)
             if not page:
                 return
             # Rows of one page that are equal are different rows; a gateway does not list one twice on a page.
-            yield tuple(row for row, digest in zip(page, digests, strict=True) if digest not in seen)
+            yield tuple(
+                row for row, digest in zip(page, digests, strict=True) if digest not in seen
+            )
             seen.update(digests)
             number, last = number + 1, digests
 

@@ -49,13 +49,23 @@ class ChunkJournal(Journal):
             raise ConfigurationError(msg)
 
     async def take(
-        self, state: State, *, after: int = 0, most: int = 256, batch: str | None = None, last: int | None = None
+        self,
+        state: State,
+        *,
+        after: int = 0,
+        most: int = 256,
+        batch: str | None = None,
+        last: int | None = None,
     ) -> list[Row]:
         """Make rows of the chunk one's own; see `Journal.take`."""
         chunk, first, last = self._chunk, self._after(after), self._last(last)
-        return await super().take(state, after=first, most=most, batch=chunk.batch if batch is None else batch, last=last)
+        return await super().take(
+            state, after=first, most=most, batch=chunk.batch if batch is None else batch, last=last
+        )
 
-    async def mine(self, state: State, *, after: int = 0, most: int = 256, last: int | None = None) -> list[Row]:
+    async def mine(
+        self, state: State, *, after: int = 0, most: int = 256, last: int | None = None
+    ) -> list[Row]:
         """Return rows of the chunk that are one's own already; see `Journal.mine`."""
         return await super().mine(state, after=self._after(after), most=most, last=self._last(last))
 
@@ -68,16 +78,22 @@ class ChunkJournal(Journal):
     async def left(self) -> Left:
         """Count what is left to be done; an order that is pending is done with, until somebody asks about it again."""
         chunk = self._chunk
-        (rows,) = await self._store.run((LEFT, (chunk.first, chunk.last, self.owner, self._member, chunk.batch)))
+        (rows,) = await self._store.run(
+            (LEFT, (chunk.first, chunk.last, self.owner, self._member, chunk.batch))
+        )
         return Left(*map(int, rows[0]))
 
     async def open_orders(self) -> int:
         """Count the orders that are left to be done, however many are settled: by the index of open ones alone."""
         chunk = self._chunk
-        (rows,) = await self._store.run((COUNT_UNSETTLED, (self._member, chunk.batch, chunk.first, chunk.last)))
+        (rows,) = await self._store.run(
+            (COUNT_UNSETTLED, (self._member, chunk.batch, chunk.first, chunk.last))
+        )
         return int(rows[0][0])
 
-    async def parts(self, size: int, *states: State, are_unclaimed: bool = False) -> AsyncIterator[Chunk]:
+    async def parts(
+        self, size: int, *states: State, are_unclaimed: bool = False
+    ) -> AsyncIterator[Chunk]:
         """Cut what is in some states into chunks of at most that many orders.
 
         Args:

@@ -29,7 +29,9 @@ try:
     from taskiq import Context, TaskiqDepends, TaskiqEvents
     from taskiq.kicker import AsyncKicker
 except ImportError:
-    message = "payouts on many machines need their extra: pip install 'gatewaypy[distributed,postgres]'"
+    message = (
+        "payouts on many machines need their extra: pip install 'gatewaypy[distributed,postgres]'"
+    )
     raise ConfigurationError(message) from None
 
 if TYPE_CHECKING:
@@ -147,7 +149,12 @@ class PayoutWorker:
         self._per_second = per_second
         self._begin_anew()
 
-        async def chunk(batch: str, first: int, last: int, context: Context = TaskiqDepends()) -> bool:  # noqa: B008 - taskiq's way
+        async def chunk(
+            batch: str,
+            first: int,
+            last: int,
+            context: Context = TaskiqDepends(),  # noqa: B008 - taskiq's way
+        ) -> bool:
             return await self._serve(Chunk(batch, first, last), context)
 
         broker.register_task(chunk, task_name=TASK)
@@ -159,7 +166,9 @@ class PayoutWorker:
         self._running: dict[Chunk, asyncio.Task[bool]] = {}
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
-        self._turns = _Turns(asyncio.Semaphore(self._concurrency), Pace(per_second=self._per_second, pause_after=1))
+        self._turns = _Turns(
+            asyncio.Semaphore(self._concurrency), Pace(per_second=self._per_second, pause_after=1)
+        )
 
     def stop(self) -> None:
         """Begin no payout any more, and give back to the broker what is left."""
@@ -173,7 +182,11 @@ class PayoutWorker:
         async with contextlib.AsyncExitStack() as opening:
             self._gateway = await opening.enter_async_context(self._make_gateway())
             given = self._given
-            self._journal = given if isinstance(given, Journal) else Journal(given, self._gateway.credentials.member_id)
+            self._journal = (
+                given
+                if isinstance(given, Journal)
+                else Journal(given, self._gateway.credentials.member_id)
+            )
             await opening.enter_async_context(self._journal)
             await self._journal.check_gateway(self._gateway)
             await warn_if_restored(self._journal)
@@ -240,13 +253,24 @@ class PayoutWorker:
         return None
 
     def _job(self, journal: ChunkJournal) -> _ChunkJob:
-        return _ChunkJob(self._gateway, self._turns, journal=journal, concurrency=self._concurrency, **self._options)
+        return _ChunkJob(
+            self._gateway,
+            self._turns,
+            journal=journal,
+            concurrency=self._concurrency,
+            **self._options,
+        )
 
     async def _wait_for_others(self, journal: ChunkJournal) -> Left:
         """Wait while another run has the open rows; not for ever, since its process may have died."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience
-        while (left := await journal.left()).open and not left.own and loop.time() < give_up and not self._stopping.is_set():
+        while (
+            (left := await journal.left()).open
+            and not left.own
+            and loop.time() < give_up
+            and not self._stopping.is_set()
+        ):
             await self._rest(_LOOK_EVERY)
         return left
 
@@ -277,7 +301,9 @@ async def submit(
     journal, batch = _shared(job), job.batch
     planned = known = conflicts = kicked = 0
     # New to a restored journal, an order is unknown.
-    async for chunk in journal.parts(_checked(chunk_size), State.PLANNED, State.UNKNOWN, are_unclaimed=True):
+    async for chunk in journal.parts(
+        _checked(chunk_size), State.PLANNED, State.UNKNOWN, are_unclaimed=True
+    ):
         await _kick(broker, chunk)
         kicked += 1
     async with contextlib.aclosing(chunks(orders, chunk_size)) as grouped:
@@ -287,16 +313,22 @@ async def submit(
             for row in rows:
                 if isinstance(row, Conflict):
                     conflicts += 1
-                    logger.warning("%s is not planned: %s", row.order.merchant_transaction_id, row.evidence)
+                    logger.warning(
+                        "%s is not planned: %s", row.order.merchant_transaction_id, row.evidence
+                    )
             planned, known = planned + len(ids), known + rows.count(None)
             if ids:
                 await _kick(broker, Chunk(batch, min(ids), max(ids)))
                 kicked += 1
     restored = bool(await job.journal.restored_because())
-    return Submission(planned=planned, known=known, conflicts=conflicts, chunks=kicked, restored=restored)
+    return Submission(
+        planned=planned, known=known, conflicts=conflicts, chunks=kicked, restored=restored
+    )
 
 
-async def finish(job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, pending: bool = False) -> int:
+async def finish(
+    job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, pending: bool = False
+) -> int:
     """Hand all of the batch that is not settled to the broker once more; return the number of chunks, 0 where all is done.
 
     For what no broker delivers again: its messages were lost, or their worker died and nothing makes it look. It is safe at any

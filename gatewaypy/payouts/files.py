@@ -41,7 +41,12 @@ _SEPARATORS: Final = re.compile(r"[ .-]")
 _CARD_LENGTHS: Final = range(12, 20)
 _BEFORE_THE_FIRST: Final = 0
 # A payout's fields are put together as for sending, to be checked as they will be then; nothing is signed or sent with this.
-_NOBODY: Final = Credentials(member_id="0", partner_id="0", username="nobody", secret_key="opens nothing, signs nothing")  # noqa: S106
+_NOBODY: Final = Credentials(
+    member_id="0",
+    partner_id="0",
+    username="nobody",
+    secret_key="opens nothing, signs nothing",  # noqa: S106
+)
 
 
 @frozen
@@ -62,14 +67,20 @@ class BadRow:
 
 
 @overload
-def read_orders(path: str | os.PathLike[str], *, strict: Literal[True]) -> Generator[PayoutOrder, None, None]: ...
+def read_orders(
+    path: str | os.PathLike[str], *, strict: Literal[True]
+) -> Generator[PayoutOrder, None, None]: ...
 
 
 @overload
-def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Generator[PayoutOrder | BadRow, None, None]: ...
+def read_orders(
+    path: str | os.PathLike[str], *, strict: bool = False
+) -> Generator[PayoutOrder | BadRow, None, None]: ...
 
 
-def read_orders(path: str | os.PathLike[str], *, strict: bool = False) -> Generator[PayoutOrder | BadRow, None, None]:
+def read_orders(
+    path: str | os.PathLike[str], *, strict: bool = False
+) -> Generator[PayoutOrder | BadRow, None, None]:
     """Read payout orders from a file, one at a time, whatever its size (our choice of schema: docs/payout-files.md).
 
     ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with or without a byte order mark.
@@ -103,7 +114,9 @@ def raise_bad_row(name: str, row: BadRow) -> NoReturn:
     raise InvalidRequest(place, row.reason, merchant_transaction_id=row.merchant_transaction_id)
 
 
-def numbered_orders(path: str | os.PathLike[str]) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
+def numbered_orders(
+    path: str | os.PathLike[str],
+) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
     """Read payout orders as :func:`read_orders` does, each with the number of its line.
 
     :raises InvalidRequest: for another kind of file, or a header that no order fits.
@@ -117,7 +130,9 @@ def numbered_orders(path: str | os.PathLike[str]) -> Generator[tuple[int, Payout
 def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
     kind = path.suffix.lower()
     if kind != CSV and kind not in JSON_LINES:
-        raise InvalidRequest("path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name))
+        raise InvalidRequest(
+            "path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name)
+        )
     with path.open("rb") as file:
         records = csv_records(file, shown_name(path)) if kind == CSV else line_records(file)
         parse = _header(shown_name(path), records) if kind == CSV else _json_fields
@@ -128,7 +143,9 @@ def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]
             del content
 
 
-def _row(line: int, content: bytes | InvalidRequest, parse: Callable[[str], dict[str, Any]]) -> PayoutOrder | BadRow:
+def _row(
+    line: int, content: bytes | InvalidRequest, parse: Callable[[str], dict[str, Any]]
+) -> PayoutOrder | BadRow:
     mtid = None
     try:
         fields = parse(_text(content))
@@ -202,7 +219,9 @@ def _header(file: str, records: Iterator[Record]) -> Callable[[str], dict[str, A
         _check_separator(text)
         columns = _columns(_cells(text))
     except InvalidRequest as refusal:
-        refused = InvalidRequest(f"{file}, line {line}, the header: {refusal.field}", refusal.rule, refusal.shape)
+        refused = InvalidRequest(
+            f"{file}, line {line}, the header: {refusal.field}", refusal.rule, refusal.shape
+        )
     else:
         return lambda text: _csv_fields(columns, text)
     # Where there is no header this is an order, and a frame that raises is kept by its error's traceback.
@@ -224,7 +243,10 @@ def _cells(text: str) -> list[str]:
         # The whole record as one text: the reader would take a line break of any kind outside quotes for an error.
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
-        refused = InvalidRequest("line", "CSV: values between commas, quotes around whole values, line ends of LF or CRLF")
+        refused = InvalidRequest(
+            "line",
+            "CSV: values between commas, quotes around whole values, line ends of LF or CRLF",
+        )
     raise refused
 
 
@@ -248,10 +270,16 @@ def _columns(cells: list[str]) -> list[tuple[str | None, str]]:
     if missing:
         raise InvalidRequest(missing[0], "required")
     if names.isdisjoint(_PAYEES) and not any(group == "customer" for group, _ in columns):
-        raise InvalidRequest("payee", f"a column that says whom to pay: {', '.join(_PAYEES)}, or a customer's")
+        raise InvalidRequest(
+            "payee", f"a column that says whom to pay: {', '.join(_PAYEES)}, or a customer's"
+        )
     # An order with every further field that this file may have: what can be said of their names is said now.
     extra = {name: "1" for group, name in columns if group == "extra"}
-    _check(PayoutOrder(merchant_transaction_id="1", amount=Money(1, "EUR"), payment_id="1", extra=extra))
+    _check(
+        PayoutOrder(
+            merchant_transaction_id="1", amount=Money(1, "EUR"), payment_id="1", extra=extra
+        )
+    )
     return columns
 
 
@@ -260,7 +288,9 @@ def _column(cell: str) -> tuple[str | None, str] | None:
         return None, cell
     if cell.removeprefix("customer.") in _CUSTOMER:
         return "customer", cell.removeprefix("customer.")
-    return ("extra", cell.removeprefix(_EXTRA)) if cell.startswith(_EXTRA) and cell != _EXTRA else None
+    return (
+        ("extra", cell.removeprefix(_EXTRA)) if cell.startswith(_EXTRA) and cell != _EXTRA else None
+    )
 
 
 def _csv_fields(columns: list[tuple[str | None, str]], text: str) -> dict[str, Any]:
@@ -283,9 +313,13 @@ def _json_fields(text: str) -> dict[str, Any]:
     customer, extra = fields.get("customer"), fields.get("extra")
     if customer is not None:
         if not isinstance(customer, dict) or not customer:
-            raise InvalidRequest("customer", "an object with a customer's fields", shape_of(customer))
+            raise InvalidRequest(
+                "customer", "an object with a customer's fields", shape_of(customer)
+            )
         _check_names("customer's field", customer, _CUSTOMER)
-    if extra is not None and not (isinstance(extra, dict) and all(isinstance(value, str) for value in extra.values())):
+    if extra is not None and not (
+        isinstance(extra, dict) and all(isinstance(value, str) for value in extra.values())
+    ):
         raise InvalidRequest("extra", "an object of texts by their wire names")
     return fields
 
@@ -305,7 +339,9 @@ def _object(text: str) -> dict[str, Any]:
     else:
         if isinstance(fields, dict):
             return fields
-        refused = InvalidRequest("line", "a JSON object", f"a value of type {type(fields).__name__}")
+        refused = InvalidRequest(
+            "line", "a JSON object", f"a value of type {type(fields).__name__}"
+        )
     raise refused
 
 

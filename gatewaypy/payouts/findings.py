@@ -56,7 +56,9 @@ class Told(Record, Protocol):
         ...
 
 
-def finding_of(told: Told, *, outcome: Outcome | None = None, seconds: float | None = None) -> Finding:
+def finding_of(
+    told: Told, *, outcome: Outcome | None = None, seconds: float | None = None
+) -> Finding:
     """Turn a record into a finding; a record that says neither yes nor no leaves the row unknown.
 
     Args:

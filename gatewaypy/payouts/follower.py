@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 _ASKED_AT_ONCE: Final = 64
 _LOOKED_UP_AT_ONCE: Final = 256
 #: What a row's end means, whoever ended it.
-OUTCOMES: Final = {State.SUCCEEDED: Outcome.SUCCEEDED, State.FAILED: Outcome.FAILED, State.REVIEW: Outcome.UNKNOWN}
+OUTCOMES: Final = {
+    State.SUCCEEDED: Outcome.SUCCEEDED,
+    State.FAILED: Outcome.FAILED,
+    State.REVIEW: Outcome.UNKNOWN,
+}
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -105,7 +109,9 @@ class Follower:
         # An answer tells how things were when it was asked for, however long it then took, or this process slept.
         asked = self.clock()
         try:
-            transaction = await self.gateway.inquire(merchant_transaction_id=order.merchant_transaction_id)
+            transaction = await self.gateway.inquire(
+                merchant_transaction_id=order.merchant_transaction_id
+            )
         except (AuthenticationFailed, ConfigurationError) as error:
             # No row will ever be plain by asking like this.
             self.run.fail(error)
@@ -134,17 +140,23 @@ class Follower:
         evidence = f"not found for {asked - since:.0f} s{attempt}"
         if self.resend is None:
             return await self._give_to_review(row, evidence, is_absent=True)
-        again = await self.journal.plan_again(row, f"{evidence}; sent again, as the platform refuses a used id")
+        again = await self.journal.plan_again(
+            row, f"{evidence}; sent again, as the platform refuses a used id"
+        )
         if again is not None:
             await self.resend(self.run, again)
         # Whatever came of it, another round has to look.
         return State.UNKNOWN
 
-    async def _give_to_review(self, row: Row, evidence: str, *, is_absent: bool = False) -> State | None:
+    async def _give_to_review(
+        self, row: Row, evidence: str, *, is_absent: bool = False
+    ) -> State | None:
         if not await self.journal.review(row, evidence, is_absent=is_absent):
             # It has moved on meanwhile, or another has it: the next round looks what became of it.
             return None
-        result = PayoutResult(order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence)
+        result = PayoutResult(
+            order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence
+        )
         await self.run.report(row.id, result)
         return State.REVIEW
 
@@ -155,7 +167,12 @@ class Follower:
             for row in rows:
                 await self.run.report(
                     row.id,
-                    PayoutResult(order=row.order, state=State.PENDING, outcome=Outcome.PENDING, payment_id=row.payment_id),
+                    PayoutResult(
+                        order=row.order,
+                        state=State.PENDING,
+                        outcome=Outcome.PENDING,
+                        payment_id=row.payment_id,
+                    ),
                 )
 
 

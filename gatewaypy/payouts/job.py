@@ -129,7 +129,11 @@ class PayoutJob:
             del batch
             raise refused
         self.gateway = gateway
-        self.journal = journal if isinstance(journal, Journal) else Journal(journal, gateway.credentials.member_id)
+        self.journal = (
+            journal
+            if isinstance(journal, Journal)
+            else Journal(journal, gateway.credentials.member_id)
+        )
         self.journal.check_merchant(gateway)
         self._concurrency = concurrency
         self._quiet_period = quiet_period
@@ -161,7 +165,10 @@ class PayoutJob:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Wait for what is on its way, where the loop over the results was broken off, and close the journal."""
         try:
@@ -183,7 +190,9 @@ class PayoutJob:
         """Sum the journal up."""
         return await make_report(self.journal)
 
-    async def run(self, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder] = ()) -> AsyncIterator[PayoutResult]:
+    async def run(
+        self, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder] = ()
+    ) -> AsyncIterator[PayoutResult]:
         """Finish what the journal holds, then pay out the orders; give each result as it comes.
 
         Orders that the journal has already, with the same amount and payee, are not paid again: running the same file again is
@@ -220,11 +229,15 @@ class PayoutJob:
     async def _turn(self, run: Run) -> bool:
         """Wait until one more may begin; false where none may any more."""
         # What pays may be another object than a Gateway, which knows of no such wish.
-        while not run.stopping.is_set() and (delay := getattr(self.gateway, "retry_delay", 0.0)) > 0:
+        while (
+            not run.stopping.is_set() and (delay := getattr(self.gateway, "retry_delay", 0.0)) > 0
+        ):
             await run.pace.hold(delay)
         return await run.pace.turn()
 
-    async def _drive(self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]) -> None:
+    async def _drive(
+        self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]
+    ) -> None:
         try:
             await self.journal.check_gateway(self.gateway)
             # What may have been sent is asked about before anything else: its senders are gone, or this is a second run. Rows
@@ -238,7 +251,10 @@ class PayoutJob:
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follower(run).follow())
                 # Half as many again as there are places: they write down what came of the payouts before.
-                workers = [group.create_task(self._work(run)) for _ in range(self._concurrency + self._concurrency // 2 + 1)]
+                workers = [
+                    group.create_task(self._work(run))
+                    for _ in range(self._concurrency + self._concurrency // 2 + 1)
+                ]
                 await self._feed_until_stopped(run, orders)
                 for _ in workers:
                     await run.queue.put(None)
@@ -270,7 +286,9 @@ class PayoutJob:
 
     # Feeding
 
-    async def _feed_until_stopped(self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]) -> None:
+    async def _feed_until_stopped(
+        self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]
+    ) -> None:
         """Feed, and wait no longer for a stream that has nothing to give once the run is to end."""
         feeding = asyncio.ensure_future(self._feed(run, orders))
         stopped = asyncio.ensure_future(run.stopping.wait())
@@ -278,13 +296,19 @@ class PayoutJob:
             await asyncio.wait({feeding, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if feeding.cancelled():
                 # By what gives the orders: the rest of them is in no journal, so this must not look like their end.
-                run.break_off(RuntimeError("the stream of orders was cancelled from within; the rest of them was not read"))
+                run.break_off(
+                    RuntimeError(
+                        "the stream of orders was cancelled from within; the rest of them was not read"
+                    )
+                )
         finally:
             stopped.cancel()
             feeding.cancel()
             await asyncio.wait({feeding})
 
-    async def _feed(self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]) -> None:
+    async def _feed(
+        self, run: Run, orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder]
+    ) -> None:
         try:
             await self._feed_planned(run)
             async with contextlib.aclosing(chunks(orders, _PLANNED_AT_ONCE)) as grouped:
@@ -297,16 +321,24 @@ class PayoutJob:
 
     async def _feed_planned(self, run: Run) -> None:
         after = 0
-        while not run.stopping.is_set() and (rows := await self.journal.take(State.PLANNED, after=after)):
+        while not run.stopping.is_set() and (
+            rows := await self.journal.take(State.PLANNED, after=after)
+        ):
             run.open.update(row.id for row in rows)
             for row in rows:
                 await run.queue.put(row)
             after = rows[-1].id
 
     async def _plan(self, run: Run, chunk: list[PayoutOrder]) -> None:
-        for order, planned in zip(chunk, await self.journal.plan(chunk, batch=self.batch), strict=True):
+        for order, planned in zip(
+            chunk, await self.journal.plan(chunk, batch=self.batch), strict=True
+        ):
             if isinstance(planned, Conflict):
-                await run.results.put(PayoutResult(order=order, state=None, outcome=Outcome.UNKNOWN, evidence=planned.evidence))
+                await run.results.put(
+                    PayoutResult(
+                        order=order, state=None, outcome=Outcome.UNKNOWN, evidence=planned.evidence
+                    )
+                )
             elif planned is not None:
                 run.open.add(planned.id)
                 if planned.state is State.PLANNED:
@@ -330,7 +362,11 @@ class PayoutJob:
                 if task is not None and task.cancelling():
                     raise
                 mtid = row.order.merchant_transaction_id
-                run.fail(RuntimeError(f"{mtid}: what should have sent it was cancelled; the next run asks what became of it"))
+                run.fail(
+                    RuntimeError(
+                        f"{mtid}: what should have sent it was cancelled; the next run asks what became of it"
+                    )
+                )
 
     async def _send(self, run: Run, row: Row) -> None:
         tries = 0
@@ -380,7 +416,15 @@ class PayoutJob:
             told = error
         return attempt, told
 
-    async def _end(self, run: Run, row: Row, told: Payout | GatewayError | None, attempt: int, *, seconds: float) -> None:
+    async def _end(
+        self,
+        run: Run,
+        row: Row,
+        told: Payout | GatewayError | None,
+        attempt: int,
+        *,
+        seconds: float,
+    ) -> None:
         """Write down what came of a row that was sent, or why it was not."""
         match told:
             case None if not run.stopping.is_set():
@@ -393,7 +437,13 @@ class PayoutJob:
             case InvalidRequest():
                 if await self.journal.refuse(row, str(told)):
                     await run.report(
-                        row.id, PayoutResult(order=row.order, state=State.FAILED, outcome=Outcome.FAILED, evidence=str(told))
+                        row.id,
+                        PayoutResult(
+                            order=row.order,
+                            state=State.FAILED,
+                            outcome=Outcome.FAILED,
+                            evidence=str(told),
+                        ),
                     )
             case OutcomeUnknown():
                 run.pace.failed(told)
@@ -404,20 +454,36 @@ class PayoutJob:
 
     async def _end_unknown(self, run: Run, row: Row, told: OutcomeUnknown, attempt: int) -> None:
         is_used = told.code == codes.DUPLICATE and not row.is_resent
-        state, evidence = (State.REVIEW, f"{_USED_BEFORE}; {told}") if is_used else (State.UNKNOWN, str(told))
-        finding = Finding(state=state, payment_id=told.payment_id, code=told.code, evidence=evidence)
-        state_now = await self.journal.learn(row.order.merchant_transaction_id, finding, attempt=attempt)
+        state, evidence = (
+            (State.REVIEW, f"{_USED_BEFORE}; {told}") if is_used else (State.UNKNOWN, str(told))
+        )
+        finding = Finding(
+            state=state, payment_id=told.payment_id, code=told.code, evidence=evidence
+        )
+        state_now = await self.journal.learn(
+            row.order.merchant_transaction_id, finding, attempt=attempt
+        )
         if state_now is not None and state_now.is_end:
             # By this, or by a callback that knew better before.
             await report_ended(run, self.journal, [row.id])
 
     async def _learn(
-        self, run: Run, row: Row, told: OperationResult, attempt: int, *, seconds: float | None = None
+        self,
+        run: Run,
+        row: Row,
+        told: OperationResult,
+        attempt: int,
+        *,
+        seconds: float | None = None,
     ) -> State | None:
         finding, order = finding_of(told, seconds=seconds), row.order
         if getattr(told, "duplicate", False) and not row.is_resent:
             # The payout that has this id was made by somebody else, or by this file before the journal was.
-            finding = evolve(finding, state=State.REVIEW, evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}")
+            finding = evolve(
+                finding,
+                state=State.REVIEW,
+                evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}",
+            )
         state = await self.journal.learn(order.merchant_transaction_id, finding, attempt=attempt)
         if state is not None and state.is_end:
             # What is for a person to decide has no outcome yet, whatever was told.

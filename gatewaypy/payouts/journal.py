@@ -123,7 +123,10 @@ class Journal:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Close the store."""
         await self.aclose()
@@ -226,7 +229,9 @@ class Journal:
 
     # Planning
 
-    async def plan(self, orders: Sequence[PayoutOrder], *, batch: str = "") -> list[Row | Conflict | None]:
+    async def plan(
+        self, orders: Sequence[PayoutOrder], *, batch: str = ""
+    ) -> list[Row | Conflict | None]:
         """Write orders down; when this returns they are on disk.
 
         While the journal counts as restored, a new order's row is ``UNKNOWN`` and must not be sent: the journal may have lost it.
@@ -248,14 +253,20 @@ class Journal:
             for order, field in zip(orders, refused, strict=True)
         ]
 
-    async def _insert(self, orders: Sequence[PayoutOrder], batch: str) -> list[Row | Conflict | None]:
+    async def _insert(
+        self, orders: Sequence[PayoutOrder], batch: str
+    ) -> list[Row | Conflict | None]:
         prints, given = [], []
         for order in orders:
             fields = order.to_fields()
             prints.append(fingerprint(fields, self._trust.key))
             sum_, unit = order.amount.wire(), order.amount.currency
-            given.append((order.merchant_transaction_id, prints[-1], sum_, unit, self._sealed(fields)))
-        (inserted,) = await self._store.run((PLAN, (self._member, batch, self.owner, values(given))))
+            given.append(
+                (order.merchant_transaction_id, prints[-1], sum_, unit, self._sealed(fields))
+            )
+        (inserted,) = await self._store.run(
+            (PLAN, (self._member, batch, self.owner, values(given)))
+        )
         new = {mtid: (int(number), State(state)) for mtid, number, state in inserted}
         planned: list[Row | Conflict | None] = []
         known: list[int] = []
@@ -264,7 +275,9 @@ class Journal:
             found = new.pop(order.merchant_transaction_id, None)
             if found is None:
                 known.append(len(planned))
-            planned.append(None if found is None else Row(found[0], order, found[1], 0, self.owner, 0))
+            planned.append(
+                None if found is None else Row(found[0], order, found[1], 0, self.owner, 0)
+            )
         marks = await self._fingerprints([orders[index] for index in known]) if known else {}
         for index in known:
             if marks[orders[index].merchant_transaction_id] != prints[index]:
@@ -291,7 +304,13 @@ class Journal:
     # Taking rows
 
     async def take(
-        self, state: State, *, after: int = 0, most: int = 256, batch: str | None = None, last: int | None = None
+        self,
+        state: State,
+        *,
+        after: int = 0,
+        most: int = 256,
+        batch: str | None = None,
+        last: int | None = None,
     ) -> list[Row]:
         """Make rows of a state one's own, in order of their ids; whoever had them can do nothing with them any more.
 
@@ -300,7 +319,11 @@ class Journal:
         :param after: only rows with a greater id.
         :param last: no row with a greater id than this.
         """
-        key, owned = ("member", (self._member,)) if batch is None else ("member, batch", (self._member, batch))
+        key, owned = (
+            ("member", (self._member,))
+            if batch is None
+            else ("member, batch", (self._member, batch))
+        )
         which, last = (*owned, after), LAST_ID if last is None else last
         while True:
             rows, there = await self._store.run(
@@ -311,7 +334,9 @@ class Journal:
             if rows or not there:
                 return sorted((self._row(row) for row in rows), key=lambda row: row.id)
 
-    async def mine(self, state: State, *, after: int = 0, most: int = 256, last: int | None = None) -> list[Row]:
+    async def mine(
+        self, state: State, *, after: int = 0, most: int = 256, last: int | None = None
+    ) -> list[Row]:
         """Return unknown or pending rows that are this owner's already, in order of their ids."""
         page = (self.owner, after, most, LAST_ID if last is None else last)
         (rows,) = await self._store.run((select_page(COLUMNS, "owner", state), page))
@@ -319,11 +344,25 @@ class Journal:
 
     async def ended(self, numbers: Iterable[int]) -> list[tuple[Row, str | None]]:
         """Return those of some rows, by their ids, that have reached their end, whoever has them, with their evidence."""
-        (rows,) = await self._store.run((ENDED, (values((number,) for number in numbers), self._member)))
+        (rows,) = await self._store.run(
+            (ENDED, (values((number,) for number in numbers), self._member))
+        )
         return [(self._row(tuple(row)), evidence) for *row, evidence in rows]
 
     def _row(self, row: tuple[Any, ...]) -> Row:
-        number, _, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent = row
+        (
+            number,
+            _,
+            state,
+            attempt,
+            owner,
+            fence,
+            details,
+            absent_by,
+            absent_since,
+            payment_id,
+            resent,
+        ) = row
         return Row(
             number,
             self._order(details),
@@ -348,7 +387,9 @@ class Journal:
         return await self._intents(row)
 
     async def _intend(self, rows: list[Row]) -> list[int]:
-        (moved,) = await self._store.run((INTEND, (values((row.id, row.owner, row.fence) for row in rows),)))
+        (moved,) = await self._store.run(
+            (INTEND, (values((row.id, row.owner, row.fence) for row in rows),))
+        )
         if moved and self._file is not None:
             self._file.count(len(moved))
         attempts: dict[int, int] = dict(moved)
@@ -378,7 +419,9 @@ class Journal:
 
     # Learning
 
-    async def learn(self, merchant_transaction_id: str, finding: Finding, *, attempt: int | None = None) -> State | None:
+    async def learn(
+        self, merchant_transaction_id: str, finding: Finding, *, attempt: int | None = None
+    ) -> State | None:
         """Take what an answer, an inquiry or a callback tells of a row, forward only; return its state afterwards.
 
         What was learnt late is true all the same, so this asks for no owner. An end that contradicts another end is on the review
@@ -454,7 +497,9 @@ class Journal:
         elif finding.state is State.UNKNOWN:
             return None
         elif State(state) is State.PLANNED and not is_resent:
-            finding = Finding(state=State.REVIEW, evidence=f"{_told(finding)}, but this journal never sent it")
+            finding = Finding(
+                state=State.REVIEW, evidence=f"{_told(finding)}, but this journal never sent it"
+            )
         return await self.learn(mtid, finding)
 
     async def reconcile(self, gateway: Asks) -> int:
@@ -473,7 +518,9 @@ class Journal:
             after = page[-1].id
             for row in page:
                 try:
-                    found = await gateway.inquire(merchant_transaction_id=row.merchant_transaction_id)
+                    found = await gateway.inquire(
+                        merchant_transaction_id=row.merchant_transaction_id
+                    )
                 except (AuthenticationFailed, ConfigurationError):
                     # No question will fare better.
                     raise
@@ -502,13 +549,22 @@ class Journal:
                     " settled_by = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
                     " AND (state IN ('unknown', 'pending') AND (? <> 'failed' OR resent = 0)"
                     " OR state IN ('succeeded', 'failed') AND ? <> 'failed') RETURNING id",
-                    (" / payment ", told_of, *own, finding.payment_id, finding.state.value, finding.state.value),
+                    (
+                        " / payment ",
+                        told_of,
+                        *own,
+                        finding.payment_id,
+                        finding.state.value,
+                        finding.state.value,
+                    ),
                 )
             )
             if doubled:
                 return State.REVIEW
         statements: list[Statement] = []
-        contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(finding.state)
+        contradicted = {State.SUCCEEDED: State.FAILED, State.FAILED: State.SUCCEEDED}.get(
+            finding.state
+        )
         if contradicted is not None:
             # That an earlier attempt failed does not contradict the success of a later one.
             failed_before = attempt if finding.state is State.FAILED else None
@@ -546,7 +602,12 @@ class Journal:
 
     async def seen(self, row: Row) -> None:
         """Write down that the gateway answered something else than that it does not know a row: absence begins anew."""
-        await self._store.run(("UPDATE gatewaypy_payouts SET absent_by = '' WHERE id = ? AND absent_by <> ''", (row.id,)))
+        await self._store.run(
+            (
+                "UPDATE gatewaypy_payouts SET absent_by = '' WHERE id = ? AND absent_by <> ''",
+                (row.id,),
+            )
+        )
 
     async def plan_again(self, row: Row, evidence: str) -> Row | None:
         """Have an unknown row sent again under its own id: only where the platform is known to refuse a used one."""
@@ -572,20 +633,30 @@ class Journal:
                 " payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END, resent = 1,"
                 " evidence = COALESCE(evidence, '') || ' / decided: ' || ?, changed_at = CURRENT_TIMESTAMP"
                 " WHERE member = ? AND mtid = ? AND state = 'review' RETURNING id",
-                (state.value, state.value, _text(mask(evidence)), self._member, merchant_transaction_id),
+                (
+                    state.value,
+                    state.value,
+                    _text(mask(evidence)),
+                    self._member,
+                    merchant_transaction_id,
+                ),
             )
         )
         return bool(rows)
 
     # Looking
 
-    async def listed(self, *, after: int = 0, most: int = 1000, state: State | None = None) -> list[Listed]:
+    async def listed(
+        self, *, after: int = 0, most: int = 1000, state: State | None = None
+    ) -> list[Listed]:
         """Return rows in the order in which they were planned, a page at a time: those with a greater number than ``after``."""
         page = (self._member, after, most, LAST_ID)
         if state is not None:
             (rows,) = await self._store.run((select_page(LISTED, "member", state), page))
         else:
-            (rows,) = await self._store.run((select_merged_page(LISTED, "member", State), (*page * len(State), most)))
+            (rows,) = await self._store.run(
+                (select_merged_page(LISTED, "member", State), (*page * len(State), most))
+            )
         return [_listed(row) for row in rows]
 
     async def sums(self) -> list[tuple[str, str, str | None, int, Decimal]]:
@@ -597,12 +668,19 @@ class Journal:
                 (self._member,),
             )
         )
-        return [(state, currency, code, count, Decimal(int(cents)) / 100) for state, currency, code, count, cents in rows]
+        return [
+            (state, currency, code, count, Decimal(int(cents)) / 100)
+            for state, currency, code, count, cents in rows
+        ]
 
 
 def refusal_of_batch(batch: str) -> InvalidRequest | None:
     """Return why a batch must not have this name: it is stored and shown."""
-    return InvalidRequest("batch", "must not be a card number", shape_of(batch)) if contains(batch, known_issuer=True) else None
+    return (
+        InvalidRequest("batch", "must not be a card number", shape_of(batch))
+        if contains(batch, known_issuer=True)
+        else None
+    )
 
 
 def _listed(row: tuple[Any, ...]) -> Listed:
@@ -641,4 +719,9 @@ def _may_tell(told: Told, evidence: Evidence) -> bool:
 
 def _told(finding: Finding) -> str:
     said = f"{finding.settled_by or 'something'} says {finding.state.value}"
-    return _text(f"{said} ({finding.code or finding.status or 'no code'}, payment {finding.payment_id or 'without id'})") or said
+    return (
+        _text(
+            f"{said} ({finding.code or finding.status or 'no code'}, payment {finding.payment_id or 'without id'})"
+        )
+        or said
+    )

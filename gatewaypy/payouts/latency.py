@@ -52,14 +52,17 @@ class Latency:
         buckets = self.buckets()
         fullest = max((count for _, count in buckets), default=0)
         return [
-            f"≤ {duration(end):>8} {count:>9,}  {_BAR * math.ceil(count * width / fullest)}".rstrip() for end, count in buckets
+            f"≤ {duration(end):>8} {count:>9,}  {_BAR * math.ceil(count * width / fullest)}".rstrip()
+            for end, count in buckets
         ]
 
     def summary(self) -> str:
         """Say in one line how many answers there were, and how long they took."""
         if not self.total:
             return "no answer was timed"
-        shares = ", ".join(f"{share:.0%} within {duration(self.within(share))}" for share in (0.5, 0.9, 0.99))
+        shares = ", ".join(
+            f"{share:.0%} within {duration(self.within(share))}" for share in (0.5, 0.9, 0.99)
+        )
         return f"{self.total:,} answers: {shares}; the slowest took {duration(self.slowest)}"
 
 

@@ -43,7 +43,9 @@ def _sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | Inv
     }
     wrong = [name for name in texts if name not in sealed]
     if wrong:
-        return InvalidRequest(f"extra.{_named(wrong[0])}" if wrong[0] else "extra", "text, under its wire name")
+        return InvalidRequest(
+            f"extra.{_named(wrong[0])}" if wrong[0] else "extra", "text, under its wire name"
+        )
     return sealed
 
 
@@ -54,7 +56,11 @@ def _may_have_card(text: str, *, is_id: bool, is_phone: bool) -> bool:
 
 
 def _shown_id(value: object) -> str:
-    return repr(mask(value)) if isinstance(value, str) and contains(value, known_issuer=True) else repr(value)
+    return (
+        repr(mask(value))
+        if isinstance(value, str) and contains(value, known_issuer=True)
+        else repr(value)
+    )
 
 
 def _shown_extra(extra: Mapping[str, Secret] | None) -> str:
@@ -129,17 +135,32 @@ class PayoutOrder:
             return malformed
         if contains(self.merchant_transaction_id, known_issuer=True):
             rule = "must not be a card number: ids are stored and shown"
-            return InvalidRequest("merchant_transaction_id", rule, shape_of(self.merchant_transaction_id), operation="payout")
+            return InvalidRequest(
+                "merchant_transaction_id",
+                rule,
+                shape_of(self.merchant_transaction_id),
+                operation="payout",
+            )
         facts = {"operation": "payout", "merchant_transaction_id": self.merchant_transaction_id}
         if not isinstance(self.amount, Money):
-            return InvalidRequest("amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts)
+            return InvalidRequest(
+                "amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts
+            )
         if not self.amount.amount > 0:
             return InvalidRequest("amount", "more than nothing", **facts)
         if self.customer == Customer():
-            return InvalidRequest("customer", "somebody: a customer without any field is nobody", **facts)
-        payees = [name for name in ("payment_id", "customer", "stored_card") if getattr(self, name) is not None]
+            return InvalidRequest(
+                "customer", "somebody: a customer without any field is nobody", **facts
+            )
+        payees = [
+            name
+            for name in ("payment_id", "customer", "stored_card")
+            if getattr(self, name) is not None
+        ]
         if len(payees) != 1:
-            return InvalidRequest("payee", "exactly one of payment_id, customer and stored_card", **facts)
+            return InvalidRequest(
+                "payee", "exactly one of payment_id, customer and stored_card", **facts
+            )
         for name in self.extra or {}:
             if name.lower() in _FORBIDDEN:
                 rule = "no CVV: it must not be stored, and a journal stores orders"
@@ -157,7 +178,11 @@ class PayoutOrder:
 
         In an id only the whole number of a known issuer counts. A phone number with a ``+`` and at most 15 digits is one.
         """
-        texts = {"payment_id": self.payment_id, "stored_card": self.stored_card, "terminal_id": self.terminal_id}
+        texts = {
+            "payment_id": self.payment_id,
+            "stored_card": self.stored_card,
+            "terminal_id": self.terminal_id,
+        }
         if self.customer is not None:
             texts |= dict(zip(_CUSTOMER_NAMES, _customer_values(self.customer), strict=True))
         if self.extra:
@@ -169,13 +194,19 @@ class PayoutOrder:
             if contains(name):
                 return "extra"
             is_phone = name == "customer.phone"
-            if text is not None and _may_have_card(str(text), is_id=name in _ID_NAMES, is_phone=is_phone):
+            if text is not None and _may_have_card(
+                str(text), is_id=name in _ID_NAMES, is_phone=is_phone
+            ):
                 return printable(name)
         return None
 
     def to_fields(self) -> dict[str, Any]:
         """Return the order as plain fields, secrets in the clear: what :meth:`from_fields` reads."""
-        customer = None if self.customer is None else {n: v for n in _CUSTOMER if (v := getattr(self.customer, n)) is not None}
+        customer = (
+            None
+            if self.customer is None
+            else {n: v for n in _CUSTOMER if (v := getattr(self.customer, n)) is not None}
+        )
         if customer is not None and isinstance(customer.get("birth_date"), date):
             customer["birth_date"] = customer["birth_date"].isoformat()
         fields = {
@@ -187,7 +218,9 @@ class PayoutOrder:
             "customer": customer,
             "stored_card": self.stored_card,
             "terminal_id": self.terminal_id,
-            "extra": None if self.extra is None else {name: secret.reveal() for name, secret in self.extra.items()},
+            "extra": None
+            if self.extra is None
+            else {name: secret.reveal() for name, secret in self.extra.items()},
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -206,7 +239,11 @@ class PayoutOrder:
         except ValueError:
             # Not chained: the decoder's error holds the text.
             fields = None
-        order = _read(cls, fields) if isinstance(fields, dict) else InvalidRequest("order", "must be a JSON object")
+        order = (
+            _read(cls, fields)
+            if isinstance(fields, dict)
+            else InvalidRequest("order", "must be a JSON object")
+        )
         del text, fields
         if isinstance(order, InvalidRequest):
             raise order
@@ -231,7 +268,10 @@ class PayoutOrder:
 
 def fingerprint(fields: Mapping[str, Any], key: bytes) -> str:
     """Digest the fields of an order that tell what is paid and to whom."""
-    payee = {name: fields.get(name) for name in ("amount", "currency", "payment_id", "customer", "stored_card", "extra")}
+    payee = {
+        name: fields.get(name)
+        for name in ("amount", "currency", "payment_id", "customer", "stored_card", "extra")
+    }
     return hmac.digest(key, json.dumps(payee, sort_keys=True).encode(), "sha256").hex()
 
 
@@ -273,6 +313,8 @@ def _customer(fields: object) -> Customer:
         try:
             return evolve(customer, birth_date=date.fromisoformat(fields["birth_date"]))
         except ValueError:
-            refused = InvalidRequest("customer.birth_date", "a day such as 1990-12-31", shape_of(fields["birth_date"]))
+            refused = InvalidRequest(
+                "customer.birth_date", "a day such as 1990-12-31", shape_of(fields["birth_date"])
+            )
         raise refused
     return customer

@@ -37,7 +37,9 @@ class OwnerFile:
         self._path = os.path.realpath(self._journal) + ".owner"
         is_missing = not os.path.exists(self._path)  # noqa: PTH110 - one call of the system, without a Path
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._file = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600
+            )
             _lock(self._file)
         except BlockingIOError:
             self.release()
@@ -46,7 +48,9 @@ class OwnerFile:
             self.release()
             reason = f"cannot use {self._path}: {error}"
         else:
-            self.tally = evolve(_tally(os.pread(self._file, _DIGITS + _NAME, 0)), is_missing=is_missing)
+            self.tally = evolve(
+                _tally(os.pread(self._file, _DIGITS + _NAME, 0)), is_missing=is_missing
+            )
             return
         raise ConfigurationError(reason)
 

@@ -71,7 +71,9 @@ class Pace:
         """Give no turn for as long as the gateway asked, and wait for that."""
         until = asyncio.get_running_loop().time() + max(seconds, _SHORTEST_HOLD)
         if until > self._until + _SHORTEST_HOLD:
-            logger.warning("no payout begins for %.1f s: the gateway asked to wait (Retry-After)", seconds)
+            logger.warning(
+                "no payout begins for %.1f s: the gateway asked to wait (Retry-After)", seconds
+            )
         self._until = max(self._until, until)
         await self._sleep(max(seconds, _SHORTEST_HOLD))
 
@@ -119,4 +121,6 @@ def _limiter(per_second: float) -> Any:  # noqa: ANN401 - an extra
         msg = "a rate per second needs the extra: pip install 'gatewaypy[payouts]'"
         raise ConfigurationError(msg) from None
     # A tenth of a second's turns may come at once: a whole second's would be a burst that no gateway asked for.
-    return aiolimiter.AsyncLimiter(max(per_second / _SHARES, 1.0), max(1.0 / _SHARES, 1.0 / per_second))
+    return aiolimiter.AsyncLimiter(
+        max(per_second / _SHARES, 1.0), max(1.0 / _SHARES, 1.0 / per_second)
+    )

@@ -21,7 +21,9 @@ LONGEST_RECORD: Final = 65_536
 _PIECE: Final = LONGEST_RECORD + 1
 _END: Final = b""
 _TOO_LONG: Final = f"at most {LONGEST_RECORD:,} bytes"
-_MISQUOTED: Final = "CSV: values between commas; quotes must enclose a whole value, and be doubled inside it"
+_MISQUOTED: Final = (
+    "CSV: values between commas; quotes must enclose a whole value, and be doubled inside it"
+)
 _UNCLOSED: Final = (
     "must close the quote that is opened here, before a comma or the line's end;"
     " where its value ends is not known, so nothing from here on was read"
@@ -120,7 +122,9 @@ def wrong_separator(separator: str) -> InvalidRequest:
 
 def _misquoted(content: bytes | InvalidRequest) -> InvalidRequest:
     found = _QUOTED_OTHERWISE.search(content) if isinstance(content, bytes) else None
-    return InvalidRequest("line", _MISQUOTED) if found is None else wrong_separator(found[1].decode())
+    return (
+        InvalidRequest("line", _MISQUOTED) if found is None else wrong_separator(found[1].decode())
+    )
 
 
 def _escaped(name: str, line: int) -> InvalidRequest:

@@ -18,9 +18,13 @@ from typing import Final
 from attrs import frozen
 
 #: The evidence of an order that is new to a restored journal; it is written in SQL text.
-NEW_TO_RESTORED: Final = "new to a restored journal, which may have lost it: it may have been sent before"
+NEW_TO_RESTORED: Final = (
+    "new to a restored journal, which may have lost it: it may have been sent before"
+)
 OPEN_IN_RESTORED: Final = "the journal was restored from a backup: an intent may be missing"
-DECIDED_SINCE: Final = " / the journal was restored: what was decided or sent since the backup is lost"
+DECIDED_SINCE: Final = (
+    " / the journal was restored: what was decided or sent since the backup is lost"
+)
 
 
 @frozen(kw_only=True)

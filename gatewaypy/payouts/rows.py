@@ -54,7 +54,8 @@ class Listed:
 
 _KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
 UNSEALED: Final = (
-    "must not contain a card number, because this journal is not encrypted; give seal= and unseal=, or pay to a stored card"
+    "must not contain a card number, because this journal is not encrypted; "
+    "give seal= and unseal=, or pay to a stored card"
 )
 
 

@@ -76,7 +76,9 @@ SHARED_SCHEMA: Final = (
 )
 
 LAST_ID: Final = 2**63 - 1
-COLUMNS: Final = "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
+COLUMNS: Final = (
+    "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
+)
 LISTED: Final = (
     "id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, settled_by, seconds, evidence,"
     " planned_at, changed_at"
@@ -184,7 +186,8 @@ _IS_OF_THIS_ATTEMPT: Final = (
 
 # Two payments under one id are for a person to look at, whatever each of them came to.
 _IS_OF_THIS_PAYMENT: Final = (
-    "(given.found = 'review' OR given.payment IS NULL OR payout.payment_id IS NULL OR payout.payment_id = given.payment)"
+    "(given.found = 'review' OR given.payment IS NULL"
+    " OR payout.payment_id IS NULL OR payout.payment_id = given.payment)"
 )
 
 LEARN: Final = (
@@ -224,7 +227,9 @@ DOUBT: Final = (
     "UPDATE gatewaypy_payouts SET state = 'unknown', evidence = ?, owner = '', fence = fence + 1"
     " WHERE state IN ('planned', 'sending')"
 )
-DOUBT_REVIEWED: Final = "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"
+DOUBT_REVIEWED: Final = (
+    "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"
+)
 ENDED: Final = (
     f"SELECT {COLUMNS}, evidence FROM {{given number BIGINT}} CROSS JOIN gatewaypy_payouts AS payout"  # noqa: S608
     " WHERE payout.id BETWEEN given.number AND given.number AND payout.member || '' = ?"

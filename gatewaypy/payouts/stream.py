@@ -48,7 +48,9 @@ async def chunks(
         raise failure
 
 
-async def _chunks_of_stream(orders: AsyncIterable[PayoutOrder], most: int) -> AsyncGenerator[list[PayoutOrder], None]:
+async def _chunks_of_stream(
+    orders: AsyncIterable[PayoutOrder], most: int
+) -> AsyncGenerator[list[PayoutOrder], None]:
     gathered: list[PayoutOrder] = []
     has_some, is_full, has_room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -49,9 +49,15 @@ class JournalTrust:
     async def begin(self) -> None:
         """Read what the journal keeps of itself; mark it where it is found to have lost rows."""
         # Whoever sends writes the file last: a count that is read first is never ahead of the store.
-        tally = None if self.file is None else self.file.look() if self.is_looking else self.file.tally
+        tally = (
+            None if self.file is None else self.file.look() if self.is_looking else self.file.tally
+        )
         # Only the file counts intents, and without one there is nothing to compare a read of all rows with.
-        count = () if self.file is None else (("SELECT COALESCE(SUM(attempt), 0) FROM gatewaypy_payouts", ()),)
+        count = (
+            ()
+            if self.file is None
+            else (("SELECT COALESCE(SUM(attempt), 0) FROM gatewaypy_payouts", ()),)
+        )
         _, kept, *counted = await self.store.run(
             (
                 "INSERT INTO gatewaypy_journal (id, key, home) VALUES (1, ?, ? || {table_id gatewaypy_journal})"
@@ -77,7 +83,9 @@ class JournalTrust:
         )
         if self.is_looking:
             # The names of openings are no sign here: another process may be opening it at this moment.
-            self._seen = sign_of_loss(memory, here, None if tally is None else evolve(tally, opening=opening))
+            self._seen = sign_of_loss(
+                memory, here, None if tally is None else evolve(tally, opening=opening)
+            )
             self.is_restored = bool(restored or self._seen)
             return
         sign = sign_of_loss(memory, here, tally)
@@ -116,7 +124,10 @@ class JournalTrust:
                 " WHERE id = 1 AND restored <> ''",
                 (reason, person),
             ),
-            ("UPDATE gatewaypy_journal SET restored = '' WHERE id = 1 AND restored <> '' RETURNING id", ()),
+            (
+                "UPDATE gatewaypy_journal SET restored = '' WHERE id = 1 AND restored <> '' RETURNING id",
+                (),
+            ),
         )
         self.is_restored = False
         return bool(ended)
@@ -129,7 +140,10 @@ class JournalTrust:
     async def history(self) -> list[HistoryEntry]:
         """Return what happened to the journal as a whole, the first first."""
         (rows,) = await self.store.run(
-            ("SELECT happened_at, event, reason, person FROM gatewaypy_journal_history ORDER BY id", ())
+            (
+                "SELECT happened_at, event, reason, person FROM gatewaypy_journal_history ORDER BY id",
+                (),
+            )
         )
         return [HistoryEntry(*row) for row in rows]
 
@@ -153,5 +167,7 @@ def checked_reason(because: str) -> str:
     if not because.strip() or not because.isprintable():
         raise InvalidRequest("because", "the reason, in words on one line")
     if contains(because):
-        raise InvalidRequest("because", "must not contain a card number; its last four digits will do")
+        raise InvalidRequest(
+            "because", "must not contain a card number; its last four digits will do"
+        )
     return because.strip()

@@ -67,7 +67,10 @@ def record_of(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa
 
 def _is_about(request: Request, told: object) -> bool:
     """Tell whether a record is the one asked for, as far as it names itself; a refusal needs not."""
-    if not isinstance(told, Invoice | CustomerAccounts | StoredCard) or told.outcome is not Outcome.SUCCEEDED:
+    if (
+        not isinstance(told, Invoice | CustomerAccounts | StoredCard)
+        or told.outcome is not Outcome.SUCCEEDED
+    ):
         return True
     asked, named = request.fields, {}
     if isinstance(told, Invoice):
@@ -85,12 +88,18 @@ def tells_of_something(operation: Operation, answer: WireReply) -> bool:
     """Tell whether a reply with an HTTP status that refuses a token says all the same that something was done."""
     try:
         fields = parse(answer)
-        codes_told = {result_code({"result": fields.get(name)}) for name in ("result", "statusInvoiceResult")}
+        codes_told = {
+            result_code({"result": fields.get(name)}) for name in ("result", "statusInvoiceResult")
+        }
     except (UnreadableError, ConfigurationError):
         return False
     if not codes_told.isdisjoint(operation.success):
         return True
-    return fields.get("transactionStatus") not in (None, "") or fields.get("paymentId") not in (None, "", "-")
+    return fields.get("transactionStatus") not in (None, "") or fields.get("paymentId") not in (
+        None,
+        "",
+        "-",
+    )
 
 
 def judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, OperationResult]:
@@ -100,7 +109,9 @@ def judged(request: Request, fields: dict[str, Any]) -> tuple[Verdict, Operation
     result: OperationResult
     if operation.reply is ReplyKind.FOLLOW_UP:
         subject = request.subject or ""
-        result = decode.follow_up(operation.name, fields, verdict, payment_id=subject, amount=request.amount)
+        result = decode.follow_up(
+            operation.name, fields, verdict, payment_id=subject, amount=request.amount
+        )
     elif operation.reply is ReplyKind.PAYOUT:
         result = decode.payout(fields, verdict)
     else:
@@ -120,7 +131,11 @@ def _matched(request: Request, verdict: Verdict, fields: dict[str, Any]) -> Verd
         doubt = mismatch.reason
     elif must_name and asked.payment_id is None and evidence.payment_id is None:
         doubt = "the reply names no paymentId"
-    elif must_name and asked.merchant_transaction_id is not None and evidence.merchant_transaction_id is None:
+    elif (
+        must_name
+        and asked.merchant_transaction_id is not None
+        and evidence.merchant_transaction_id is None
+    ):
         doubt = "the reply names no merchantTransactionId"
     else:
         return verdict

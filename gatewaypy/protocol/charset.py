@@ -14,7 +14,9 @@ _BOM: Final = "\ufeff"
 _GUESS: Final = "latin-1"
 _LONGEST_CONTENT_TYPE: Final = 256
 _PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*("[^"]*"|[^\s;,]*)')
-_XML_DECLARATION: Final = re.compile(rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_XML_DECLARATION: Final = re.compile(
+    rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']"""
+)
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]+")
 
 #: The charsets that a declaration may name, by their IANA, Windows and Java names without
@@ -28,7 +30,11 @@ CHARSETS: Final[Mapping[str, str]] = {
     "latin1": "latin-1",
     "latin9": "iso8859-15",
     **{f"iso8859{part}": f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17))},
-    **{f"{vendor}{page}": f"cp{page}" for vendor in ("windows", "cp") for page in (874, *range(1250, 1259))},
+    **{
+        f"{vendor}{page}": f"cp{page}"
+        for vendor in ("windows", "cp")
+        for page in (874, *range(1250, 1259))
+    },
     "koi8r": "koi8-r",
     "koi8u": "koi8-u",
     "eucjp": "euc-jp",
@@ -126,7 +132,10 @@ def decode_pieces(pieces: Iterable[bytes], content_type: str) -> tuple[list[str]
 def find_guessed_field(value: Any, name: str = "") -> str | None:  # noqa: ANN401 - any JSON
     """Return the name of a field that decides something and is not ASCII; ``None`` if there is none."""
     if isinstance(value, dict):
-        return next((found for inner, each in value.items() if (found := find_guessed_field(each, inner))), None)
+        return next(
+            (found for inner, each in value.items() if (found := find_guessed_field(each, inner))),
+            None,
+        )
     if isinstance(value, list):
         return next((found for each in value if (found := find_guessed_field(each, name))), None)
     return name if isinstance(value, str) and not value.isascii() and is_deciding(name) else None

@@ -43,9 +43,19 @@ RULES: Final[Mapping[str, Rule]] = {
         Rule("D", "payout", ("memberId", "merchantTransactionId", "amount", KEY), Grade.DOCUMENTED),
         Rule("E", "list, stored cards, invoice configuration", ("memberId", KEY), Grade.DOCUMENTED),
         Rule("F", "store a card", ("memberId", KEY, "cardNumber"), Grade.ONE_SOURCE),
-        Rule("G", "pay with a stored card", ("memberId", KEY, "registrationId", "amount"), Grade.ONE_SOURCE),
+        Rule(
+            "G",
+            "pay with a stored card",
+            ("memberId", KEY, "registrationId", "amount"),
+            Grade.ONE_SOURCE,
+        ),
         Rule("H", "delete a stored card", ("memberId", KEY, "registrationId"), Grade.ONE_SOURCE),
-        Rule("I", "customer sign-up", ("memberId", KEY, "givenName", "surname", "email"), Grade.ONE_SOURCE),
+        Rule(
+            "I",
+            "customer sign-up",
+            ("memberId", KEY, "givenName", "surname", "email"),
+            Grade.ONE_SOURCE,
+        ),
         Rule(
             "J",
             "hosted checkout",
@@ -59,12 +69,25 @@ RULES: Final[Mapping[str, Rule]] = {
             ("memberId", KEY, "merchantInvoiceId", "amount", "merchantRedirectUrl"),
             Grade.DOCUMENTED,
         ),
-        Rule("M", "invoice regenerate", ("invoiceId", "memberId", KEY, "merchantRedirectUrl"), Grade.DOCUMENTED),
+        Rule(
+            "M",
+            "invoice regenerate",
+            ("invoiceId", "memberId", KEY, "merchantRedirectUrl"),
+            Grade.DOCUMENTED,
+        ),
         Rule("N", "invoice status", ("memberId", KEY, "merchantInvoiceId"), Grade.DOCUMENTED),
         Rule("P", "hosted card registration", ("memberId", "totype", KEY), Grade.DOCUMENTED),
-        Rule("P'", "return of the hosted card registration", ("memberId", "status", KEY), Grade.DOCUMENTED),
         Rule(
-            "S", "callback and browser return", ("paymentId", "merchantTransactionId", "amount", "status", KEY), Grade.DOCUMENTED
+            "P'",
+            "return of the hosted card registration",
+            ("memberId", "status", KEY),
+            Grade.DOCUMENTED,
+        ),
+        Rule(
+            "S",
+            "callback and browser return",
+            ("paymentId", "merchantTransactionId", "amount", "status", KEY),
+            Grade.DOCUMENTED,
         ),
     )
 }
@@ -87,7 +110,11 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
     """
     values: dict[str, str | Secret] = {}
     for name in rule.fields:
-        place = name if name in fields else next((place for place in STANDS_AS.get(name, ()) if place in fields), None)
+        place = (
+            name
+            if name in fields
+            else next((place for place in STANDS_AS.get(name, ()) if place in fields), None)
+        )
         if place is None:
             raise InvalidRequest(name, "required: the checksum signs it")
         values[name] = fields[place]
@@ -120,7 +147,10 @@ def _refusal(rule: Rule, values: Mapping[str, str | Secret]) -> InvalidRequest:
 
 
 def _plain(rule: Rule, values: Mapping[str, str | Secret]) -> list[str]:
-    return [value.reveal() if isinstance(value := values[name], Secret) else value for name in rule.fields]
+    return [
+        value.reveal() if isinstance(value := values[name], Secret) else value
+        for name in rule.fields
+    ]
 
 
 def _digest(rule: Rule, values: Mapping[str, str | Secret]) -> str | None:

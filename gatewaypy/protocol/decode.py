@@ -84,7 +84,11 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 
 #: The attribute that each of a card's wire names becomes.
-_CARD: Final = {name: attribute for name, attribute in ATTRIBUTES.items() if attribute in fields_dict(MaskedCard)}
+_CARD: Final = {
+    name: attribute
+    for name, attribute in ATTRIBUTES.items()
+    if attribute in fields_dict(MaskedCard)
+}
 # A dict is told for one at once; whether something else is a mapping takes longer to find out.
 _MAPPINGS: Final = (dict, Mapping)
 _AMOUNTS: Final = frozenset({"amount", "captured", "refunded", "charged_back", "paid_out"})
@@ -95,7 +99,11 @@ def _own(kind: type[AttrsInstance]) -> Mapping[str, str]:
     """Return the attribute of each wire name that a class has one for; what is left over goes into ``extra``."""
     own = fields_dict(kind)
     # An amount is read with its currency.
-    return {name: attribute for name, attribute in ATTRIBUTES.items() if attribute in own or attribute == "currency"}
+    return {
+        name: attribute
+        for name, attribute in ATTRIBUTES.items()
+        if attribute in own or attribute == "currency"
+    }
 
 
 def payment_id(fields: Mapping[str, Any]) -> str | None:
@@ -134,11 +142,21 @@ def masked_card(card: object) -> MaskedCard | None:
     """Read as much of a card as was told; ``None`` where nothing was."""
     if not isinstance(card, _MAPPINGS):
         return None
-    told = {_CARD[name]: value if isinstance(value, str) else None for name, value in card.items() if name in _CARD}
+    told = {
+        _CARD[name]: value if isinstance(value, str) else None
+        for name, value in card.items()
+        if name in _CARD
+    }
     return MaskedCard(**told) if told else None
 
 
-def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] = (), **judged: Any) -> R:  # noqa: ANN401 - any result's
+def result(
+    kind: type[R],
+    fields: Mapping[str, Any],
+    *,
+    taken: tuple[str, ...] = (),
+    **judged: Any,  # noqa: ANN401 - any result's
+) -> R:
     """Build a result, or a callback's event, from the gateway's fields and what was judged of them.
 
     :param taken: further fields that ``judged`` has read, which need not stay in ``extra``.
@@ -159,7 +177,9 @@ def result(kind: type[R], fields: Mapping[str, Any], *, taken: tuple[str, ...] =
     if "card" in values:
         values["card"] = masked_card(fields["card"])
     if "customer" in values:
-        values["customer"] = Fields(fields["customer"]) if isinstance(fields["customer"], Mapping) else NO_FIELDS
+        values["customer"] = (
+            Fields(fields["customer"]) if isinstance(fields["customer"], Mapping) else NO_FIELDS
+        )
     if "redirect" in values:
         # What sends the payer on is judged, and comes with that.
         values["redirect"] = None
@@ -199,7 +219,9 @@ def _parameters(values: object) -> tuple[tuple[str, str], ...]:
     if isinstance(values, dict):
         # One pair that came as an object where a list has many, or a plain object of names and values.
         values = (
-            [values] if set(values) == {"name", "value"} else [{"name": name, "value": value} for name, value in values.items()]
+            [values]
+            if set(values) == {"name", "value"}
+            else [{"name": name, "value": value} for name, value in values.items()]
         )
     if not isinstance(values, list) or not all(isinstance(pair, dict) for pair in values):
         msg = "the reply's redirect parameters are no list of names and values"
@@ -218,18 +240,32 @@ def transaction(fields: Mapping[str, Any]) -> Transaction:
     :raises UnreadableError: where the reply tells neither of a record nor that there is none.
     """
     is_found = found(fields)
-    outcome = outcome_of(scalar(fields, "status"), scalar(fields, "transactionStatus")) if is_found else Outcome.UNKNOWN
+    outcome = (
+        outcome_of(scalar(fields, "status"), scalar(fields, "transactionStatus"))
+        if is_found
+        else Outcome.UNKNOWN
+    )
     lookup = result_code(fields.get("result"))
-    return result(Transaction, fields, outcome=outcome, found=is_found, lookup=lookup, result=ResultCode())
+    return result(
+        Transaction, fields, outcome=outcome, found=is_found, lookup=lookup, result=ResultCode()
+    )
 
 
 #: The result class of each operation on an earlier payment, by the operation's name.
-FOLLOW_UPS: Final[Mapping[str, type[FollowUp]]] = {"capture": Capture, "reversal": Reversal, "refund": Refund}
+FOLLOW_UPS: Final[Mapping[str, type[FollowUp]]] = {
+    "capture": Capture,
+    "reversal": Reversal,
+    "refund": Refund,
+}
 
 
-def follow_up(name: str, fields: Mapping[str, Any], verdict: Verdict, *, payment_id: str, amount: Money | None) -> FollowUp:
+def follow_up(
+    name: str, fields: Mapping[str, Any], verdict: Verdict, *, payment_id: str, amount: Money | None
+) -> FollowUp:
     """Build the result of a capture, reversal or refund; its reply does not echo the amount."""
-    return result(FOLLOW_UPS[name], fields, outcome=verdict.outcome, payment_id=payment_id, amount=amount)
+    return result(
+        FOLLOW_UPS[name], fields, outcome=verdict.outcome, payment_id=payment_id, amount=amount
+    )
 
 
 def payout(fields: Mapping[str, Any], verdict: Verdict) -> Payout:

@@ -36,7 +36,12 @@ ACCEPTS: Final[Mapping[str, str]] = {"json": JSON, "xml": "application/xml"}
 
 
 def encode(
-    request: Request, *, platform: Platform, credentials: Credentials, body: str = "form", accept: str = "json"
+    request: Request,
+    *,
+    platform: Platform,
+    credentials: Credentials,
+    body: str = "form",
+    accept: str = "json",
 ) -> WireRequest:
     """Check, sign and write a request; its token is added when it is sent.
 
@@ -60,10 +65,14 @@ def hosted_form(request: Request, *, platform: Platform, credentials: Credential
     """
     operation = request.operation.on(platform)
     fields = complete(request, platform=platform, credentials=credentials)
-    return HostedForm(f"{platform.base_url}{operation.root.value}{operation.path}", tuple(fields.items()))
+    return HostedForm(
+        f"{platform.base_url}{operation.root.value}{operation.path}", tuple(fields.items())
+    )
 
 
-def complete(request: Request, *, platform: Platform, credentials: Credentials) -> dict[str, str | Secret]:
+def complete(
+    request: Request, *, platform: Platform, credentials: Credentials
+) -> dict[str, str | Secret]:
     """Return every field of a request as this platform names them, checked and signed.
 
     :raises InvalidRequest: naming the field that breaks its rule.
@@ -77,13 +86,17 @@ def complete(request: Request, *, platform: Platform, credentials: Credentials) 
             refusal.rule,
             refusal.shape,
             operation=operation.name,
-            merchant_transaction_id=None if refusal.rule == _OWN_NUMBER else request.merchant_transaction_id,
+            merchant_transaction_id=None
+            if refusal.rule == _OWN_NUMBER
+            else request.merchant_transaction_id,
         ) from None
     if not platform.field_names:
         return fields
     names = {name: _renamed(name, platform) for name in fields}
     spelled = set(names.values())
-    if len(spelled) != len(names) or any(other.startswith(f"{name}.") for name in spelled for other in spelled):
+    if len(spelled) != len(names) or any(
+        other.startswith(f"{name}.") for name in spelled for other in spelled
+    ):
         msg = f"platform.field_names gives two fields of {operation.name} one name"
         raise ConfigurationError(msg)
     return {names[name]: value for name, value in fields.items()}
@@ -100,7 +113,9 @@ def _renamed(name: str, platform: Platform) -> str:
     return f"{head}[{position}].{tail}"
 
 
-def _complete(operation: Operation, request: Request, credentials: Credentials) -> dict[str, str | Secret]:
+def _complete(
+    operation: Operation, request: Request, credentials: Credentials
+) -> dict[str, str | Secret]:
     is_page = operation.reply is ReplyKind.PAGE
     fields: dict[str, str | Secret] = {}
     if operation.login is Login.MERCHANT and operation.reply is not ReplyKind.TOKEN:
@@ -113,8 +128,16 @@ def _complete(operation: Operation, request: Request, credentials: Credentials) 
     check(fields)
     if "card.number" in fields and _has_card_number(fields):
         raise InvalidRequest("merchantTransactionId", _OWN_NUMBER)
-    key = credentials.partner_secret_key if operation.login is Login.PARTNER else credentials.secret_key
-    signed: dict[str, str | Secret] = {**fields, "memberId": credentials.member_id, KEY: key or credentials.secret_key}
+    key = (
+        credentials.partner_secret_key
+        if operation.login is Login.PARTNER
+        else credentials.secret_key
+    )
+    signed: dict[str, str | Secret] = {
+        **fields,
+        "memberId": credentials.member_id,
+        KEY: key or credentials.secret_key,
+    }
     if request.subject is not None:
         check({operation.subject: request.subject})
         # Rule C calls whichever id is asked by "id".
@@ -139,14 +162,25 @@ def _has_card_number(fields: Mapping[str, str | Secret]) -> bool:
 
 
 def _path(operation: Operation, subject: str | None) -> str:
-    return operation.path if subject is None else operation.path.replace("{id}", quote(subject, safe=""))
+    return (
+        operation.path
+        if subject is None
+        else operation.path.replace("{id}", quote(subject, safe=""))
+    )
 
 
 def write(fields: Mapping[str, str | Secret], body: str) -> SealedBytes:
     """Write fields as a body. The only place where secrets are revealed; nothing here raises once they are."""
-    texts = {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
+    texts = {
+        name: value.reveal() if isinstance(value, Secret) else value
+        for name, value in fields.items()
+    }
     if body == "form":
-        return SealedBytes("&".join([f"{_quoted_name(name)}={_quoted(text)}" for name, text in texts.items()]).encode("ascii"))
+        return SealedBytes(
+            "&".join(
+                [f"{_quoted_name(name)}={_quoted(text)}" for name, text in texts.items()]
+            ).encode("ascii")
+        )
     return SealedBytes(json.dumps(_nested(texts)).encode())
 
 

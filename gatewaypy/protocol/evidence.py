@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from gatewaypy.money import Money
 
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,2})?", re.ASCII)
-_NAMES: Final = ("paymentId", "merchantTransactionId", "amount", "currency", "status", "transactionStatus")
+_NAMES: Final = (
+    "paymentId",
+    "merchantTransactionId",
+    "amount",
+    "currency",
+    "status",
+    "transactionStatus",
+)
 _NO_ID: Final = frozenset({"", "-"})
 
 
@@ -132,11 +139,14 @@ class Evidence:
             member_id: The merchant whose key signed the record, or whose gateway object asked for it.
         """
         identifier, own, amount, currency, long, short = [
-            value if value is None or value.__class__ is str else "" for value in map(fields.get, _NAMES)
+            value if value is None or value.__class__ is str else ""
+            for value in map(fields.get, _NAMES)
         ]
         return cls(
             member_id=member_id,
-            payment_id=None if identifier is None or identifier.strip() in _NO_ID else identifier.strip(),
+            payment_id=None
+            if identifier is None or identifier.strip() in _NO_ID
+            else identifier.strip(),
             merchant_transaction_id=own or None,
             amount=amount,
             currency=currency or None,
@@ -179,7 +189,9 @@ def same_amount(mine: str, theirs: str) -> bool:
     mine, theirs = mine.strip(), theirs.strip()
     if mine == theirs:
         return True
-    return bool(_AMOUNT.fullmatch(mine) and _AMOUNT.fullmatch(theirs)) and Decimal(mine) == Decimal(theirs)
+    return bool(_AMOUNT.fullmatch(mine) and _AMOUNT.fullmatch(theirs)) and Decimal(mine) == Decimal(
+        theirs
+    )
 
 
 def same_currency(mine: str, theirs: str) -> bool:
@@ -199,7 +211,9 @@ def mismatch_of(subject: Subject, evidence: Evidence) -> Mismatch | None:
         return Mismatch(Check.PAYMENT_ID, "the record is of another payment")
     own = subject.merchant_transaction_id
     if own is not None and evidence.merchant_transaction_id not in {None, own}:
-        return Mismatch(Check.MERCHANT_TRANSACTION_ID, "the record is of another merchant transaction id")
+        return Mismatch(
+            Check.MERCHANT_TRANSACTION_ID, "the record is of another merchant transaction id"
+        )
     return mismatch_of_amount(subject.amount, subject.currency, evidence.amount, evidence.currency)
 
 
@@ -207,10 +221,18 @@ def mismatch_of_amount(
     amount: str | None, currency: str | None, their_amount: str | None, their_currency: str | None
 ) -> Mismatch | None:
     """Compare amounts whatever the currency, and currencies if both are stated."""
-    if amount is not None and their_amount not in {None, amount} and not same_amount(amount, str(their_amount)):
+    if (
+        amount is not None
+        and their_amount not in {None, amount}
+        and not same_amount(amount, str(their_amount))
+    ):
         shown = their_amount if _AMOUNT.fullmatch(str(their_amount)) else "an unreadable amount"
         return Mismatch(Check.AMOUNT, f"the record is of another amount: {shown}, not {amount}")
-    if currency is not None and their_currency not in {None, currency} and not same_currency(currency, str(their_currency)):
+    if (
+        currency is not None
+        and their_currency not in {None, currency}
+        and not same_currency(currency, str(their_currency))
+    ):
         return Mismatch(Check.CURRENCY, f"the record is of another currency than {currency}")
     return None
 
@@ -225,7 +247,12 @@ def reading(payment_type: str | None, long: str | None, outcome: Outcome) -> Out
         long: The long status.
         outcome: What the two statuses say together (`statuses.outcome_of`).
     """
-    if outcome is Outcome.SUCCEEDED and payment_type == "DB" and long and long.strip().casefold() == "authsuccessful":
+    if (
+        outcome is Outcome.SUCCEEDED
+        and payment_type == "DB"
+        and long
+        and long.strip().casefold() == "authsuccessful"
+    ):
         return Outcome.PENDING
     return outcome
 

@@ -7,7 +7,9 @@ from urllib.parse import unquote_to_bytes
 from gatewaypy.protocol.charset import decode_pieces, decode_text
 
 
-def read_pairs(body: bytes, content_type: str, *, max_fields: int) -> tuple[list[tuple[str, str]], bool]:
+def read_pairs(
+    body: bytes, content_type: str, *, max_fields: int
+) -> tuple[list[tuple[str, str]], bool]:
     """Read a form's pairs in their order. A name without ``=`` has an empty value; empty pairs are dropped.
 
     Args:
@@ -27,6 +29,10 @@ def read_pairs(body: bytes, content_type: str, *, max_fields: int) -> tuple[list
     if len(parts) > max_fields:
         msg = f"a form must not have more than {max_fields} fields"
         raise ValueError(msg)
-    pieces = [unquote_to_bytes(piece) for part in parts for piece in part.replace(b"+", b" ").partition(b"=")[::2]]
+    pieces = [
+        unquote_to_bytes(piece)
+        for part in parts
+        for piece in part.replace(b"+", b" ").partition(b"=")[::2]
+    ]
     texts, is_guessed = decode_pieces(pieces, content_type)
     return list(zip(texts[::2], texts[1::2], strict=True)), is_guessed

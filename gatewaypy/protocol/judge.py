@@ -74,10 +74,14 @@ def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str)
         return Verdict(Outcome.SUCCEEDED)
     if codes.is_refusal(code) and brief in {None, Outcome.FAILED, Outcome.CANCELLED}:
         return Verdict(Outcome.FAILED)
-    return _doubt(f"the reply's code {code or '(none)'} says neither that it was done nor that it was refused")
+    return _doubt(
+        f"the reply's code {code or '(none)'} says neither that it was done nor that it was refused"
+    )
 
 
-def _judge_payment(operation: Operation, fields: Mapping[str, Any], code: str, *, redirected: bool) -> Verdict:
+def _judge_payment(
+    operation: Operation, fields: Mapping[str, Any], code: str, *, redirected: bool
+) -> Verdict:
     short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
     if redirected:
         return Verdict(Outcome.REDIRECT)
@@ -108,7 +112,10 @@ def found(fields: Mapping[str, Any]) -> bool:
     :raises UnreadableError: where it says neither.
     """
     code = result_code(fields)
-    has_status = bool((scalar(fields, "status") or "").strip() or (scalar(fields, "transactionStatus") or "").strip())
+    has_status = bool(
+        (scalar(fields, "status") or "").strip()
+        or (scalar(fields, "transactionStatus") or "").strip()
+    )
     if code in {codes.RECORD_FOUND, codes.SUCCEEDED} and has_status:
         return True
     if code == codes.RECORD_NOT_FOUND and not has_status:

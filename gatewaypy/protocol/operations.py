@@ -120,7 +120,10 @@ class Operation:
     @property
     def moves_money(self) -> bool:
         """Whether a doubt about it is a doubt about money."""
-        return self.inquire_by is InquireBy.MERCHANT_TRANSACTION_ID or self.inquire_by is InquireBy.PAYMENT_ID
+        return (
+            self.inquire_by is InquireBy.MERCHANT_TRANSACTION_ID
+            or self.inquire_by is InquireBy.PAYMENT_ID
+        )
 
     def on(self, platform: Platform) -> Operation:
         """Return the operation as this platform has it."""
@@ -148,7 +151,13 @@ _SOURCE: Final = ("paymentMode", "paymentBrand")
 _SALE, _HOLD = "DB", "PA"
 
 
-def _payment(name: str, payment_type: str, path: str = "/payments", rule: str = "A", **facts: Any) -> Operation:  # noqa: ANN401
+def _payment(
+    name: str,
+    payment_type: str,
+    path: str = "/payments",
+    rule: str = "A",
+    **facts: Any,  # noqa: ANN401
+) -> Operation:
     return Operation(
         name=name,
         path=path,
@@ -250,7 +259,10 @@ def _look(name: str, path: str, rule: str, reply: ReplyKind, **facts: Any) -> Op
 
 # Tokens (section 3)
 AUTH_TOKEN: Final = _token(
-    "token", "/authToken", ("authentication.partnerId", "merchant.username", "authentication.sKey"), Grade.SEEN
+    "token",
+    "/authToken",
+    ("authentication.partnerId", "merchant.username", "authentication.sKey"),
+    Grade.SEEN,
 )
 PARTNER_TOKEN: Final = _token(
     "partner token",
@@ -259,7 +271,10 @@ PARTNER_TOKEN: Final = _token(
     Grade.DOCUMENTED,
 )
 REGENERATE_TOKEN: Final = _token(
-    "token regeneration", "/regenerateToken", ("authentication.partnerId", "authToken"), Grade.DOCUMENTED
+    "token regeneration",
+    "/regenerateToken",
+    ("authentication.partnerId", "authToken"),
+    Grade.DOCUMENTED,
 )
 
 # Payments
@@ -268,17 +283,39 @@ DEBIT: Final = _payment("debit", _SALE, grade=Grade.SEEN, optional=_CARD_OPTIONA
 PREAUTH: Final = _payment("preauth", _HOLD, grade=Grade.SEEN, optional=_CARD_OPTIONAL)
 _INITIAL: Final = {"recurringType": "INITIAL"}
 _REPEATED: Final = {"recurringType": "REPEATED"}
-RECURRING_INITIAL: Final = _payment("recurring initial", _SALE, fixed=_INITIAL, grade=Grade.DOCUMENTED, optional=_CARD_OPTIONAL)
-RECURRING_INITIAL_HOLD: Final = _payment(
-    "recurring initial preauth", _HOLD, fixed=_INITIAL, grade=Grade.DOCUMENTED, optional=_CARD_OPTIONAL
+RECURRING_INITIAL: Final = _payment(
+    "recurring initial", _SALE, fixed=_INITIAL, grade=Grade.DOCUMENTED, optional=_CARD_OPTIONAL
 )
-RECURRING_BY_STORED_CARD: Final = _with_stored_card("recurring by stored card", _SALE, fixed=_REPEATED)
-RECURRING_BY_STORED_CARD_HOLD: Final = _with_stored_card("recurring by stored card preauth", _HOLD, fixed=_REPEATED)
+RECURRING_INITIAL_HOLD: Final = _payment(
+    "recurring initial preauth",
+    _HOLD,
+    fixed=_INITIAL,
+    grade=Grade.DOCUMENTED,
+    optional=_CARD_OPTIONAL,
+)
+RECURRING_BY_STORED_CARD: Final = _with_stored_card(
+    "recurring by stored card", _SALE, fixed=_REPEATED
+)
+RECURRING_BY_STORED_CARD_HOLD: Final = _with_stored_card(
+    "recurring by stored card preauth", _HOLD, fixed=_REPEATED
+)
 RECURRING_BY_PAYMENT: Final = _payment(
-    "recurring by payment", _SALE, "/payments/{id}", "B", fixed=_REPEATED, grade=Grade.OUR_CHOICE, required=()
+    "recurring by payment",
+    _SALE,
+    "/payments/{id}",
+    "B",
+    fixed=_REPEATED,
+    grade=Grade.OUR_CHOICE,
+    required=(),
 )
 RECURRING_BY_PAYMENT_HOLD: Final = _payment(
-    "recurring by payment preauth", _HOLD, "/payments/{id}", "B", fixed=_REPEATED, grade=Grade.OUR_CHOICE, required=()
+    "recurring by payment preauth",
+    _HOLD,
+    "/payments/{id}",
+    "B",
+    fixed=_REPEATED,
+    grade=Grade.OUR_CHOICE,
+    required=(),
 )
 STORED_CARD_DEBIT: Final = _with_stored_card("stored card debit", _SALE, optional=("card.cvv",))
 STORED_CARD_HOLD: Final = _with_stored_card("stored card preauth", _HOLD, optional=("card.cvv",))
@@ -286,7 +323,9 @@ STORED_CARD_HOLD: Final = _with_stored_card("stored card preauth", _HOLD, option
 # Back office
 CAPTURE: Final = _follow_up("capture", "CP", "B", CAPTURED, required=("amount", "currency"))
 REVERSAL: Final = _follow_up("reversal", "RV", "C", CANCELLED)
-REFUND: Final = _follow_up("refund", "RF", "B", REFUNDED, required=("amount", "currency"), platform_path="refund_path")
+REFUND: Final = _follow_up(
+    "refund", "RF", "B", REFUNDED, required=("amount", "currency"), platform_path="refund_path"
+)
 PAYOUT: Final = Operation(
     name="payout",
     fixed={"paymentType": "PO"},
@@ -297,17 +336,31 @@ PAYOUT: Final = Operation(
     inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
     grade=Grade.DOCUMENTED,
     required=("merchantTransactionId", "amount", "currency"),
-    optional=("paymentId", "customer.*", "registrationId", "authentication.terminalId", "merchant.email", "notificationUrl"),
+    optional=(
+        "paymentId",
+        "customer.*",
+        "registrationId",
+        "authentication.terminalId",
+        "merchant.email",
+        "notificationUrl",
+    ),
 )
 INQUIRE_BY_PAYMENT_ID: Final = _inquiry("inquiry by paymentId", "PID", "paymentId", Grade.SEEN)
-INQUIRE_BY_MERCHANT_ID: Final = _inquiry("inquiry by merchantTransactionId", "MID", "merchantTransactionId", Grade.ONE_SOURCE)
+INQUIRE_BY_MERCHANT_ID: Final = _inquiry(
+    "inquiry by merchantTransactionId", "MID", "merchantTransactionId", Grade.ONE_SOURCE
+)
 TRANSACTION_LIST: Final = _look(
     "transaction list",
     "/getTransactionList",
     "E",
     ReplyKind.LIST,
     grade=Grade.SEEN,
-    required=("pagination.fromdate", "pagination.todate", "pagination.pageno", "pagination.records"),
+    required=(
+        "pagination.fromdate",
+        "pagination.todate",
+        "pagination.pageno",
+        "pagination.records",
+    ),
     optional=("status",),
 )
 
@@ -358,7 +411,12 @@ MERCHANT_SIGN_UP: Final = _change(
     root=Root.MERCHANTS,
     grade=Grade.OUR_CHOICE,
     login=Login.PARTNER,
-    required=("authentication.partnerId", "merchant.username", "merchant.companyName", "merchant.email"),
+    required=(
+        "authentication.partnerId",
+        "merchant.username",
+        "merchant.companyName",
+        "merchant.email",
+    ),
     optional=("merchant.*",),
 )
 
@@ -387,7 +445,13 @@ INVOICE_GENERATE: Final = _invoice(
     success=(INVOICE_GENERATED,),
     inquire_by=InquireBy.MERCHANT_INVOICE_ID,
     required=("merchantInvoiceId", "amount", "currency", "customer.email", "merchantRedirectUrl"),
-    optional=("customer.*", "telnocc", "product.*", "invoiceExpirationPeriod", "merchantOrderDescription"),
+    optional=(
+        "customer.*",
+        "telnocc",
+        "product.*",
+        "invoiceExpirationPeriod",
+        "merchantOrderDescription",
+    ),
 )
 INVOICE_REGENERATE: Final = _invoice(
     "invoice regenerate",
@@ -407,10 +471,20 @@ INVOICE_STATUS: Final = _look(
     required=("merchantInvoiceId",),
 )
 INVOICE_REMIND: Final = _invoice(
-    "invoice remind", "/remind", None, success=(REMINDER_SENT,), required=("invoiceId",), optional=("merchantRedirectUrl",)
+    "invoice remind",
+    "/remind",
+    None,
+    success=(REMINDER_SENT,),
+    required=("invoiceId",),
+    optional=("merchantRedirectUrl",),
 )
 INVOICE_CANCEL: Final = _invoice(
-    "invoice cancel", "/cancel", None, success=(CANCELLED, SUCCEEDED), required=("invoiceId",), optional=("merchantRedirectUrl",)
+    "invoice cancel",
+    "/cancel",
+    None,
+    success=(CANCELLED, SUCCEEDED),
+    required=("invoiceId",),
+    optional=("merchantRedirectUrl",),
 )
 INVOICE_CONFIGURATION: Final = _look(
     "invoice configuration",
@@ -483,7 +557,9 @@ HOSTED_CARD_REGISTRATION: Final = _page(
 
 #: Every operation, by name; ``docs/protocol.md`` is made from it.
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for operation in list(globals().values()) if isinstance(operation, Operation)
+    operation.name: operation
+    for operation in list(globals().values())
+    if isinstance(operation, Operation)
 }
 
 _CHANGEABLE: Final = frozenset({"path", "rule", "success", "required"})

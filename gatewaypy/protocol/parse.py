@@ -54,7 +54,9 @@ def refuse_guess(fields: dict[str, Any]) -> None:
     if name is not None:
         # Whoever sent the body chose the name.
         shown = name if _PLAIN_NAME.fullmatch(name) else "deciding field"
-        msg = f"the body is not UTF-8 and declares no charset that fits, and its {shown} is not ASCII"
+        msg = (
+            f"the body is not UTF-8 and declares no charset that fits, and its {shown} is not ASCII"
+        )
         raise UnreadableError(msg)
 
 
@@ -112,7 +114,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _WHITESPACE: Final = " \t\n\r"
-_DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+_DECODER: Final = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_without_duplicates
+)
 
 
 def _shallow(fields: dict[str, Any]) -> dict[str, Any]:

@@ -76,16 +76,24 @@ _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # Two words for one state: the second adds nothing.
-_SAME: Final = (frozenset({"3d", "3d authstarted"}), frozenset({"n", "failed", "authfailed", "payoutfailed"}))
+_SAME: Final = (
+    frozenset({"3d", "3d authstarted"}),
+    frozenset({"n", "failed", "authfailed", "payoutfailed"}),
+)
 # A bare Y after a bare C may be the hold that C ended, or a success after the payer's cancellation: a person must look.
 _AMBIGUOUS: Final = ("c", "y")
 # The ends without money. One after another is no news either, be it a decline after a cancellation.
-_ENDS: Final = frozenset({"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"})
+_ENDS: Final = frozenset(
+    {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"}
+)
 
 
 def _reachable() -> dict[str, frozenset[str]]:
     """Return what may follow each state, in however many moves; a short status is where a way begins or ends, never a station."""
-    moves = {state: {*MOVES.get(state, ()), *_SHORT_MOVES.get(state, ())} for state in {*MOVES, *_SHORT_MOVES}}
+    moves = {
+        state: {*MOVES.get(state, ()), *_SHORT_MOVES.get(state, ())}
+        for state in {*MOVES, *_SHORT_MOVES}
+    }
     following: dict[str, frozenset[str]] = {}
     for state, ahead in moves.items():
         found: set[str] = set()
@@ -105,7 +113,9 @@ _FOREIGN: Final[Mapping[Kind, frozenset[str]]] = {
     kind: frozenset(
         state
         for state in (*MOVES, "3d")
-        if state != kind.value and state not in _FOLLOWING[kind.value] and kind.value not in _FOLLOWING[state]
+        if state != kind.value
+        and state not in _FOLLOWING[kind.value]
+        and kind.value not in _FOLLOWING[state]
     )
     for kind in Kind
 }

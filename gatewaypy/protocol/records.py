@@ -25,7 +25,12 @@ from gatewaypy.models import (
 from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
 from gatewaypy.protocol.judge import result_code, scalar
-from gatewaypy.protocol.operations import DELETE_STORED_CARD, INVOICE_GENERATE, INVOICE_STATUS, ReplyKind
+from gatewaypy.protocol.operations import (
+    DELETE_STORED_CARD,
+    INVOICE_GENERATE,
+    INVOICE_STATUS,
+    ReplyKind,
+)
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of
 
@@ -49,7 +54,11 @@ def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
         raise UnreadableError(msg)
     if code in operation.success:
         return Outcome.SUCCEEDED
-    return Outcome.FAILED if codes.is_refusal(code) or code == codes.RECORD_NOT_FOUND else Outcome.UNKNOWN
+    return (
+        Outcome.FAILED
+        if codes.is_refusal(code) or code == codes.RECORD_NOT_FOUND
+        else Outcome.UNKNOWN
+    )
 
 
 def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one type an operation
@@ -66,7 +75,9 @@ def _without_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """Mask what names a bank account: neither a result nor its ``raw`` shows more than its ends."""
     if isinstance(value, dict):
         return {
-            name: _masked(inner) if name in _ACCOUNT_NUMBERS and isinstance(inner, str) else _without_numbers(inner)
+            name: _masked(inner)
+            if name in _ACCOUNT_NUMBERS and isinstance(inner, str)
+            else _without_numbers(inner)
             for name, inner in value.items()
         }
     return [_without_numbers(inner) for inner in value] if isinstance(value, list) else value
@@ -93,7 +104,13 @@ def _customer(operation: Operation, fields: Mapping[str, Any]) -> SignedUpCustom
 
 def _merchant(operation: Operation, fields: Mapping[str, Any]) -> SignedUpMerchant:
     outcome = outcome_of_code(operation, fields)
-    merchant = decode.result(SignedUpMerchant, fields, outcome=outcome, taken=("memberId",), member_id=scalar(fields, "memberId"))
+    merchant = decode.result(
+        SignedUpMerchant,
+        fields,
+        outcome=outcome,
+        taken=("memberId",),
+        member_id=scalar(fields, "memberId"),
+    )
     _require(merchant, "memberId", merchant.member_id)
     return merchant
 
@@ -101,7 +118,12 @@ def _merchant(operation: Operation, fields: Mapping[str, Any]) -> SignedUpMercha
 def _link(operation: Operation, fields: Mapping[str, Any]) -> PaymentLink:
     outcome = outcome_of_code(operation, fields)
     url = scalar(fields["result"], "url")
-    link = decode.result(PaymentLink, fields, outcome=outcome, url=_safe(url) if outcome is Outcome.SUCCEEDED else None)
+    link = decode.result(
+        PaymentLink,
+        fields,
+        outcome=outcome,
+        url=_safe(url) if outcome is Outcome.SUCCEEDED else None,
+    )
     _require(link, "url", link.url)
     return link
 
@@ -127,7 +149,9 @@ def _invoice(operation: Operation, fields: Mapping[str, Any]) -> Invoice:
 
 def _configuration(operation: Operation, fields: Mapping[str, Any]) -> InvoiceConfiguration:
     flat = _flattened(fields)
-    return decode.result(InvoiceConfiguration, flat, outcome=outcome_of_code(operation, flat), raw=Fields(fields))
+    return decode.result(
+        InvoiceConfiguration, flat, outcome=outcome_of_code(operation, flat), raw=Fields(fields)
+    )
 
 
 def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +181,12 @@ _CARD_NAMES: Final = {
     "expiryMonth": "expiry_month",
     "expiryYear": "expiry_year",
 }
-_ACCOUNT_NAMES: Final = {"registrationId": "registration_id", "registrationStatus": "status", "iban": "iban", "bic": "bic"}
+_ACCOUNT_NAMES: Final = {
+    "registrationId": "registration_id",
+    "registrationStatus": "status",
+    "iban": "iban",
+    "bic": "bic",
+}
 
 
 def _text(value: object, _: object) -> str | None:
@@ -189,7 +218,9 @@ def _card_on_file(fields: Mapping[str, Any]) -> CardOnFile:
 def _account_on_file(fields: Mapping[str, Any]) -> AccountOnFile:
     known = {*_ACCOUNT_NAMES, "accountNumber", "routingNumber"}
     extra = Fields({name: value for name, value in fields.items() if name not in known})
-    return _converter.structure({**fields, "iban": fields.get("iban") or None, "extra": extra}, AccountOnFile)
+    return _converter.structure(
+        {**fields, "iban": fields.get("iban") or None, "extra": extra}, AccountOnFile
+    )
 
 
 def _masked(number: str) -> str:

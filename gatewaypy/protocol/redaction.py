@@ -33,7 +33,9 @@ _SHORT_FIELDS: Final = {
     "resultcode", "status", "tmpl_currency", "transactionstatus",
 }  # fmt: skip
 # What must never be stored (PCI DSS 3.3.1), and what opens the gateway: left out with its name.
-_LEFT_OUT: Final = frozenset({"cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code", "skey", "securekey"})
+_LEFT_OUT: Final = frozenset(
+    {"cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code", "skey", "securekey"}
+)
 _TOKEN: Final = "authtoken"  # noqa: S105 - a field's name
 _CARD_NUMBERS: Final = frozenset({"number", "cardnumber", "pan"})
 _SHORTEST_NUMBER: Final = 12
@@ -47,15 +49,21 @@ _SECRET_FIELDS: Final = (
 # A shorter secret is part of many words: it is looked for as a whole word, where words are.
 _SHORTEST_SECRET: Final = 8
 
-_SUSPECT_NAME: Final = re.compile(r"cvv|cvc|csc|securitycode|verification_code|authtoken|skey|securekey|\\", re.IGNORECASE)
+_SUSPECT_NAME: Final = re.compile(
+    r"cvv|cvc|csc|securitycode|verification_code|authtoken|skey|securekey|\\", re.IGNORECASE
+)
 
 
 def secrets_of(fields: Mapping[str, Any]) -> tuple[Secret, ...]:
     """Return the secrets of a request that its reply must not show."""
-    return tuple([value for name in _SECRET_FIELDS if isinstance(value := fields.get(name), Secret)])
+    return tuple(
+        [value for name in _SECRET_FIELDS if isinstance(value := fields.get(name), Secret)]
+    )
 
 
-def redact(fields: Mapping[str, Any], secrets: Sequence[Secret] = (), *, keep_token: bool = False) -> dict[str, Any]:
+def redact(
+    fields: Mapping[str, Any], secrets: Sequence[Secret] = (), *, keep_token: bool = False
+) -> dict[str, Any]:
     """Return a reply's or a callback's fields without card numbers, CVVs and secrets, in any nesting; ids as they are.
 
     Args:
@@ -85,10 +93,15 @@ class _Redaction:
     def __init__(self, secrets: Sequence[Secret], *, keep_token: bool) -> None:
         texts = {secret.reveal() for secret in secrets}
         self._numbers = [text for text in texts if _NUMBER.fullmatch(text)]
-        self._long = [text for text in texts.difference(self._numbers) if len(text) >= _SHORTEST_SECRET]
+        self._long = [
+            text for text in texts.difference(self._numbers) if len(text) >= _SHORTEST_SECRET
+        ]
         self._short_texts = {text for text in texts if 0 < len(text) < _SHORTEST_SECRET}
         # Whole words alone, and no part of an amount, a date or a longer number.
-        self._short = [re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])") for text in self._short_texts]
+        self._short = [
+            re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])")
+            for text in self._short_texts
+        ]
         self._left_out = _LEFT_OUT if keep_token else _LEFT_OUT | {_TOKEN}
 
     def of_object(self, fields: Mapping[str, Any], *, is_redirect: bool) -> dict[str, Any]:
@@ -97,7 +110,9 @@ class _Redaction:
             leaf = name.rpartition(".")[2].lower()
             if leaf in self._left_out or (leaf in _CARD_NUMBERS and _is_long_number(value)):
                 continue
-            kept[mask(self._without_numbers(name))] = self._of_value(leaf, value, is_redirect=is_redirect or leaf == "redirect")
+            kept[mask(self._without_numbers(name))] = self._of_value(
+                leaf, value, is_redirect=is_redirect or leaf == "redirect"
+            )
         return kept
 
     def _of_value(self, leaf: str, value: Any, *, is_redirect: bool) -> Any:  # noqa: ANN401 - any JSON
@@ -105,7 +120,11 @@ class _Redaction:
             return self.of_object(value, is_redirect=is_redirect)
         if isinstance(value, list):
             return [self._of_value(leaf, inner, is_redirect=is_redirect) for inner in value]
-        return self._of_text("redirect" if is_redirect else leaf, value) if isinstance(value, str) else value
+        return (
+            self._of_text("redirect" if is_redirect else leaf, value)
+            if isinstance(value, str)
+            else value
+        )
 
     def _of_text(self, leaf: str, text: str) -> str:
         # The known number first: a part of it may pass for another one.
@@ -116,7 +135,9 @@ class _Redaction:
             for secret in self._long:
                 text = text.replace(secret, MASK)
         # A code that is the CVV's digits and nothing else is one by chance.
-        if leaf not in _EXACT_FIELDS and not (leaf in _SHORT_FIELDS and text.strip() in self._short_texts):
+        if leaf not in _EXACT_FIELDS and not (
+            leaf in _SHORT_FIELDS and text.strip() in self._short_texts
+        ):
             for pattern in self._short:
                 text = pattern.sub(MASK, text)
         return text

@@ -21,11 +21,34 @@ _SECONDS: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?")
 _CLOCK: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 # The date that servers write, and the two obsolete ones that clients must read.
 _DATES: Final = (
-    re.compile(r"[A-Za-z]{3}, (?P<day>[0-9]{2}) (?P<month>[A-Za-z]{3}) (?P<year>[0-9]{4}) " + _CLOCK + " GMT"),
-    re.compile(r"[A-Za-z]{6,9}, (?P<day>[0-9]{2})-(?P<month>[A-Za-z]{3})-(?P<year>[0-9]{2}) " + _CLOCK + " GMT"),
-    re.compile(r"[A-Za-z]{3} (?P<month>[A-Za-z]{3}) +(?P<day>[0-9]{1,2}) " + _CLOCK + " (?P<year>[0-9]{4})"),
+    re.compile(
+        r"[A-Za-z]{3}, (?P<day>[0-9]{2}) (?P<month>[A-Za-z]{3}) (?P<year>[0-9]{4}) "
+        + _CLOCK
+        + " GMT"
+    ),
+    re.compile(
+        r"[A-Za-z]{6,9}, (?P<day>[0-9]{2})-(?P<month>[A-Za-z]{3})-(?P<year>[0-9]{2}) "
+        + _CLOCK
+        + " GMT"
+    ),
+    re.compile(
+        r"[A-Za-z]{3} (?P<month>[A-Za-z]{3}) +(?P<day>[0-9]{1,2}) " + _CLOCK + " (?P<year>[0-9]{4})"
+    ),
 )
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
 _CENTURY: Final = 100
 
 
@@ -57,7 +80,9 @@ def _read_date(text: str, now: float) -> float | None:
     found = next((match for date in _DATES if (match := date.fullmatch(text))), None)
     if found is None or found["month"].lower() not in _MONTHS:
         return None
-    day, year, hour, minute, second = (int(found[name]) for name in ("day", "year", "hour", "minute", "second"))
+    day, year, hour, minute, second = (
+        int(found[name]) for name in ("day", "year", "hour", "minute", "second")
+    )
     if year < _CENTURY:
         # A year of two digits that seems to be more than 50 years ahead is of the century before.
         this_year = datetime.fromtimestamp(now, UTC).year

@@ -43,11 +43,16 @@ class _Traces:
 # is left to it.
 _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
     "capture": _Traces(
-        done=frozenset({"capturesuccess", "settled", "markedforreversal", "reversed", "chargeback"}),
+        done=frozenset(
+            {"capturesuccess", "settled", "markedforreversal", "reversed", "chargeback"}
+        ),
         under_way=frozenset({"capturestarted"}),
         refused=frozenset({"capturefailed"}),
     ),
-    "reversal": _Traces(done=frozenset({"authcancelled"}), under_way=frozenset({"cancelstarted", "markedforreversal"})),
+    "reversal": _Traces(
+        done=frozenset({"authcancelled"}),
+        under_way=frozenset({"cancelstarted", "markedforreversal"}),
+    ),
     "refund": _Traces(done=frozenset({"reversed"}), under_way=frozenset({"markedforreversal"})),
 }
 
@@ -75,7 +80,10 @@ def is_over(operation: str, long: str | None) -> bool:
     if trace is not None or long_status(long) is None:
         return trace not in {None, Outcome.PENDING}
     state, traces = state_of(long, None), _FOLLOW_UPS[operation]
-    return not any(step(state, trace) is Step.FORWARD for trace in (*traces.done, *traces.under_way, *traces.refused))
+    return not any(
+        step(state, trace) is Step.FORWARD
+        for trace in (*traces.done, *traces.under_way, *traces.refused)
+    )
 
 
 def question_about(request: Request) -> Request:
@@ -87,7 +95,12 @@ def question_about(request: Request) -> Request:
     return requests.inquiry(merchant_transaction_id=request.merchant_transaction_id)
 
 
-def is_about(transaction: Transaction, *, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> bool:
+def is_about(
+    transaction: Transaction,
+    *,
+    payment_id: str | None = None,
+    merchant_transaction_id: str | None = None,
+) -> bool:
     """Tell whether a record is the one asked for: it must name the id that was asked by."""
     if payment_id is not None:
         return transaction.payment_id == payment_id
@@ -113,7 +126,9 @@ def _details(invoice: Invoice) -> Mapping[str, Any]:
 def is_of_another_amount(request: Request, invoice: Invoice) -> bool:
     """Return whether an invoice's amount or currency, as far as it states them, is not the request's."""
     mine, theirs = subject_of(request), Evidence.from_fields({**_details(invoice), **invoice.raw})
-    return mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
+    return (
+        mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
+    )
 
 
 def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
@@ -121,8 +136,12 @@ def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
     if invoice.outcome is not Outcome.SUCCEEDED:
         return Unsettled("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
-        return Unsettled(f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True)
-    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_of_another_amount(request, invoice):
+        return Unsettled(
+            f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True
+        )
+    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_of_another_amount(
+        request, invoice
+    ):
         return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
     # The inquiry's code is about the look-up.
     return evolve(invoice, settled_by=SettledBy.INQUIRY, result=ResultCode())
@@ -153,12 +172,19 @@ def settle(
 
 
 def _settle(
-    request: Request, transaction: Transaction, *, duplicate: bool, is_only: bool, told: ResultCode | None
+    request: Request,
+    transaction: Transaction,
+    *,
+    duplicate: bool,
+    is_only: bool,
+    told: ResultCode | None,
 ) -> OperationResult | Unsettled:
     if not transaction.found:
         return Unsettled("record not found")
     if transaction.outcome is Outcome.UNKNOWN:
-        return Unsettled(f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}")
+        return Unsettled(
+            f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}"
+        )
     if request.operation.reply is ReplyKind.FOLLOW_UP:
         return _settle_follow_up(request, transaction, is_only=is_only, told=told)
     return _settle_new(request, transaction, duplicate=duplicate, told=told)
@@ -173,7 +199,9 @@ def _settle_new(
     judgement = judge(subject_of(request), evidence)
     if judgement.mismatch is not None:
         return Unsettled(f"a record with this id, but {judgement.mismatch.reason}", hopeless=True)
-    kind: type[Payment | Payout] = Payout if request.operation.reply is ReplyKind.PAYOUT else Payment
+    kind: type[Payment | Payout] = (
+        Payout if request.operation.reply is ReplyKind.PAYOUT else Payment
+    )
     return decode.result(
         kind,
         transaction.raw,
@@ -209,18 +237,27 @@ def _settle_follow_up(
     name = status.name if status is not None else ""
     outcome = trace_of(request.operation.name, transaction.status)
     if outcome is None:
-        return Unsettled(f"the payment's status is {transaction.status or transaction.transaction_status}")
+        return Unsettled(
+            f"the payment's status is {transaction.status or transaction.transaction_status}"
+        )
     if not is_only:
         return Unsettled(
             f"the payment's status is {name}, but that may be the work of another capture, reversal or refund",
             hopeless=True,
         )
-    mine, field = subject_of(request), {"capture": "captureamount", "refund": "refundamount"}.get(request.operation.name, "")
+    mine, field = (
+        subject_of(request),
+        {"capture": "captureamount", "refund": "refundamount"}.get(request.operation.name, ""),
+    )
     theirs = transaction.raw.get(field)
     if outcome is Outcome.SUCCEEDED and theirs is not None:
-        mismatch = mismatch_of_amount(mine.amount, mine.currency, str(theirs), Evidence.of(transaction).currency)
+        mismatch = mismatch_of_amount(
+            mine.amount, mine.currency, str(theirs), Evidence.of(transaction).currency
+        )
         if mismatch is not None:
-            return Unsettled(f"the payment's status is {name}, but {mismatch.reason}", hopeless=True)
+            return Unsettled(
+                f"the payment's status is {name}, but {mismatch.reason}", hopeless=True
+            )
     return decode.result(
         decode.FOLLOW_UPS[request.operation.name],
         transaction.raw,

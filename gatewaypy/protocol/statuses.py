@@ -29,9 +29,16 @@ LONG: Final[Mapping[str, Status]] = {
         Status("begun", False, "transaction initiated", Outcome.PENDING),
         Status("authstarted", False, "authorisation sent, bank's answer awaited", Outcome.PENDING),
         Status("3D Authstarted", False, "3-D authentication started", Outcome.PENDING),
-        Status("authsuccessful", True, "preauthorization approved (may still be captured or cancelled)", Outcome.SUCCEEDED),
+        Status(
+            "authsuccessful",
+            True,
+            "preauthorization approved (may still be captured or cancelled)",
+            Outcome.SUCCEEDED,
+        ),
         Status("authfailed", True, "declined", Outcome.FAILED),
-        Status("authcancelled", True, "preauthorization cancelled by the merchant", Outcome.CANCELLED),
+        Status(
+            "authcancelled", True, "preauthorization cancelled by the merchant", Outcome.CANCELLED
+        ),
         Status("cancelstarted", False, "cancel initiated", Outcome.PENDING),
         Status("cancelled", True, "cancelled by the payer", Outcome.CANCELLED),
         Status("capturestarted", False, "capture started", Outcome.PENDING),
@@ -89,6 +96,10 @@ def outcome_of(long: str | None, short: str | None) -> Outcome:
         return brief if brief is not None and not (long and long.strip()) else Outcome.UNKNOWN
     if brief is None:
         return status.outcome if not (short and short.strip()) else Outcome.UNKNOWN
-    if status.outcome is Outcome.PENDING and status.name in {"capturestarted", "markedforreversal", "cancelstarted"}:
+    if status.outcome is Outcome.PENDING and status.name in {
+        "capturestarted",
+        "markedforreversal",
+        "cancelstarted",
+    }:
         return Outcome.PENDING
     return status.outcome if brief in _AGREEING[status.outcome] else Outcome.UNKNOWN

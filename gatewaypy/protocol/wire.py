@@ -42,7 +42,9 @@ class WireReply:
     retry_after: str | None = None
     # When a reply was written is no part of what it says.
     date: str | None = field(default=None, eq=False)
-    secrets: tuple[Secret, ...] = field(default=(), init=False, eq=False, repr=False, on_setattr=setters.NO_OP)
+    secrets: tuple[Secret, ...] = field(
+        default=(), init=False, eq=False, repr=False, on_setattr=setters.NO_OP
+    )
 
 
 @frozen

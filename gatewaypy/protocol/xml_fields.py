@@ -90,7 +90,9 @@ def _read_element(name: str, content: Any, depth: int) -> tuple[Any, dict[str, s
         return content or "", {}
     text = content.get(_TEXT)
     is_absent, attributes = _read_attributes(content)
-    elements = {key: value for key, value in content.items() if key != _TEXT and not key.startswith("@")}
+    elements = {
+        key: value for key, value in content.items() if key != _TEXT and not key.startswith("@")
+    }
     if is_absent:
         if text is not None or elements or attributes:
             msg = "the body has an element that is declared absent and has content"
@@ -104,7 +106,9 @@ def _read_element(name: str, content: Any, depth: int) -> tuple[Any, dict[str, s
     return text, _read_qualifiers(name, text, attributes)
 
 
-def _read_children(attributes: dict[str, str], elements: dict[str, Any], depth: int) -> dict[str, Any]:
+def _read_children(
+    attributes: dict[str, str], elements: dict[str, Any], depth: int
+) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     qualifiers: list[tuple[str, str]] = list(attributes.items())
     for qualified, content in elements.items():
@@ -149,7 +153,9 @@ def _read_qualifiers(name: str, text: str, attributes: dict[str, str]) -> dict[s
     for attribute, value in attributes.items():
         if attribute == "currency":
             qualifiers[attribute] = value
-        elif value != text and (attribute == "value" or is_deciding(name) or is_deciding(attribute)):
+        elif value != text and (
+            attribute == "value" or is_deciding(name) or is_deciding(attribute)
+        ):
             msg = "the body has an attribute that contradicts its element"
             raise XmlError(msg)
     return qualifiers

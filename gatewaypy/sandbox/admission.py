@@ -64,13 +64,20 @@ class Routes:
 
     def __init__(self, platform: Platform) -> None:
         """Lay the operations' table out for looking up."""
-        self._routes: dict[tuple[str, tuple[str | None, ...]], list[tuple[re.Pattern[str], Operation]]] = {}
+        self._routes: dict[
+            tuple[str, tuple[str | None, ...]], list[tuple[re.Pattern[str], Operation]]
+        ] = {}
         for row in OPERATIONS.values():
             operation = row.on(platform)
             if operation.reply not in {ReplyKind.TOKEN, ReplyKind.PAGE}:
                 place, taken, end = operation.path.partition("{id}")
-                pattern = re.compile(f"{re.escape(place)}{'([^/]+)' if taken else ''}{re.escape(end)}")
-                key = (operation.root.value, tuple(operation.fixed.get(name) for name in DISCRIMINATORS))
+                pattern = re.compile(
+                    f"{re.escape(place)}{'([^/]+)' if taken else ''}{re.escape(end)}"
+                )
+                key = (
+                    operation.root.value,
+                    tuple(operation.fixed.get(name) for name in DISCRIMINATORS),
+                )
                 self._routes.setdefault(key, []).append((pattern, operation))
 
     def find(self, root: str, path: str, fields: Mapping[str, str]) -> tuple[Operation, str | None]:
@@ -82,17 +89,30 @@ class Routes:
         for pattern, operation in self._routes.get((root, said), ()):
             found = pattern.fullmatch(path)
             if found is not None:
-                return operation, unquote(found[1]) if pattern.groups else fields.get(operation.subject)
-        raise RejectedError("20007", "paymentType or recurringType is missing, unknown or not for this path")
+                return operation, unquote(found[1]) if pattern.groups else fields.get(
+                    operation.subject
+                )
+        raise RejectedError(
+            "20007", "paymentType or recurringType is missing, unknown or not for this path"
+        )
 
 
 def named(fields: Mapping[str, str], platform: Platform) -> dict[str, str]:
     """Give the fields that a platform spells otherwise their usual names; under those it knows them not."""
     usual = {theirs: ours for ours, theirs in platform.field_names.items()}
-    return {usual.get(name, name): value for name, value in fields.items() if name not in platform.field_names}
+    return {
+        usual.get(name, name): value
+        for name, value in fields.items()
+        if name not in platform.field_names
+    }
 
 
-def admit(operation: Operation, subject: str | None, fields: Mapping[str, str], merchants: Iterable[Credentials]) -> Asked:
+def admit(
+    operation: Operation,
+    subject: str | None,
+    fields: Mapping[str, str],
+    merchants: Iterable[Credentials],
+) -> Asked:
     """Check who asks, every field's format, and the signature.
 
     :raises RejectedError: with the code and words of the reply.
@@ -100,7 +120,10 @@ def admit(operation: Operation, subject: str | None, fields: Mapping[str, str], 
     is_page = operation.reply is ReplyKind.PAGE
     if operation.login is Login.PARTNER:
         partner = fields.get("authentication.partnerId")
-        merchant = next((m for m in merchants if m.partner_id == partner and m.partner_username is not None), None)
+        merchant = next(
+            (m for m in merchants if m.partner_id == partner and m.partner_username is not None),
+            None,
+        )
     else:
         member = fields.get("memberId" if is_page else "authentication.memberId")
         merchant = next((m for m in merchants if m.member_id == member), None)
@@ -123,12 +146,20 @@ def admit(operation: Operation, subject: str | None, fields: Mapping[str, str], 
     return Asked(operation, merchant, subject, fields)
 
 
-def _is_signed(operation: Operation, merchant: Credentials, subject: str | None, fields: Mapping[str, str]) -> bool:
+def _is_signed(
+    operation: Operation, merchant: Credentials, subject: str | None, fields: Mapping[str, str]
+) -> bool:
     if operation.rule is None:
         return True
     rule = signing.RULES[operation.rule]
     key = merchant.partner_secret_key if operation.login is Login.PARTNER else merchant.secret_key
-    given: dict[str, str | Secret] = {**fields, "memberId": merchant.member_id, signing.KEY: key or merchant.secret_key}
+    given: dict[str, str | Secret] = {
+        **fields,
+        "memberId": merchant.member_id,
+        signing.KEY: key or merchant.secret_key,
+    }
     values = given | ({operation.subject: subject, "id": subject} if subject is not None else {})
-    received = fields.get("checksum" if operation.reply is ReplyKind.PAGE else "authentication.checksum", "")
+    received = fields.get(
+        "checksum" if operation.reply is ReplyKind.PAGE else "authentication.checksum", ""
+    )
     return signing.matches(signing.checksum(rule, signing.signed_values(rule, values)), received)

@@ -102,10 +102,18 @@ class Sandbox:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Open a sandbox with empty books."""
-        if not isinstance(merchants, tuple) or not merchants or not all(isinstance(one, Credentials) for one in merchants):
+        if (
+            not isinstance(merchants, tuple)
+            or not merchants
+            or not all(isinstance(one, Credentials) for one in merchants)
+        ):
             msg = "merchants: must be a tuple of one or more Credentials"
             raise ConfigurationError(msg)
-        for name, value in (("inquiry_lag", inquiry_lag), ("settle_after", settle_after), ("delay", delay)):
+        for name, value in (
+            ("inquiry_lag", inquiry_lag),
+            ("settle_after", settle_after),
+            ("delay", delay),
+        ):
             check_number(name, value, least=0)
         check_number("token_lifetime", token_lifetime, above=0)
         check_flag("refuse_duplicates", refuse_duplicates)
@@ -140,7 +148,9 @@ class Sandbox:
         self.base_url = ""
         self.requests: dict[str, int] = {}
         self._routes = Routes(self.platform)
-        self._payer = PayerPages(ledger=self.ledger, merchant_of=self.desk.merchant_of, notify=self._notify)
+        self._payer = PayerPages(
+            ledger=self.ledger, merchant_of=self.desk.merchant_of, notify=self._notify
+        )
         self._pages = Starlette(
             routes=[
                 *self._payer.routes(),
@@ -167,7 +177,14 @@ class Sandbox:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be an ASGI application."""
         path = scope.get("path", "")
-        root = next((root.value for root in Root if root is not Root.PAGES and path.startswith(f"{root.value}/")), None)
+        root = next(
+            (
+                root.value
+                for root in Root
+                if root is not Root.PAGES and path.startswith(f"{root.value}/")
+            ),
+            None,
+        )
         if scope["type"] == "http" and root is not None and scope["method"] == "POST":
             await self._serve(root, path.removeprefix(root), scope, receive, send)
         else:
@@ -175,19 +192,28 @@ class Sandbox:
 
     # The gateway's services
 
-    async def _serve(self, root: str, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, root: str, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         request = Request(scope, receive)
         body = await request.body()
         if self.delay:
             await asyncio.sleep(self.delay)
         fields: dict[str, str] = {}
         try:
-            fields = named(read_fields(body, request.headers.get("content-type", "")), self.platform)
+            fields = named(
+                read_fields(body, request.headers.get("content-type", "")), self.platform
+            )
             name, answer = self._route(root, path, fields)
         except MalformedError:
-            name, answer = "unreadable", lambda _: replies.rejected("20007", "the body is neither a form nor JSON", None)
+            name, answer = (
+                "unreadable",
+                lambda _: replies.rejected("20007", "the body is neither a form nor JSON", None),
+            )
         except RejectedError as rejection:
-            refused = replies.rejected(rejection.code, rejection.description, fields.get("merchantTransactionId"))
+            refused = replies.rejected(
+                rejection.code, rejection.description, fields.get("merchantTransactionId")
+            )
             name, answer = "rejected", lambda _: refused
         self.requests[name] = self.requests.get(name, 0) + 1
         if (refusal := self.rate_limits.check(name)) is not None:
@@ -224,7 +250,9 @@ class Sandbox:
             if holder is None or holder.role != operation.login.value:
                 return None
             asked = admit(operation, subject, fields, self.desk.merchants)
-            if holder.login != (asked.merchant.partner_username if is_partners else asked.merchant.username):
+            if holder.login != (
+                asked.merchant.partner_username if is_partners else asked.merchant.username
+            ):
                 return None
             return self.desk.serve(asked, lambda record: self._payer.redirect(record, request))
 
@@ -236,9 +264,15 @@ class Sandbox:
         try:
             fields = answer(request)
         except RejectedError as rejection:
-            return write_reply(replies.rejected(rejection.code, rejection.description, None), accept)
+            return write_reply(
+                replies.rejected(rejection.code, rejection.description, None), accept
+            )
         if fields is None:
-            return write_reply({"result": replies.result("10002", "Invalid or expired token")}, accept, http_status=401)
+            return write_reply(
+                {"result": replies.result("10002", "Invalid or expired token")},
+                accept,
+                http_status=401,
+            )
         return write_reply(fields, accept)
 
     # What happens by itself
@@ -305,7 +339,12 @@ class Sandbox:
 
     @contextlib.asynccontextmanager
     async def serve(
-        self, *, host: str = "127.0.0.1", port: int = 0, certfile: str | None = None, keyfile: str | None = None
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        certfile: str | None = None,
+        keyfile: str | None = None,
     ) -> AsyncIterator[Self]:
         """Listen on a socket while the block runs; ``base_url`` says where.
 

@@ -59,7 +59,11 @@ class Delivery:
     @property
     def delivered(self) -> bool:
         """Whether the merchant said 2xx."""
-        return bool(self.answers) and isinstance(self.answers[-1], int) and 200 <= self.answers[-1] < 300  # noqa: PLR2004
+        return (
+            bool(self.answers)
+            and isinstance(self.answers[-1], int)
+            and 200 <= self.answers[-1] < 300  # noqa: PLR2004
+        )
 
 
 class Courier:
@@ -80,12 +84,18 @@ class Courier:
             delivery = Delivery(url, signed, dropped=self._random.random() < style.drop)
             self.deliveries.append(delivery)
             if not delivery.dropped:
-                self.start(self._deliver(delivery, style, style.delay + self._random.random() * style.shuffle))
+                self.start(
+                    self._deliver(
+                        delivery, style, style.delay + self._random.random() * style.shuffle
+                    )
+                )
 
     def _signed(self, fields: Mapping[str, Any], merchant: Credentials) -> dict[str, Any]:
         if not self.style.signed:
             return dict(fields)
-        checksum = sign_callback(fields, merchant, status=fields["status"] if self.style.status == "long" else None)
+        checksum = sign_callback(
+            fields, merchant, status=fields["status"] if self.style.status == "long" else None
+        )
         if self._random.random() < self.style.corrupt:
             checksum = checksum[:-1] + ("0" if checksum[-1] != "0" else "1")
         return {**fields, "checksum": checksum}
@@ -109,7 +119,9 @@ class Courier:
         async with httpx.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
             for pause in (*style.pauses, None):
                 try:
-                    response = await client.post(delivery.url, content=content, headers={"Content-Type": kind})
+                    response = await client.post(
+                        delivery.url, content=content, headers={"Content-Type": kind}
+                    )
                     delivery.answers.append(response.status_code)
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     delivery.answers.append(type(error).__name__)
@@ -135,5 +147,8 @@ def _written(fields: Mapping[str, Any], body: str) -> tuple[bytes, str]:
         return json.dumps(dict(fields)).encode(), "application/json"
     flat = {name: value for name, value in fields.items() if isinstance(value, str)}
     flat |= {"trackingid": fields["paymentId"], "desc": fields["merchantTransactionId"]}
-    flat |= {"resultCode": fields["result"]["code"], "resultDescription": fields["result"]["description"]}
+    flat |= {
+        "resultCode": fields["result"]["code"],
+        "resultDescription": fields["result"]["description"],
+    }
     return urlencode(flat).encode(), "application/x-www-form-urlencoded"

@@ -70,7 +70,10 @@ class Desk:
     def bent_by(self, fault: Fault | None) -> Iterator[None]:
         """Behave for one request as its fault has it."""
         before = (self.refuse_duplicates, self.inquiry_lag)
-        if fault is not None and fault.kind in {FaultKind.ACCEPT_DUPLICATE, FaultKind.REFUSE_DUPLICATE}:
+        if fault is not None and fault.kind in {
+            FaultKind.ACCEPT_DUPLICATE,
+            FaultKind.REFUSE_DUPLICATE,
+        }:
             self.refuse_duplicates = fault.kind is FaultKind.REFUSE_DUPLICATE
         if fault is not None and fault.kind is FaultKind.LATE_RECORD:
             self.inquiry_lag = fault.seconds
@@ -84,9 +87,20 @@ class Desk:
     def grant(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """Answer ``authToken``."""
         for merchant in self.merchants:
-            if _same(fields, merchant.partner_id, merchant.username, merchant.secret_key.reveal(), "merchant.username"):
-                return self._granted(root, merchant, merchant.username, "merchant") | {"memberId": merchant.member_id}
-        return {"result": replies.result("10002", "Authentication failed"), "timestamp": replies.now()}
+            if _same(
+                fields,
+                merchant.partner_id,
+                merchant.username,
+                merchant.secret_key.reveal(),
+                "merchant.username",
+            ):
+                return self._granted(root, merchant, merchant.username, "merchant") | {
+                    "memberId": merchant.member_id
+                }
+        return {
+            "result": replies.result("10002", "Authentication failed"),
+            "timestamp": replies.now(),
+        }
 
     def grant_partner(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """Answer ``partnerAuthToken``."""
@@ -98,17 +112,28 @@ class Desk:
                 and _same(fields, merchant.partner_id, login, key.reveal(), "partner.userName")
             ):
                 return self._granted(root, merchant, login, "partner")
-        return {"result": replies.result("10002", "Authentication failed"), "timestamp": replies.now()}
+        return {
+            "result": replies.result("10002", "Authentication failed"),
+            "timestamp": replies.now(),
+        }
 
     def regenerate(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """Answer ``regenerateToken``."""
         partner = fields.get("authentication.partnerId")
         holder = self.tokens.holder(root, fields.get("authToken"))
         merchant = next(
-            (m for m in self.merchants if holder is not None and holder.login in {m.username, m.partner_username}), None
+            (
+                m
+                for m in self.merchants
+                if holder is not None and holder.login in {m.username, m.partner_username}
+            ),
+            None,
         )
         if merchant is None or holder is None or merchant.partner_id != partner:
-            return {"result": replies.result("10010", "Token regeneration failed"), "timestamp": replies.now()}
+            return {
+                "result": replies.result("10010", "Token regeneration failed"),
+                "timestamp": replies.now(),
+            }
         whose = {} if holder.role == "partner" else {"memberId": merchant.member_id}
         return self._granted(root, merchant, holder.login, holder.role) | whose
 
@@ -145,10 +170,17 @@ class Desk:
     def _sign_up_merchant(self, asked: Asked) -> dict[str, Any]:
         username, email = asked["merchant.username"], asked["merchant.email"]
         if any(merchant.username == username for merchant in self.merchants):
-            return {"result": replies.result("10016", "Merchant signup failed: the username is taken")}
+            return {
+                "result": replies.result("10016", "Merchant signup failed: the username is taken")
+            }
         member_id = str(max(int(merchant.member_id) for merchant in self.merchants) + 1)
         self.merchants += (self.keeping.new_merchant(asked.merchant, member_id, username),)
-        return {"memberId": member_id, "email": email, "result": replies.result(rules.SUCCESS), "timestamp": replies.now()}
+        return {
+            "memberId": member_id,
+            "email": email,
+            "result": replies.result(rules.SUCCESS),
+            "timestamp": replies.now(),
+        }
 
     def _list(self, asked: Asked) -> dict[str, Any]:
         try:
@@ -156,7 +188,10 @@ class Desk:
                 datetime.strptime(asked[name], self.platform.list_date_format).date()  # noqa: DTZ007 - a day without a zone
                 for name in ("pagination.fromdate", "pagination.todate")
             )
-            page, size = int(asked["pagination.pageno"]), min(int(asked["pagination.records"]), _MOST_RECORDS)
+            page, size = (
+                int(asked["pagination.pageno"]),
+                min(int(asked["pagination.records"]), _MOST_RECORDS),
+            )
         except ValueError:
             raise RejectedError("20007", "not in its format: pagination") from None
         found = [
@@ -166,7 +201,11 @@ class Desk:
             and first <= datetime.fromtimestamp(record.created, UTC).date() <= last
             and asked["status"].casefold() in {"", record.status.casefold()}
         ]
-        rows = [replies.row(record) for record in found[(page - 1) * size : page * size]] if page >= 1 else []
+        rows = (
+            [replies.row(record) for record in found[(page - 1) * size : page * size]]
+            if page >= 1
+            else []
+        )
         if not rows:
             return {"result": replies.result("10026")}
         return {"result": replies.result("00026"), "transaction": rows}
@@ -196,12 +235,21 @@ class Desk:
     def book(self, asked: Asked) -> Record:
         """Book a payment or payout as the rules decide, tell of it, and have what is pending end a moment later."""
         paid_from = self._paid_from(asked)
-        fields = {name: value for name, value in asked.fields.items() if not name.startswith(("card.", "bankAccount."))}
-        amount, number = Decimal(asked["amount"]), paid_from.number.reveal() if paid_from.number is not None else None
+        fields = {
+            name: value
+            for name, value in asked.fields.items()
+            if not name.startswith(("card.", "bankAccount."))
+        }
+        amount, number = (
+            Decimal(asked["amount"]),
+            paid_from.number.reveal() if paid_from.number is not None else None,
+        )
         decision = (
             rules.decide_elsewhere(amount)
             if paid_from.is_elsewhere
-            else rules.decide(amount, number, asked["attemptThreeD"], payer_is_there=paid_from.payer_is_there)
+            else rules.decide(
+                amount, number, asked["attemptThreeD"], payer_is_there=paid_from.payer_is_there
+            )
         )
         record = self.ledger.open(
             member_id=asked.member_id,
@@ -245,12 +293,16 @@ class Desk:
         operation, subject = asked.operation, asked.subject or ""
         is_repeat = operation.fixed.get("recurringType") == "REPEATED"
         if is_repeat and asked["card.cvv"]:
-            raise RejectedError("20007", "a repeat carries no card.cvv: the payer is not there to give it")
+            raise RejectedError(
+                "20007", "a repeat carries no card.cvv: the payer is not there to give it"
+            )
         if operation.subject == "registrationId":
             stored = self.keeping.vault.find(asked.member_id, subject)
             if stored is None:
                 raise RejectedError("10002", "registrationId is of no stored card")
-            return PaidFrom(stored.mode, stored.brand, stored.number, stored.card, payer_is_there=not is_repeat)
+            return PaidFrom(
+                stored.mode, stored.brand, stored.number, stored.card, payer_is_there=not is_repeat
+            )
         if is_repeat:
             initial = self.ledger.by_payment_id(asked.member_id, subject)
             is_initial = initial is not None and initial.fields.get("recurringType") == "INITIAL"
@@ -264,8 +316,14 @@ class Desk:
                 asked["paymentBrand"],
                 is_elsewhere=operation.reply is not ReplyKind.PAYOUT,
             )
-        if not asked["card.number"] or not asked["card.expiryMonth"] or not asked["card.expiryYear"]:
-            raise RejectedError("20007", "missing: card.number, card.expiryMonth or card.expiryYear")
+        if (
+            not asked["card.number"]
+            or not asked["card.expiryMonth"]
+            or not asked["card.expiryYear"]
+        ):
+            raise RejectedError(
+                "20007", "missing: card.number, card.expiryMonth or card.expiryYear"
+            )
         number = Secret(asked["card.number"])
         return PaidFrom(asked["paymentMode"], asked["paymentBrand"], number, masked(asked.fields))
 
@@ -273,8 +331,13 @@ class Desk:
         payment_id, registration_id = asked["paymentId"] or None, asked["registrationId"] or None
         has_customer = any(name.startswith("customer.") for name in asked.fields)
         if [payment_id is not None, registration_id is not None, has_customer].count(True) != 1:
-            raise RejectedError("20007", "one of paymentId, registrationId and customer account details")
-        if registration_id is not None and self.keeping.vault.find(asked.member_id, registration_id) is None:
+            raise RejectedError(
+                "20007", "one of paymentId, registrationId and customer account details"
+            )
+        if (
+            registration_id is not None
+            and self.keeping.vault.find(asked.member_id, registration_id) is None
+        ):
             raise RejectedError("10002", "registrationId is of no stored card")
         if payment_id is not None:
             paid = self.ledger.by_payment_id(asked.merchant.member_id, payment_id)
@@ -306,6 +369,12 @@ class Desk:
         return next(m for m in self.merchants if m.member_id == record.member_id)
 
 
-def _same(fields: Mapping[str, str], partner_id: str, login: str, key: str, login_field: str) -> bool:
-    given = (fields.get("authentication.partnerId", ""), fields.get(login_field, ""), fields.get("authentication.sKey", ""))
+def _same(
+    fields: Mapping[str, str], partner_id: str, login: str, key: str, login_field: str
+) -> bool:
+    given = (
+        fields.get("authentication.partnerId", ""),
+        fields.get(login_field, ""),
+        fields.get("authentication.sKey", ""),
+    )
     return hmac.compare_digest("\0".join(given).encode(), f"{partner_id}\0{login}\0{key}".encode())

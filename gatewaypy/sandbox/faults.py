@@ -111,7 +111,9 @@ class Faults:
     def strike(self, operation: str) -> Fault | None:
         """Return the switch that strikes this request, if any does."""
         for fault in self.switches:
-            if fault.operation not in {None, operation} or (fault.times is not None and fault.struck >= fault.times):
+            if fault.operation not in {None, operation} or (
+                fault.times is not None and fault.struck >= fault.times
+            ):
                 continue
             fault.seen += 1
             if fault.seen > fault.after and self._random.random() < fault.probability:

@@ -66,14 +66,20 @@ class HostedPages:
         return await self._come_in(request, operations.HOSTED_CHECKOUT, self._show_payment)
 
     async def _registration(self, request: Request) -> Response:
-        return await self._come_in(request, operations.HOSTED_CARD_REGISTRATION, self._show_registration)
+        return await self._come_in(
+            request, operations.HOSTED_CARD_REGISTRATION, self._show_registration
+        )
 
-    async def _come_in(self, request: Request, operation: Operation, show: Callable[[str, _Visit], Response]) -> Response:
+    async def _come_in(
+        self, request: Request, operation: Operation, show: Callable[[str, _Visit], Response]
+    ) -> Response:
         fields = named(await receive_form(request), self.desk.platform)
         try:
             asked = admit(operation.on(self.desk.platform), None, fields, self.desk.merchants)
         except RejectedError as rejection:
-            return pages.notice(f"The shop's form was refused: {rejection.description}.", status=400)
+            return pages.notice(
+                f"The shop's form was refused: {rejection.description}.", status=400
+            )
         return show(*self._open(_Visit(operation, asked.merchant, dict(fields))))
 
     async def _invoice(self, request: Request) -> Response:
@@ -83,7 +89,9 @@ class HostedPages:
 
     async def _link(self, request: Request) -> Response:
         query = request.query_params
-        bill = self.desk.keeping.links.by_token(query.get("orderId", ""), query.get("authToken", ""))
+        bill = self.desk.keeping.links.by_token(
+            query.get("orderId", ""), query.get("authToken", "")
+        )
         return self._show_bill(bill, "", "merchant.orderDescription")
 
     def _show_bill(self, bill: Bill | None, back: str, words: str) -> Response:
@@ -92,7 +100,9 @@ class HostedPages:
         if not bill.is_open:
             return pages.notice(f"This bill cannot be paid: it is {bill.state}.", status=410)
         fields = {
-            "merchantTransactionId": bill.own_id if not bill.attempts else f"{bill.own_id}-{bill.attempts + 1}",
+            "merchantTransactionId": bill.own_id
+            if not bill.attempts
+            else f"{bill.own_id}-{bill.attempts + 1}",
             "amount": f"{bill.amount:.2f}",
             "currency": bill.currency,
             "transactionType": "DB",
@@ -101,7 +111,9 @@ class HostedPages:
         if back in bill.fields:
             fields["merchantRedirectUrl"] = bill.fields[back]
         merchant = next(m for m in self.desk.merchants if m.member_id == bill.member_id)
-        return self._show_payment(*self._open(_Visit(operations.HOSTED_CHECKOUT, merchant, fields, bill)))
+        return self._show_payment(
+            *self._open(_Visit(operations.HOSTED_CHECKOUT, merchant, fields, bill))
+        )
 
     def _open(self, visit: _Visit) -> tuple[str, _Visit]:
         name = f"{self.desk.keeping.random.getrandbits(128):032x}"
@@ -136,12 +148,16 @@ class HostedPages:
                 fields = _card_fields(form) | fields
             except ValueError:
                 return _no_card()
-        earlier = self.desk.ledger.by_merchant_id(visit.merchant.member_id, fields["merchantTransactionId"])
+        earlier = self.desk.ledger.by_merchant_id(
+            visit.merchant.member_id, fields["merchantTransactionId"]
+        )
         if earlier is not None and self.desk.refuse_duplicates:
             return pages.notice("The shop has used this order's number before.", status=400)
         visit.done = True
         asked = Asked(visit.operation, visit.merchant, None, fields)
-        record = self.desk.cancelled(asked) if form.get("answer") == "cancel" else self.desk.book(asked)
+        record = (
+            self.desk.cancelled(asked) if form.get("answer") == "cancel" else self.desk.book(asked)
+        )
         if visit.bill is not None:
             visit.bill.attempts += 1
             visit.bill.payment = record
@@ -174,7 +190,12 @@ def _card_fields(form: Mapping[str, str]) -> dict[str, str]:
 
     :raises ValueError: where it is none, or has expired.
     """
-    typed = Card(form.get("number", ""), int(form.get("month", "")), int(form.get("year", "")), form.get("cvv", ""))
+    typed = Card(
+        form.get("number", ""),
+        int(form.get("month", "")),
+        int(form.get("year", "")),
+        form.get("cvv", ""),
+    )
     if typed.is_expired(datetime.now(UTC).date()):
         msg = "the card has expired"
         raise ValueError(msg)

@@ -93,12 +93,20 @@ class Bills:
 
     def find_own(self, member_id: str, own_id: str) -> Bill | None:
         """Find a merchant's newest bill by the merchant's id."""
-        found = [bill for bill in self.by_id.values() if bill.member_id == member_id and bill.own_id == own_id]
+        found = [
+            bill
+            for bill in self.by_id.values()
+            if bill.member_id == member_id and bill.own_id == own_id
+        ]
         return found[-1] if found else None
 
     def by_token(self, own_or_gateway_id: str, token: str) -> Bill | None:
         """Find the bill that a link leads to."""
         return next(
-            (bill for bill in self.by_id.values() if bill.token == token and own_or_gateway_id in {bill.bill_id, bill.own_id}),
+            (
+                bill
+                for bill in self.by_id.values()
+                if bill.token == token and own_or_gateway_id in {bill.bill_id, bill.own_id}
+            ),
             None,
         )

@@ -53,7 +53,11 @@ class Keeping:
     # Stored cards and customers
 
     def _store(self, asked: Asked) -> dict[str, Any]:
-        if not asked["card.number"] and not asked["bankAccount.bic"] and not asked["bankAccount.routingNumber"]:
+        if (
+            not asked["card.number"]
+            and not asked["bankAccount.bic"]
+            and not asked["bankAccount.routingNumber"]
+        ):
             return asked.rejected("10003", "Registration failed: no card and no account")
         return replies.registration(self.store(asked))
 
@@ -131,7 +135,9 @@ class Keeping:
 
     def _generate(self, asked: Asked) -> dict[str, Any]:
         if self.invoices.find_own(asked.member_id, asked["merchantInvoiceId"]) is not None:
-            return _refused(asked, "10011", "Invoice not generated: the merchantInvoiceId was used before")
+            return _refused(
+                asked, "10011", "Invoice not generated: the merchantInvoiceId was used before"
+            )
         bill = self.invoices.make(
             member_id=asked.member_id,
             own_id=asked["merchantInvoiceId"],
@@ -146,7 +152,9 @@ class Keeping:
     def _regenerate(self, asked: Asked) -> dict[str, Any]:
         bill = self.invoices.find(asked.member_id, asked["invoiceId"])
         if bill is None or not bill.is_open:
-            return _refused(asked, "10014", "Invoice regeneration failed: there is nothing left to pay")
+            return _refused(
+                asked, "10014", "Invoice regeneration failed: there is nothing left to pay"
+            )
         bill.status = "replaced"
         renewed = self.invoices.make(
             member_id=bill.member_id,
@@ -184,12 +192,19 @@ class Keeping:
         return {
             "memberId": asked.member_id,
             "statusInvoiceResult": replies.result("00026"),
-            "invoiceConfiguration": {"expirationPeriod": "10", "currency": "EUR", "reminderPeriod": "3"},
+            "invoiceConfiguration": {
+                "expirationPeriod": "10",
+                "currency": "EUR",
+                "reminderPeriod": "3",
+            },
         }
 
 
 def _refused(asked: Asked, code: str, description: str) -> dict[str, Any]:
-    return {"memberId": asked.member_id, "statusInvoiceResult": {"code": code, "description": description}}
+    return {
+        "memberId": asked.member_id,
+        "statusInvoiceResult": {"code": code, "description": description},
+    }
 
 
 def masked(fields: Mapping[str, str]) -> dict[str, str]:

@@ -124,7 +124,11 @@ class Ledger:
 
     def executions(self, merchant_transaction_id: str) -> list[Entry]:
         """Return every execution under one merchant transaction id."""
-        return [entry for entry in self.entries if entry.merchant_transaction_id == merchant_transaction_id]
+        return [
+            entry
+            for entry in self.entries
+            if entry.merchant_transaction_id == merchant_transaction_id
+        ]
 
     def balances(self) -> dict[str, Balance]:
         """Sum the entries per currency."""
@@ -195,7 +199,11 @@ class Ledger:
 
     def approve(self, record: Record) -> None:
         """Do what the payment is for."""
-        record.short, record.code, record.remark = "Y", SUCCESS, record.decision.remark or "Approved"
+        record.short, record.code, record.remark = (
+            "Y",
+            SUCCESS,
+            record.decision.remark or "Approved",
+        )
         if record.payment_type == "PA":
             self._move(record, "authsuccessful")
             self._book("hold", record, record.amount)
@@ -278,14 +286,17 @@ class Ledger:
         record.status = status
 
     def _book(self, kind: str, record: Record, amount: Decimal) -> None:
-        self.entries.append(Entry(kind, record.payment_id, record.merchant_transaction_id, amount, record.currency))
+        self.entries.append(
+            Entry(kind, record.payment_id, record.merchant_transaction_id, amount, record.currency)
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return the books as plain data: balances, entries and records, cards masked."""
         return {
             "balances": {
                 currency: {
-                    name: f"{getattr(b, name):.2f}" for name in ("held", "captured", "refunded", "charged_back", "paid_out")
+                    name: f"{getattr(b, name):.2f}"
+                    for name in ("held", "captured", "refunded", "charged_back", "paid_out")
                 }
                 for currency, b in self.balances().items()
             },

@@ -70,11 +70,17 @@ class PayerPages:
         back = record.fields.get("merchantRedirectUrl")
         if not back:
             return pages.notice("Thank you. The shop gave no address to go back to.")
-        return pages.way_back(url=back, fields=replies.browser_return(record, self.merchant_of(record)))
+        return pages.way_back(
+            url=back, fields=replies.browser_return(record, self.merchant_of(record))
+        )
 
     def _waiting(self, request: Request, *pages_: str) -> Record | None:
         record = self.ledger.records.get(request.path_params["payment_id"])
-        return record if record is not None and record.awaits_payer and record.decision.page in pages_ else None
+        return (
+            record
+            if record is not None and record.awaits_payer and record.decision.page in pages_
+            else None
+        )
 
     async def _challenge(self, request: Request) -> Response:
         record = self._waiting(request, "acs")
@@ -82,16 +88,23 @@ class PayerPages:
             return pages.notice("There is nothing to confirm here.", status=404)
         expected = {"PaReq": f"sandbox+{record.payment_id}/==", "MD": record.payment_id, "flag": ""}
         if await receive_form(request) != expected:
-            return pages.notice("The shop did not send every parameter of the redirect as it was.", status=400)
+            return pages.notice(
+                "The shop did not send every parameter of the redirect as it was.", status=400
+            )
         return self._ask_payer(record, "Sandbox Bank")
 
     async def _wallet(self, request: Request) -> Response:
         record = self._waiting(request, "wallet")
         if record is None:
             return pages.notice("There is nothing to confirm here.", status=404)
-        expected = {"brand": record.fields["paymentBrand"], "session": f"sandbox+{record.payment_id}/=="}
+        expected = {
+            "brand": record.fields["paymentBrand"],
+            "session": f"sandbox+{record.payment_id}/==",
+        }
         if dict(request.query_params) != expected:
-            return pages.notice("The shop did not send every parameter of the redirect as it was.", status=400)
+            return pages.notice(
+                "The shop did not send every parameter of the redirect as it was.", status=400
+            )
         return self._ask_payer(record, f"{record.fields['paymentBrand']} in the sandbox")
 
     @staticmethod

@@ -37,7 +37,10 @@ _WORDS: Final[Mapping[str, str]] = {
 
 def result(code: str, description: str | None = None) -> dict[str, str]:
     """Return a result: a code and its words."""
-    return {"code": code, "description": description or _WORDS.get(code) or (meaning_of(code) or "").capitalize()}
+    return {
+        "code": code,
+        "description": description or _WORDS.get(code) or (meaning_of(code) or "").capitalize(),
+    }
 
 
 def now() -> str:
@@ -47,8 +50,15 @@ def now() -> str:
 
 def rejected(code: str, description: str, merchant_transaction_id: str | None) -> dict[str, Any]:
     """Reply to a request that was refused before a payment existed: its paymentId is ``-``."""
-    fields = {"paymentId": "-", "transactionStatus": "N", "result": result(code, description), "timestamp": now()}
-    return fields | ({"merchantTransactionId": merchant_transaction_id} if merchant_transaction_id else {})
+    fields = {
+        "paymentId": "-",
+        "transactionStatus": "N",
+        "result": result(code, description),
+        "timestamp": now(),
+    }
+    return fields | (
+        {"merchantTransactionId": merchant_transaction_id} if merchant_transaction_id else {}
+    )
 
 
 def duplicate(record: Record) -> dict[str, Any]:
@@ -88,7 +98,11 @@ def follow_up(payment_id: str, code: str, description: str | None = None) -> dic
 
 def inquiry(record: Record) -> dict[str, Any]:
     """Reply to an inquiry: the code tells of the lookup, the two statuses of the payment."""
-    return _common(record) | {"status": record.status, "transactionStatus": record.short, "result": result("00026")}
+    return _common(record) | {
+        "status": record.status,
+        "transactionStatus": record.short,
+        "result": result("00026"),
+    }
 
 
 def callback(record: Record) -> dict[str, Any]:
@@ -121,7 +135,11 @@ def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
         "timestamp": now(),
     }
     if "paymentMode" in record.fields:
-        fields |= {name: record.fields[name] for name in ("paymentMode", "paymentBrand") if name in record.fields}
+        fields |= {
+            name: record.fields[name]
+            for name in ("paymentMode", "paymentBrand")
+            if name in record.fields
+        }
     if record.registration_id is not None and record.short == "Y":
         fields |= {"registrationId": record.registration_id, "token": record.registration_id}
     return fields | {"checksum": sign_callback(fields, credentials)}
@@ -130,8 +148,16 @@ def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
 def registration_return(credentials: Credentials, registration_id: str | None) -> dict[str, str]:
     """Make the form that comes back from the hosted card registration: rule P' signs the member and the status alone."""
     status = "Y" if registration_id is not None else "N"
-    values: dict[str, str | Secret] = {"memberId": credentials.member_id, "status": status, KEY: credentials.secret_key}
-    fields = {"memberId": credentials.member_id, "status": status, "checksum": checksum(RULES["P'"], values)}
+    values: dict[str, str | Secret] = {
+        "memberId": credentials.member_id,
+        "status": status,
+        KEY: credentials.secret_key,
+    }
+    fields = {
+        "memberId": credentials.member_id,
+        "status": status,
+        "checksum": checksum(RULES["P'"], values),
+    }
     if registration_id is not None:
         fields |= {"registrationId": registration_id, "token": registration_id}
     return fields
@@ -151,11 +177,17 @@ def row(record: Record) -> dict[str, Any]:
         "chargebackamount": f"{record.charged_back:.2f}",
         "payoutamount": f"{record.paid_out:.2f}",
         "date": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d"),
-        "transactionDate": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "transactionDate": datetime.fromtimestamp(record.created, UTC).strftime(
+            "%Y-%m-%d %H:%M:%S"
+        ),
         "remark": record.remark,
         "terminalid": sent.get("authentication.terminalId", ""),
     }
-    customer = {name.partition(".")[2]: value for name, value in sent.items() if name.startswith("customer.")}
+    customer = {
+        name.partition(".")[2]: value
+        for name, value in sent.items()
+        if name.startswith("customer.")
+    }
     if customer:
         fields["customer"] = customer
     if record.card:
@@ -175,7 +207,9 @@ def registration(stored: Registration) -> dict[str, Any]:
     }
 
 
-def accounts(partner_id: str, customer_id: str, member_id: str, stored: list[Registration]) -> dict[str, Any]:
+def accounts(
+    partner_id: str, customer_id: str, member_id: str, stored: list[Registration]
+) -> dict[str, Any]:
     """Reply with a customer's cards and bank accounts."""
     cards = [
         {
@@ -187,7 +221,11 @@ def accounts(partner_id: str, customer_id: str, member_id: str, stored: list[Reg
         for r in stored
         if r.card
     ]
-    banks = [{"registrationId": r.registration_id, "registrationStatus": "ACTIVE", **r.account} for r in stored if not r.card]
+    banks = [
+        {"registrationId": r.registration_id, "registrationStatus": "ACTIVE", **r.account}
+        for r in stored
+        if not r.card
+    ]
     return {
         "partnerId": partner_id,
         "memberId": member_id,

@@ -33,12 +33,18 @@ class Decision:
 
 APPROVED: Final = Decision("approved")
 #: What no card pays is asked of the payer on a page (protocol section 6, ``paymentMode``).
-ELSEWHERE: Final = Decision("the payer is sent to the wallet's, bank's or voucher's page", short="P", page="wallet")
-CHALLENGED: Final = Decision("3-D Secure: the payer is sent to the challenge page", short="3D", code="90026", page="acs")
+ELSEWHERE: Final = Decision(
+    "the payer is sent to the wallet's, bank's or voucher's page", short="P", page="wallet"
+)
+CHALLENGED: Final = Decision(
+    "3-D Secure: the payer is sent to the challenge page", short="3D", code="90026", page="acs"
+)
 
 
 def _declined(code: str, remark: str) -> Decision:
-    return Decision(f"declined with {code}, “{remark}”", short="N", code=code, remark=remark, booked=False)
+    return Decision(
+        f"declined with {code}, “{remark}”", short="N", code=code, remark=remark, booked=False
+    )
 
 
 #: Cards of protocol section 12 (documented), and a few of the sandbox's own for declines.
@@ -63,16 +69,32 @@ AMOUNTS: Final[Mapping[Decimal, Decision]] = {
     Decimal(6014): _declined("11014", "Invalid card"),
     Decimal(6051): _declined("11051", "Insufficient funds"),
     Decimal(6090): Decision(
-        "pending, and approved a moment later with a callback", short="P", code="00001", remark="", later=True
+        "pending, and approved a moment later with a callback",
+        short="P",
+        code="00001",
+        remark="",
+        later=True,
     ),
     Decimal(6091): Decision("pending for ever", short="P", code="00001", remark="", booked=False),
-    Decimal(6097): Decision("approved, but the reply has an unknown code", code="77777", remark="?"),
-    Decimal(6098): Decision("approved, but the reply's code says declined", code="10001", remark="?"),
-    Decimal(6099): Decision("declined, but the reply has an unknown code", short="N", code="77777", remark="?", booked=False),
+    Decimal(6097): Decision(
+        "approved, but the reply has an unknown code", code="77777", remark="?"
+    ),
+    Decimal(6098): Decision(
+        "approved, but the reply's code says declined", code="10001", remark="?"
+    ),
+    Decimal(6099): Decision(
+        "declined, but the reply has an unknown code",
+        short="N",
+        code="77777",
+        remark="?",
+        booked=False,
+    ),
 }
 
 
-def decide(amount: Decimal, card_number: str | None, three_d: str | None, *, payer_is_there: bool = True) -> Decision:
+def decide(
+    amount: Decimal, card_number: str | None, three_d: str | None, *, payer_is_there: bool = True
+) -> Decision:
     """Decide on a payment or payout: by its amount, else by its card; cards that are not listed are approved.
 
     :param payer_is_there: false for a repeat, which nobody can be asked about: it is approved where a payer would be asked.

@@ -27,7 +27,11 @@ _BODIES: Final[Mapping[FaultKind, tuple[int, str, bytes]]] = {
     FaultKind.HTML: (200, "text/html", _HTML),
     FaultKind.HUGE: (200, "application/json", _HUGE),
     FaultKind.SERVER_ERROR: (503, "text/html", _HTML),
-    FaultKind.REJECT_TOKEN: (401, "application/json", b'{"result": {"code": "10002", "description": "Invalid token"}}'),
+    FaultKind.REJECT_TOKEN: (
+        401,
+        "application/json",
+        b'{"result": {"code": "10002", "description": "Invalid token"}}',
+    ),
 }
 
 
@@ -35,7 +39,9 @@ class ConnectionBrokenError(Exception):
     """Raised where there is no socket to break: the sandbox is called in process."""
 
 
-async def strike(fault: FaultKind, reply: Response | None, scope: Scope, receive: Receive, send: Send) -> None:
+async def strike(
+    fault: FaultKind, reply: Response | None, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Answer a request as the fault has it.
 
     :param reply: what the sandbox would have answered; ``None`` where the fault keeps the request from being carried out.
@@ -51,15 +57,23 @@ async def strike(fault: FaultKind, reply: Response | None, scope: Scope, receive
         await _dribble(fault, bytes(reply.body), reply, scope, receive, send)
 
 
-async def _dribble(fault: FaultKind, body: bytes, reply: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers})
+async def _dribble(
+    fault: FaultKind, body: bytes, reply: Response, scope: Scope, receive: Receive, send: Send
+) -> None:
+    await send(
+        {"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers}
+    )
     if fault is FaultKind.HALF_REPLY:
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        await send(
+            {"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True}
+        )
         await _break(fault, scope, receive)
         return
     gone = asyncio.ensure_future(_gone(receive))
     for position in range(len(body)):
-        await send({"type": "http.response.body", "body": body[position : position + 1], "more_body": True})
+        await send(
+            {"type": "http.response.body", "body": body[position : position + 1], "more_body": True}
+        )
         await asyncio.wait({gone}, timeout=_TRICKLE_PAUSE)
         if gone.done():
             return

@@ -84,7 +84,11 @@ class Vault:
     def find(self, member_id: str, registration_id: str) -> Registration | None:
         """Find what can be paid with."""
         registration = self.registrations.get(registration_id)
-        is_theirs = registration is not None and registration.member_id == member_id and registration.is_active
+        is_theirs = (
+            registration is not None
+            and registration.member_id == member_id
+            and registration.is_active
+        )
         return registration if is_theirs else None
 
     def of_customer(self, member_id: str, customer_id: str) -> list[Registration]:
@@ -92,12 +96,17 @@ class Vault:
         return [
             registration
             for registration in self.registrations.values()
-            if registration.member_id == member_id and registration.customer_id == customer_id and registration.is_active
+            if registration.member_id == member_id
+            and registration.customer_id == customer_id
+            and registration.is_active
         ]
 
     def sign_up(self, member_id: str, email: str) -> SignedUp | None:
         """Sign a customer up; ``None`` where the merchant has one with this e-mail address."""
-        if any(known.member_id == member_id and known.email == email for known in self.customers.values()):
+        if any(
+            known.member_id == member_id and known.email == email
+            for known in self.customers.values()
+        ):
             return None
         customer = SignedUp(str(next(self._customer_ids)), member_id, email)
         self.customers[customer.customer_id] = customer

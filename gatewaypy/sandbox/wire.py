@@ -58,9 +58,17 @@ async def receive_form(request: Request) -> dict[str, str]:
 
 def _flattened(value: Any, prefix: str) -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
     if isinstance(value, dict):
-        return [pair for name, inner in value.items() for pair in _flattened(inner, f"{prefix}.{name}" if prefix else name)]
+        return [
+            pair
+            for name, inner in value.items()
+            for pair in _flattened(inner, f"{prefix}.{name}" if prefix else name)
+        ]
     if isinstance(value, list):
-        return [pair for place, inner in enumerate(value) for pair in _flattened(inner, f"{prefix}[{place}]")]
+        return [
+            pair
+            for place, inner in enumerate(value)
+            for pair in _flattened(inner, f"{prefix}[{place}]")
+        ]
     return [(prefix, value if isinstance(value, str) else json.dumps(value))]
 
 
@@ -69,5 +77,7 @@ def write_reply(fields: dict[str, Any], accept: str, *, http_status: int = 200) 
     if "application/xml" in accept:
         import xmltodict
 
-        return Response(xmltodict.unparse({"response": fields}), http_status, media_type="application/xml")
+        return Response(
+            xmltodict.unparse({"response": fields}), http_status, media_type="application/xml"
+        )
     return Response(json.dumps(fields), http_status, media_type="application/json")

@@ -29,7 +29,9 @@ def check_loop(loop: asyncio.AbstractEventLoop | None) -> None:
     if loop is None:
         raise ConfigurationError(CLOSED)
     if loop is not asyncio.get_running_loop():
-        msg = "this store was opened on another event loop: close it there, and open one on each loop"
+        msg = (
+            "this store was opened on another event loop: close it there, and open one on each loop"
+        )
         raise ConfigurationError(msg)
 
 

@@ -112,7 +112,9 @@ class PostgresStore:
         else:
             # A queue belongs to the loop on which it was waited for, and an earlier one may be gone.
             self._waiting = asyncio.Queue()
-            self._writer = asyncio.get_running_loop().create_task(self._write(self._waiting), context=Context())
+            self._writer = asyncio.get_running_loop().create_task(
+                self._write(self._waiting), context=Context()
+            )
             self._writer.add_done_callback(partial(_fail_waiting, self._waiting))
             return
         raise ConfigurationError(reason)
@@ -146,10 +148,14 @@ class PostgresStore:
                 await self._connection.close()
 
     async def _connect(self) -> None:
-        self._connection = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=_SECONDS, command_timeout=_SECONDS)
+        self._connection = await asyncpg.connect(
+            self._url, server_settings=_SETTINGS, timeout=_SECONDS, command_timeout=_SECONDS
+        )
         if await self._connection.fetchval("SHOW fsync") != "on":
             await self._connection.close()
-            msg = "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"
+            msg = (
+                "the PostgreSQL server runs with fsync=off: what it commits may be lost; turn it on"
+            )
             raise ConfigurationError(msg)
         home = await self._connection.fetchval(_HOME)
         if self._home not in {"", home}:
@@ -182,13 +188,20 @@ class PostgresStore:
             if self._connection.is_closed():
                 await self._connect()
             async with self._connection.transaction():
-                results = [[await self._fetch(statement) for statement in transaction.statements] for transaction in batch]
+                results = [
+                    [await self._fetch(statement) for statement in transaction.statements]
+                    for transaction in batch
+                ]
         except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its callers hear of it
             if not _is_about_sql(error):
                 # Whatever state the connection is in, nothing is asked of it any more; the next transaction opens another.
                 self._connection.terminate()
             was_given_up = getattr(error, "sqlstate", None) in _GIVEN_UP and tries > 1
-            if (len(batch) == 1 and not was_given_up) or self._connection.is_closed() or isinstance(error, OSError):
+            if (
+                (len(batch) == 1 and not was_given_up)
+                or self._connection.is_closed()
+                or isinstance(error, OSError)
+            ):
                 _fail(batch, error)
                 return
         else:
@@ -201,14 +214,20 @@ class PostgresStore:
 
     async def _fetch(self, statement: Statement) -> Rows:
         sql, parameters = statement
-        plain = [parameter.as_json() if isinstance(parameter, Given) else parameter for parameter in parameters]
+        plain = [
+            parameter.as_json() if isinstance(parameter, Given) else parameter
+            for parameter in parameters
+        ]
         return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *plain)]
 
 
 def _fail_waiting(waiting: asyncio.Queue[_Transaction | None], writer: asyncio.Task[None]) -> None:
     """Fail whatever still waits for a writer that has ended."""
     left = [waiting.get_nowait() for _ in range(waiting.qsize())]
-    _fail([transaction for transaction in left if transaction is not None], StoreUnavailableError(ENDED))
+    _fail(
+        [transaction for transaction in left if transaction is not None],
+        StoreUnavailableError(ENDED),
+    )
     if not writer.cancelled():
         # Looking at its error keeps asyncio from complaining of one that nobody waited for.
         writer.exception()
@@ -222,18 +241,25 @@ def _fail(batch: list[_Transaction], error: Exception) -> None:
 
 def _is_about_sql(error: Exception) -> bool:
     """Tell whether an error is a statement's own, and not the connection's or the server's end (SQLSTATE classes 08 and 57)."""
-    return isinstance(error, asyncpg.PostgresError) and not str(getattr(error, "sqlstate", "")).startswith(("08", "57"))
+    return isinstance(error, asyncpg.PostgresError) and not str(
+        getattr(error, "sqlstate", "")
+    ).startswith(("08", "57"))
 
 
 @lru_cache
 def _dialect(sql: str) -> str:
-    numbers, sql = count(1), specialized(expanded(sql, _given), table_id=_TABLE_ID, share=r" FOR SHARE OF \1")
-    numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
-    return numbered.replace("{now}", "extract(epoch from statement_timestamp())::double precision").replace(
-        "{serial}", "BIGSERIAL PRIMARY KEY"
+    numbers, sql = (
+        count(1),
+        specialized(expanded(sql, _given), table_id=_TABLE_ID, share=r" FOR SHARE OF \1"),
     )
+    numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
+    return numbered.replace(
+        "{now}", "extract(epoch from statement_timestamp())::double precision"
+    ).replace("{serial}", "BIGSERIAL PRIMARY KEY")
 
 
 def _given(columns: list[tuple[str, str]]) -> str:
-    values = ", ".join(f"(value->>{number})::{kind} AS {name}" for number, (name, kind) in enumerate(columns))
+    values = ", ".join(
+        f"(value->>{number})::{kind} AS {name}" for number, (name, kind) in enumerate(columns)
+    )
     return f"SELECT {values} FROM json_array_elements(?::json)"  # noqa: S608 - names of the statement's own

@@ -40,7 +40,19 @@ _FULL: Final = 2
 _IN_MEMORY: Final = ":memory:"
 #: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
 _NETWORKED: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.s3fs", "glusterfs"}
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ceph",
+        "9p",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "glusterfs",
+    }
 )
 
 
@@ -100,7 +112,10 @@ class SqliteStore:
         self._waiting = queue.SimpleQueue()
         self._loop, self._process, self._has_ended = loop, os.getpid(), False
         self._thread = threading.Thread(
-            target=self._write, args=(tuple(schema), loop, opened), name="gatewaypy-sqlite", daemon=True
+            target=self._write,
+            args=(tuple(schema), loop, opened),
+            name="gatewaypy-sqlite",
+            daemon=True,
         )
         self._thread.start()
         await opened
@@ -131,11 +146,17 @@ class SqliteStore:
 
     # The writer's thread
 
-    def _write(self, schema: tuple[str, ...], loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+    def _write(
+        self, schema: tuple[str, ...], loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]
+    ) -> None:
         try:
             connection = self._connect(schema)
         except Exception as error:  # noqa: BLE001 - whoever opens the store hears of it
-            failure = error if isinstance(error, ConfigurationError) else ConfigurationError(f"cannot use {self._path}: {error}")
+            failure = (
+                error
+                if isinstance(error, ConfigurationError)
+                else ConfigurationError(f"cannot use {self._path}: {error}")
+            )
             loop.call_soon_threadsafe(opened.set_exception, failure)
             return
         loop.call_soon_threadsafe(opened.set_result, None)
@@ -164,13 +185,19 @@ class SqliteStore:
             if Path(path).stat().st_nlink > 1:
                 msg = f"{path}: must not have a second name (a hard link), under which SQLite would keep a second log"
                 raise ConfigurationError(msg)
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             self._prepare(connection, schema)
             # From here on the writer decides how long a transaction waits for a lock; it looks at its watch this often.
             connection.execute(f"PRAGMA busy_timeout={int(_SLICE_SECONDS * 1000)}")
             path = str(Path(self._path).absolute())
-            self._files = {name: found for name in (path, f"{path}-wal") if (found := _identity(name)) is not None}
+            self._files = {
+                name: found
+                for name in (path, f"{path}-wal")
+                if (found := _identity(name)) is not None
+            }
         except BaseException:
             connection.close()
             raise
@@ -184,7 +211,8 @@ class SqliteStore:
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
         if mode != "wal" or synchronous != _FULL:
             msg = (
-                f"{self._path} cannot keep what is promised: journal_mode is {mode}, synchronous {synchronous}; use a local disk"
+                f"{self._path} cannot keep what is promised: "
+                f"journal_mode is {mode}, synchronous {synchronous}; use a local disk"
             )
             raise ConfigurationError(msg)
         for statement in schema:
@@ -203,7 +231,9 @@ class SqliteStore:
             batch.pop()
         return [transaction for transaction in batch if transaction is not None] or None
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
+    def _commit(
+        self, connection: sqlite3.Connection, batch: list[_Transaction]
+    ) -> list[list[Rows] | Exception]:
         """Commit a batch as one; where a statement fails, each by itself, so that one bad transaction takes no other along."""
         try:
             results = _as_one(connection, batch)
@@ -221,7 +251,9 @@ class SqliteStore:
             results += self._commit(connection, [transaction])
         return results
 
-    def _after_lock(self, connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
+    def _after_lock(
+        self, connection: sqlite3.Connection, batch: list[_Transaction]
+    ) -> list[list[Rows] | Exception]:
         """Fail what has waited its time for another process's lock, and try the rest once more."""
         now = time.monotonic()
         late = sum(transaction.deadline <= now for transaction in batch)
@@ -242,7 +274,10 @@ class SqliteStore:
 
     @staticmethod
     def _answer(batch: list[_Transaction], results: list[list[Rows] | Exception]) -> None:
-        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[list[Rows]], list[Rows] | Exception]]] = {}
+        loops: dict[
+            asyncio.AbstractEventLoop,
+            list[tuple[asyncio.Future[list[Rows]], list[Rows] | Exception]],
+        ] = {}
         for transaction, result in zip(batch, results, strict=True):
             loops.setdefault(transaction.loop, []).append((transaction.future, result))
         for loop, answers in loops.items():
@@ -277,11 +312,16 @@ def _set(answers: list[tuple[asyncio.Future[list[Any]], Any]]) -> None:
             future.set_result(result)
 
 
-def _as_one(connection: sqlite3.Connection, batch: list[_Transaction]) -> list[list[Rows] | Exception]:
+def _as_one(
+    connection: sqlite3.Connection, batch: list[_Transaction]
+) -> list[list[Rows] | Exception]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         results: list[list[Rows] | Exception] = [
-            [connection.execute(*bound(sql, parameters)).fetchall() for sql, parameters in transaction.statements]
+            [
+                connection.execute(*bound(sql, parameters)).fetchall()
+                for sql, parameters in transaction.statements
+            ]
             for transaction in batch
         ]
         connection.execute("COMMIT")
@@ -318,16 +358,22 @@ def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
     sql = expanded(sql, lambda columns: _given(columns, next(left, 0)))
     # A file can be copied anywhere, and a transaction that writes has the file to itself.
     sql = specialized(sql, table_id="''", share="")
-    return sql.replace("{now}", "gatewaypy_now()").replace("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    return sql.replace("{now}", "gatewaypy_now()").replace(
+        "{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"
+    )
 
 
 def _given(columns: list[tuple[str, str]], size: int) -> str:
     if size:
         # Half as much work as taking JSON apart; what fills a size up has nothing in its first column.
-        names = ", ".join(f"column{number} AS {name}" for number, (name, _) in enumerate(columns, 1))
+        names = ", ".join(
+            f"column{number} AS {name}" for number, (name, _) in enumerate(columns, 1)
+        )
         places = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
         return f"SELECT {names} FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - names of the statement's own
-    values = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, (name, _) in enumerate(columns))
+    values = ", ".join(
+        f"json_extract(value, '$[{number}]') AS {name}" for number, (name, _) in enumerate(columns)
+    )
     return f"SELECT {values} FROM json_each(?)"  # noqa: S608 - names of the statement's own
 
 

@@ -22,4 +22,11 @@ else:
         },
     )
 
-__all__ = ["AiohttpTransport", "HttptoolsTransport", "HttpxTransport", "PyreqwestTransport", "Transport", "fastest_transport"]
+__all__ = [
+    "AiohttpTransport",
+    "HttptoolsTransport",
+    "HttpxTransport",
+    "PyreqwestTransport",
+    "Transport",
+    "fastest_transport",
+]

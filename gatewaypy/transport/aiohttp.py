@@ -69,12 +69,24 @@ class AiohttpTransport(SharedTransport):
             await sender.close()
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if self._sender is None:
             return WireFailure(sent=False, reason="the transport is not open")
-        return await self._sender.send(request, timeouts=timeouts, limits=limits, deadline=deadline, about_to_send=about_to_send)
+        return await self._sender.send(
+            request,
+            timeouts=timeouts,
+            limits=limits,
+            deadline=deadline,
+            about_to_send=about_to_send,
+        )
 
 
 def _loaded() -> Any:  # noqa: ANN401 - a module

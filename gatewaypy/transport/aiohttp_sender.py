@@ -108,18 +108,24 @@ def connector_of(session: aiohttp.ClientSession) -> aiohttp.TCPConnector:
         msg = "the session is closed"
         raise ConfigurationError(msg)
     if not isinstance(connector, aiohttp.TCPConnector):
-        raise InsecureConnection("session", "a session on a TCPConnector, which speaks TLS", type(connector).__name__)
+        raise InsecureConnection(
+            "session", "a session on a TCPConnector, which speaks TLS", type(connector).__name__
+        )
     # aiohttp has no public name for it. Our own context goes with each request and comes before it; still, a service that
     # verifies nobody has made a mistake that it should hear of.
     theirs: Any = getattr(connector, "_ssl", True)
     if hasattr(theirs, "verify_mode"):
         refuse_insecure(theirs)
     elif theirs is not True:
-        raise InsecureConnection("session", "certificates and host names must be verified", "a connector that does not")
+        raise InsecureConnection(
+            "session", "certificates and host names must be verified", "a connector that does not"
+        )
     return connector
 
 
-def _session(shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float) -> aiohttp.ClientSession:
+def _session(
+    shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float
+) -> aiohttp.ClientSession:
     """Make a session of our own; of a shared one it takes the connections and nothing else."""
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(_begins)
@@ -149,7 +155,9 @@ class Sender:
     _owns_connections: bool
     _timeouts: dict[Timeouts, aiohttp.ClientTimeout] = field(repr=False)
 
-    def __init__(self, shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float) -> None:
+    def __init__(
+        self, shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float
+    ) -> None:
         self._context = context
         self._session = _session(shared, context, keepalive)
         self._owns_connections = shared is None
@@ -160,7 +168,13 @@ class Sender:
         await self._session.close()
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if self._session.closed:
@@ -174,7 +188,9 @@ class Sender:
                     except _SpoiltError:
                         # Nothing went out on that connection, and it is gone. Were a new one spoilt too, this would not end.
                         if progress.is_connecting:
-                            return WireFailure(sent=False, reason="the server spoke before it was asked")
+                            return WireFailure(
+                                sent=False, reason="the server spoke before it was asked"
+                            )
         except _CalledOffError:
             return CALLED_OFF
         except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
@@ -208,7 +224,10 @@ class Sender:
             response.close()
         # Its end was the connection's, which over TLS anybody on the way can make; nothing is left here to tell by.
         # Of the encodings only chunks have an end of their own.
-        has_length = "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        has_length = (
+            "Content-Length" in response.headers
+            or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        )
         if not has_length and response.url.scheme == "https":
             return WireFailure(sent=True, reason=BROKEN)
         received = response.headers
@@ -246,6 +265,10 @@ def _describe(error: Exception, timeouts: Timeouts) -> str:
         case aiohttp.ClientConnectorError():
             # The first of its arguments is where it connected to, the second what came of it.
             return f"no connection: {error.args[1]}"
-        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+        case (
+            aiohttp.ClientConnectionError()
+            | aiohttp.ClientPayloadError()
+            | aiohttp.ClientResponseError()
+        ):
             return BROKEN
     return f"the HTTP client failed with {type(error).__name__}"

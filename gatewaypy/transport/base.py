@@ -24,13 +24,22 @@ class Transport(Protocol):
         ...
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Let a user go; close every connection with the last."""
         ...
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request exactly once and return its whole reply, or say that there is none.
 

@@ -14,7 +14,13 @@ from attrs import define, field, frozen
 from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.secret import SealedBytes
-from gatewaypy.transport.shared import CALLED_OFF, DEADLINE, SharedTransport, required, too_late_to_connect
+from gatewaypy.transport.shared import (
+    CALLED_OFF,
+    DEADLINE,
+    SharedTransport,
+    required,
+    too_late_to_connect,
+)
 from gatewaypy.transport.tls import checked, default_context
 
 if TYPE_CHECKING:
@@ -71,7 +77,9 @@ class HttptoolsTransport(SharedTransport):
     _lines: set[Line] = field(repr=False)
     _idle: defaultdict[_Origin, deque[Line]] = field(repr=False)
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, keepalive: float = 15.0) -> None:
+    def __init__(
+        self, *, ssl_context: ssl.SSLContext | None = None, keepalive: float = 15.0
+    ) -> None:
         super().__init__()
         check_number("keepalive", keepalive, least=0)
         self._keepalive = keepalive
@@ -97,14 +105,23 @@ class HttptoolsTransport(SharedTransport):
             line.abort()
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if not self._users:
             return WireFailure(sent=False, reason="the transport is not open")
         target = _target(request.url)
         if target is None or not _can_be_said(request):
-            return WireFailure(sent=False, reason="its URL, a header or its token cannot be written in a request's head")
+            return WireFailure(
+                sent=False,
+                reason="its URL, a header or its token cannot be written in a request's head",
+            )
         line = self._used(target.origin) or await self._connected(target.origin, timeouts, deadline)
         if isinstance(line, WireFailure):
             return line
@@ -124,7 +141,10 @@ class HttptoolsTransport(SharedTransport):
         try:
             return None if about_to_send() else CALLED_OFF
         except Exception as error:  # noqa: BLE001 - whoever cannot answer has not said yes
-            return WireFailure(sent=False, reason=f"the last question whether to send failed with {type(error).__name__}")
+            return WireFailure(
+                sent=False,
+                reason=f"the last question whether to send failed with {type(error).__name__}",
+            )
 
     def _used(self, origin: _Origin) -> Line | None:
         """Take the connection that was used last, if there is one that is still good."""
@@ -146,20 +166,29 @@ class HttptoolsTransport(SharedTransport):
         else:
             line.abort()
 
-    async def _connected(self, origin: _Origin, timeouts: Timeouts, deadline: float) -> Line | WireFailure:
+    async def _connected(
+        self, origin: _Origin, timeouts: Timeouts, deadline: float
+    ) -> Line | WireFailure:
         limit = min(self._loop.time() + timeouts.connect, deadline)
         try:
             async with asyncio.timeout_at(limit):
                 line = await self._connect(origin, timeouts.connect)
         except TimeoutError:
-            return WireFailure(sent=False, reason=DEADLINE if limit == deadline else too_late_to_connect(timeouts))
+            return WireFailure(
+                sent=False, reason=DEADLINE if limit == deadline else too_late_to_connect(timeouts)
+            )
         except OSError as error:
             return WireFailure(sent=False, reason=f"no connection: {error}")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was written
-            return WireFailure(sent=False, reason=f"no connection: it failed with {type(error).__name__}")
+            return WireFailure(
+                sent=False, reason=f"no connection: it failed with {type(error).__name__}"
+            )
         # After a TLS handshake there may be more to read, and no harm in it.
         if not (line.is_reusable if origin.is_tls else line.is_silent):
-            return WireFailure(sent=False, reason="no connection: the server spoke, or hung up, before it was asked")
+            return WireFailure(
+                sent=False,
+                reason="no connection: the server spoke, or hung up, before it was asked",
+            )
         return line
 
     async def _connect(self, origin: _Origin, patience: float) -> Line:
@@ -173,7 +202,9 @@ class HttptoolsTransport(SharedTransport):
                 "ssl_handshake_timeout": patience,
                 "ssl_shutdown_timeout": _GRACE,
             }
-        connected = await self._eyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
+        connected = await self._eyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS
+        )
         line: Line = self._httptools_line.Line(loop, self._lines)
         try:
             await loop.create_connection(lambda: line, sock=connected, **tls)
@@ -224,7 +255,8 @@ def _can_be_said(request: WireRequest) -> bool:
 def _written(target: _Target, request: WireRequest) -> SealedBytes:
     token = "" if request.token is None else f"AuthToken: {request.token.reveal()}\r\n"
     headers = (
-        f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\nContent-Length: {len(request.body)}\r\n{token}\r\n"
+        f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\n"
+        f"Content-Length: {len(request.body)}\r\n{token}\r\n"
     )
     # Sealed, as a local of whoever writes it may be shown should that fail.
     return SealedBytes(b"".join((target.start, headers.encode("ascii"), request.body)))

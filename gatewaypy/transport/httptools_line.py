@@ -81,7 +81,9 @@ class Line(asyncio.Protocol):
         """Whether it is reusable, and nothing has come that the event loop does not know of yet, such as its end."""
         return self.is_reusable and not (self._poll is not None and self._poll.poll(0))
 
-    def ask(self, request: bytes, timeouts: Timeouts, limits: Limits, deadline: float) -> asyncio.Future[WireReply | WireFailure]:
+    def ask(
+        self, request: bytes, timeouts: Timeouts, limits: Limits, deadline: float
+    ) -> asyncio.Future[WireReply | WireFailure]:
         """Write a request; the future ends with its reply, or with why there is none."""
         self._timeouts, self._deadline, self._limit = timeouts, deadline, limits.max_reply_bytes
         self._heard, self._received, self._size = self._loop.time(), 0, 0
@@ -123,7 +125,14 @@ class Line(asyncio.Protocol):
         if now < due:
             self._watch(due)
         else:
-            self._fail(WireFailure(sent=True, reason=DEADLINE if now >= self._deadline else too_late_to_answer(self._timeouts)))
+            self._fail(
+                WireFailure(
+                    sent=True,
+                    reason=DEADLINE
+                    if now >= self._deadline
+                    else too_late_to_answer(self._timeouts),
+                )
+            )
 
     # What the event loop tells
 
@@ -151,7 +160,9 @@ class Line(asyncio.Protocol):
             self._is_clean = False
         if self._answer is not None:
             # A reply that came before its request had gone out altogether answers something else.
-            self._is_clean = self._is_clean and not (self._may_linger or self._transport.get_write_buffer_size())
+            self._is_clean = self._is_clean and not (
+                self._may_linger or self._transport.get_write_buffer_size()
+            )
             self._end(self._answer)
         elif not self._is_clean:
             self._fail(WireFailure(sent=True, reason=BROKEN))
@@ -212,7 +223,10 @@ class Line(asyncio.Protocol):
     def _reply(self) -> WireReply | WireFailure:
         if self._size > self._limit:
             return too_long(self._limit)
-        kind, encoding = self._headers.get(b"content-type", b""), self._headers.get(b"content-encoding", b"identity")
+        kind, encoding = (
+            self._headers.get(b"content-type", b""),
+            self._headers.get(b"content-encoding", b"identity"),
+        )
         status = self._parser.get_status_code()
         retry_after, date = self._headers.get(b"retry-after"), self._headers.get(b"date")
         return reply_of(

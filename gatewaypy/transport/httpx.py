@@ -141,13 +141,21 @@ class HttpxTransport(SharedTransport):
             await asyncio.wait(self._dropped)
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once on a line of its own; see `Transport.send`."""
         try:
             line = self._line(self._loop.time())
         except Exception as error:  # noqa: BLE001 - without a line nothing was sent
-            return WireFailure(sent=False, reason=f"the HTTP client failed with {type(error).__name__}")
+            return WireFailure(
+                sent=False, reason=f"the HTTP client failed with {type(error).__name__}"
+            )
         progress = _Progress(about_to_send)
         reusable = False
         try:
@@ -158,7 +166,10 @@ class HttpxTransport(SharedTransport):
             except TimeoutError:
                 answer = _failure(progress, DEADLINE)
             except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
-                if isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout) and progress.stage is _Stage.UNTOLD:
+                if (
+                    isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout)
+                    and progress.stage is _Stage.UNTOLD
+                ):
                     # No real connection says nothing of itself; a mocked one (respx) does, and this one says it never was.
                     progress.stage = _Stage.CONNECTING
                 answer = _failure(progress, self._describe(error, timeouts))
@@ -171,7 +182,12 @@ class HttpxTransport(SharedTransport):
         return answer
 
     async def _exchange(
-        self, line: _Line, request: WireRequest, progress: _Progress, timeouts: Timeouts, limits: Limits
+        self,
+        line: _Line,
+        request: WireRequest,
+        progress: _Progress,
+        timeouts: Timeouts,
+        limits: Limits,
     ) -> WireReply | WireFailure:
         if self._app is not None and not progress.about_to_send():
             # In process nothing tells when a request begins to go out: it is as good as gone from here on.
@@ -196,7 +212,12 @@ class HttpxTransport(SharedTransport):
                 stream=self._httpx.ByteStream(request.body),
                 extensions={
                     "trace": progress.trace,
-                    "timeout": {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.read, "pool": None},
+                    "timeout": {
+                        "connect": timeouts.connect,
+                        "read": timeouts.read,
+                        "write": timeouts.read,
+                        "pool": None,
+                    },
                 },
             )
         )
@@ -230,8 +251,14 @@ class HttpxTransport(SharedTransport):
     def _new_line(self) -> _Line:
         if self._app is not None:
             return _Line(self._httpx.ASGITransport(app=self._app))
-        one = self._httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive)
-        return _Line(self._httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=one, retries=0))
+        one = self._httpx.Limits(
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive
+        )
+        return _Line(
+            self._httpx.AsyncHTTPTransport(
+                verify=self._context, trust_env=False, limits=one, retries=0
+            )
+        )
 
     def _drop(self, line: _Line) -> None:
         """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireReply, WireRequest
 
-_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL
+)
 #: What Rust's client says of an error of the connection itself, before it was given the request; no error class tells that.
 _BEFORE: Final = "client error (Connect)"
 #: For how long after a request a thread of pyreqwest's may still hold objects of Python's. Nothing tells when it lets go, and an
@@ -61,7 +63,9 @@ class PyreqwestTransport(SharedTransport):
     _pyreqwest: Any = field(repr=False)
     _clients: dict[Timeouts, Any] = field(repr=False)
 
-    def __init__(self, *, ca_certificates: bytes | str | Path | None = None, keepalive: float = 15.0) -> None:
+    def __init__(
+        self, *, ca_certificates: bytes | str | Path | None = None, keepalive: float = 15.0
+    ) -> None:
         super().__init__()
         check_number("keepalive", keepalive, least=0)
         self._authorities = _read(ca_certificates)
@@ -82,15 +86,26 @@ class PyreqwestTransport(SharedTransport):
             await asyncio.sleep(_LINGERS)
 
     async def send(
-        self, request: WireRequest, *, timeouts: Timeouts, limits: Limits, deadline: float, about_to_send: Callable[[], bool]
+        self,
+        request: WireRequest,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        deadline: float,
+        about_to_send: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         loop = asyncio.get_running_loop()
         try:
             # The deadline is Rust's to keep: it goes on reading a reply that a Python task has stopped to wait for.
-            built = self._built(request, timeouts, timedelta(seconds=max(deadline - loop.time(), 0.001)))
+            built = self._built(
+                request, timeouts, timedelta(seconds=max(deadline - loop.time(), 0.001))
+            )
         except Exception as error:  # noqa: BLE001 - it was not handed over yet
-            return WireFailure(sent=False, reason=f"the HTTP client refused the request with {type(error).__name__}")
+            return WireFailure(
+                sent=False,
+                reason=f"the HTTP client refused the request with {type(error).__name__}",
+            )
         if not about_to_send():
             return CALLED_OFF
         try:
@@ -114,7 +129,11 @@ class PyreqwestTransport(SharedTransport):
         client = self._clients.get(timeouts)
         if client is None:
             client = self._clients[timeouts] = self._client(timeouts)
-        building = client.post(request.url).header("Content-Type", request.content_type).header("Accept", request.accept)
+        building = (
+            client.post(request.url)
+            .header("Content-Type", request.content_type)
+            .header("Accept", request.accept)
+        )
         if request.token is not None:
             building = building.header("AuthToken", request.token.reveal(), is_sensitive=True)
         return building.timeout(left).body_bytes(request.body).build_streamed()
@@ -176,4 +195,7 @@ def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFail
         return WireFailure(sent=not is_before, reason=DEADLINE if is_over else late(timeouts))
     if is_before:
         return WireFailure(sent=False, reason=f"no connection: {causes[-1]}")
-    return WireFailure(sent=True, reason=BROKEN if causes else f"the HTTP client failed with {type(error).__name__}")
+    return WireFailure(
+        sent=True,
+        reason=BROKEN if causes else f"the HTTP client failed with {type(error).__name__}",
+    )

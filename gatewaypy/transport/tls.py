@@ -54,12 +54,18 @@ def refuse_insecure(context: ssl.SSLContext) -> None:
         InsecureConnection: It does not verify certificates or names, or asks for TLS below 1.2.
     """
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
-        raise InsecureConnection("ssl_context", "certificates and host names must be verified", "a context that does not")
+        raise InsecureConnection(
+            "ssl_context", "certificates and host names must be verified", "a context that does not"
+        )
     lowest, highest = context.minimum_version, context.maximum_version
     if lowest not in _STRONG and lowest != new_minimum():
-        raise InsecureConnection("ssl_context", "must ask for TLS 1.2 or newer", f"a minimum of {lowest.name}")
+        raise InsecureConnection(
+            "ssl_context", "must ask for TLS 1.2 or newer", f"a minimum of {lowest.name}"
+        )
     if highest not in {*_STRONG, ssl.TLSVersion.MAXIMUM_SUPPORTED}:
-        raise InsecureConnection("ssl_context", "must allow TLS 1.2 or newer", f"a maximum of {highest.name}")
+        raise InsecureConnection(
+            "ssl_context", "must allow TLS 1.2 or newer", f"a maximum of {highest.name}"
+        )
 
 
 def new_minimum() -> ssl.TLSVersion:

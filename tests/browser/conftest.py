@@ -68,7 +68,9 @@ class Site:
 
     def show(self, path: str, page: str, policy: str | None = None) -> str:
         """Set a path's page, with a Content-Security-Policy if one is named; return its URL."""
-        self.pages[path] = HTMLResponse(page, headers={} if policy is None else {"Content-Security-Policy": policy})
+        self.pages[path] = HTMLResponse(
+            page, headers={} if policy is None else {"Content-Security-Policy": policy}
+        )
         return self.url + path
 
     async def arrived(self, path: str) -> Seen:

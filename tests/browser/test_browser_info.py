@@ -22,17 +22,34 @@ PAGE = f"""<!DOCTYPE html>
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"screen": {"width": 1920, "height": 1080}, "timezone_id": "UTC", "locale": "de-DE"}, (1920, 1080, 0, "de-DE")),
         (
-            {"screen": {"width": 1280, "height": 720}, "device_scale_factor": 1.5, "timezone_id": "Asia/Kolkata"},
+            {"screen": {"width": 1920, "height": 1080}, "timezone_id": "UTC", "locale": "de-DE"},
+            (1920, 1080, 0, "de-DE"),
+        ),
+        (
+            {
+                "screen": {"width": 1280, "height": 720},
+                "device_scale_factor": 1.5,
+                "timezone_id": "Asia/Kolkata",
+            },
             (1280, 720, -330, "en-US"),
         ),
         (
-            {"screen": {"width": 390, "height": 844}, "device_scale_factor": 2.625, "timezone_id": "America/St_Johns"},
+            {
+                "screen": {"width": 390, "height": 844},
+                "device_scale_factor": 2.625,
+                "timezone_id": "America/St_Johns",
+            },
             (390, 844, 210, "en-US"),
         ),
-        ({"timezone_id": "Pacific/Kiritimati", "locale": "zh-Hant-TW"}, (1280, 720, -840, "zh-Hant-TW")),
-        ({"timezone_id": "Africa/Monrovia", "locale": "de-DE-u-co-phonebk"}, (1280, 720, 0, "de-DE")),
+        (
+            {"timezone_id": "Pacific/Kiritimati", "locale": "zh-Hant-TW"},
+            (1280, 720, -840, "zh-Hant-TW"),
+        ),
+        (
+            {"timezone_id": "Africa/Monrovia", "locale": "de-DE-u-co-phonebk"},
+            (1280, 720, 0, "de-DE"),
+        ),
     ],
     ids=["desktop", "scale 1.5", "phone", "eastmost", "long language"],
 )
@@ -41,19 +58,30 @@ async def test_browser_script_values_are_read(
 ) -> None:
     """What a real browser puts into the form is read, and is what the bank's protocol takes."""
     async with open_site() as shop:
-        page = await (await open_browser(**({"viewport": SMALL, "screen": SCREEN} | settings))).new_page()
-        await page.goto(shop.show("/checkout", PAGE, "default-src 'none'; script-src 'nonce-r4nd0m'"))
+        page = await (
+            await open_browser(**({"viewport": SMALL, "screen": SCREEN} | settings))
+        ).new_page()
+        await page.goto(
+            shop.show("/checkout", PAGE, "default-src 'none'; script-src 'nonce-r4nd0m'")
+        )
         await page.get_by_role("button").click()
         seen = await shop.arrived("/start")
         info = BrowserInfo.from_request(seen.headers, dict(seen.pairs)["browser_info"])
-        assert (info.screen_width, info.screen_height, info.timezone_offset, info.language) == expected
+        assert (
+            info.screen_width,
+            info.screen_height,
+            info.timezone_offset,
+            info.language,
+        ) == expected
         assert info.color_depth == 24
         assert "Mozilla/5.0" in info.user_agent
         assert "text/html" in info.accept_header
 
 
 @pytest.mark.parametrize("depth", [30, 0, 24.5])
-async def test_browser_script_fractions_and_depths_are_read(open_site: Callable, open_browser: Callable, depth: float) -> None:
+async def test_browser_script_fractions_and_depths_are_read(
+    open_site: Callable, open_browser: Callable, depth: float
+) -> None:
     """A zoomed page's fractions, an HDR screen's depth and a zone of an odd length end as whole, listed numbers."""
     async with open_site() as shop:
         page = await (await open_browser()).new_page()
@@ -67,10 +95,17 @@ async def test_browser_script_fractions_and_depths_are_read(open_site: Callable,
         await page.get_by_role("button").click()
         seen = await shop.arrived("/start")
         info = BrowserInfo.from_request(seen.headers, dict(seen.pairs)["browser_info"])
-        assert (info.screen_width, info.screen_height, info.timezone_offset, info.color_depth) == (1707, 959, -330, 24)
+        assert (info.screen_width, info.screen_height, info.timezone_offset, info.color_depth) == (
+            1707,
+            959,
+            -330,
+            24,
+        )
 
 
-async def test_browser_info_is_absent_where_policy_blocks_script(open_site: Callable, open_browser: Callable) -> None:
+async def test_browser_info_is_absent_where_policy_blocks_script(
+    open_site: Callable, open_browser: Callable
+) -> None:
     """Where the script does not run, the form still starts the payment: without the input."""
     async with open_site() as shop:
         page = await (await open_browser()).new_page()

@@ -21,17 +21,27 @@ CARD = {"Card number": "4000 0000 0000 0051", "Month": "7", "Year": "2030", "CVV
 
 
 async def lax_cookie(context: BrowserContext, url: str) -> None:
-    await context.add_cookies([{"name": "session", "value": "s1", "url": url, "sameSite": "Lax", "httpOnly": True}])
+    await context.add_cookies(
+        [{"name": "session", "value": "s1", "url": url, "sameSite": "Lax", "httpOnly": True}]
+    )
 
 
 async def test_payer_return_has_no_lax_cookie_until_redirected(
-    open_site: Callable[[], AbstractAsyncContextManager], open_browser: Callable, merchant: Credentials
+    open_site: Callable[[], AbstractAsyncContextManager],
+    open_browser: Callable,
+    merchant: Credentials,
 ) -> None:
     """The hosted page's return arrives without the session; the GET that a 303 leads to has it."""
-    async with open_site() as shop, Sandbox().serve() as sandbox, Gateway(sandbox.base_url, merchant) as gateway:
+    async with (
+        open_site() as shop,
+        Sandbox().serve() as sandbox,
+        Gateway(sandbox.base_url, merchant) as gateway,
+    ):
         home = shop.origin_by_name
         form = await gateway.checkout.form(
-            Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=f"{home}/back?order=1&lang=de"
+            Money("50.00", "EUR"),
+            merchant_transaction_id="ORDER-1",
+            redirect_url=f"{home}/back?order=1&lang=de",
         )
         shop.pages["/back"] = RedirectResponse("/thanks", 303)
         shop.pages["/pay"] = HTMLResponse(form.html())
@@ -44,7 +54,11 @@ async def test_payer_return_has_no_lax_cookie_until_redirected(
         await page.get_by_role("button", name="Pay 50.00 EUR").click()
         await expect(page.get_by_text("Arrived.")).to_be_visible()
         (back,), (thanks,) = shop.to("/back"), shop.to("/thanks")
-        assert (back.method, back.query, back.headers.get("cookie")) == ("POST", "order=1&lang=de", None)
+        assert (back.method, back.query, back.headers.get("cookie")) == (
+            "POST",
+            "order=1&lang=de",
+            None,
+        )
         assert (thanks.method, thanks.headers["cookie"]) == ("GET", "session=s1")
         returned = read_return(back.body, merchant)
         assert (returned.proven, returned.merchant_transaction_id) == (True, "ORDER-1")
@@ -52,17 +66,28 @@ async def test_payer_return_has_no_lax_cookie_until_redirected(
 
 @pytest.mark.parametrize(
     ("shop", "scripts", "answer"),
-    [*((shop, True, "Approve") for shop in SHOPS), ("django", False, "Decline"), ("fastapi", False, "Decline")],
+    [
+        *((shop, True, "Approve") for shop in SHOPS),
+        ("django", False, "Decline"),
+        ("fastapi", False, "Decline"),
+    ],
 )
 async def test_example_shop_payer_returns_to_own_session(
     open_browser: Callable, tmp_path: Path, shop: str, scripts: bool, answer: str
 ) -> None:
     """The payer of a 3-D payment comes back to the page of the own session, which another browser does not see."""
-    async with Sandbox().serve() as sandbox, running(shop, sandbox, tmp_path, host="localhost") as client:
+    async with (
+        Sandbox().serve() as sandbox,
+        running(shop, sandbox, tmp_path, host="localhost") as client,
+    ):
         context = await open_browser(java_script_enabled=scripts)
         page = await context.new_page()
         await page.goto(f"{client.base_url}/checkout/ORDER-1")
-        (session,) = [cookie for cookie in await context.cookies() if cookie["name"] in {"session", "csrftoken"}]
+        (session,) = [
+            cookie
+            for cookie in await context.cookies()
+            if cookie["name"] in {"session", "csrftoken"}
+        ]
         assert session["sameSite"] == "Lax"
         await page.get_by_role("button").click()
         if not scripts:
@@ -75,7 +100,9 @@ async def test_example_shop_payer_returns_to_own_session(
         if answer == "Approve":
             await eventually(client, "/orders/ORDER-1", "paid")
         await page.reload()
-        await expect(page.get_by_text('"paid"' if answer == "Approve" else '"unpaid"')).to_be_visible()
+        await expect(
+            page.get_by_text('"paid"' if answer == "Approve" else '"unpaid"')
+        ).to_be_visible()
         stranger = await (await open_browser()).new_page()
         shown = await stranger.goto(f"{client.base_url}/thanks/ORDER-1")
         assert shown is not None

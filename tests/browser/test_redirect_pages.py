@@ -16,9 +16,16 @@ pytestmark = [pytest.mark.heavy, pytest.mark.asyncio(loop_scope="module")]
 PAIRS = (("PaReq", "a+b/c=="), ("MD", "Zoë & <1>"), ("flag", ""), ("submit", "x"), ("action", "y"))
 NONCE = "r4nd0m+/=="
 STRICT = "default-src 'none'; form-action *"
-WITH_NONCE = f"default-src 'none'; script-src 'nonce-{NONCE}'; style-src 'nonce-{NONCE}'; form-action *"
+WITH_NONCE = (
+    f"default-src 'none'; script-src 'nonce-{NONCE}'; style-src 'nonce-{NONCE}'; form-action *"
+)
 STYLE_ONLY = f"default-src 'none'; style-src 'nonce-{NONCE}'; form-action *"
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 3, "is_mobile": True, "has_touch": True}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 3,
+    "is_mobile": True,
+    "has_touch": True,
+}
 
 
 def redirect(url: str) -> Redirect:
@@ -42,14 +49,22 @@ async def press(page: Page, acs: Any) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize(("policy", "nonce"), [(None, None), (WITH_NONCE, NONCE)], ids=["plain", "nonce"])
+@pytest.mark.parametrize(
+    ("policy", "nonce"), [(None, None), (WITH_NONCE, NONCE)], ids=["plain", "nonce"]
+)
 async def test_redirect_page_submits_by_itself(
-    open_site: Callable, open_browser: Callable, make: Callable, policy: str | None, nonce: str | None
+    open_site: Callable,
+    open_browser: Callable,
+    make: Callable,
+    policy: str | None,
+    nonce: str | None,
 ) -> None:
     """Every pair arrives as it was, also under a policy that allows only the page's nonce."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser()).new_page()
-        await page.goto(shop.show("/pay", make(f"{acs.url}/acs").html(nonce=nonce), policy), wait_until="commit")
+        await page.goto(
+            shop.show("/pay", make(f"{acs.url}/acs").html(nonce=nonce), policy), wait_until="commit"
+        )
         seen = await acs.arrived("/acs")
         await expect(page.get_by_text("Arrived.")).to_be_visible()
         assert (seen.method, seen.pairs) == ("POST", PAIRS)
@@ -59,7 +74,9 @@ async def test_redirect_page_submits_by_itself(
 
 @KINDS
 @pytest.mark.parametrize(
-    ("policy", "nonce"), [(STRICT, None), (STRICT, NONCE), (STYLE_ONLY, NONCE)], ids=["strict", "other nonce", "style"]
+    ("policy", "nonce"),
+    [(STRICT, None), (STRICT, NONCE), (STYLE_ONLY, NONCE)],
+    ids=["strict", "other nonce", "style"],
 )
 async def test_redirect_page_button_works_where_policy_blocks_script(
     open_site: Callable, open_browser: Callable, make: Callable, policy: str, nonce: str | None
@@ -73,7 +90,9 @@ async def test_redirect_page_button_works_where_policy_blocks_script(
 
 
 @KINDS
-async def test_redirect_page_button_works_without_scripts(open_site: Callable, open_browser: Callable, make: Callable) -> None:
+async def test_redirect_page_button_works_without_scripts(
+    open_site: Callable, open_browser: Callable, make: Callable
+) -> None:
     """Scripts are off: the button is in sight, and sends the payer on."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(java_script_enabled=False)).new_page()
@@ -83,11 +102,15 @@ async def test_redirect_page_button_works_without_scripts(open_site: Callable, o
 
 
 @KINDS
-async def test_redirect_page_button_works_after_script_error(open_site: Callable, open_browser: Callable, make: Callable) -> None:
+async def test_redirect_page_button_works_after_script_error(
+    open_site: Callable, open_browser: Callable, make: Callable
+) -> None:
     """Something else on the page broke the script: the button is in sight, and sends the payer on."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser()).new_page()
-        await page.add_init_script("HTMLFormElement.prototype.submit = function () { throw new Error('broken'); }")
+        await page.add_init_script(
+            "HTMLFormElement.prototype.submit = function () { throw new Error('broken'); }"
+        )
         await page.goto(shop.show("/pay", make(f"{acs.url}/acs").html()))
         await press(page, acs)
         assert (await acs.arrived("/acs")).pairs == PAIRS
@@ -154,7 +177,9 @@ QUERIES = [
 
 @pytest.mark.parametrize(("query", "pairs", "received"), QUERIES)
 @pytest.mark.parametrize(
-    ("policy", "scripts"), [(None, True), ("default-src 'none'", False)], ids=["plain", "strict, no scripts"]
+    ("policy", "scripts"),
+    [(None, True), ("default-src 'none'", False)],
+    ids=["plain", "strict, no scripts"],
 )
 async def test_redirect_get_goes_on_with_its_raw_query(
     open_site: Callable,
@@ -168,7 +193,10 @@ async def test_redirect_get_goes_on_with_its_raw_query(
     """The server receives the gateway's own query, byte by byte, whether scripts run or not."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(java_script_enabled=scripts)).new_page()
-        await page.goto(shop.show("/pay", Redirect(f"{acs.url}/acs{query}", "GET", pairs).html(), policy), wait_until="commit")
+        await page.goto(
+            shop.show("/pay", Redirect(f"{acs.url}/acs{query}", "GET", pairs).html(), policy),
+            wait_until="commit",
+        )
         seen = await acs.arrived("/acs")
         assert (seen.method, seen.query) == ("GET", received)
         assert "referer" not in seen.headers
@@ -176,12 +204,18 @@ async def test_redirect_get_goes_on_with_its_raw_query(
 
 @pytest.mark.parametrize(("query", "pairs", "received"), QUERIES)
 async def test_redirect_get_link_works_where_refresh_is_blocked(
-    open_site: Callable, open_browser: Callable, query: str, pairs: tuple[tuple[str, str], ...], received: str
+    open_site: Callable,
+    open_browser: Callable,
+    query: str,
+    pairs: tuple[tuple[str, str], ...],
+    received: str,
 ) -> None:
     """A sandboxed page may not refresh itself: its link is in sight and goes to the same place."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(**PHONE)).new_page()
-        await page.goto(shop.show("/pay", Redirect(f"{acs.url}/acs{query}", "GET", pairs).html(), "sandbox"))
+        await page.goto(
+            shop.show("/pay", Redirect(f"{acs.url}/acs{query}", "GET", pairs).html(), "sandbox")
+        )
         link = page.get_by_role("link", name="Continue")
         await expect(link).to_be_visible()
         box = await link.bounding_box()

@@ -19,8 +19,12 @@ def make_router(effects: str) -> Router:
     router = Router()
     shop = sqlite3.connect(effects, isolation_level=None, timeout=30, check_same_thread=False)
     shop.execute("PRAGMA journal_mode=WAL")
-    shop.execute("PRAGMA synchronous=OFF")  # the process is killed, not the machine: the shop's own durability is not on trial
-    shop.execute("CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, own_id TEXT, calls INTEGER NOT NULL)")
+    shop.execute(
+        "PRAGMA synchronous=OFF"
+    )  # the process is killed, not the machine: the shop's own durability is not on trial
+    shop.execute(
+        "CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, own_id TEXT, calls INTEGER NOT NULL)"
+    )
 
     @router.on(PaymentSucceeded)
     async def ship(event: PaymentSucceeded, context: EventContext) -> None:

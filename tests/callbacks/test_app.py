@@ -31,20 +31,35 @@ def router(heard: list[str | None]) -> Router:
 
 
 async def post(app: CallbackApp, body: bytes) -> httpx.Response:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://shop"
+    ) as http:
         return await http.post("/", content=body, headers=JSON)
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/gateway/", 200), ("/gateway", 200), ("/gateway/other", 404), ("/shop/gateway", 404), ("/alone/", 200)]
+    ("path", "status"),
+    [
+        ("/gateway/", 200),
+        ("/gateway", 200),
+        ("/gateway/other", 404),
+        ("/shop/gateway", 404),
+        ("/alone/", 200),
+    ],
 )
 async def test_it_answers_where_it_is_mounted_or_routed(path: str, status: int) -> None:
     """With the slash by its mount, without it by a route beside the mount, and nowhere below."""
     callbacks = CallbackApp(router([]), MERCHANT)
     app = Starlette(
-        routes=[Mount("/gateway", callbacks), Route("/gateway", callbacks, methods=["POST"]), Mount("/alone", callbacks)]
+        routes=[
+            Mount("/gateway", callbacks),
+            Route("/gateway", callbacks, methods=["POST"]),
+            Mount("/alone", callbacks),
+        ]
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://shop"
+    ) as http:
         assert (await http.post(path, content=signed(fields()), headers=JSON)).status_code == status
 
 
@@ -55,7 +70,9 @@ async def test_callback_app_appended_route_is_answered(app: Starlette, path: str
     callbacks = CallbackApp(router([]), MERCHANT)
     app.mount("/gateway", callbacks)
     app.router.routes.append(Route("/gateway", callbacks, methods=["POST"]))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://shop"
+    ) as http:
         assert (await http.post(path, content=signed(fields()), headers=JSON)).status_code == 200
 
 
@@ -70,12 +87,20 @@ async def test_a_length_that_is_too_large_is_not_read(length: str) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", length.encode())]}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [(b"content-length", length.encode())],
+    }
     await CallbackApp(router([]), MERCHANT)(scope, receive, send)
     assert sent[0]["status"] == 413
 
 
-@pytest.mark.parametrize("first", [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}])
+@pytest.mark.parametrize(
+    "first",
+    [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}],
+)
 async def test_a_client_that_goes_away_is_no_callback(first: dict[str, Any]) -> None:
     """A body that ends in the middle is never looked at."""
     messages, sent = [first, {"type": "http.disconnect"}], []
@@ -86,14 +111,20 @@ async def test_a_client_that_goes_away_is_no_callback(first: dict[str, Any]) -> 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await CallbackApp(router([]), MERCHANT)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    await CallbackApp(router([]), MERCHANT)(
+        {"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send
+    )
     assert sent[0]["status"] == 400
 
 
 async def test_a_body_in_pieces_is_put_together_or_refused() -> None:
     """Pieces are counted as they come: the rest of a body that is too long is not waited for."""
     whole = signed(fields())
-    for pieces, status in (([whole[:10], whole[10:]], 200), ([b"x" * 40_000] * 3, 413), ([b"x", b"x" * 65_536], 413)):
+    for pieces, status in (
+        ([whole[:10], whole[10:]], 200),
+        ([b"x" * 40_000] * 3, 413),
+        ([b"x", b"x" * 65_536], 413),
+    ):
         messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
         messages[-1]["more_body"] = False
         sent: list[dict[str, Any]] = []
@@ -104,7 +135,12 @@ async def test_a_body_in_pieces_is_put_together_or_refused() -> None:
         async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "headers": [(b"content-type", b"application/json")],
+        }
         await CallbackApp(router([]), MERCHANT)(scope, receive, send)
         assert sent[0]["status"] == status
 
@@ -121,7 +157,9 @@ async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await CallbackApp(router([]), MERCHANT)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    await CallbackApp(router([]), MERCHANT)(
+        {"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send
+    )
     assert sent[0]["status"] == 408
 
 
@@ -146,7 +184,10 @@ async def test_a_body_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch) 
         if "status" in message:
             cleaned.append(str(message["status"]))
 
-    app, scope = CallbackApp(router([]), MERCHANT), {"type": "http", "method": "POST", "path": "/", "headers": []}
+    app, scope = (
+        CallbackApp(router([]), MERCHANT),
+        {"type": "http", "method": "POST", "path": "/", "headers": []},
+    )
     await app(scope, receive, send)
     assert cleaned == ["up", "408"]
     with pytest.raises(OSError):
@@ -168,11 +209,20 @@ async def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> No
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "headers": [(b"content-type", b"application/json")],
+        }
         await app(scope, receive, send)
         return int(sent[0]["status"])
 
-    assert await asyncio.gather(*(post(comes=comes) for comes in (False, True, False))) == [408, 200, 408]
+    assert await asyncio.gather(*(post(comes=comes) for comes in (False, True, False))) == [
+        408,
+        200,
+        408,
+    ]
     assert await post(comes=False) == 408
 
 
@@ -199,7 +249,10 @@ def test_a_body_is_given_up_on_every_loop(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
     """Run alone, startup opens the inbox and shutdown closes it; a start that fails says why."""
-    for inbox, told in ((f"sqlite:///{tmp_path}/inbox.db", "complete"), (f"sqlite:///{tmp_path}/missing/inbox.db", "failed")):
+    for inbox, told in (
+        (f"sqlite:///{tmp_path}/inbox.db", "complete"),
+        (f"sqlite:///{tmp_path}/missing/inbox.db", "failed"),
+    ):
         messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
         sent: list[dict[str, Any]] = []
 
@@ -211,7 +264,9 @@ async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
 
         await CallbackApp(router([]), MERCHANT, inbox=inbox)({"type": "lifespan"}, receive, send)
         assert sent[0]["type"] == f"lifespan.startup.{told}"
-        assert sent[-1]["type"] == ("lifespan.shutdown.complete" if told == "complete" else "lifespan.startup.failed")
+        assert sent[-1]["type"] == (
+            "lifespan.shutdown.complete" if told == "complete" else "lifespan.startup.failed"
+        )
 
 
 async def test_a_mounted_application_opens_with_its_first_callback(tmp_path: Path) -> None:
@@ -221,12 +276,18 @@ async def test_a_mounted_application_opens_with_its_first_callback(tmp_path: Pat
     heard: list[str | None] = []
     folder = tmp_path / "later"
     callbacks = CallbackApp(router(heard), MERCHANT, inbox=f"sqlite:///{folder}/inbox.db")
-    transport = httpx.ASGITransport(app=Starlette(routes=[Mount("/gateway", callbacks)]), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(
+        app=Starlette(routes=[Mount("/gateway", callbacks)]), raise_app_exceptions=False
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-        assert (await http.post("/gateway/", content=signed(fields()), headers=JSON)).status_code == 500
+        assert (
+            await http.post("/gateway/", content=signed(fields()), headers=JSON)
+        ).status_code == 500
         folder.mkdir()
         bodies = [signed(fields(merchantTransactionId=f"TX-{number}")) for number in range(20)]
-        answers = await asyncio.gather(*(http.post("/gateway/", content=body, headers=JSON) for body in bodies))
+        answers = await asyncio.gather(
+            *(http.post("/gateway/", content=body, headers=JSON) for body in bodies)
+        )
         assert {answer.status_code for answer in answers} == {200}
     await callbacks.__aexit__(None, None, None)
     await callbacks.__aexit__(None, None, None)
@@ -241,7 +302,9 @@ async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
     for number in range(40):
         url = f"sqlite:///{tmp_path}/inbox{number}.db"
         async with CallbackApp(router([]), MERCHANT, inbox=url) as callbacks:
-            assert (await callbacks.receiver.receive(signed(fields()), "application/json")).status == 200
+            assert (
+                await callbacks.receiver.receive(signed(fields()), "application/json")
+            ).status == 200
             for _ in range(number % 8):
                 await asyncio.sleep(0)
         async with Inbox(url) as inbox:
@@ -259,7 +322,9 @@ async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
         pytest.fail("it was answered")
 
     app = CallbackApp(router([]), MERCHANT)
-    serving = asyncio.ensure_future(app({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send))
+    serving = asyncio.ensure_future(
+        app({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    )
     await asyncio.sleep(0)
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -270,7 +335,10 @@ async def test_an_opening_that_failed_is_tried_again_whoever_waited_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the first request went away while the inbox could not be opened, the next one opens it and is answered."""
-    app, begun = CallbackApp(router([]), MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"), asyncio.Event()
+    app, begun = (
+        CallbackApp(router([]), MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"),
+        asyncio.Event(),
+    )
 
     async def fail() -> None:
         begun.set()
@@ -303,7 +371,11 @@ def test_a_second_event_loop_dispatches_too(tmp_path: Path) -> None:
 
     async def serve(payment: str) -> None:
         async with app, asyncio.timeout(10):
-            assert (await post(app, signed(fields(paymentId=payment, merchantTransactionId=f"TX-{payment}")))).status_code == 200
+            assert (
+                await post(
+                    app, signed(fields(paymentId=payment, merchantTransactionId=f"TX-{payment}"))
+                )
+            ).status_code == 200
             while heard.count(payment) < 2:
                 await asyncio.sleep(0.01)
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 
 
-def within_request(work: Coroutine[object, object, object], name: str = "first") -> asyncio.Task[object]:
+def within_request(
+    work: Coroutine[object, object, object], name: str = "first"
+) -> asyncio.Task[object]:
     """Run work as a request does that has set a context variable."""
     context = copy_context()
     context.run(REQUEST.set, name)
@@ -39,7 +41,9 @@ async def test_dispatcher_opened_in_request_drops_its_context(store_url: str) ->
         REQUEST.set("left by a handler")
 
     app = CallbackApp(router, MERCHANT, inbox=store_url)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://x"
+    ) as http:
         for number in range(2):
             body = signed(fields(merchantTransactionId=f"TX-{number}"))
             post = http.post("/", content=body, headers={"Content-Type": "application/json"})

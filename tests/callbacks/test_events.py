@@ -30,8 +30,18 @@ TOLD = {
     "card": {"bin": "444433", "last4Digits": "1111"},
     "eci": "05",
 }
-SCALAR = st.none() | st.booleans() | st.text(max_size=6) | st.sampled_from(["50.00", "EUR", "JPY", "1e9", "NaN", " 7.5 ", "-1"])
-ANY = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3))
+SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.text(max_size=6)
+    | st.sampled_from(["50.00", "EUR", "JPY", "1e9", "NaN", " 7.5 ", "-1"])
+)
+ANY = st.recursive(
+    SCALAR,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+)
 
 
 def received(fields: dict[str, Any] = TOLD) -> CallbackEvent:
@@ -39,21 +49,32 @@ def received(fields: dict[str, Any] = TOLD) -> CallbackEvent:
 
 
 def told_of(event: CallbackEvent) -> dict[str, Any]:
-    return {attribute.name: getattr(event, attribute.name) for attribute in attrs.fields(type(event))}
+    return {
+        attribute.name: getattr(event, attribute.name) for attribute in attrs.fields(type(event))
+    }
 
 
 def test_an_event_tells_what_was_received() -> None:
     """Each attribute is typed, and what none stands for is left in ``extra``."""
     event = received()
     assert isinstance(event, PaymentSucceeded)
-    assert (event.outcome, event.amount, event.result.code) == (Outcome.SUCCEEDED, Money("50.00", "EUR"), "00001")
+    assert (event.outcome, event.amount, event.result.code) == (
+        Outcome.SUCCEEDED,
+        Money("50.00", "EUR"),
+        "00001",
+    )
     assert event.card is not None
     assert (event.card.bin, event.card.last_four, event.remark) == ("444433", "1111", "ok")
     assert (event.timestamp, dict(event.extra)) == ("2026-02-09 19:42:23", {"eci": "05"})
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(["amount", "currency", "result", "card", "remark", "timestamp", "x"], ANY))
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            ["amount", "currency", "result", "card", "remark", "timestamp", "x"], ANY
+        ),
+    )
 )
 def test_whatever_was_received_can_be_looked_at(fields: dict[str, Any]) -> None:
     """No attribute of an event raises, whatever the gateway put in its place; looked at twice, it is the same."""
@@ -108,11 +129,15 @@ def test_an_event_can_be_stood_in_for() -> None:
     """Stand-ins that are made by an event or its class know every attribute, looked at or not."""
     for spec in (received(), PaymentSucceeded):
         stand_in = Mock(spec=spec)
-        assert all(hasattr(stand_in, attribute.name) for attribute in attrs.fields(PaymentSucceeded))
+        assert all(
+            hasattr(stand_in, attribute.name) for attribute in attrs.fields(PaymentSucceeded)
+        )
 
 
 def test_a_text_longer_than_any_status_is_not_kept() -> None:
     """A stranger's texts do not stay in memory once their events are gone."""
     kept = _meaning.cache_info().currsize
-    assert isinstance(received({**TOLD, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent)
+    assert isinstance(
+        received({**TOLD, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent
+    )
     assert _meaning.cache_info().currsize == kept

@@ -13,11 +13,21 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 
 
 @pytest.mark.parametrize("shop", SHOPS)
-async def test_a_shop_takes_money_and_hears_of_it_by_callback(shop: str, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_shop_takes_money_and_hears_of_it_by_callback(
+    shop: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """The order is paid once the sandbox's callback came; a forged callback is refused, and its order stays unpaid."""
     async with running(shop, sandbox, tmp_path) as client:
-        forged = {"paymentId": "1", "merchantTransactionId": "FORGED", "amount": "50.00", "status": "capturesuccess"}
-        forged |= {"transactionStatus": "Y", "checksum": sign_callback({**forged, "transactionStatus": "Y"}, MERCHANT)}
+        forged = {
+            "paymentId": "1",
+            "merchantTransactionId": "FORGED",
+            "amount": "50.00",
+            "status": "capturesuccess",
+        }
+        forged |= {
+            "transactionStatus": "Y",
+            "checksum": sign_callback({**forged, "transactionStatus": "Y"}, MERCHANT),
+        }
         forged["merchantTransactionId"] = "FORGED-2"
         # The address that the shop gives the gateway is the one to forge for.
         paid = await client.post("/pay/PAID")

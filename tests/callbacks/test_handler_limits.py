@@ -64,7 +64,9 @@ async def test_check_that_hangs_is_a_failure(store_url: str) -> None:
         assert (await emptied(receiver))["parked"] == 1
 
 
-async def test_inquiry_that_hangs_is_asked_again(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_inquiry_that_hangs_is_asked_again(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A gateway that does not answer a confirmation is asked again later."""
     monkeypatch.setattr("gatewaypy.callbacks.confirmation._INQUIRY_TIMEOUT", 0.05)
 
@@ -77,7 +79,9 @@ async def test_inquiry_that_hangs_is_asked_again(store_url: str, monkeypatch: py
             raise AssertionError
 
     gateway = Gateway()
-    async with Receiver(Router(), MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+    async with Receiver(
+        Router(), MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+    ) as receiver:
         await receiver.receive(order(1), JSON)
         async with asyncio.timeout(10):
             while gateway.asked < 2:
@@ -99,7 +103,9 @@ async def test_thread_that_hangs_lets_later_events_through(
         heard.append(event.merchant_transaction_id)
 
     options: dict[str, Any] = {"concurrency": 1, "handler_timeout": 0.01}
-    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
+    ) as receiver:
         await receiver.receive(order(1), JSON)
         await receiver.receive(order(2), JSON)
         await emptied(receiver, left=1)
@@ -131,7 +137,9 @@ async def test_handler_that_refuses_to_be_cancelled_is_reported(
 
     options: dict[str, Any] = {"concurrency": 1, "handler_timeout": 0.01}
     async with asyncio.timeout(20):
-        async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+        async with Receiver(
+            router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
+        ) as receiver:
             await receiver.receive(order(1), JSON)
             await receiver.receive(order(2), JSON)
             await emptied(receiver, left=1)
@@ -163,7 +171,9 @@ async def test_thread_without_inbox_that_hangs_is_a_500(caplog: pytest.LogCaptur
         go.wait(20)
 
     async with Receiver(router, MERCHANT, handler_timeout=0.05) as receiver, asyncio.timeout(10):
-        answers = await asyncio.gather(*(receiver.receive(order(number), JSON) for number in range(50)))
+        answers = await asyncio.gather(
+            *(receiver.receive(order(number), JSON) for number in range(50))
+        )
     go.set()
     assert {answer.status for answer in answers} == {500}
     assert "did not end within 0.05 s" in caplog.text

@@ -74,7 +74,9 @@ async def test_an_inbox_whose_tables_cannot_be_read_closes_its_store(tmp_path: P
 
 async def test_repeats_that_come_together_are_one(inbox: Inbox) -> None:
     """Of many at the same instant one is new, and all of them are told once it is on disk."""
-    answers = await asyncio.gather(*(inbox.put(event()) for _ in range(50)), inbox.put(event(merchantTransactionId="TX-2")))
+    answers = await asyncio.gather(
+        *(inbox.put(event()) for _ in range(50)), inbox.put(event(merchantTransactionId="TX-2"))
+    )
     assert sum(answers[:50]) == 1
     assert answers[50]
     assert await inbox.waiting() == 2
@@ -92,7 +94,9 @@ async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
     assert taken == statuses
 
 
-async def test_one_that_cannot_be_stored_takes_no_other_along(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_cannot_be_stored_takes_no_other_along(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a database refuses fails for whoever sent it; what came with it is stored."""
     run = inbox._store.run
 
@@ -129,16 +133,22 @@ async def test_a_payments_progress_comes_with_its_next_event(inbox: Inbox) -> No
     """What is taken brings along what is known of its payment, and by which event."""
     await inbox.put(event("authsuccessful"))
     (first,) = await inbox.take(1)
-    await inbox.finish(first, "done", progress=Progress(first.names, "authsuccessful", "50.00", "EUR"))
+    await inbox.finish(
+        first, "done", progress=Progress(first.names, "authsuccessful", "50.00", "EUR")
+    )
     await inbox.put(event("capturesuccess"))
     (second,) = await inbox.take(1)
     assert first.known == ()
-    assert [(known.state, known.amount, known.event) for known in second.known] == [("authsuccessful", "50.00", first.id)] * 2
+    assert [(known.state, known.amount, known.event) for known in second.known] == [
+        ("authsuccessful", "50.00", first.id)
+    ] * 2
     assert '"status": "authsuccessful"' in (second.known[0].evidence or "")
 
 
 async def due_events(inbox: Inbox) -> int:
-    ((found,),) = await inbox._store.run(("SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open' AND due <= {now}", ()))
+    ((found,),) = await inbox._store.run(
+        ("SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open' AND due <= {now}", ())
+    )
     return int(found[0])
 
 
@@ -171,7 +181,9 @@ async def test_take_keeps_later_events_behind_a_failed_one(inbox: Inbox) -> None
 async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
     """Two processes that claim at the same time get different events, and neither gets none while events are due."""
     async with Inbox(store_url) as one, Inbox(store_url) as other:
-        await asyncio.gather(*(one.put(event(paymentId=str(n), merchantTransactionId=f"TX-{n}")) for n in range(40)))
+        await asyncio.gather(
+            *(one.put(event(paymentId=str(n), merchantTransactionId=f"TX-{n}")) for n in range(40))
+        )
         taken = await asyncio.gather(one.take(20), other.take(20))
         assert [len(entries) for entries in taken] == [20, 20]
         assert len({entry.id for entries in taken for entry in entries}) == 40
@@ -180,7 +192,21 @@ async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
 @pytest.mark.parametrize("size", [0, 1, 64])
 @pytest.mark.parametrize(
     "name",
-    ["REPEATED", "PUT", "TAKE", "IS_ANY_DUE", "AHEAD", "KNOWN", "RENAME", "RELEASE", "RENEW", "MOVE", "END", "WAKE", "WATCHED"],
+    [
+        "REPEATED",
+        "PUT",
+        "TAKE",
+        "IS_ANY_DUE",
+        "AHEAD",
+        "KNOWN",
+        "RENAME",
+        "RELEASE",
+        "RENEW",
+        "MOVE",
+        "END",
+        "WAKE",
+        "WATCHED",
+    ],
 )
 def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     """However many events have ended, and payments have moved, each statement finds its rows by an index."""
@@ -189,12 +215,16 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     for statement in schema.SCHEMA:
         connection.execute(_dialect(statement))
     sql = _dialect(getattr(schema, name), (size,))
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?"))]
+    plan = [
+        row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?"))
+    ]
     connection.close()
     # SQLite names a scan by the table or its alias, and words the rest differently in each version.
     tables = set(re.findall(r"\bgatewaypy_\w+", sql))
     tables |= set(re.findall(r"\bgatewaypy_\w+ AS (\w+)", sql))
-    scanned = [step for step in plan if step.startswith("SCAN") and tables.intersection(step.split()[1:2])]
+    scanned = [
+        step for step in plan if step.startswith("SCAN") and tables.intersection(step.split()[1:2])
+    ]
     assert scanned == []
 
 
@@ -202,7 +232,10 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     ("sent", "kept"),
     [
         ({"account": "4000000000000051"}, {"account": "400000******0051"}),
-        ({"remark": "card 4000 0000-0000 0051 declined"}, {"remark": "card 400000******0051 declined"}),
+        (
+            {"remark": "card 4000 0000-0000 0051 declined"},
+            {"remark": "card 400000******0051 declined"},
+        ),
         ({"remark": "card 4000000000000051 12/30"}, {"remark": "card 400000******0051 12/30"}),
         ({"remark": "1 4000 0000 0000 0051 123"}, {"remark": "1 400000******0051 123"}),
         (
@@ -226,7 +259,9 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
         "an id",
     ],
 )
-def test_what_looks_like_a_card_number_is_taken_out(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+def test_what_looks_like_a_card_number_is_taken_out(
+    sent: dict[str, Any], kept: dict[str, Any]
+) -> None:
     """Card numbers and CVVs are found by their looks and by their names; ids and other numbers stay."""
     assert redact(sent) == kept
 
@@ -236,7 +271,9 @@ def test_what_looks_like_a_card_number_is_taken_out(sent: dict[str, Any], kept: 
     st.lists(st.sampled_from(["12", "7", "2030", "x"]), max_size=3),
     st.lists(st.sampled_from(["12", "123", "7", "y"]), max_size=3),
 )
-def test_a_card_number_is_found_by_its_check_digit(digits: str, before: list[str], after: list[str]) -> None:
+def test_a_card_number_is_found_by_its_check_digit(
+    digits: str, before: list[str], after: list[str]
+) -> None:
     """A number alone stays or goes by its check digit; one with a right check digit is never kept whole, whatever is beside it."""
     alone = redact({"remark": digits})["remark"]
     may_be_issued = is_luhn_valid(digits) and digits[0] in "3456"

@@ -21,7 +21,10 @@ WAITING = {
     "due": ("'[\"payment ' || n || '\"]'", "0"),
     "one payment's": ("'[\"one\"]'", "0"),
     "not due": ("'[\"payment ' || n || '\"]'", "extract(epoch from now()) + 3000 + n"),
-    "behind another": ("'[\"payment ' || n / 2 || '\"]'", "(n % 2) * (extract(epoch from now()) + 3000)"),
+    "behind another": (
+        "'[\"payment ' || n / 2 || '\"]'",
+        "(n % 2) * (extract(epoch from now()) + 3000)",
+    ),
 }
 
 
@@ -32,7 +35,9 @@ async def url() -> AsyncIterator[str]:
 
 
 def event(number: int) -> Any:
-    return verify_callback(signed(fields("capturesuccess", merchantTransactionId=f"TX-{number}")), MERCHANT)
+    return verify_callback(
+        signed(fields("capturesuccess", merchantTransactionId=f"TX-{number}")), MERCHANT
+    )
 
 
 async def statements_of(inbox: Inbox) -> list[Any]:
@@ -52,7 +57,9 @@ async def statements_of(inbox: Inbox) -> list[Any]:
         lambda: inbox.progress_of(first.names),
         inbox.kept,
         lambda: inbox.replay(first.id),
-        lambda: inbox.watch(member_id="11344", payment_id="7", merchant_transaction_id="TX-1", seconds=0.0),
+        lambda: inbox.watch(
+            member_id="11344", payment_id="7", merchant_transaction_id="TX-1", seconds=0.0
+        ),
         lambda: inbox.watched("11344", 20, 300.0),
         lambda: inbox.unwatch("x"),
     ]
@@ -73,7 +80,10 @@ async def fill(connection: Any, payment: str, due: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("waiting", "first"), [("due", "SELECT 1"), *((waiting, "VACUUM ANALYZE") for waiting in WAITING)])
+@pytest.mark.parametrize(
+    ("waiting", "first"),
+    [("due", "SELECT 1"), *((waiting, "VACUUM ANALYZE") for waiting in WAITING)],
+)
 async def test_no_inbox_statement_reads_the_backlog(url: str, waiting: str, first: str) -> None:
     """Whatever waits, analyzed or not, and planned before it came or after, a statement touches what it is about alone."""
     asyncpg = pytest.importorskip("asyncpg")
@@ -94,5 +104,9 @@ async def test_no_inbox_statement_reads_the_backlog(url: str, waiting: str, firs
         finally:
             await connection.close()
     for cost in costs:
-        assert cost.rows <= MOST_ROWS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
-        assert cost.buffers <= MOST_BUFFERS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        assert cost.rows <= MOST_ROWS, (
+            f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        )
+        assert cost.buffers <= MOST_BUFFERS, (
+            f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        )

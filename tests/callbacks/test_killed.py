@@ -26,14 +26,22 @@ class Process:
     """The receiver's process, started again each time it is killed."""
 
     def __init__(self, port: int, inbox: str, effects: Path) -> None:
-        self.arguments = [sys.executable, str(TESTS / "callbacks" / "receiver_process.py"), str(port), inbox, str(effects)]
+        self.arguments = [
+            sys.executable,
+            str(TESTS / "callbacks" / "receiver_process.py"),
+            str(port),
+            inbox,
+            str(effects),
+        ]
         self.environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
         self.environ.pop("COVERAGE_PROCESS_START", None)
         self.environ.pop("COVERAGE_PROCESS_CONFIG", None)
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        self.process = await asyncio.create_subprocess_exec(*self.arguments, env=self.environ, stdout=asyncio.subprocess.PIPE)
+        self.process = await asyncio.create_subprocess_exec(
+            *self.arguments, env=self.environ, stdout=asyncio.subprocess.PIPE
+        )
         assert self.process.stdout is not None
         assert await asyncio.wait_for(self.process.stdout.readline(), 30) == b"ready\n"
         return self
@@ -45,7 +53,9 @@ class Process:
         await self.process.wait()
 
 
-async def post(port: int, bodies: list[tuple[str, bytes]], statuses: dict[str, set[int]], sent: list[int]) -> None:
+async def post(
+    port: int, bodies: list[tuple[str, bytes]], statuses: dict[str, set[int]], sent: list[int]
+) -> None:
     """Post bodies one after the other on one connection, each until it is answered, as a gateway would."""
     reader = writer = None
     for name, body in bodies:
@@ -54,7 +64,8 @@ async def post(port: int, bodies: list[tuple[str, bytes]], statuses: dict[str, s
                 if writer is None:
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(
-                    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+                    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                    % len(body)
                     + body
                 )
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -79,17 +90,26 @@ async def closed(writer: asyncio.StreamWriter | None) -> None:
             await writer.wait_closed()
 
 
-async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(store_url: str, tmp_path: Path, quiet_port: int) -> None:
+async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(
+    store_url: str, tmp_path: Path, quiet_port: int
+) -> None:
     """Of 10,000 callbacks, a fifth repeated, some forged, all shuffled, with three SIGKILLs in between: every acknowledged one is
     in the inbox, each effect happened once, and no forgery got in.
     """  # noqa: D205 - one sentence
     seeded = random.Random(11)
     events = {
-        f"TX-{number}": signed(fields(merchantTransactionId=f"TX-{number}", paymentId=str(number))) for number in range(DISTINCT)
+        f"TX-{number}": signed(fields(merchantTransactionId=f"TX-{number}", paymentId=str(number)))
+        for number in range(DISTINCT)
     }
-    bodies = list(events.items()) + [(name, events[name]) for name in seeded.choices(list(events), k=REPEATED)]
+    bodies = list(events.items()) + [
+        (name, events[name]) for name in seeded.choices(list(events), k=REPEATED)
+    ]
     bodies += [
-        (f"forged-{n}", signed(fields(merchantTransactionId=f"F-{n}")).replace(b'"50.00"', b'"500.00"')) for n in range(FORGED)
+        (
+            f"forged-{n}",
+            signed(fields(merchantTransactionId=f"F-{n}")).replace(b'"50.00"', b'"500.00"'),
+        )
+        for n in range(FORGED)
     ]
     seeded.shuffle(bodies)
     statuses: dict[str, set[int]] = {name: set() for name, _ in bodies}
@@ -109,7 +129,9 @@ async def test_a_receiver_killed_three_times_loses_and_repeats_nothing(store_url
         (rows,) = await inbox._store.run(("SELECT fields FROM gatewaypy_inbox", ()))
     with contextlib.closing(sqlite3.connect(effects)) as shop:
         happened = shop.execute("SELECT own_id, calls FROM effects").fetchall()
-    assert {name for name, seen in statuses.items() if name.startswith("TX") and seen - {200, 503}} == set()
+    assert {
+        name for name, seen in statuses.items() if name.startswith("TX") and seen - {200, 503}
+    } == set()
     assert all(seen == {401} for name, seen in statuses.items() if name.startswith("forged"))
     assert counts["done"] == len(rows) == DISTINCT
     assert len(happened) == len({own_id for own_id, _ in happened}) == DISTINCT

@@ -44,7 +44,9 @@ class Gateway:
 
     async def inquire(self, **by: Any) -> Transaction:
         self.asked.append(by)
-        return decode.transaction(self.record | {"result": {"code": "00026", "description": "found"}})
+        return decode.transaction(
+            self.record | {"result": {"code": "00026", "description": "found"}}
+        )
 
 
 async def emptied(inbox: Inbox) -> dict[str, int]:
@@ -56,10 +58,18 @@ async def emptied(inbox: Inbox) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "names",
-    [(OWN_ONLY, BOTH), (BOTH, OWN_ONLY), (BOTH, ID_ONLY), (OWN_ONLY, BOTH, ID_ONLY), (ID_ONLY, BOTH, OWN_ONLY)],
+    [
+        (OWN_ONLY, BOTH),
+        (BOTH, OWN_ONLY),
+        (BOTH, ID_ONLY),
+        (OWN_ONLY, BOTH, ID_ONLY),
+        (ID_ONLY, BOTH, OWN_ONLY),
+    ],
     ids=["own both", "both own", "both id", "own both id", "id both own"],
 )
-async def test_success_under_each_name_is_heard_once(store_url: str, names: tuple[dict[str, str], ...]) -> None:
+async def test_success_under_each_name_is_heard_once(
+    store_url: str, names: tuple[dict[str, str], ...]
+) -> None:
     """A success is heard once whichever names its callbacks have, also after a restart, and no failure is heard after it."""
     shop, counts = Shop(), {}
     for changes in names:
@@ -78,7 +88,11 @@ async def test_progress_under_one_name_moves_the_other(store_url: str) -> None:
     """After an event with both ids, a later one with one of them counts for a third with the other."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        for status, changes in (("authsuccessful", BOTH), ("capturesuccess", OWN_ONLY), ("capturesuccess", ID_ONLY)):
+        for status, changes in (
+            ("authsuccessful", BOTH),
+            ("capturesuccess", OWN_ONLY),
+            ("capturesuccess", ID_ONLY),
+        ):
             await receiver.receive(signed(fields(status, **changes)), JSON)
             await emptied(receiver.inbox)
     assert shop.names == ["PaymentAuthorized", "PaymentSucceeded"]
@@ -88,14 +102,21 @@ async def test_own_id_used_for_two_payments_keeps_them_apart(store_url: str) -> 
     """An own id that was used again for a second attempt does not make the first one's failure contradict its success."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        for made in (fields("authfailed", "N", paymentId="1"), fields("capturesuccess", paymentId="2")):
+        for made in (
+            fields("authfailed", "N", paymentId="1"),
+            fields("capturesuccess", paymentId="2"),
+        ):
             await receiver.receive(signed(made), JSON)
             await emptied(receiver.inbox)
     assert shop.names == ["PaymentFailed", "PaymentSucceeded"]
 
 
-@pytest.mark.parametrize("changes", [(OWN_ONLY, BOTH), (BOTH, ID_ONLY), (ID_ONLY, BOTH)], ids=range(3))
-async def test_events_with_a_common_name_are_taken_in_order(store_url: str, changes: tuple[dict[str, str], ...]) -> None:
+@pytest.mark.parametrize(
+    "changes", [(OWN_ONLY, BOTH), (BOTH, ID_ONLY), (ID_ONLY, BOTH)], ids=range(3)
+)
+async def test_events_with_a_common_name_are_taken_in_order(
+    store_url: str, changes: tuple[dict[str, str], ...]
+) -> None:
     """Two workers do not have events of one payment at the same time, under whichever of its names they came."""
     async with Inbox(store_url) as first, Inbox(store_url) as second:
         for made in changes:
@@ -113,7 +134,9 @@ async def test_late_stored_event_waits_for_one_in_hand(store_url: str) -> None:
     """An event with a smaller number, which another process stored late, is not taken while a later one is being handled."""
     async with Inbox(store_url) as inbox:
         await inbox.put(verify_callback(signed(fields("authsuccessful")), MERCHANT))
-        await inbox._store.run(("UPDATE gatewaypy_inbox SET due = {now} + 60, owner = 'late', id = 1000", ()))
+        await inbox._store.run(
+            ("UPDATE gatewaypy_inbox SET due = {now} + 60, owner = 'late', id = 1000", ())
+        )
         await inbox.put(verify_callback(signed(fields()), MERCHANT))
         await inbox._store.run(("UPDATE gatewaypy_inbox SET id = 999 WHERE id <> 1000", ()))
         assert await inbox.take(10) == []
@@ -123,7 +146,9 @@ async def test_confirmed_events_of_one_payment_are_heard_once(store_url: str) ->
     """Two callbacks with one id each are one payment's, as the gateway's answer to both says: their success is heard once."""
     shop, gateway = Shop(), Gateway(fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway) as receiver:
-        await asyncio.gather(*(receiver.receive(signed(fields(**changes)), JSON) for changes in (OWN_ONLY, ID_ONLY)))
+        await asyncio.gather(
+            *(receiver.receive(signed(fields(**changes)), JSON) for changes in (OWN_ONLY, ID_ONLY))
+        )
         counts = await emptied(receiver.inbox)
     assert shop.names == ["PaymentSucceeded"]
     assert (counts["done"], counts["swallowed"]) == (1, 1)
@@ -134,7 +159,9 @@ async def test_reconciled_payment_and_its_callback_are_heard_once(store_url: str
     shop, gateway = Shop(), Gateway(fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
-        await reconciler.watch(Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001"), operation="debit")
+        await reconciler.watch(
+            Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001"), operation="debit"
+        )
         await asked(reconciler)
         await emptied(receiver.inbox)
         await receiver.receive(signed(fields(**OWN_ONLY)), JSON)

@@ -61,7 +61,9 @@ def shop() -> Shop:
 
 @pytest.fixture
 async def receiver(shop: Shop, store_url: str) -> AsyncIterator[Receiver]:
-    async with Receiver(shop.router, [MERCHANT, OTHER], inbox=store_url, first_pause=0.01, max_attempts=3) as opened:
+    async with Receiver(
+        shop.router, [MERCHANT, OTHER], inbox=store_url, first_pause=0.01, max_attempts=3
+    ) as opened:
         yield opened
 
 
@@ -89,7 +91,12 @@ async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> 
                           ("authfailed", "N"), ("onhold", "Y")):  # fmt: skip
         assert (await receiver.receive(signed(fields(status, short)), JSON)).status == 200
         counts = await emptied(receiver)
-    assert shop.names == ["PaymentAuthorized", "PaymentSucceeded", "PaymentRefunded", "UnknownEvent"]
+    assert shop.names == [
+        "PaymentAuthorized",
+        "PaymentSucceeded",
+        "PaymentRefunded",
+        "UnknownEvent",
+    ]
     assert (counts["swallowed"], counts["review"]) == (2, 1)
     (kept,) = await receiver.inbox.kept()
     assert kept.state == "review"
@@ -97,22 +104,32 @@ async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> 
     assert '"status": "reversed"' in (kept.note or "")
 
 
-async def test_dispatcher_contradiction_logs_no_callback_whole(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+async def test_dispatcher_contradiction_logs_no_callback_whole(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     """The warning names states, ids and the event's number; the earlier callback is in the event's row alone."""
     told = {"customer": {"email": "ada@shop.example"}, "remark": "a\nb\x1b[31m"}
     for status, short in (("reversed", "Y"), ("authfailed", "N")):
         await receiver.receive(signed(fields(status, short, **told)), JSON)
         await emptied(receiver)
     (kept,) = await receiver.inbox.kept()
-    (logged,) = [record.getMessage() for record in caplog.records if "kept for review" in record.getMessage()]
+    (logged,) = [
+        record.getMessage() for record in caplog.records if "kept for review" in record.getMessage()
+    ]
     assert "it says authfailed, but the payment was reversed" in logged
     assert "by event " in logged
     for text in (logged, kept.reason or ""):
-        assert not [part for part in ("checksum", "ada@shop.example", "remark", "\n", "\x1b") if part in text]
+        assert not [
+            part
+            for part in ("checksum", "ada@shop.example", "remark", "\n", "\x1b")
+            if part in text
+        ]
     assert "ada@shop.example" in (kept.note or "")
 
 
-async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(receiver: Receiver, shop: Shop) -> None:
+async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(
+    receiver: Receiver, shop: Shop
+) -> None:
     """Twice failed is tried a third time; three times failed is parked, listed with its reason, and can be put back."""
     shop.fail = 2
     await receiver.receive(signed(fields(merchantTransactionId="TX-1")), JSON)
@@ -154,7 +171,12 @@ async def test_two_processes_share_an_inbox(store_url: str) -> None:
         Receiver(second.router, MERCHANT, inbox=store_url) as two,
     ):
         answers = await asyncio.gather(
-            *((one, two)[number % 2].receive(signed(fields(merchantTransactionId=f"TX-{number}")), JSON) for number in range(200))
+            *(
+                (one, two)[number % 2].receive(
+                    signed(fields(merchantTransactionId=f"TX-{number}")), JSON
+                )
+                for number in range(200)
+            )
         )
         assert {answer.status for answer in answers} == {200}
         await emptied(one)
@@ -163,7 +185,9 @@ async def test_two_processes_share_an_inbox(store_url: str) -> None:
     assert len({key for _, _, key in first.heard + second.heard}) == 200
 
 
-async def test_what_an_earlier_process_left_is_handled_after_its_lease(shop: Shop, store_url: str) -> None:
+async def test_what_an_earlier_process_left_is_handled_after_its_lease(
+    shop: Shop, store_url: str
+) -> None:
     """An event that a process took and never finished is taken again once its lease is over, from the start of the next."""
     async with Inbox(store_url, lease=2.0) as inbox:
         made = fields()
@@ -212,7 +236,9 @@ async def test_old_events_are_pruned_and_progress_stays(receiver: Receiver, shop
     ],
     ids=range(5),
 )
-async def test_what_cannot_be_believed_is_not_stored(receiver: Receiver, body: bytes, kind: str, status: int) -> None:
+async def test_what_cannot_be_believed_is_not_stored(
+    receiver: Receiver, body: bytes, kind: str, status: int
+) -> None:
     """Each refusal has its status, and leaves the inbox as it was."""
     answer = await receiver.receive(body, kind)
     assert answer.status == status
@@ -257,7 +283,9 @@ async def test_a_confirmed_event_is_the_inquirys(
 ) -> None:
     """Handlers hear what the gateway answers; while it cannot be asked the event waits; a difference goes to review."""
     gateway = Asked(*answers)
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01, max_attempts=1) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01, max_attempts=1
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         counts = await emptied(receiver)
     assert shop.names == heard
@@ -265,11 +293,17 @@ async def test_a_confirmed_event_is_the_inquirys(
     assert gateway.asked[0] == {"payment_id": "54279"}
 
 
-@pytest.mark.parametrize(("answer", "state", "heard"), [(record("capturesuccess"), "done", 1), (MISSING, "refused", 0)])
-async def test_an_unsigned_event_is_settled_by_inquiry(shop: Shop, store_url: str, answer: Any, state: str, heard: int) -> None:
+@pytest.mark.parametrize(
+    ("answer", "state", "heard"), [(record("capturesuccess"), "done", 1), (MISSING, "refused", 0)]
+)
+async def test_an_unsigned_event_is_settled_by_inquiry(
+    shop: Shop, store_url: str, answer: Any, state: str, heard: int
+) -> None:
     """With a gateway to ask, an unsigned callback counts if the gateway knows of it; signed ones are not asked about."""
     gateway = Asked(answer)
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, confirm_when="unsigned_only") as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, confirm_when="unsigned_only"
+    ) as receiver:
         assert (await receiver.receive(json.dumps(fields()).encode(), JSON)).status == 200
         assert (await emptied(receiver))[state] == 1
         assert len(shop.heard) == heard
@@ -288,7 +322,9 @@ async def test_the_shops_own_check(shop: Shop, store_url: str, is_async: bool) -
     async def check_async(event: CallbackEvent) -> bool:
         return check(event)
 
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, check=check_async if is_async else check) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, check=check_async if is_async else check
+    ) as receiver:
         for own_id in ("TX-1", "TX-2"):
             await receiver.receive(signed(fields(merchantTransactionId=own_id)), JSON)
         counts = await emptied(receiver)
@@ -309,7 +345,10 @@ async def test_without_an_inbox_handlers_run_before_the_answer(shop: Shop) -> No
     """A failing handler is a 500, so that the gateway sends the callback again."""
     shop.fail = 1
     async with Receiver(shop.router, MERCHANT) as receiver:
-        assert [(await receiver.receive(signed(fields()), JSON)).status for _ in range(2)] == [500, 200]
+        assert [(await receiver.receive(signed(fields()), JSON)).status for _ in range(2)] == [
+            500,
+            200,
+        ]
     assert shop.names == ["PaymentSucceeded"]
 
 
@@ -338,18 +377,31 @@ def test_a_setup_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
 async def test_a_receiver_must_be_open(tmp_path: Any) -> None:
     """Used before it is opened it says so."""
     with pytest.raises(errors.ConfigurationError, match="not open"):
-        await Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db").receive(signed(fields()), JSON)
+        await Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db").receive(
+            signed(fields()), JSON
+        )
 
 
 class TestReconciler:
     """Payments whose callback never comes."""
 
-    async def test_an_abandoned_payment_is_asked_about_until_it_ends(self, shop: Shop, receiver: Receiver) -> None:
+    async def test_an_abandoned_payment_is_asked_about_until_it_ends(
+        self, shop: Shop, receiver: Receiver
+    ) -> None:
         """Pending is asked about again; the end reaches the same router; it is then no longer asked about."""
-        gateway = Asked(errors.NotSent("down"), record("3D Authstarted", short="3D"), MISSING, record("cancelled", short="C"))
-        async with Reconciler(gateway, receiver.inbox, first=0.01, poll=0.01, member_id="11344") as reconciler:
+        gateway = Asked(
+            errors.NotSent("down"),
+            record("3D Authstarted", short="3D"),
+            MISSING,
+            record("cancelled", short="C"),
+        )
+        async with Reconciler(
+            gateway, receiver.inbox, first=0.01, poll=0.01, member_id="11344"
+        ) as reconciler:
             assert await reconciler.watch(
-                Payment(outcome=Outcome.REDIRECT, payment_id="54279", merchant_transaction_id="TX-1001")
+                Payment(
+                    outcome=Outcome.REDIRECT, payment_id="54279", merchant_transaction_id="TX-1001"
+                )
             )
             assert not await reconciler.watch(Payment(outcome=Outcome.FAILED))
             async with asyncio.timeout(10):
@@ -360,33 +412,54 @@ class TestReconciler:
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 4
 
-    async def test_reconciler_slow_downs_are_no_questions(self, shop: Shop, receiver: Receiver) -> None:
+    async def test_reconciler_slow_downs_are_no_questions(
+        self, shop: Shop, receiver: Receiver
+    ) -> None:
         """A gateway that asks to wait has answered no question: the payment is not given up for it."""
         busy = errors.UnreadableReply("HTTP 429")
         busy.retry_after = 0.01
-        gateway = Asked(*[busy] * 5, record("3D Authstarted", short="3D"), record("cancelled", short="C"))
-        async with Reconciler(gateway, receiver.inbox, first=0.01, poll=0.01, give_up_after=3, member_id="11344") as reconciler:
-            await reconciler.watch(Payment(outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001"))
+        gateway = Asked(
+            *[busy] * 5, record("3D Authstarted", short="3D"), record("cancelled", short="C")
+        )
+        async with Reconciler(
+            gateway, receiver.inbox, first=0.01, poll=0.01, give_up_after=3, member_id="11344"
+        ) as reconciler:
+            await reconciler.watch(
+                Payment(
+                    outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001"
+                )
+            )
             async with asyncio.timeout(10):
                 while not shop.heard:
                     await asyncio.sleep(0.01)
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 7
 
-    async def test_one_that_never_ends_is_given_up_aloud(self, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_one_that_never_ends_is_given_up_aloud(
+        self, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """After so many questions the payment is logged as a warning, and asked about no more."""
         gateway = Asked(MISSING)
-        async with Reconciler(gateway, receiver.inbox, first=0.001, poll=0.01, give_up_after=3, member_id="11344") as reconciler:
-            await reconciler.watch(Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001"))
+        async with Reconciler(
+            gateway, receiver.inbox, first=0.001, poll=0.01, give_up_after=3, member_id="11344"
+        ) as reconciler:
+            await reconciler.watch(
+                Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001")
+            )
             async with asyncio.timeout(10):
                 while "no longer asked about" not in caplog.text:
                     await asyncio.sleep(0.01)
         assert gateway.asked == [{"merchant_transaction_id": "TX-1001"}] * 3
 
-    async def test_a_store_that_fails_does_not_end_it(self, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_store_that_fails_does_not_end_it(
+        self, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """The trouble is logged, and asking goes on."""
         await receiver.inbox._store.run(("DROP TABLE gatewaypy_watched", ()))
-        async with Reconciler(Asked(MISSING), receiver.inbox, poll=0.01, member_id="11344"), asyncio.timeout(10):
+        async with (
+            Reconciler(Asked(MISSING), receiver.inbox, poll=0.01, member_id="11344"),
+            asyncio.timeout(10),
+        ):
             while caplog.text.count("watched payments could not be read") < 2:
                 await asyncio.sleep(0.01)
 
@@ -395,5 +468,12 @@ def test_the_types_are_exported() -> None:
     """Every event that a handler can name is at the door."""
     assert all(
         issubclass(kind, CallbackEvent)
-        for kind in (ChargedBack, PaymentAuthorized, PaymentPending, PaymentRefunded, PaymentSucceeded, UnknownEvent)
+        for kind in (
+            ChargedBack,
+            PaymentAuthorized,
+            PaymentPending,
+            PaymentRefunded,
+            PaymentSucceeded,
+            UnknownEvent,
+        )
     )

@@ -30,7 +30,9 @@ SECRET_BODY = signed(fields(remark="a word of the body")).replace(b"50.00", b"51
     ],
     ids=range(5),
 )
-async def test_refused_callback_is_logged(body: bytes, kind: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_refused_callback_is_logged(
+    body: bytes, kind: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """With its reason and the sender's address at WARNING, and without the body."""
     async with Receiver(Router(), MERCHANT) as receiver:
         await receiver.receive(body, kind, source="192.0.2.7\n")
@@ -63,7 +65,9 @@ def test_repeated_log_has_a_bound(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 65
 
 
-async def test_failing_handler_is_logged_with_its_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_handler_is_logged_with_its_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The log has the traceback, the order, the status and the attempt."""
     router = Router()
 
@@ -72,19 +76,25 @@ async def test_failing_handler_is_logged_with_its_event(tmp_path: Path, caplog: 
         raise RuntimeError("the shop is down")
 
     options: dict[str, Any] = {"max_attempts": 2, "first_pause": 0.01}
-    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         async with asyncio.timeout(10):
             while (await receiver.inbox.counts())["open"]:
                 await asyncio.sleep(0.01)
     first, last = [record for record in caplog.records if "event 1" in record.getMessage()]
-    assert "('capturesuccess' of 'TX-1001'): PaymentSucceeded: attempt 1 failed" in first.getMessage()
+    assert (
+        "('capturesuccess' of 'TX-1001'): PaymentSucceeded: attempt 1 failed" in first.getMessage()
+    )
     assert "parked after 2 attempts" in last.getMessage()
     assert caplog.text.count('raise RuntimeError("the shop is down")') == 2
 
 
 @pytest.mark.parametrize("inbox", [True, False])
-async def test_event_without_a_handler_is_logged(inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_event_without_a_handler_is_logged(
+    inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A chargeback that no handler is registered for is a warning; at the opening the log names such types."""
     router = Router()
 
@@ -92,12 +102,21 @@ async def test_event_without_a_handler_is_logged(inbox: bool, tmp_path: Path, ca
     async def hear(event: PaymentSucceeded) -> None: ...
 
     caplog.set_level(logging.INFO, "gatewaypy.callbacks")
-    async with Receiver(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db" if inbox else None) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db" if inbox else None
+    ) as receiver:
         await receiver.receive(signed(fields("chargeback", "N")), JSON)
         async with asyncio.timeout(10):
-            while "is a ChargedBack" not in caplog.text and "registered for ChargedBack of" not in caplog.text:
+            while (
+                "is a ChargedBack" not in caplog.text
+                and "registered for ChargedBack of" not in caplog.text
+            ):
                 await asyncio.sleep(0.01)
-    (opening,) = [record for record in caplog.records if "no handler is registered for ChargedBack, " in record.getMessage()]
+    (opening,) = [
+        record
+        for record in caplog.records
+        if "no handler is registered for ChargedBack, " in record.getMessage()
+    ]
     assert "PaymentSucceeded" not in opening.getMessage()
 
 
@@ -114,7 +133,9 @@ async def test_field_name_of_a_stranger_is_not_logged(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("inbox", [True, False])
-async def test_words_of_a_handlers_error_are_printable(inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_words_of_a_handlers_error_are_printable(
+    inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """An error that quotes the callback puts neither a line nor an escape of it into the log; its traceback stays."""
     router = Router()
 
@@ -122,7 +143,9 @@ async def test_words_of_a_handlers_error_are_printable(inbox: bool, tmp_path: Pa
     async def broken(event: CallbackEvent) -> None:
         raise ValueError("no such order") from LookupError(event.remark)
 
-    options: dict[str, Any] = {"inbox": f"sqlite:///{tmp_path}/x.db", "max_attempts": 1} if inbox else {}
+    options: dict[str, Any] = (
+        {"inbox": f"sqlite:///{tmp_path}/x.db", "max_attempts": 1} if inbox else {}
+    )
     async with Receiver(router, MERCHANT, **options) as receiver:
         await receiver.receive(signed(fields(remark="x\nCRITICAL forged \x1b[2J")), JSON)
         async with asyncio.timeout(10):

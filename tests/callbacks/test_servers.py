@@ -28,7 +28,9 @@ from gatewaypy.callbacks import CallbackApp, CallbackEvent, EventContext, Router
 from gatewaypy.callbacks import app as app_module
 from gatewaypy.sandbox import MERCHANT
 
-VECTOR: Final = Path(__file__).parent.parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
+VECTOR: Final = (
+    Path(__file__).parent.parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
+)
 PATIENCE: Final = 20.0
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -86,7 +88,13 @@ class Host(Protocol):
     """Whatever runs the application."""
 
     async def send(
-        self, pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+        self,
+        pieces: Iterable[bytes],
+        headers: dict[str, str],
+        *,
+        method: str = "POST",
+        path: str = "/",
+        chunked: bool = False,
     ) -> Answer: ...
 
     def heard(self) -> list[str]: ...
@@ -125,13 +133,18 @@ def parsed(received: bytes) -> Answer | None:
     """Read an answer, where it is there as a whole."""
     head, end, body = received.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     if not end or len(body) < int(headers["content-length"]):
         return None
     return Answer(int(lines[0].split(" ")[1]), headers, body)
 
 
-def exchange(port: int, pieces: Iterable[bytes], *, insist: bool = False, patience: float = PATIENCE) -> Answer | None:
+def exchange(
+    port: int, pieces: Iterable[bytes], *, insist: bool = False, patience: float = PATIENCE
+) -> Answer | None:
     """Send the pieces, and give the answer, or ``None`` where the server closed without one.
 
     Where it is to insist, it goes on to send after the answer, until the server closes, or has taken nothing for a second.
@@ -146,7 +159,9 @@ def exchange(port: int, pieces: Iterable[bytes], *, insist: bool = False, patien
             pause = 1.0 if parsed(received) is not None else max(deadline - time.monotonic(), 0)
             readable, writable, _ = select.select([client], [client] if rest else [], [], pause)
             if not readable and not writable:
-                assert parsed(received) is not None, f"neither an answer nor an end after {patience} s"
+                assert parsed(received) is not None, (
+                    f"neither an answer nor an end after {patience} s"
+                )
                 break
             try:
                 if readable:
@@ -163,11 +178,22 @@ def exchange(port: int, pieces: Iterable[bytes], *, insist: bool = False, patien
 
 
 def request(
-    pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+    pieces: Iterable[bytes],
+    headers: dict[str, str],
+    *,
+    method: str = "POST",
+    path: str = "/",
+    chunked: bool = False,
 ) -> Iterator[bytes]:
     pieces = pieces if chunked else list(pieces)
-    length = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(sum(map(len, pieces)))}
-    lines = [f"{name}: {value}" for name, value in {"host": "127.0.0.1", **length, **headers}.items()]
+    length = (
+        {"transfer-encoding": "chunked"}
+        if chunked
+        else {"content-length": str(sum(map(len, pieces)))}
+    )
+    lines = [
+        f"{name}: {value}" for name, value in {"host": "127.0.0.1", **length, **headers}.items()
+    ]
     yield "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
     for piece in pieces:
         yield b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
@@ -213,8 +239,15 @@ class Served:
 
     def peaks(self) -> dict[int, int]:
         """Measure the most memory that each process ever had, in bytes."""
-        statuses = {pid: Path(f"/proc/{pid}/status").read_text().splitlines() for pid in self.pids()}
-        words = {pid: line.split() for pid, lines in statuses.items() for line in lines if line.startswith("VmHWM:")}
+        statuses = {
+            pid: Path(f"/proc/{pid}/status").read_text().splitlines() for pid in self.pids()
+        }
+        words = {
+            pid: line.split()
+            for pid, lines in statuses.items()
+            for line in lines
+            if line.startswith("VmHWM:")
+        }
         return {pid: int(kibibytes) * KIB for pid, (_, kibibytes, _) in words.items()}
 
 
@@ -226,12 +259,24 @@ class InProcess:
     lines: list[str] = field(factory=list)
 
     async def send(
-        self, pieces: Iterable[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+        self,
+        pieces: Iterable[bytes],
+        headers: dict[str, str],
+        *,
+        method: str = "POST",
+        path: str = "/",
+        chunked: bool = False,
     ) -> Answer:
         return await self.talk(list(pieces), headers, method=method, path=path, chunked=chunked)[1]
 
     def talk(
-        self, pieces: list[bytes], headers: dict[str, str], *, method: str = "POST", path: str = "/", chunked: bool = False
+        self,
+        pieces: list[bytes],
+        headers: dict[str, str],
+        *,
+        method: str = "POST",
+        path: str = "/",
+        chunked: bool = False,
     ) -> tuple[ApplicationCommunicator, Any]:
         length = {} if chunked else {"content-length": str(sum(map(len, pieces)))}
         scope = {
@@ -244,7 +289,9 @@ class InProcess:
             "raw_path": path.encode(),
             "root_path": "",
             "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in {**length, **headers}.items()],
+            "headers": [
+                (name.encode(), value.encode()) for name, value in {**length, **headers}.items()
+            ],
         }
         communicator = ApplicationCommunicator(self.app, scope)
         return communicator, self._talk(communicator, pieces)
@@ -252,7 +299,9 @@ class InProcess:
     @staticmethod
     async def _talk(communicator: ApplicationCommunicator, pieces: list[bytes]) -> Answer:
         for piece in pieces:
-            communicator.input_queue.put_nowait({"type": "http.request", "body": piece, "more_body": True})
+            communicator.input_queue.put_nowait(
+                {"type": "http.request", "body": piece, "more_body": True}
+            )
         communicator.input_queue.put_nowait({"type": "http.request"})
         start = await communicator.receive_output(PATIENCE)
         body = await communicator.receive_output(PATIENCE)
@@ -377,17 +426,36 @@ async def test_a_signed_callback_is_heard_once_however_often_it_is_sent(host: Ho
 async def test_pieces_of_a_body_are_put_together(host: Host) -> None:
     """A chunked callback, a few bytes a piece, is taken as if it had come at once."""
     (body,) = as_json(callback("PIECES"))
-    answer = await host.send([body[start : start + 7] for start in range(0, len(body), 7)], JSON, chunked=True)
+    answer = await host.send(
+        [body[start : start + 7] for start in range(0, len(body), 7)], JSON, chunked=True
+    )
     assert (answer.status, answer.body) == (200, b"OK")
     await wait_until_heard(host, "PIECES")
 
 
 async def test_a_form_with_the_browser_returns_names_is_taken(host: Host) -> None:
     """The flat form, its short status under the long one's name and its twins for both ids, is verified and heard."""
-    fields = {"trackingid": "54300", "desc": "FORM", "amount": "50.00", "currency": "EUR", "status": "Y"}
-    fields |= {"resultCode": "00001", "resultDescription": "Transaction succeeded", "cardBin": "444433"}
-    signed = {"paymentId": "54300", "merchantTransactionId": "FORM", "amount": "50.00", "status": "Y"}
-    body = urlencode({**fields, "cardLast4Digits": "1111", "checksum": sign_callback(signed, MERCHANT)}).encode()
+    fields = {
+        "trackingid": "54300",
+        "desc": "FORM",
+        "amount": "50.00",
+        "currency": "EUR",
+        "status": "Y",
+    }
+    fields |= {
+        "resultCode": "00001",
+        "resultDescription": "Transaction succeeded",
+        "cardBin": "444433",
+    }
+    signed = {
+        "paymentId": "54300",
+        "merchantTransactionId": "FORM",
+        "amount": "50.00",
+        "status": "Y",
+    }
+    body = urlencode(
+        {**fields, "cardLast4Digits": "1111", "checksum": sign_callback(signed, MERCHANT)}
+    ).encode()
     assert (await host.send([body], FORM)).status == 200
     await wait_until_heard(host, "FORM")
 
@@ -420,7 +488,9 @@ async def test_neither_json_nor_a_form_is_refused(host: Host) -> None:
     assert answer.status == 415
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"paymentId": NaN}', b"[]", b"\xff", b'{"amount": 1, "amount": 2}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"paymentId": NaN}', b"[]", b"\xff", b'{"amount": 1, "amount": 2}']
+)
 async def test_what_is_no_callback_is_refused(host: Host, body: bytes) -> None:
     """Broken JSON, a list, bytes that are no UTF-8 and a name that comes twice are answered 400."""
     assert (await host.send([body], JSON)).status == 400
@@ -451,10 +521,14 @@ async def test_mounted_it_answers_with_and_without_the_slash(server: str, tmp_pa
         # Starlette's Mount redirects the path without its slash before CallbackApp is asked.
         for path in ("/by-hand", "/by-hand/", "/litestar", "/litestar/", "/starlette/"):
             order = path.replace("/", "-")
-            assert (await served.send(as_json(callback(order)), JSON, path=path)).status == 200, path
+            assert (await served.send(as_json(callback(order)), JSON, path=path)).status == 200, (
+                path
+            )
             await wait_until_heard(served, order)
         for path in ("/by-hand/more", "/litestar/more", "/starlette/more"):
-            assert (await served.send(as_json(callback("LOST")), JSON, path=path)).status == 404, path
+            assert (await served.send(as_json(callback("LOST")), JSON, path=path)).status == 404, (
+                path
+            )
 
 
 async def test_run_alone_it_starts_and_ends_with_its_server(server: str, tmp_path: Path) -> None:
@@ -469,7 +543,9 @@ async def test_run_alone_it_starts_and_ends_with_its_server(server: str, tmp_pat
         inbox = sqlite3.connect(tmp_path / "inbox.db")
         stack.callback(inbox.close)
         assert inbox.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        kept = inbox.execute("SELECT json_extract(fields, '$.merchantTransactionId'), state FROM gatewaypy_inbox ORDER BY id")
+        kept = inbox.execute(
+            "SELECT json_extract(fields, '$.merchantTransactionId'), state FROM gatewaypy_inbox ORDER BY id"
+        )
         # What was heard was brought to its end: nothing is left in a dead process's hands.
         assert kept.fetchall() == [(order, "done") for order in orders]
 
@@ -503,7 +579,9 @@ async def test_a_huge_body_costs_no_memory(servers: Any, server: str) -> None:
 # What the letter of ASGI alone can show
 
 
-async def test_a_body_that_stops_is_answered_408(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_stops_is_answered_408(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the rest of a body does not come in time, the answer is 408."""
     monkeypatch.setattr(app_module, "_BODY_SECONDS", 0.05)
     async with in_process(tmp_path) as opened:
@@ -528,7 +606,9 @@ async def test_without_a_lifespan_the_first_callbacks_open_the_inbox(tmp_path: P
 
     host = InProcess(CallbackApp(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"))
     try:
-        answers = await asyncio.gather(*(host.send(as_json(callback(order)), JSON) for order in orders))
+        answers = await asyncio.gather(
+            *(host.send(as_json(callback(order)), JSON) for order in orders)
+        )
         assert [answer.status for answer in answers] == [200] * 5
         async with asyncio.timeout(PATIENCE):
             await everybody_heard.wait()

@@ -71,7 +71,9 @@ def test_the_short_form_of_a_long_status_may_be_signed() -> None:
         ("chargeback", "N"),
         ("reversed", "Y"),
     ):
-        made = {name: value for name, value in fields(status).items() if name != "transactionStatus"}
+        made = {
+            name: value for name, value in fields(status).items() if name != "transactionStatus"
+        }
         assert verify_callback(signed(made, status=short), MERCHANT).status == status
 
 
@@ -93,7 +95,11 @@ def test_an_unsigned_callback_is_refused(missing: str | None) -> None:
 def test_older_keys_are_tried_while_a_rotation_lasts() -> None:
     """A callback signed with the previous key is believed, one with a key before that is not."""
     rotated = Credentials(
-        member_id="11344", partner_id="4", username="shop", secret_key="n" * 32, previous_secret_keys=[MERCHANT.secret_key]
+        member_id="11344",
+        partner_id="4",
+        username="shop",
+        secret_key="n" * 32,
+        previous_secret_keys=[MERCHANT.secret_key],
     )
     assert verify_callback(signed(fields()), rotated).member_id == "11344"
     with pytest.raises(errors.SignatureMismatch):
@@ -106,9 +112,19 @@ def test_a_flat_form_is_read() -> None:
     flat = {"trackingid": "54279", "desc": "TX-1001", "amount": "50.00", "currency": "EUR", "status": "Y", "resultCode": "00001",
             "resultDescription": "ok", "cardBin": "400000", "cardLast4Digits": "0051"}  # fmt: skip
     body = urlencode({**flat, "checksum": sign_callback(made, MERCHANT)}).encode()
-    event = verify_callback(body, MERCHANT, content_type="application/x-www-form-urlencoded; charset=utf-8")
-    assert (event.outcome, event.payment_id, event.merchant_transaction_id) == (Outcome.SUCCEEDED, "54279", "TX-1001")
-    assert (event.amount, event.result.code, event.transaction_status) == (Money(50, "EUR"), "00001", "Y")
+    event = verify_callback(
+        body, MERCHANT, content_type="application/x-www-form-urlencoded; charset=utf-8"
+    )
+    assert (event.outcome, event.payment_id, event.merchant_transaction_id) == (
+        Outcome.SUCCEEDED,
+        "54279",
+        "TX-1001",
+    )
+    assert (event.amount, event.result.code, event.transaction_status) == (
+        Money(50, "EUR"),
+        "00001",
+        "Y",
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +145,10 @@ def test_a_flat_form_is_read() -> None:
         (b"x" * 70_000, "application/json"),
         (b'{"checksum": ["x"]}', "application/json"),
         (b'{"checksum": "%s", "paymentId": {}}' % (b"0" * 32), "application/json"),
-        (b'{"checksum": "%s", "paymentId": "a|b", "transactionStatus": "Y"}' % (b"0" * 32), "application/json"),
+        (
+            b'{"checksum": "%s", "paymentId": "a|b", "transactionStatus": "Y"}' % (b"0" * 32),
+            "application/json",
+        ),
     ],
     ids=range(16),
 )
@@ -159,15 +178,23 @@ FORM = "application/x-www-form-urlencoded"
 def test_callback_in_any_charset_is_verified(encoding: str, kind: str) -> None:
     """A callback is read in its charset, and as JSON whatever its label says; its signature is over the same text."""
     made = fields(remark="Zahlung für Müller")
-    body = json.dumps({**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False).encode(encoding)
+    body = json.dumps(
+        {**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False
+    ).encode(encoding)
     event = verify_callback(body, MERCHANT, content_type=kind)
-    assert (event.payment_id, event.outcome, event.remark) == ("54279", Outcome.SUCCEEDED, "Zahlung für Müller")
+    assert (event.payment_id, event.outcome, event.remark) == (
+        "54279",
+        Outcome.SUCCEEDED,
+        "Zahlung für Müller",
+    )
 
 
 def test_callback_with_guessed_id_is_refused() -> None:
     """An id that depends on a guessed charset is not read, signed or not."""
     made = fields(merchantTransactionId="TX-\xfc")
-    body = json.dumps({**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False).encode("latin-1")
+    body = json.dumps(
+        {**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False
+    ).encode("latin-1")
     with pytest.raises(errors.UnreadableCallback, match="merchantTransactionId is not ASCII"):
         verify_callback(body, MERCHANT)
 
@@ -175,10 +202,18 @@ def test_callback_with_guessed_id_is_refused() -> None:
 @pytest.mark.parametrize("tail", ["&", "&flag", "&firstName=J%FCrgen", "&firstName=J\xfcrgen&"])
 def test_callback_form_with_odd_tail_is_verified(tail: str) -> None:
     """A form may end with ``&``, have a bare name, and have names of people in Latin-1."""
-    flat = {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00", "transactionStatus": "Y"}
+    flat = {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "amount": "50.00",
+        "transactionStatus": "Y",
+    }
     body = urlencode({**flat, "checksum": sign_callback(flat, MERCHANT)}) + tail
     event = verify_callback(body.encode("latin-1"), MERCHANT, content_type=FORM)
-    assert (event.outcome, event.raw.get("firstName")) == (Outcome.SUCCEEDED, "Jürgen" if "J" in tail else None)
+    assert (event.outcome, event.raw.get("firstName")) == (
+        Outcome.SUCCEEDED,
+        "Jürgen" if "J" in tail else None,
+    )
 
 
 SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
@@ -198,11 +233,24 @@ def test_no_changed_signed_field_is_believed(name: str, value: str) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 NAMES = st.sampled_from(
-    [*SIGNED, "status", "checksum", "result", "card", "currency", "trackingid", "desc", "resultCode", "cardBin"]
+    [
+        *SIGNED,
+        "status",
+        "checksum",
+        "result",
+        "card",
+        "currency",
+        "trackingid",
+        "desc",
+        "resultCode",
+        "cardBin",
+    ]
 ) | st.text(max_size=8)
 
 
@@ -234,22 +282,48 @@ class TestBrowserReturn:
         return urlencode({**self.FIELDS, "status": status, "checksum": digest}).encode()
 
     @pytest.mark.parametrize(
-        ("status", "outcome"), [("Y", Outcome.SUCCEEDED), ("N", Outcome.FAILED), ("C", Outcome.CANCELLED), ("P", Outcome.PENDING)]
+        ("status", "outcome"),
+        [
+            ("Y", Outcome.SUCCEEDED),
+            ("N", Outcome.FAILED),
+            ("C", Outcome.CANCELLED),
+            ("P", Outcome.PENDING),
+        ],
     )
     def test_a_signed_return_is_proven(self, status: str, outcome: Outcome) -> None:
         """A key's signature proves the return, a cancel too."""
-        back = read_return(self.form(status, sign_callback({**self.FIELDS, "status": status}, MERCHANT)), [OTHER, MERCHANT])
-        assert (back.outcome, back.proven, back.member_id, back.amount) == (outcome, True, "11344", Money(50, "EUR"))
+        back = read_return(
+            self.form(status, sign_callback({**self.FIELDS, "status": status}, MERCHANT)),
+            [OTHER, MERCHANT],
+        )
+        assert (back.outcome, back.proven, back.member_id, back.amount) == (
+            outcome,
+            True,
+            "11344",
+            Money(50, "EUR"),
+        )
 
     def test_a_null_signed_cancel_proves_nothing(self) -> None:
         """Older platforms sign a cancel with the text null, as anybody can: it is read, and not proven."""
-        values = {"paymentId": "null", "merchantTransactionId": "TX-1001", "amount": "50.00", "status": "C", KEY: "null"}
+        values = {
+            "paymentId": "null",
+            "merchantTransactionId": "TX-1001",
+            "amount": "50.00",
+            "status": "C",
+            KEY: "null",
+        }
         back = read_return(self.form("C", checksum(RULES["S"], values)), MERCHANT)
         assert (back.outcome, back.proven, back.member_id) == (Outcome.CANCELLED, False, None)
 
     def test_null_signs_nothing_but_a_cancel(self) -> None:
         """The same trick with any other status is refused, as is a signature that fits nothing."""
-        values = {"paymentId": "null", "merchantTransactionId": "TX-1001", "amount": "50.00", "status": "Y", KEY: "null"}
+        values = {
+            "paymentId": "null",
+            "merchantTransactionId": "TX-1001",
+            "amount": "50.00",
+            "status": "Y",
+            KEY: "null",
+        }
         for digest in (checksum(RULES["S"], values), "0" * 32, ""):
             with pytest.raises(errors.SignatureMismatch):
                 read_return(self.form("Y", digest), MERCHANT)
@@ -257,15 +331,24 @@ class TestBrowserReturn:
     def test_a_return_in_latin_1_is_proven(self) -> None:
         """A payer's name in another charset does not spoil the return."""
         digest = sign_callback({**self.FIELDS, "status": "Y"}, MERCHANT)
-        back = read_return(self.form("Y", digest) + b"&firstName=J%FCrgen&lastName=M\xfcller&", MERCHANT)
-        assert (back.proven, back.raw["firstName"], back.raw["lastName"]) == (True, "Jürgen", "Müller")
+        back = read_return(
+            self.form("Y", digest) + b"&firstName=J%FCrgen&lastName=M\xfcller&", MERCHANT
+        )
+        assert (back.proven, back.raw["firstName"], back.raw["lastName"]) == (
+            True,
+            "Jürgen",
+            "Müller",
+        )
 
     @pytest.mark.parametrize("value", [None, ["Y"], {"a": "b"}])
     def test_a_return_in_json_is_read_or_refused(self, value: Any) -> None:
         """A body in JSON is refused where a signed field is not text."""
         for read in (read_return, callbacks.read_registration_return):
             with pytest.raises(errors.CallbackError):
-                read(json.dumps({**self.FIELDS, "status": value, "checksum": value}).encode(), MERCHANT)
+                read(
+                    json.dumps({**self.FIELDS, "status": value, "checksum": value}).encode(),
+                    MERCHANT,
+                )
 
     def test_what_is_no_form_is_refused(self) -> None:
         """A body that is no form is unreadable."""

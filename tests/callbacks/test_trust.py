@@ -79,8 +79,13 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
 @pytest.mark.parametrize("is_signed", [True, False])
 async def test_confirmed_event_never_has_the_lookups_code(store_url: str, is_signed: bool) -> None:
     """A confirmed decline has the callback's own code where one was told, and never the inquiry's "record found"."""
-    shop, declined = Shop(), fields("authfailed", "N", result={"code": "11051", "description": "Insufficient funds"})
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("authfailed", "N"))) as receiver:
+    shop, declined = (
+        Shop(),
+        fields("authfailed", "N", result={"code": "11051", "description": "Insufficient funds"}),
+    )
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("authfailed", "N"))
+    ) as receiver:
         await receiver.receive(signed(declined) if is_signed else unsigned(declined), JSON)
         await emptied(receiver)
     assert [event.result.code for event in shop.heard] == ["11051" if is_signed else ""]
@@ -88,18 +93,29 @@ async def test_confirmed_event_never_has_the_lookups_code(store_url: str, is_sig
 
 async def test_an_inquiry_that_lags_behind_a_signed_event_is_waited_for(store_url: str) -> None:
     """The gateway still says pending: the success is not given up for that, and heard when the inquiry has caught up."""
-    shop, gateway = Shop(), Gateway(record("3D Authstarted", "3D"), record("3D Authstarted", "3D"), record("capturesuccess"))
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+    shop, gateway = (
+        Shop(),
+        Gateway(
+            record("3D Authstarted", "3D"), record("3D Authstarted", "3D"), record("capturesuccess")
+        ),
+    )
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await emptied(receiver)
     assert (shop.names, gateway.asked) == (["PaymentSucceeded"], 3)
 
 
-async def test_an_inquiry_that_never_agrees_goes_to_review(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inquiry_that_never_agrees_goes_to_review(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A signed event that the gateway does not come to confirm is a person's to decide, not asked about for ever."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 3)
     shop, gateway = Shop(), Gateway(record("authstarted", "P"))
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         assert (await emptied(receiver))["review"] == 1
         (kept,) = await receiver.inbox.kept()
@@ -110,7 +126,9 @@ async def test_an_inquiry_that_never_agrees_goes_to_review(store_url: str, monke
 async def test_an_unsigned_event_does_not_stand_in_for_the_signed_one(store_url: str) -> None:
     """Whoever sends a chargeback ahead of the gateway, unsigned, gets the inquiry's answer heard, and takes nothing from the real one."""
     shop, gateway = Shop(), Gateway(record("settled"), record("chargeback", "N"))
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+    ) as receiver:
         await receiver.receive(unsigned(fields("chargeback", "N")), JSON)
         await emptied(receiver)
         await receiver.receive(signed(fields("chargeback", "N")), JSON)
@@ -123,11 +141,15 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
     shop = Shop()
     async with (
         gatewaypy.Gateway("http://127.0.0.1:9", MERCHANT) as gateway,
-        Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver,
+        Receiver(
+            shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        ) as receiver,
     ):
         for body in (b"{}", unsigned({"merchantTransactionId": "bad_1", "transactionStatus": "Y"})):
             assert (await receiver.receive(body, JSON)).status == 401
-        await receiver.receive(signed(fields(paymentId="", merchantTransactionId="old_shop_7")), JSON)
+        await receiver.receive(
+            signed(fields(paymentId="", merchantTransactionId="old_shop_7")), JSON
+        )
         counts = await emptied(receiver)
         (kept,) = await receiver.inbox.kept()
     assert (counts["refused"], counts["review"], shop.names) == (0, 1, [])
@@ -137,7 +159,9 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
 async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
     """Unsigned callbacks fill half of what may wait at the most; signed ones are taken then, too."""
     gateway = Gateway(record("capturesuccess"))
-    async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=gateway, max_open=4) as receiver:
+    async with Receiver(
+        Shop().router, MERCHANT, inbox=store_url, confirm=gateway, max_open=4
+    ) as receiver:
         for body, status in ((unsigned(fields()), 503), (signed(fields()), 200)):
             receiver._counted(2, 0)
             assert (await receiver.receive(body, JSON)).status == status
@@ -145,10 +169,17 @@ async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
 
 async def test_a_confirmed_event_holds_nothing_that_was_not_confirmed(store_url: str) -> None:
     """What the inquiry leaves out is not filled up from the callback."""
-    bare = {"paymentId": "54279", "merchantTransactionId": "TX-1001", "transactionStatus": "Y", "result": {"code": "00026"}}
+    bare = {
+        "paymentId": "54279",
+        "merchantTransactionId": "TX-1001",
+        "transactionStatus": "Y",
+        "result": {"code": "00026"},
+    }
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=Gateway(bare)) as receiver:
-        await receiver.receive(unsigned(fields("chargeback", "Y", amount="9999.00", remark="forged")), JSON)
+        await receiver.receive(
+            unsigned(fields("chargeback", "Y", amount="9999.00", remark="forged")), JSON
+        )
         await emptied(receiver)
     (event,) = shop.heard
     assert isinstance(event, PaymentAuthorized)
@@ -159,7 +190,12 @@ async def test_settled_after_captured_is_no_second_success(store_url: str) -> No
     """A payment succeeds once for its handlers, whatever words its success comes in, with or without the gateway's id."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        for made in (fields("capturesuccess"), fields("settled"), fields("settled", paymentId="-"), fields("reversed")):
+        for made in (
+            fields("capturesuccess"),
+            fields("settled"),
+            fields("settled", paymentId="-"),
+            fields("reversed"),
+        ):
             await receiver.receive(signed(made), JSON)
             await emptied(receiver)
     assert shop.names == ["PaymentSucceeded", "PaymentRefunded"]
@@ -169,7 +205,9 @@ async def test_a_callback_and_an_inquiry_of_one_payment_are_one(store_url: str) 
     """What the reconciler learns and what the callback tells reach the handlers once, in whichever order."""
     shop, gateway = Shop(), Gateway(record("capturesuccess"))
     gateway.credentials = MERCHANT  # type: ignore[attr-defined]
-    payment = Payment(outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001")
+    payment = Payment(
+        outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001"
+    )
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         async with Reconciler(gateway, receiver.inbox, first=0.001, poll=0.01) as reconciler:
             await reconciler.watch(payment)
@@ -215,12 +253,20 @@ async def test_no_words_of_an_error_stop_the_inbox(store_url: str, text: str) ->
 
 
 @pytest.mark.parametrize("value", ["\ud800", "a\0b"], ids=range(2))
-async def test_half_characters_are_refused_before_they_are_stored(store_url: str, value: str) -> None:
+async def test_half_characters_are_refused_before_they_are_stored(
+    store_url: str, value: str
+) -> None:
     """What no database takes is no callback, escaped in JSON or in a form."""
     shop = Shop()
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("settled"))) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("settled"))
+    ) as receiver:
         assert (await receiver.receive(unsigned(fields(remark=value)), JSON)).status == 400
-        assert (await receiver.receive(b"paymentId=1&remark=a%00b&status=Y", "application/x-www-form-urlencoded")).status == 400
+        assert (
+            await receiver.receive(
+                b"paymentId=1&remark=a%00b&status=Y", "application/x-www-form-urlencoded"
+            )
+        ).status == 400
         assert (await receiver.receive(signed(fields(remark="Zoë \\u0041")), JSON)).status == 200
 
 
@@ -233,13 +279,17 @@ async def test_a_handler_that_met_a_cancellation_has_failed(store_url: str) -> N
         calls.append(context.attempt)
         raise asyncio.CancelledError
 
-    async with Receiver(router, MERCHANT, inbox=store_url, max_attempts=2, first_pause=0.01) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=store_url, max_attempts=2, first_pause=0.01
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         assert (await emptied(receiver))["parked"] == 1
     assert calls == [1, 2]
 
 
-async def test_a_handler_that_never_ends_does_not_hold_up_closing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_handler_that_never_ends_does_not_hold_up_closing(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is cancelled in the end, and its event is open for the next process."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._HANDLERS_CLOSING", 0.1)
     router, begun = Router(), asyncio.Event()
@@ -262,7 +312,9 @@ async def test_each_merchant_is_asked_at_its_own_gateway(store_url: str) -> None
     with pytest.raises(errors.ConfigurationError, match="a gateway each"):
         Receiver(shop.router, [MERCHANT, OTHER], inbox=store_url, confirm=mine)
     gateways = {"11344": mine, "2": theirs}
-    async with Receiver(shop.router, [MERCHANT, OTHER], inbox=store_url, confirm=gateways) as receiver:
+    async with Receiver(
+        shop.router, [MERCHANT, OTHER], inbox=store_url, confirm=gateways
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await receiver.receive(signed(fields("settled"), OTHER), JSON)
         assert (await receiver.receive(unsigned(fields()), JSON)).status == 401
@@ -279,7 +331,9 @@ async def test_what_is_put_back_is_heard_though_the_payment_moved_on(store_url: 
             raise RuntimeError("the shop is down")
         return True
 
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, max_attempts=1, check=check) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, max_attempts=1, check=check
+    ) as receiver:
         for status, short in (("capturesuccess", "Y"), ("reversed", "Y"), ("authfailed", "N")):
             await receiver.receive(signed(fields(status, short)), JSON)
             await emptied(receiver)
@@ -323,7 +377,9 @@ async def test_numbers_are_known_by_their_looks_too(store_url: str) -> None:
     assert kept.fields["extra"]["account"] == "400000******0051"
 
 
-async def test_after_a_restart_of_the_machine_everything_is_due(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_restart_of_the_machine_everything_is_due(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A clock that counts from the machine's start has begun anew: what was put off or leased by the old one is not waited for."""
     async with Inbox(store_url) as inbox:
         await inbox.put(verify_callback(signed(fields()), MERCHANT))
@@ -332,7 +388,9 @@ async def test_after_a_restart_of_the_machine_everything_is_due(store_url: str, 
     async with Inbox(store_url) as inbox:
         assert await inbox.take(1) == []
     kind = (
-        "gatewaypy.storage.sqlite.SqliteStore" if store_url.startswith("sqlite") else "gatewaypy.storage.postgres.PostgresStore"
+        "gatewaypy.storage.sqlite.SqliteStore"
+        if store_url.startswith("sqlite")
+        else "gatewaypy.storage.postgres.PostgresStore"
     )
     monkeypatch.setattr(f"{kind}.boot", "another start")
     async with Inbox(store_url) as inbox:
@@ -346,10 +404,15 @@ async def test_never_confirmed_event_is_logged(
     gateway = Gateway(record("authstarted", "P"))
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
     options: dict[str, Any] = {"confirm": gateway, "first_pause": 0.01}
-    async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options) as receiver:
+    async with Receiver(
+        Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         assert (await emptied(receiver))["review"] == 1
-    assert "waits: not confirmed: the callback says capturesuccess, the gateway still authstarted" in caplog.text
+    assert (
+        "waits: not confirmed: the callback says capturesuccess, the gateway still authstarted"
+        in caplog.text
+    )
     assert "is kept for review: never confirmed" in caplog.text
 
 
@@ -368,11 +431,15 @@ class BusyGateway:
         return decode.transaction(record("capturesuccess"))
 
 
-async def test_slow_down_is_no_question_of_a_confirmation(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_down_is_no_question_of_a_confirmation(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A gateway that asks to wait is asked again after that, however often it does, and the event is not given up."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
     shop, gateway = Shop(), BusyGateway(5, 0.01)
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01) as receiver:
+    async with Receiver(
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+    ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await emptied(receiver)
     assert (gateway.asked, shop.names) == (6, ["PaymentSucceeded"])
@@ -381,12 +448,18 @@ async def test_slow_down_is_no_question_of_a_confirmation(store_url: str, monkey
 async def test_slow_down_pauses_every_confirmation(store_url: str) -> None:
     """While the gateway asked to wait, it is asked about no other event either."""
     gateway = BusyGateway(1, 60.0)
-    async with Receiver(Router(), MERCHANT, inbox=store_url, confirm=gateway, concurrency=1) as receiver:
+    async with Receiver(
+        Router(), MERCHANT, inbox=store_url, confirm=gateway, concurrency=1
+    ) as receiver:
         for number in range(5):
-            await receiver.receive(signed(fields(paymentId=f"{number}", merchantTransactionId=f"TX-{number}")), JSON)
+            await receiver.receive(
+                signed(fields(paymentId=f"{number}", merchantTransactionId=f"TX-{number}")), JSON
+            )
         async with asyncio.timeout(10):
             while True:
-                (rows,) = await receiver.inbox._store.run(("SELECT COUNT(*) FROM gatewaypy_inbox WHERE note IS NOT NULL", ()))
+                (rows,) = await receiver.inbox._store.run(
+                    ("SELECT COUNT(*) FROM gatewaypy_inbox WHERE note IS NOT NULL", ())
+                )
                 if rows[0][0] == 5:
                     break
                 await asyncio.sleep(0.01)
@@ -405,7 +478,9 @@ async def test_slow_down_pauses_every_confirmation(store_url: str) -> None:
     ],
     ids=["one key", "older key", "number", "unknown", "missing", "other gateway"],
 )
-def test_receiver_whose_merchants_are_mixed_up_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
+def test_receiver_whose_merchants_are_mixed_up_is_refused(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
     """A key of two merchants, a merchant without its gateway, and another's gateway would give events to the wrong one."""
     chosen = {"credentials": MERCHANT, "inbox": f"sqlite:///{tmp_path}/x.db"} | options
     with pytest.raises(errors.ConfigurationError, match=r"credentials: must|confirm: must"):
@@ -416,6 +491,10 @@ def test_receiver_whose_merchants_are_mixed_up_is_refused(options: dict[str, Any
 def test_reconciler_with_another_merchants_gateway_is_refused(is_mapping: bool) -> None:
     """Asked at the wrong merchant's gateway, another payment of that id would end the watch."""
     gateway = gatewaypy.Gateway("https://gateway.example", OTHER)
-    options: dict[str, Any] = {"gateway": {"11344": gateway}} if is_mapping else {"gateway": gateway, "member_id": "11344"}
+    options: dict[str, Any] = (
+        {"gateway": {"11344": gateway}}
+        if is_mapping
+        else {"gateway": gateway, "member_id": "11344"}
+    )
     with pytest.raises(errors.ConfigurationError, match="merchant 11344; got one of merchant 2"):
         Reconciler(inbox=None, **options)

@@ -28,7 +28,9 @@ class Gateway:
     async def inquire(self, **by: Any) -> Transaction:
         self.asked.append(by)
         record = self.records.pop(0) if len(self.records) > 1 else self.records[0]
-        return decode.transaction(record if record is MISSING else {**record, "result": {"code": "00026"}})
+        return decode.transaction(
+            record if record is MISSING else {**record, "result": {"code": "00026"}}
+        )
 
 
 MISSING = {"result": {"code": "10026", "description": "Record not found"}}
@@ -51,13 +53,21 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
         (fields(), {name: text for name, text in fields().items() if isinstance(text, str)}),
         ({"paymentId": "7", "remark": "x" * 60_000, "card": {"bin": "400000"}}, {"paymentId": "7"}),
         ({"paymentId": "7\n\x1b[2J", "merchantTransactionId": "A" * 101}, {}),
-        ({"paymentId": "7", "status": "onhold\n", "transactionStatus": "Y"}, {"paymentId": "7", "transactionStatus": "Y"}),
+        (
+            {"paymentId": "7", "status": "onhold\n", "transactionStatus": "Y"},
+            {"paymentId": "7", "transactionStatus": "Y"},
+        ),
         ({"amount": "9" * 400, "currency": "EURO"}, {}),
-        ({"amount": "12.50", "currency": "eur", "checksum": "x"}, {"amount": "12.50", "currency": "eur"}),
+        (
+            {"amount": "12.50", "currency": "eur", "checksum": "x"},
+            {"amount": "12.50", "currency": "eur"},
+        ),
     ],
     ids=range(6),
 )
-def test_reduced_keeps_only_what_an_inquiry_needs(sent: dict[str, Any], kept: dict[str, str]) -> None:
+def test_reduced_keeps_only_what_an_inquiry_needs(
+    sent: dict[str, Any], kept: dict[str, str]
+) -> None:
     """Ids in their format, known statuses, amount and currency; no other text of a stranger."""
     assert reduced(sent) == kept
 
@@ -77,7 +87,12 @@ async def test_unsigned_contradictions_are_refused(store_url: str) -> None:
     """Neither another amount than the gateway's nor a state that cannot follow goes to review."""
     gateway = Gateway(fields("capturesuccess"), fields("capturesuccess"), fields("authfailed", "N"))
     async with Receiver(
-        Router(), MERCHANT, inbox=store_url, confirm=gateway, confirm_when="unsigned_only", unsigned_per_second=1000.0
+        Router(),
+        MERCHANT,
+        inbox=store_url,
+        confirm=gateway,
+        confirm_when="unsigned_only",
+        unsigned_per_second=1000.0,
     ) as receiver:
         for body in (unsigned(), unsigned(amount="1.00"), unsigned(status="authfailed", short="N")):
             await receiver.receive(body, JSON)
@@ -89,7 +104,11 @@ async def test_unsigned_contradictions_are_refused(store_url: str) -> None:
 async def test_unsigned_events_fill_review_once_a_payment(store_url: str) -> None:
     """What the shop's own check refuses is kept once, however many bodies a stranger sends about that payment."""
     gateway = Gateway(fields("capturesuccess"))
-    options: dict[str, Any] = {"confirm": gateway, "check": lambda _: False, "unsigned_per_second": 1000.0}
+    options: dict[str, Any] = {
+        "confirm": gateway,
+        "check": lambda _: False,
+        "unsigned_per_second": 1000.0,
+    }
     async with Receiver(Router(), MERCHANT, inbox=store_url, **options) as receiver:
         for status in ("capturesuccess", "settled", "authstarted"):
             await receiver.receive(unsigned(status=status), JSON)
@@ -130,7 +149,9 @@ async def test_unsigned_event_without_confirm_is_left_alone(store_url: str) -> N
     heard: list[CallbackEvent] = []
     router = Router()
     router.on(CallbackEvent)(heard.append)
-    async with Receiver(router, MERCHANT, inbox=store_url, confirm=Gateway(MISSING), unsigned_per_second=0.001) as receiver:
+    async with Receiver(
+        router, MERCHANT, inbox=store_url, confirm=Gateway(MISSING), unsigned_per_second=0.001
+    ) as receiver:
         receiver.dispatcher._allowance.use(1)
         await receiver.receive(unsigned(), JSON)
     async with Receiver(router, MERCHANT, inbox=store_url) as receiver:

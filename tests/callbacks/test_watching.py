@@ -59,13 +59,17 @@ async def asked_until_over(reconciler: Reconciler) -> int:
     async with asyncio.timeout(20):
         while True:
             times += await reconciler.ask()
-            ((watched,),) = await reconciler.inbox._store.run(("SELECT COUNT(*) FROM gatewaypy_watched", ()))
+            ((watched,),) = await reconciler.inbox._store.run(
+                ("SELECT COUNT(*) FROM gatewaypy_watched", ())
+            )
             if not watched[0]:
                 return times
             await asyncio.sleep(0.001)
 
 
-UNKNOWN = errors.OutcomeUnknown("no answer", operation="refund", merchant_transaction_id="R-1", payment_id="54279")
+UNKNOWN = errors.OutcomeUnknown(
+    "no answer", operation="refund", merchant_transaction_id="R-1", payment_id="54279"
+)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,12 @@ UNKNOWN = errors.OutcomeUnknown("no answer", operation="refund", merchant_transa
     ids=["debit", "preauth", "payment", "refund", "charged back", "capture", "reversal"],
 )  # fmt: skip
 async def test_watch_ends_with_its_operation(
-    store_url: str, watched: Any, operation: str | None, states: list[str], asked: int, heard: list[str]
+    store_url: str,
+    watched: Any,
+    operation: str | None,
+    states: list[str],
+    asked: int,
+    heard: list[str],
 ) -> None:
     """What is watched is asked about until the operation that it is about is over, and not just its payment's step."""
     short = {"chargeback": "N", "capturefailed": "N", "authcancelled": "C", "3D Authstarted": "3D"}
@@ -98,13 +107,22 @@ async def test_watch_ends_with_its_operation(
     assert shop.names == heard
 
 
-@pytest.mark.parametrize("answer", [{"amount": "1.00", "currency": ""}, {"currency": "USD"}, {"merchantTransactionId": "TX-9"}])
-async def test_watch_of_another_payment_is_not_ended(store_url: str, answer: dict[str, str], caplog: Any) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [{"amount": "1.00", "currency": ""}, {"currency": "USD"}, {"merchantTransactionId": "TX-9"}],
+)
+async def test_watch_of_another_payment_is_not_ended(
+    store_url: str, answer: dict[str, str], caplog: Any
+) -> None:
     """A record with another amount, currency or own id tells nothing of what is watched, and the log says so."""
     shop, gateway = Shop(), Gateway(fields(**answer))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344", give_up_after=2)
-        await reconciler.watch(Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), operation="debit")
+        reconciler = Reconciler(
+            gateway, receiver.inbox, first=0.001, member_id="11344", give_up_after=2
+        )
+        await reconciler.watch(
+            Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), operation="debit"
+        )
         assert await asked_until_over(reconciler) == 2
     assert shop.names == []
     assert "the record is of another" in caplog.text
@@ -122,7 +140,9 @@ async def test_watch_id_outside_its_format_is_refused(store_url: str, ids: dict[
         with pytest.raises(errors.InvalidRequest):
             await inbox.watch(member_id="11344", seconds=0.0, **ids)
         with pytest.raises(errors.InvalidRequest):
-            await Reconciler(Gateway({}), inbox, member_id="11344").watch(Payment(outcome=Outcome.PENDING, **ids))
+            await Reconciler(Gateway({}), inbox, member_id="11344").watch(
+                Payment(outcome=Outcome.PENDING, **ids)
+            )
 
 
 async def test_watched_id_that_cannot_be_asked_is_dropped(store_url: str, caplog: Any) -> None:
@@ -130,7 +150,10 @@ async def test_watched_id_that_cannot_be_asked_is_dropped(store_url: str, caplog
     gateway = Gateway({})
     async with Inbox(store_url) as inbox:
         await inbox._store.run(
-            ("INSERT INTO gatewaypy_watched (name, member, payment_id, due) VALUES ('x', '11344', 'bad id', 0)", ())
+            (
+                "INSERT INTO gatewaypy_watched (name, member, payment_id, due) VALUES ('x', '11344', 'bad id', 0)",
+                (),
+            )
         )
         assert await asked_until_over(Reconciler(gateway, inbox, member_id="11344")) == 1
     assert gateway.asked == []
@@ -149,9 +172,16 @@ async def test_event_with_one_usable_id_is_asked_by_it(store_url: str) -> None:
 def test_follow_up_is_over_when_no_trace_can_come() -> None:
     """A refund waits while one may still be recorded, and not after a chargeback or a decline."""
     waits = {
-        state: not is_over("refund", state) for state in ("capturesuccess", "markedforreversal", "onhold", "chargeback", "failed")
+        state: not is_over("refund", state)
+        for state in ("capturesuccess", "markedforreversal", "onhold", "chargeback", "failed")
     }
-    assert waits == {"capturesuccess": True, "markedforreversal": True, "onhold": True, "chargeback": False, "failed": False}
+    assert waits == {
+        "capturesuccess": True,
+        "markedforreversal": True,
+        "onhold": True,
+        "chargeback": False,
+        "failed": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -170,15 +200,20 @@ async def test_confirmed_amount_is_compared_without_currency(
     store_url: str, callback: dict[str, str], record: dict[str, str], state: str
 ) -> None:
     """The signed amount is compared whatever the currency says; currencies are compared where both are stated."""
-    async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=Gateway(fields(**record))) as receiver:
+    async with Receiver(
+        Shop().router, MERCHANT, inbox=store_url, confirm=Gateway(fields(**record))
+    ) as receiver:
         await receiver.receive(signed(fields(**callback)), JSON)
         assert (await emptied(receiver))[state] == 1
 
 
 @pytest.mark.parametrize(
-    ("repeated", "state"), [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "swallowed")]
+    ("repeated", "state"),
+    [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "swallowed")],
 )
-async def test_same_status_with_another_amount_is_reviewed(store_url: str, repeated: dict[str, str], state: str) -> None:
+async def test_same_status_with_another_amount_is_reviewed(
+    store_url: str, repeated: dict[str, str], state: str
+) -> None:
     """A repeat must be of the same amount; another spelling of it is a repeat."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
@@ -204,9 +239,16 @@ async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None
      {"seconds": float("nan")}],
     ids=range(6),
 )  # fmt: skip
-async def test_watch_that_nobody_would_end_is_refused(store_url: str, wrong: dict[str, Any]) -> None:
+async def test_watch_that_nobody_would_end_is_refused(
+    store_url: str, wrong: dict[str, Any]
+) -> None:
     """A merchant outside its format, what is no operation on money, and no finite time are refused when watched."""
-    options = {"member_id": "11344", "payment_id": "7", "merchant_transaction_id": None, "seconds": 0.0} | wrong
+    options = {
+        "member_id": "11344",
+        "payment_id": "7",
+        "merchant_transaction_id": None,
+        "seconds": 0.0,
+    } | wrong
     async with Inbox(store_url) as inbox:
         with pytest.raises((errors.InvalidRequest, errors.ConfigurationError)):
             await inbox.watch(**options)
@@ -215,10 +257,14 @@ async def test_watch_that_nobody_would_end_is_refused(store_url: str, wrong: dic
 async def test_watch_of_an_unknown_operation_ends(store_url: str) -> None:
     """A row with an operation that only another version knows is asked about until its payment is captured."""
     async with Inbox(store_url) as inbox:
-        await inbox.watch(member_id="11344", payment_id="54279", merchant_transaction_id=None, seconds=0.0)
+        await inbox.watch(
+            member_id="11344", payment_id="54279", merchant_transaction_id=None, seconds=0.0
+        )
         await inbox._store.run(("UPDATE gatewaypy_watched SET operation = 'of tomorrow'", ()))
         gateway = Gateway(fields("authsuccessful"), fields())
-        assert await asked_until_over(Reconciler(gateway, inbox, first=0.001, member_id="11344")) == 2
+        assert (
+            await asked_until_over(Reconciler(gateway, inbox, first=0.001, member_id="11344")) == 2
+        )
 
 
 async def test_watched_debit_at_a_bare_y_goes_on(store_url: str) -> None:
@@ -249,13 +295,17 @@ async def test_slow_down_pauses_the_merchants_questions(store_url: str) -> None:
     gateway = BusyGateway()
     async with Inbox(store_url) as inbox:
         for number in range(25):
-            await inbox.watch(member_id="11344", payment_id=str(number), merchant_transaction_id=None, seconds=0.0)
+            await inbox.watch(
+                member_id="11344", payment_id=str(number), merchant_transaction_id=None, seconds=0.0
+            )
         reconciler = Reconciler(gateway, inbox, member_id="11344", poll=60.0)
         assert [await reconciler.ask() for _ in range(3)] == [20, 0, 0]
     assert gateway.asked == 20
 
 
-async def test_log_of_a_watch_is_printable(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_of_a_watch_is_printable(
+    store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A status in the gateway's words puts no line break or escape into the log."""
     gateway = Gateway(fields("on hold\n\x1b[2J", "Y"))
     async with Inbox(store_url) as inbox:
@@ -272,12 +322,16 @@ class BrokenGateway:
         raise RuntimeError("its transport is broken")
 
 
-async def test_merchant_that_cannot_be_asked_stops_no_other(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_merchant_that_cannot_be_asked_stops_no_other(
+    store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """One merchant's gateway that fails in its own way keeps nobody else's payments from being asked about."""
     gateway = Gateway(fields())
     async with Inbox(store_url) as inbox:
         for member in ("1", "11344"):
-            await inbox.watch(member_id=member, payment_id="54279", merchant_transaction_id=None, seconds=0.0)
+            await inbox.watch(
+                member_id=member, payment_id="54279", merchant_transaction_id=None, seconds=0.0
+            )
         assert await Reconciler({"1": BrokenGateway(), "11344": gateway}, inbox).ask() == 2
     assert len(gateway.asked) == 1
     assert "a watched payment of 1 could not be asked about" in caplog.text
@@ -296,11 +350,17 @@ class Pending:
         return 0
 
 
-async def test_journal_that_fails_stops_no_other(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_journal_that_fails_stops_no_other(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """A journal that cannot be read is logged, and the next one is asked about."""
     journals = [Pending("11344", fails=True), Pending("11344")]
     inbox = Inbox(f"sqlite:///{tmp_path}/x.db")
-    async with inbox, Reconciler(Gateway({}), inbox, member_id="11344", journals=journals), asyncio.timeout(10):
+    async with (
+        inbox,
+        Reconciler(Gateway({}), inbox, member_id="11344", journals=journals),
+        asyncio.timeout(10),
+    ):
         await journals[1].asked.wait()
     assert "pending payouts could not be asked about" in caplog.text
 

@@ -33,7 +33,14 @@ ACCOUNT = {
 def run(*arguments: str, said: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from gatewaypy.cli import main; main()", *arguments]
     return subprocess.run(
-        command, input=said, capture_output=True, text=True, check=False, env=os.environ | ACCOUNT | environ, cwd=ROOT, timeout=60
+        command,
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | ACCOUNT | environ,
+        cwd=ROOT,
+        timeout=60,
     )
 
 
@@ -41,7 +48,13 @@ def test_the_demo_agrees_with_the_ledger() -> None:
     """Every step is told, the books are shown, and the exit code is 0."""
     done = run("demo", "--payouts", "examples/payouts.csv")
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in ("Token for shop", "refund 20.00 EUR", "the payer approved", "PAYOUT-2026-003 12000 JPY", "ledger agree"):
+    for words in (
+        "Token for shop",
+        "refund 20.00 EUR",
+        "the payer approved",
+        "PAYOUT-2026-003 12000 JPY",
+        "ledger agree",
+    ):
         assert words in done.stdout
 
 
@@ -70,7 +83,15 @@ async def test_the_demo_finds_a_difference() -> None:
 @pytest.fixture
 def served() -> Iterator[str]:
     """Run ``gatewaypy sandbox`` in a process of its own."""
-    command = [sys.executable, "-u", "-c", "from gatewaypy.cli import main; main()", "sandbox", "--port", "0"]
+    command = [
+        sys.executable,
+        "-u",
+        "-c",
+        "from gatewaypy.cli import main; main()",
+        "sandbox",
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         yield process.stdout.readline().rsplit(" ", 1)[-1].strip()
@@ -90,7 +111,9 @@ def test_a_sandbox_is_served_until_it_is_interrupted(served: str) -> None:
 def test_a_checksum_is_shown_with_its_key_masked() -> None:
     """The joined text and the digest settle an argument; the key is not in it."""
     key = "k3yForDocsOnly0000000000000000AB"
-    shown = run("checksum", "A", "merchantTransactionId=TX-1001", "amount=50.00", GATEWAYPY_SECRET_KEY=key)
+    shown = run(
+        "checksum", "A", "merchantTransactionId=TX-1001", "amount=50.00", GATEWAYPY_SECRET_KEY=key
+    )
     assert "11344|***|TX-1001|50.00" in shown.stdout
     assert "32f2641a3e924bad64256be60032056b" in shown.stdout
     assert key not in shown.stdout + shown.stderr
@@ -110,7 +133,10 @@ def test_checksum_of_a_card_shows_no_card_number() -> None:
         (["checksum", "Z"], "one of A, B"),
         (["checksum", "A", "amount=1.00"], "merchantTransactionId"),
         (["checksum", "A", "amount=1|0", "merchantTransactionId=a"], "no '|'"),
-        (["checksum", "A", "amount"], "values: must be name=value, with a name of merchantTransactionId, amount"),
+        (
+            ["checksum", "A", "amount"],
+            "values: must be name=value, with a name of merchantTransactionId, amount",
+        ),
         (["checksum", "A", "amont=1.00"], "values: must be name=value"),
         (["checksum", "A", "secureKey=abc"], "values: must be name=value"),
         (["checksum", "E", "amount=1"], "values: must be left out for this rule"),
@@ -155,9 +181,18 @@ DOCS_KEY = {"GATEWAYPY_SECRET_KEY": "k3yForDocsOnly0000000000000000AB"}
 
 def test_callbacks_are_signed_and_verified_by_hand() -> None:
     """A signed callback verifies, one with another key does not, and what is none says why."""
-    assert "PaymentFailed TX-1003 payment 54281 50.00 EUR" in run("callbacks", "verify", str(CALLBACK), **DOCS_KEY).stdout
-    assert "8071956bda34b457d00e54b1ef6f9d1b" in run("callbacks", "sign", str(CALLBACK), **DOCS_KEY).stdout
-    assert "PaymentFailed TX-1003" in run("callbacks", "verify", "-", said=CALLBACK.read_text(), **DOCS_KEY).stdout
+    assert (
+        "PaymentFailed TX-1003 payment 54281 50.00 EUR"
+        in run("callbacks", "verify", str(CALLBACK), **DOCS_KEY).stdout
+    )
+    assert (
+        "8071956bda34b457d00e54b1ef6f9d1b"
+        in run("callbacks", "sign", str(CALLBACK), **DOCS_KEY).stdout
+    )
+    assert (
+        "PaymentFailed TX-1003"
+        in run("callbacks", "verify", "-", said=CALLBACK.read_text(), **DOCS_KEY).stdout
+    )
     other = run("callbacks", "verify", str(CALLBACK))
     assert (other.returncode, "SignatureMismatch" in other.stderr) == (1, True)
     broken = run("callbacks", "sign", str(ROOT / "README.md"))
@@ -193,10 +228,14 @@ def test_callbacks_are_heard_until_interrupted(tmp_path: Path) -> None:
     """The listener shows each callback that a key fits, and ends with 0."""
     arguments = ["callbacks", "listen", "--port", "0", "--inbox", f"sqlite:///{tmp_path}/inbox.db"]
     command = [sys.executable, "-u", "-c", "from gatewaypy.cli import main; main()", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | ACCOUNT | DOCS_KEY) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | ACCOUNT | DOCS_KEY
+    ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().rsplit(" ", 1)[-1].strip()
-        answer = httpx.post(url, content=CALLBACK.read_bytes(), headers={"Content-Type": "application/json"})
+        answer = httpx.post(
+            url, content=CALLBACK.read_bytes(), headers={"Content-Type": "application/json"}
+        )
         assert (answer.status_code, answer.text) == (200, "OK")
         assert process.stdout.readline().startswith("PaymentFailed TX-1003")
         process.send_signal(signal.SIGTERM)

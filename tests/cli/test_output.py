@@ -44,13 +44,25 @@ NOW = datetime.now(UTC).date()
 DAYS = ["--from", (NOW - timedelta(1)).isoformat(), "--to", (NOW + timedelta(1)).isoformat()]
 
 
-def run(*arguments: str, said: str = "", tail: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, said: str = "", tail: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
     command: Any = [*COMMAND, *arguments]
     if tail:
         command = ["bash", "-c", f'"$@" {tail}', "bash", *command]
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | ACCOUNT | environ
+    environment = (
+        {name: value for name, value in os.environ.items() if name != "COLUMNS"} | ACCOUNT | environ
+    )
     return subprocess.run(
-        command, input=said, capture_output=True, text=True, errors="replace", check=False, env=environment, cwd=ROOT, timeout=60
+        command,
+        input=said,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=environment,
+        cwd=ROOT,
+        timeout=60,
     )
 
 
@@ -62,7 +74,9 @@ async def later(*arguments: str, **options: str) -> subprocess.CompletedProcess[
 async def listed(sandbox: Sandbox) -> Sandbox:
     """Serve a sandbox with one payment whose remark, id and status are a stranger's words."""
     async with Gateway(sandbox.base_url, MERCHANT) as gateway:
-        await gateway.debit(Money("50.00", "EUR"), CARD, merchant_transaction_id="ORDER-1".ljust(100, "0"))
+        await gateway.debit(
+            Money("50.00", "EUR"), CARD, merchant_transaction_id="ORDER-1".ljust(100, "0")
+        )
     for record in sandbox.ledger.records.values():
         record.fields["remark"] = REMARK
     return sandbox
@@ -78,7 +92,10 @@ def spoken(done: subprocess.CompletedProcess[str]) -> None:
 # Text from outside
 
 
-@pytest.mark.parametrize("text", ["[/05]", "[bold]a[/bold]", ":smile:", "a\x1b[31mb", "a\u202eb", "https://x.example", "a\nb"])
+@pytest.mark.parametrize(
+    "text",
+    ["[/05]", "[bold]a[/bold]", ":smile:", "a\x1b[31mb", "a\u202eb", "https://x.example", "a\nb"],
+)
 def test_table_outside_text_is_shown_as_it_is(text: str) -> None:
     """No markup, emoji code, link, escape sequence or line break in a cell or line has an effect."""
     file = io.StringIO()
@@ -95,8 +112,16 @@ def test_table_without_terminal_is_never_cut(monkeypatch: pytest.MonkeyPatch) ->
     """In a pipe or a file each row is one line with whole cells, however narrow a terminal would be."""
     monkeypatch.setenv("COLUMNS", "20")
     file = io.StringIO()
-    show_table(PlainConsole(file), ("id", "amount"), [("1" * 100, "12,345.00"), ("2", "1.00")], numbers=("amount",))
-    assert file.getvalue().splitlines()[1:] == [f"{'1' * 100}  12,345.00", f"{'2'.ljust(100)}       1.00"]
+    show_table(
+        PlainConsole(file),
+        ("id", "amount"),
+        [("1" * 100, "12,345.00"), ("2", "1.00")],
+        numbers=("amount",),
+    )
+    assert file.getvalue().splitlines()[1:] == [
+        f"{'1' * 100}  12,345.00",
+        f"{'2'.ljust(100)}       1.00",
+    ]
 
 
 @pytest.mark.parametrize("columns", [20, 200])
@@ -105,10 +130,22 @@ def test_table_on_terminal_keeps_whole_cells(columns: int) -> None:
     file = io.StringIO()
     console = PlainConsole(file)
     console._force_terminal, console._width = True, columns
-    show_table(console, ("id", "amount", "remark"), [("A" * 40, "12.00 EUR", ""), ("B" * 40, "7.00 EUR", "x")])
+    show_table(
+        console,
+        ("id", "amount", "remark"),
+        [("A" * 40, "12.00 EUR", ""), ("B" * 40, "7.00 EUR", "x")],
+    )
     lines = file.getvalue().splitlines()
     if columns == 20:
-        assert lines == [f"id: {'A' * 40}", "amount: 12.00 EUR", "", f"id: {'B' * 40}", "amount: 7.00 EUR", "remark: x", ""]
+        assert lines == [
+            f"id: {'A' * 40}",
+            "amount: 12.00 EUR",
+            "",
+            f"id: {'B' * 40}",
+            "amount: 7.00 EUR",
+            "remark: x",
+            "",
+        ]
     else:
         assert lines[1:] == [f"{'A' * 40}  12.00 EUR", f"{'B' * 40}  7.00 EUR   x"]
 
@@ -120,7 +157,13 @@ async def test_transactions_piped_shows_whole_ids_and_the_zone(listed: Sandbox) 
     assert "ORDER-1".ljust(100, "0") in done.stdout
     assert "transaction date without zone" in done.stdout.splitlines()[0]
     rows = list(
-        csv.DictReader(io.StringIO((await later("transactions", "--url", listed.base_url, *DAYS, "--format", "csv")).stdout))
+        csv.DictReader(
+            io.StringIO(
+                (
+                    await later("transactions", "--url", listed.base_url, *DAYS, "--format", "csv")
+                ).stdout
+            )
+        )
     )
     assert rows[0]["transaction_date_without_zone"].startswith(str(NOW)[:4])
 
@@ -133,7 +176,10 @@ async def test_inquire_narrow_terminal_shows_whole_ids(listed: Sandbox) -> None:
         leader, follower = pty.openpty()
         command = [*COMMAND, "inquire", "--url", listed.base_url, "--merchant-transaction-id", own]
         with subprocess.Popen(
-            command, stdout=follower, env=os.environ | ACCOUNT | {"COLUMNS": "20", "TERM": "xterm"}, cwd=ROOT
+            command,
+            stdout=follower,
+            env=os.environ | ACCOUNT | {"COLUMNS": "20", "TERM": "xterm"},
+            cwd=ROOT,
         ) as process:
             os.close(follower)
             shown = b""
@@ -173,20 +219,37 @@ async def test_report_csv_neutralizes_and_names_the_zone(tmp_path: Path) -> None
     """A payout's evidence that begins with a formula is written as text, and times are in UTC."""
     url = f"sqlite:///{tmp_path}/journal.db"
     async with Journal(url, MERCHANT.member_id) as journal:
-        await journal.plan([PayoutOrder(merchant_transaction_id="-1 2", amount=Money("1.00", "EUR"), payment_id="5")], batch="=B")
+        await journal.plan(
+            [
+                PayoutOrder(
+                    merchant_transaction_id="-1 2", amount=Money("1.00", "EUR"), payment_id="5"
+                )
+            ],
+            batch="=B",
+        )
         assert await journal.take(State.PLANNED)
-    (row,) = csv.DictReader(io.StringIO((await later("payouts", "report", "--journal", url, "--format", "csv")).stdout))
+    (row,) = csv.DictReader(
+        io.StringIO((await later("payouts", "report", "--journal", url, "--format", "csv")).stdout)
+    )
     assert (row["batch"], row["merchant_transaction_id"], row["amount"]) == ("'=B", "'-1 2", "1.00")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["planned_at"])
-    entry = json.loads((await later("payouts", "report", "--journal", url, "--format", "json")).stdout)
+    entry = json.loads(
+        (await later("payouts", "report", "--journal", url, "--format", "json")).stdout
+    )
     assert (entry["batch"], entry["changed_at"][-1]) == ("=B", "Z")
 
 
 def test_times_of_a_store_are_written_in_utc() -> None:
     """SQLite gives texts, PostgreSQL gives datetimes: both are written alike; a gateway's time says whether it has a zone."""
-    told = [utc("2026-11-26 22:15:43"), utc(datetime(2026, 11, 26, 22, 15, 43, 999, tzinfo=UTC).replace(tzinfo=None))]
+    told = [
+        utc("2026-11-26 22:15:43"),
+        utc(datetime(2026, 11, 26, 22, 15, 43, 999, tzinfo=UTC).replace(tzinfo=None)),
+    ]
     assert told == ["2026-11-26T22:15:43Z"] * 2
-    assert [has_zone(text) for text in ("2026-11-26 22:15:43", "2026-11-26T22:15:43Z", "2026-11-26 22:15:43+02:00")] == [
+    assert [
+        has_zone(text)
+        for text in ("2026-11-26 22:15:43", "2026-11-26T22:15:43Z", "2026-11-26 22:15:43+02:00")
+    ] == [
         False,
         True,
         True,
@@ -241,7 +304,11 @@ def test_sandbox_wrong_certificate_is_named(tmp_path: Path) -> None:
     wrong.write_text("no certificate", encoding="utf-8")
     for path, code in ((tmp_path / "none.pem", 2), (tmp_path, 2), (wrong, 1)):
         done = run("sandbox", "--port", "0", "--certfile", str(path))
-        assert (done.returncode, "certfile" in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+        assert (done.returncode, "certfile" in done.stderr, "Traceback" in done.stderr) == (
+            code,
+            True,
+            False,
+        ), done.stderr
     done = run("sandbox", "--port", "0", "--keyfile", str(wrong))
     spoken(done)
     assert "--keyfile: must come with --certfile" in done.stderr
@@ -263,10 +330,17 @@ def test_sandbox_wrong_certificate_is_named(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_command_wrong_input_is_one_line(
-    tmp_path: Path, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    arguments: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A file, URL, journal or host that cannot be used ends with one line on standard error, and never with a traceback."""
-    binary, empty, columns = tmp_path / "binary.csv", tmp_path / "empty.csv", tmp_path / "columns.csv"
+    binary, empty, columns = (
+        tmp_path / "binary.csv",
+        tmp_path / "empty.csv",
+        tmp_path / "columns.csv",
+    )
     binary.write_bytes(b"\xff\xfe\x00\x01" * 300)
     empty.write_bytes(b"")
     columns.write_text("a,b\n1,2\n", encoding="utf-8")
@@ -295,7 +369,10 @@ async def test_report_over_its_journal_is_refused(tmp_path: Path, name: str, fil
     (tmp_path / "link.csv").symlink_to(tmp_path / "journal.db")
     before = (tmp_path / "journal.db").read_bytes()
     done = await later("payouts", "report", "--journal", url, name, f"{tmp_path}/{file}")
-    assert (done.returncode, f"{name}: must not be a file of the journal" in done.stderr) == (1, True)
+    assert (done.returncode, f"{name}: must not be a file of the journal" in done.stderr) == (
+        1,
+        True,
+    )
     assert (tmp_path / "journal.db").read_bytes() == before
 
 
@@ -306,7 +383,11 @@ async def test_report_unwritable_file_is_one_line(tmp_path: Path, name: str) -> 
     async with Journal(url, MERCHANT.member_id):
         pass
     done = await later("payouts", "report", "--journal", url, name, f"{tmp_path}/none/report.png")
-    assert (done.returncode, "Traceback" in done.stderr, f"{tmp_path}/none/report.png: No such" in done.stderr) == (
+    assert (
+        done.returncode,
+        "Traceback" in done.stderr,
+        f"{tmp_path}/none/report.png: No such" in done.stderr,
+    ) == (
         1,
         False,
         True,
@@ -316,7 +397,15 @@ async def test_report_unwritable_file_is_one_line(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
 async def test_transactions_reader_that_leaves_ends_it_quietly(listed: Sandbox, form: str) -> None:
     """``… | head`` ends the command with code 141 and no word on standard error."""
-    done = await later("transactions", "--url", listed.base_url, *DAYS, "--format", form, tail="| true; exit ${PIPESTATUS[0]}")
+    done = await later(
+        "transactions",
+        "--url",
+        listed.base_url,
+        *DAYS,
+        "--format",
+        form,
+        tail="| true; exit ${PIPESTATUS[0]}",
+    )
     assert (done.returncode, done.stderr) == (141, "")
 
 
@@ -339,11 +428,18 @@ def test_command_interrupted_ends_with_130(silent: str) -> None:
     """Ctrl-C in the middle of a question ends with one line and code 130."""
     command = [*COMMAND, "inquire", "--url", silent, "--payment-id", "1"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | ACCOUNT, cwd=ROOT
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | ACCOUNT,
+        cwd=ROOT,
     ) as process:
         deadline = time.monotonic() + 60
         # It waits for an answer once it has a connection.
-        while f":{int(silent.rsplit(':', 1)[1]):04X} 01" not in Path(f"/proc/{process.pid}/net/tcp").read_text(encoding="utf-8"):
+        while f":{int(silent.rsplit(':', 1)[1]):04X} 01" not in Path(
+            f"/proc/{process.pid}/net/tcp"
+        ).read_text(encoding="utf-8"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

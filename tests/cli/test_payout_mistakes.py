@@ -43,14 +43,22 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "journal.db").close()
     (tmp_path / "journal.db").touch()
     unknown = call("report", "--journal", journal, GATEWAYPY_MEMBER_ID="")
-    assert (unknown.returncode, "environment variables not set: GATEWAYPY_MEMBER_ID" in unknown.stderr) == (1, True)
+    assert (
+        unknown.returncode,
+        "environment variables not set: GATEWAYPY_MEMBER_ID" in unknown.stderr,
+    ) == (1, True)
     empty = call("report", "--journal", journal)
     assert (empty.returncode, empty.stdout.split("\n")[0]) == (Exit.SETTLED, "0 orders")
     bare = "import sys; sys.modules['matplotlib'] = None\nfrom gatewaypy.cli import main; main()"
     without = call("report", "--journal", journal, "--histogram", f"{tmp_path}/x.png", code=bare)
     assert (without.returncode, "pip install 'gatewaypy[plot]'" in without.stderr) == (1, True)
-    nowhere = call("report", "--journal", journal, "--format", "csv", "--output", f"{tmp_path}/no/report.csv")
-    assert (nowhere.returncode, "no/report.csv: No such file or directory" in nowhere.stderr) == (1, True)
+    nowhere = call(
+        "report", "--journal", journal, "--format", "csv", "--output", f"{tmp_path}/no/report.csv"
+    )
+    assert (nowhere.returncode, "no/report.csv: No such file or directory" in nowhere.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_a_reason_with_a_card_number_is_refused(tmp_path: Path) -> None:
@@ -71,13 +79,19 @@ def test_a_lost_database_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -
     async def lose(error: Exception) -> int:
         raise error
 
-    for error in (asyncpg.InterfaceError("connection is closed"), sqlite3.OperationalError("disk is full")):
+    for error in (
+        asyncpg.InterfaceError("connection is closed"),
+        sqlite3.OperationalError("disk is full"),
+    ):
         with pytest.raises(SystemExit) as ended:
             run(lose, error)
         assert (ended.value.code, str(error) in capsys.readouterr().err) == (1, True)
     with pytest.raises(SystemExit) as ended:
         run(lose, ZeroDivisionError())
-    assert (ended.value.code, "internal error: ZeroDivisionError" in capsys.readouterr().err) == (70, True)
+    assert (ended.value.code, "internal error: ZeroDivisionError" in capsys.readouterr().err) == (
+        70,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +141,9 @@ def test_every_exit_code_is_documented(command: str) -> None:
     assert set(PRECEDENCE) == set(MEANINGS) == set(Exit)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (82, "1 min 22 s"), (7325, "2 h 2 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7.4, "7 s"), (82, "1 min 22 s"), (7325, "2 h 2 min")]
+)
 def test_the_time_left_is_written_for_people(seconds: float, text: str) -> None:
     """Nobody needs the seconds of an hour."""
     assert time_left(seconds) == text

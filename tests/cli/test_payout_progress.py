@@ -29,7 +29,11 @@ def make(monkeypatch: Any, *, rows: int, before: int = 0) -> tuple[PayoutProgres
     clock, feed = Clock(), Feed(lambda _: None)
     monkeypatch.setattr(payout_progress, "time", clock)
     journal: Any = None
-    return PayoutProgress(Console(file=io.StringIO()), feed, journal, 5.0, before, rows), feed, clock
+    return (
+        PayoutProgress(Console(file=io.StringIO()), feed, journal, 5.0, before, rows),
+        feed,
+        clock,
+    )
 
 
 def end(progress: PayoutProgress, state: State) -> None:
@@ -42,7 +46,10 @@ def test_progress_bad_rows_are_no_progress(monkeypatch: Any) -> None:
     progress.told()
     feed.bad, feed.conflicts, feed.known, clock.now = 500, 10, 90, 10.0
     told = progress.told()
-    assert told == "0 of 400 · done 0 · failed 0 · unknown 0 · review 0 · bad 500 · in conflict 10 · in the journal before 90"
+    assert (
+        told
+        == "0 of 400 · done 0 · failed 0 · unknown 0 · review 0 · bad 500 · in conflict 10 · in the journal before 90"
+    )
 
 
 def test_progress_estimates_by_what_was_paid(monkeypatch: Any) -> None:

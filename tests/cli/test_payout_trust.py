@@ -23,7 +23,9 @@ def executed(sandbox: Sandbox) -> Counter[str]:
 
 
 @pytest.mark.parametrize("way", ["restored", "deleted"])
-async def test_payouts_run_restored_journal_pays_nothing_twice(sandbox: Sandbox, tmp_path: Path, way: str) -> None:
+async def test_payouts_run_restored_journal_pays_nothing_twice(
+    sandbox: Sandbox, tmp_path: Path, way: str
+) -> None:
     """Day 1 and day 2 are paid, day 1's backup is restored, and day 2's file is run again: nothing is paid twice."""
     sandbox.desk.refuse_duplicates = False
     path = tmp_path / "journal.db"
@@ -36,7 +38,10 @@ async def test_payouts_run_restored_journal_pays_nothing_twice(sandbox: Sandbox,
     if way == "restored":
         path.write_bytes(backup)
         looked = await run("report", *at)
-        assert "counts as restored from a backup: it holds 1 intents, and 2 were counted next to it" in looked.stdout
+        assert (
+            "counts as restored from a backup: it holds 1 intents, and 2 were counted next to it"
+            in looked.stdout
+        )
         assert looked.returncode == Exit.RESTORED
     else:
         path.unlink()
@@ -66,10 +71,15 @@ async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> 
         refused = await run("trust", *at, "--because", reason)
         assert (refused.returncode, "because: " in refused.stderr) == (1, True)
     assert (await run("trust", *at)).returncode == Exit.USAGE
-    assert (await run("trust", *at, "--because", "the statement has the same orders")).returncode == 0
+    assert (
+        await run("trust", *at, "--because", "the statement has the same orders")
+    ).returncode == 0
     told = await run("report", *at)
     assert told.returncode == Exit.SETTLED
-    for event, reason in (("distrusted", "the disk of Monday is back"), ("trusted", "the statement has the same orders")):
+    for event, reason in (
+        ("distrusted", "the disk of Monday is back"),
+        ("trusted", "the statement has the same orders"),
+    ):
         assert any(f" {event} by " in line and reason in line for line in told.stdout.splitlines())
     assert (await run("run", write(tmp_path / "day2.csv", ROWS[1]), *to)).returncode == Exit.SETTLED
     assert executed(sandbox) == {"P-1": 1, "P-2": 1}
@@ -80,14 +90,21 @@ async def test_payouts_change_gateway_takes_a_reason(sandbox: Sandbox, tmp_path:
     at = ("--journal", f"sqlite:///{tmp_path}/journal.db")
     days = [write(tmp_path / f"day{number}.csv", row) for number, row in enumerate(ROWS)]
     async with Sandbox().serve() as other:
-        assert (await run("run", days[0], *at, "--url", other.base_url, *QUICK)).returncode == Exit.SETTLED
+        assert (
+            await run("run", days[0], *at, "--url", other.base_url, *QUICK)
+        ).returncode == Exit.SETTLED
         refused = await run("run", days[1], *at, "--url", sandbox.base_url, *QUICK)
-        assert (refused.returncode, f"pays at {other.base_url}" in refused.stderr) == (Exit.ERROR, True)
+        assert (refused.returncode, f"pays at {other.base_url}" in refused.stderr) == (
+            Exit.ERROR,
+            True,
+        )
     assert sandbox.ledger.entries == []
     change = ("change-gateway", *at, "--url", sandbox.base_url)
     assert (await run(*change)).returncode == Exit.USAGE
     assert (await run(*change, "--because", "the vendor's letter of 3 May")).returncode == 0
-    assert (await run("run", days[1], *at, "--url", sandbox.base_url, *QUICK)).returncode == Exit.SETTLED
+    assert (
+        await run("run", days[1], *at, "--url", sandbox.base_url, *QUICK)
+    ).returncode == Exit.SETTLED
     assert "the vendor's letter of 3 May" in (await run("report", *at)).stdout
 
 
@@ -98,6 +115,8 @@ def files(folder: Path) -> list[str]:
 async def test_payouts_trust_makes_no_journal(tmp_path: Path) -> None:
     """A mistyped name is an error, and no journal."""
     for command in ("trust", "distrust"):
-        told = await run(command, "--journal", f"sqlite:///{tmp_path}/none.db", "--because", "a reason")
+        told = await run(
+            command, "--journal", f"sqlite:///{tmp_path}/none.db", "--because", "a reason"
+        )
         assert (told.returncode, "there is no journal" in told.stderr) == (1, True)
     assert files(tmp_path) == []

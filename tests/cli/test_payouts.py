@@ -45,8 +45,13 @@ async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
     tmp_path: Path,
 ) -> None:
     """300 payouts, declines and a bad row among them: each is paid once however often the file is run, and told in every form."""
-    rows = [f"PAYOUT-{number},{'6051.00' if number % 100 == 7 else '1.25'},EUR,Ada" for number in range(300)]
-    file = write(tmp_path / "may.csv", *rows, f"BAD-1,1.001,EUR,{CANARY}", rows[0], "PAYOUT-1,99.00,EUR,Ada")
+    rows = [
+        f"PAYOUT-{number},{'6051.00' if number % 100 == 7 else '1.25'},EUR,Ada"
+        for number in range(300)
+    ]
+    file = write(
+        tmp_path / "may.csv", *rows, f"BAD-1,1.001,EUR,{CANARY}", rows[0], "PAYOUT-1,99.00,EUR,Ada"
+    )
     work = ("run", file, "--journal", store_url, "--url", sandbox.base_url, *QUICK)
     first = await run(*work)
     assert (first.returncode, first.stderr) == (Exit.FAILURES, "")
@@ -64,18 +69,33 @@ async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
     requests = sandbox.requests["payout"]
     again = await run(*work)
     assert again.returncode == Exit.FAILURES
-    assert "may.csv: 303 rows taken: 0 new, 301 in the journal before, 1 bad, 1 in conflict.\n" in again.stdout
-    assert (sandbox.requests["payout"], len(paid(sandbox)), max(paid(sandbox).values())) == (requests, 297, 1)
+    assert (
+        "may.csv: 303 rows taken: 0 new, 301 in the journal before, 1 bad, 1 in conflict.\n"
+        in again.stdout
+    )
+    assert (sandbox.requests["payout"], len(paid(sandbox)), max(paid(sandbox).values())) == (
+        requests,
+        297,
+        1,
+    )
     # Another file's failures are not this one's.
     other = await run("run", write(tmp_path / "june.csv", "JUNE-1,1.00,EUR,Ada"), *work[2:])
-    assert (other.returncode, "The journal holds 301 orders" in other.stdout) == (Exit.SETTLED, True)
+    assert (other.returncode, "The journal holds 301 orders" in other.stdout) == (
+        Exit.SETTLED,
+        True,
+    )
     await reports(store_url, tmp_path)
 
 
 async def reports(journal: str, folder: Path) -> None:
     """Look at every form of the report of 298 paid and 3 declined payouts, with nothing known but the member's id."""
     # This process's own environment has no credentials, and neither has this command.
-    alone = {"GATEWAYPY_USERNAME": "", "GATEWAYPY_SECRET_KEY": "", "GATEWAYPY_PARTNER_ID": "", "GATEWAYPY_JOURNAL": journal}
+    alone = {
+        "GATEWAYPY_USERNAME": "",
+        "GATEWAYPY_SECRET_KEY": "",
+        "GATEWAYPY_PARTNER_ID": "",
+        "GATEWAYPY_JOURNAL": journal,
+    }
     text = await run("report", **alone)
     assert text.returncode == Exit.FAILURES
     lines = [line.split() for line in text.stdout.splitlines()]
@@ -99,7 +119,11 @@ async def reports(journal: str, folder: Path) -> None:
     ]  # fmt: skip
     assert picture.read_bytes().startswith(b"\x89PNG")
     output = folder / "failed.jsonl"
-    assert (await run("report", "--format", "json", "--state", "failed", "--output", str(output), **alone)).stdout == ""
+    assert (
+        await run(
+            "report", "--format", "json", "--state", "failed", "--output", str(output), **alone
+        )
+    ).stdout == ""
     assert [json.loads(line)["merchant_transaction_id"] for line in output.read_text().splitlines()] == [
         "PAYOUT-7", "PAYOUT-107", "PAYOUT-207",
     ]  # fmt: skip
@@ -114,11 +138,21 @@ async def test_a_run_that_is_terminated_is_resumed(
     tmp_path: Path,
 ) -> None:
     """A job may be looked at while it runs; SIGTERM lets what is on its way end; resume and run finish it, each payout once."""
-    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300)))
+    file = write(
+        tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300))
+    )
     to = ("--journal", store_url, "--url", sandbox.base_url, *QUICK)
     sandbox.delay = 0.5
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "run", file, *to, "--concurrency", "4", stdout=asyncio.subprocess.PIPE, env=os.environ | ACCOUNT, cwd=ROOT
+        *COMMAND,
+        "run",
+        file,
+        *to,
+        "--concurrency",
+        "4",
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | ACCOUNT,
+        cwd=ROOT,
     )
     async with asyncio.timeout(60):
         while sandbox.requests.get("payout", 0) < 20:
@@ -140,7 +174,11 @@ async def test_a_run_that_is_terminated_is_resumed(
     assert f"In this run: {before['planned']:,} succeeded" in resumed.stdout
     finished = await run("run", file, *to)
     assert (finished.returncode, finished.stderr) == (Exit.SETTLED, "")
-    assert (len(paid(sandbox)), max(paid(sandbox).values()), sandbox.requests["payout"]) == (300, 1, 300)
+    assert (len(paid(sandbox)), max(paid(sandbox).values()), sandbox.requests["payout"]) == (
+        300,
+        1,
+        300,
+    )
 
 
 async def test_what_nobody_knows_is_for_a_person(
@@ -150,7 +188,9 @@ async def test_what_nobody_knows_is_for_a_person(
 ) -> None:
     """A payout that is not found goes on the review list with its evidence, and a person's decision takes it off, once."""
     sandbox.faults.add("cut before", operation="payout", times=3)
-    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},6051.00,EUR,Ada" for number in range(4)))
+    file = write(
+        tmp_path / "orders.csv", *(f"PAYOUT-{number},6051.00,EUR,Ada" for number in range(4))
+    )
     at = ("--journal", store_url)
     done = await run("run", file, *at, "--url", sandbox.base_url, *QUICK)
     # Money that nobody is sure of comes before the decline that is there too.
@@ -161,12 +201,18 @@ async def test_what_nobody_knows_is_for_a_person(
     assert "3 review: decide with 'gatewaypy payouts resolve'" in listed.stdout
     assert "not found for" in listed.stdout
     review = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("PAYOUT")]
-    for mtid, decision, state in zip(review, ("paid", "not-paid", "send-again"), ("succeeded", "failed", "planned"), strict=True):
-        decided = await run("resolve", mtid, *at, "--as", decision, "--because", "the bank's statement of 3 May")
+    for mtid, decision, state in zip(
+        review, ("paid", "not-paid", "send-again"), ("succeeded", "failed", "planned"), strict=True
+    ):
+        decided = await run(
+            "resolve", mtid, *at, "--as", decision, "--because", "the bank's statement of 3 May"
+        )
         assert (decided.returncode, decided.stdout.startswith(f"{mtid} is {state}")) == (0, True)
     twice = await run("resolve", review[0], *at, "--as", "not-paid", "--because", "second thoughts")
     assert (twice.returncode, "is not on the review list" in twice.stderr) == (1, True)
-    rows = (await run("report", *at, "--format", "json", "--state", "succeeded")).stdout.splitlines()
+    rows = (
+        await run("report", *at, "--format", "json", "--state", "succeeded")
+    ).stdout.splitlines()
     assert json.loads(rows[0])["evidence"].endswith(" / decided: the bank's statement of 3 May")
     assert (await run("report", *at)).returncode == Exit.UNFINISHED
     sent = sandbox.requests["payout"]
@@ -174,7 +220,9 @@ async def test_what_nobody_knows_is_for_a_person(
     assert sandbox.requests["payout"] == sent + 1
 
 
-async def test_a_platform_that_refuses_used_ids_is_sent_to_again(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_platform_that_refuses_used_ids_is_sent_to_again(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     """Told so, a run sends what is not found once more, under its own id."""
     sandbox.faults.add("cut before", operation="payout")
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
@@ -190,7 +238,10 @@ async def test_what_is_pending_is_not_finished(sandbox: Sandbox, tmp_path: Path)
     file = write(tmp_path / "orders.csv", "PAYOUT-1,6091.00,EUR,Ada")
     done = await run("run", file, *at, *QUICK)
     assert done.returncode == Exit.UNFINISHED
-    assert "1 are not finished: run the same command again, or 'gatewaypy payouts resume …'." in done.stdout
+    assert (
+        "1 are not finished: run the same command again, or 'gatewaypy payouts resume …'."
+        in done.stdout
+    )
     assert (await run("resume", *at, *QUICK)).returncode == Exit.UNFINISHED
     assert sandbox.requests["payout"] == 1
 
@@ -199,22 +250,43 @@ async def test_json_lines_and_a_batch_of_ones_own(sandbox: Sandbox, tmp_path: Pa
     """The example is run under a name, at a rate; its decline is told by the exit code."""
     journal = f"sqlite:///{tmp_path}/journal.db"
     to = ("--journal", journal, "--url", sandbox.base_url, *QUICK)
-    done = await run("run", "examples/payouts.jsonl", *to, "--batch", "salaries", "--per-second", "50", "--concurrency", "2")
+    done = await run(
+        "run",
+        "examples/payouts.jsonl",
+        *to,
+        "--batch",
+        "salaries",
+        "--per-second",
+        "50",
+        "--concurrency",
+        "2",
+    )
     assert (done.returncode, done.stderr) == (Exit.FAILURES, "")
-    rows = [json.loads(line) for line in call("report", "--journal", journal, "--format", "json").stdout.splitlines()]
+    rows = [
+        json.loads(line)
+        for line in call("report", "--journal", journal, "--format", "json").stdout.splitlines()
+    ]
     assert [(row["amount"], row["state"], row["batch"]) for row in rows][2:4] == [
         ("12000", "succeeded", "salaries"),
         ("6051.00", "failed", "salaries"),
     ]
 
 
-async def test_a_strict_run_pays_nothing_of_a_file_with_a_bad_row(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_strict_run_pays_nothing_of_a_file_with_a_bad_row(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     """The whole file is read before anything is paid, and the error names its line."""
-    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(600)), "BAD,1.001,EUR,Ada")
+    file = write(
+        tmp_path / "orders.csv",
+        *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(600)),
+        "BAD,1.001,EUR,Ada",
+    )
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     strict = await run("run", file, *to, "--strict")
     assert (strict.returncode, strict.stdout) == (Exit.ERROR, "")
-    assert strict.stderr.startswith("InvalidRequest: orders.csv, line 602: amount: at most 2 decimals")
+    assert strict.stderr.startswith(
+        "InvalidRequest: orders.csv, line 602: amount: at most 2 decimals"
+    )
     assert (paid(sandbox), (tmp_path / "journal.db").exists()) == ({}, False)
     good = write(tmp_path / "good.csv", "PAYOUT-1,1.00,EUR,Ada")
     assert (await run("run", good, *to, "--strict")).returncode == Exit.SETTLED
@@ -230,14 +302,20 @@ async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_p
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     done = await run("run", str(file), *to)
-    assert (done.returncode, "line 1 (P-1): extra.account: must not contain a card number" in done.stdout) == (
+    assert (
+        done.returncode,
+        "line 1 (P-1): extra.account: must not contain a card number" in done.stdout,
+    ) == (
         Exit.FAILURES,
         True,
     )
     assert paid(sandbox) == {"P-2": 1}
     assert b"0000 0051" not in kept(tmp_path) + (done.stdout + done.stderr).encode()
     strict = await run("run", str(file), *to, "--strict")
-    assert (strict.returncode, "line 1: extra.account: must not contain a card number" in strict.stderr) == (Exit.ERROR, True)
+    assert (
+        strict.returncode,
+        "line 1: extra.account: must not contain a card number" in strict.stderr,
+    ) == (Exit.ERROR, True)
 
 
 async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -246,7 +324,10 @@ async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> N
     os.mkfifo(pipe)
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     strict = await run("run", str(pipe), *to, "--strict")
-    assert (strict.returncode, "--strict reads a file before it pays anything" in strict.stderr) == (Exit.ERROR, True)
+    assert (
+        strict.returncode,
+        "--strict reads a file before it pays anything" in strict.stderr,
+    ) == (Exit.ERROR, True)
     running = asyncio.ensure_future(run("run", str(pipe), *to))
     await asyncio.to_thread(pipe.write_text, HEAD + "PAYOUT-1,1.00,EUR,Ada\n")
     done = await running
@@ -256,7 +337,11 @@ async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> N
 
 async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
     """On a terminal a bar moves, with what is done, what failed and how fast, and bad rows are printed above it."""
-    file = write(tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)), "BAD,x,EUR,Ada")
+    file = write(
+        tmp_path / "orders.csv",
+        *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)),
+        "BAD,x,EUR,Ada",
+    )
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     master, terminal = pty.openpty()
     seen: list[bytes] = []
@@ -271,7 +356,9 @@ async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     environ = os.environ | ACCOUNT | {"TERM": "xterm", "COLUMNS": "200"}
-    process = await asyncio.create_subprocess_exec(*COMMAND, "run", file, *to, stdout=terminal, stderr=terminal, env=environ)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "run", file, *to, stdout=terminal, stderr=terminal, env=environ
+    )
     os.close(terminal)
     code = await asyncio.wait_for(process.wait(), 60)
     await asyncio.to_thread(watcher.join)
@@ -283,7 +370,9 @@ async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
     assert "line 7 (BAD): amount" in told
 
 
-async def test_a_gateway_that_takes_no_credentials_ends_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_gateway_that_takes_no_credentials_ends_the_run(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     """The error is named after the summary, and everything is still to be paid."""
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
@@ -297,18 +386,30 @@ async def test_pipe_that_pauses_stops_no_payout(sandbox: Sandbox, tmp_path: Path
     """While the writer of a pipe pauses, in the header or after a row, what is planned is paid, and SIGTERM ends the run."""
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     # Planned by a run whose gateway takes no credentials.
-    planned = write(tmp_path / "first.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)))
-    assert (await run("run", planned, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")).returncode == Exit.ERROR
+    planned = write(
+        tmp_path / "first.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5))
+    )
+    assert (
+        await run("run", planned, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")
+    ).returncode == Exit.ERROR
     pipe = tmp_path / "orders.csv"
     os.mkfifo(pipe)
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "run", str(pipe), *to, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | ACCOUNT
+        *COMMAND,
+        "run",
+        str(pipe),
+        *to,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | ACCOUNT,
     )
     async with asyncio.timeout(60):
         writer = await asyncio.to_thread(pipe.open, "w")
         while len(paid(sandbox)) < 5:
             await asyncio.sleep(0.01)
-        await asyncio.to_thread(lambda: (writer.write(HEAD + "PAYOUT-5,1.00,EUR,Ada\nPAYOUT-6,1.0"), writer.flush()))
+        await asyncio.to_thread(
+            lambda: (writer.write(HEAD + "PAYOUT-5,1.00,EUR,Ada\nPAYOUT-6,1.0"), writer.flush())
+        )
         while len(paid(sandbox)) < 6:
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
@@ -322,22 +423,35 @@ async def test_pipe_that_pauses_stops_no_payout(sandbox: Sandbox, tmp_path: Path
 async def test_unclosed_quote_pays_what_came_before_it(sandbox: Sandbox, tmp_path: Path) -> None:
     """The rows before it are paid, the error names its line, and nothing of what follows is paid; nor is anything by --strict."""
     evil = "EVIL-1,9999.00,EUR,777777"
-    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", f'PAYOUT-2,1.00,EUR,"Bob\n{evil}\n', evil)
+    file = write(
+        tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", f'PAYOUT-2,1.00,EUR,"Bob\n{evil}\n', evil
+    )
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     strict = await run("run", file, *to, "--strict")
-    assert (strict.returncode, "orders.csv, line 3: must close the quote" in strict.stderr, paid(sandbox)) == (
+    assert (
+        strict.returncode,
+        "orders.csv, line 3: must close the quote" in strict.stderr,
+        paid(sandbox),
+    ) == (
         Exit.ERROR,
         True,
         {},
     )
     done = await run("run", file, *to)
-    assert (done.returncode, "orders.csv, line 3: must close the quote" in done.stderr) == (Exit.ERROR, True)
+    assert (done.returncode, "orders.csv, line 3: must close the quote" in done.stderr) == (
+        Exit.ERROR,
+        True,
+    )
     assert paid(sandbox) == {"PAYOUT-1": 1}
 
 
 async def test_dead_gateway_is_named_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
     """A run whose gateway takes no connection says so on stderr, with the next try, and estimates nothing of its bad rows."""
-    file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", *(f"BAD-{number},x,EUR,Ada" for number in range(50)))
+    file = write(
+        tmp_path / "orders.csv",
+        "PAYOUT-1,1.00,EUR,Ada",
+        *(f"BAD-{number},x,EUR,Ada" for number in range(50)),
+    )
     async with sandbox.refusing():
         to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
         done = await run("run", file, *to, "--pause-after", "2")

@@ -26,7 +26,14 @@ CARD = Card("4000000000000051", 7, 2030, "745")
 async def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     # What was paid just before midnight is yesterday's.
     today = datetime.now(UTC).date()
-    command = [sys.executable, "-c", "from gatewaypy.cli import main; main()", "transactions", "--url", url]
+    command = [
+        sys.executable,
+        "-c",
+        "from gatewaypy.cli import main; main()",
+        "transactions",
+        "--url",
+        url,
+    ]
     command += ["--from", (today - timedelta(1)).isoformat(), "--to", today.isoformat(), *arguments]
     return await asyncio.to_thread(
         subprocess.run,
@@ -46,17 +53,41 @@ async def test_listing_and_adding_up(sandbox: Sandbox) -> None:
         await gateway.refund(paid.payment_id or "", Money("20.00", "EUR"))
         await gateway.debit(Money(700, "JPY"), CARD, merchant_transaction_id="ORDER-2")
     table = await run(sandbox.base_url)
-    assert (table.returncode, "ORDER-1" in table.stdout, "reversed" in table.stdout) == (0, True, True), table.stderr
-    rows = list(csv.DictReader(io.StringIO((await run(sandbox.base_url, "--format", "csv")).stdout)))
+    assert (table.returncode, "ORDER-1" in table.stdout, "reversed" in table.stdout) == (
+        0,
+        True,
+        True,
+    ), table.stderr
+    rows = list(
+        csv.DictReader(io.StringIO((await run(sandbox.base_url, "--format", "csv")).stdout))
+    )
     assert [(row["merchant_transaction_id"], row["amount"], row["refunded"]) for row in rows] == [
         ("ORDER-1", "50.00 EUR", "20.00 EUR"),
         ("ORDER-2", "700 JPY", "0 JPY"),
     ]
-    lines = (await run(sandbox.base_url, "--format", "json", "--status", "capturesuccess")).stdout.splitlines()
+    lines = (
+        await run(sandbox.base_url, "--format", "json", "--status", "capturesuccess")
+    ).stdout.splitlines()
     assert [json.loads(line)["merchant_transaction_id"] for line in lines] == ["ORDER-2"]
     statement = (await run(sandbox.base_url, "--statement")).stdout
-    assert statement.splitlines()[1].split() == ["EUR", "1", "50.00", "20.00", "0.00", "0.00", "30.00"]
-    assert statement.splitlines()[2].split() == ["JPY", "1", "700.00", "0.00", "0.00", "0.00", "700.00"]
+    assert statement.splitlines()[1].split() == [
+        "EUR",
+        "1",
+        "50.00",
+        "20.00",
+        "0.00",
+        "0.00",
+        "30.00",
+    ]
+    assert statement.splitlines()[2].split() == [
+        "JPY",
+        "1",
+        "700.00",
+        "0.00",
+        "0.00",
+        "0.00",
+        "700.00",
+    ]
 
 
 async def test_mistakes_are_told() -> None:

@@ -34,10 +34,23 @@ def test_each_choice_makes_its_transport(choice: TransportChoice, expected: type
 
 
 @pytest.mark.parametrize("transport", ["auto", "httpx", "aiohttp", "pyreqwest"])
-async def test_a_job_runs_on_the_transport_that_it_is_given(transport: str, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_job_runs_on_the_transport_that_it_is_given(
+    transport: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """Whatever the transport, each order is paid once, and the process ends well."""
     orders = write(tmp_path / "orders.csv", "PAYOUT-1,5.00,EUR,Ada", "PAYOUT-2,5.00,EUR,Ada")
-    to = ("--journal", f"sqlite:///{tmp_path}/payouts.db", "--url", sandbox.base_url, *QUICK, "--transport", transport)
+    to = (
+        "--journal",
+        f"sqlite:///{tmp_path}/payouts.db",
+        "--url",
+        sandbox.base_url,
+        *QUICK,
+        "--transport",
+        transport,
+    )
     ended = await run("run", orders, *to)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert sorted(entry.merchant_transaction_id for entry in sandbox.ledger.entries) == ["PAYOUT-1", "PAYOUT-2"]
+    assert sorted(entry.merchant_transaction_id for entry in sandbox.ledger.entries) == [
+        "PAYOUT-1",
+        "PAYOUT-2",
+    ]

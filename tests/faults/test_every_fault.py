@@ -38,7 +38,9 @@ TOKEN = {FaultKind.REJECT_TOKEN, FaultKind.EXPIRE_TOKENS}
 async def prepare(gateway: Gateway, operation: str, card: Card) -> str:
     """Make the payment that an operation acts on."""
     if operation in {"capture", "reversal"}:
-        return (await gateway.preauth(EUROS, card, merchant_transaction_id="EARLIER")).payment_id or ""
+        return (
+            await gateway.preauth(EUROS, card, merchant_transaction_id="EARLIER")
+        ).payment_id or ""
     return (await gateway.debit(EUROS, card, merchant_transaction_id="EARLIER")).payment_id or ""
 
 
@@ -47,7 +49,9 @@ async def act(gateway: Gateway, operation: str, card: Card, subject: str) -> Ope
         case "debit" | "preauth":
             return await getattr(gateway, operation)(EUROS, card, merchant_transaction_id="ORDER-1")
         case "payout":
-            return await gateway.payout(EUROS, merchant_transaction_id="ORDER-1", customer=Customer(email="a@shop.example"))
+            return await gateway.payout(
+                EUROS, merchant_transaction_id="ORDER-1", customer=Customer(email="a@shop.example")
+            )
         case "reversal":
             return await gateway.reversal(subject)
         case _:
@@ -67,7 +71,8 @@ def executed(sandbox: Sandbox, operation: str) -> int:
     entries = [
         entry
         for entry in sandbox.ledger.entries
-        if entry.merchant_transaction_id == "ORDER-1" or operation not in {"debit", "preauth", "payout"}
+        if entry.merchant_transaction_id == "ORDER-1"
+        or operation not in {"debit", "preauth", "payout"}
     ]
     return Counter(entry.kind for entry in entries)[kinds[operation]]
 
@@ -77,21 +82,33 @@ def cases() -> Iterator[tuple[str, FaultKind, str]]:
     for turn, kind in enumerate(KINDS):
         for number, fault in enumerate(SPOILING):
             yield from (
-                (kind, fault, operation) for operation in OPERATIONS[(turn + number) % 3 if turn else 0 :: 3 if turn else 1]
+                (kind, fault, operation)
+                for operation in OPERATIONS[(turn + number) % 3 if turn else 0 :: 3 if turn else 1]
             )
 
 
-@pytest.mark.parametrize(("kind", "fault", "operation"), list(cases()), ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("kind", "fault", "operation"), list(cases()), ids=lambda value: getattr(value, "name", value)
+)
 async def test_each_fault_with_each_operation(
-    fault: FaultKind, operation: str, card: Card, certificate: tuple[str, str], tls_transport: Transport, kind: str
+    fault: FaultKind,
+    operation: str,
+    card: Card,
+    certificate: tuple[str, str],
+    tls_transport: Transport,
+    kind: str,
 ) -> None:
     """What was carried out is reported as done, what was not is unknown, and nothing is carried out twice.
 
     Some transports meet a gateway that refuses a used id, the others one that would carry it out again: none sends it twice.
     """
     refuse_duplicates = kind in {"httpx", "aiohttp shared"}
-    async with Sandbox(refuse_duplicates=refuse_duplicates).serve(certfile=certificate[0], keyfile=certificate[1]) as sandbox:
-        async with Gateway(sandbox.base_url, sandbox.credentials, transport=tls_transport, timeouts=PATIENT) as gateway:
+    async with Sandbox(refuse_duplicates=refuse_duplicates).serve(
+        certfile=certificate[0], keyfile=certificate[1]
+    ) as sandbox:
+        async with Gateway(
+            sandbox.base_url, sandbox.credentials, transport=tls_transport, timeouts=PATIENT
+        ) as gateway:
             subject = await prepare(gateway, operation, card)
             gateway._pipeline.timeouts = WAITS.get(fault, PATIENT)
             switch = sandbox.faults.add(fault, operation=operation)
@@ -111,7 +128,9 @@ async def test_each_fault_with_each_operation(
 
 @pytest.mark.parametrize("fault", ["cut before", "cut after", "html"])
 @pytest.mark.parametrize("operation", ["capture", "refund", "reversal"])
-async def test_an_earlier_follow_up_is_not_taken_for_this_one(operation: str, fault: str, sandbox: Sandbox, card: Card) -> None:
+async def test_an_earlier_follow_up_is_not_taken_for_this_one(
+    operation: str, fault: str, sandbox: Sandbox, card: Card
+) -> None:
     """Where an earlier capture, refund or reversal left its status, a lost second one is unknown, never a success."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
@@ -126,14 +145,27 @@ async def test_an_earlier_follow_up_is_not_taken_for_this_one(operation: str, fa
 
 
 @pytest.mark.parametrize("operation", ["payout", "refund"])
-async def test_an_inquiry_that_fails_too_is_asked_again(operation: str, sandbox: Sandbox, card: Card) -> None:
+async def test_an_inquiry_that_fails_too_is_asked_again(
+    operation: str, sandbox: Sandbox, card: Card
+) -> None:
     """With the reply lost and the first inquiries failing in every way, the payment is still found."""
     async with Gateway(
-        sandbox.base_url, sandbox.credentials, timeouts=Timeouts(connect=2, read=0.3, total=1, settle=8)
+        sandbox.base_url,
+        sandbox.credentials,
+        timeouts=Timeouts(connect=2, read=0.3, total=1, settle=8),
     ) as gateway:
         subject = await prepare(gateway, operation, card)
         sandbox.faults.add("cut after", operation=operation)
-        for fault in ("cut before", "html", "garbage", "server error", "half reply", "stall", "reject token", "empty"):
+        for fault in (
+            "cut before",
+            "html",
+            "garbage",
+            "server error",
+            "half reply",
+            "stall",
+            "reject token",
+            "empty",
+        ):
             sandbox.faults.add(fault, operation="inquiry")
         result = await act(gateway, operation, card, subject)
     assert (result.outcome, result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
@@ -155,7 +187,9 @@ async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(operation: str, sandbox: Sandbox, card: Card) -> None:
+async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(
+    operation: str, sandbox: Sandbox, card: Card
+) -> None:
     """Where neither reply nor inquiry can be had, the error says so: money may have moved, and did."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
@@ -166,16 +200,24 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(operation: st
     # On a busy machine the time for the last question may be over before it goes out, or before its connection breaks.
     assert unknown.value.inquiry in {
         f"no answer ({why})"
-        for why in ("the connection broke before the whole answer was there", "the deadline for the whole call passed", "NotSent")
+        for why in (
+            "the connection broke before the whole answer was there",
+            "the deadline for the whole call passed",
+            "NotSent",
+        )
     }
     assert executed(sandbox, operation) == 1
 
 
 @pytest.mark.parametrize("fault", SPOILING, ids=lambda fault: fault.name)
-async def test_a_fault_of_the_token_call_moves_nothing(fault: FaultKind, sandbox: Sandbox, card: Card) -> None:
+async def test_a_fault_of_the_token_call_moves_nothing(
+    fault: FaultKind, sandbox: Sandbox, card: Card
+) -> None:
     """Whatever happens to the token call, the payment succeeds with another, or was not sent."""
     sandbox.faults.add(fault, operation="token", times=1)
-    async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=WAITS.get(fault, PATIENT)) as gateway:
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, timeouts=WAITS.get(fault, PATIENT)
+    ) as gateway:
         try:
             result = await act(gateway, "debit", card, "")
         except (errors.NotSent, errors.AuthenticationFailed):
@@ -190,7 +232,9 @@ async def test_refused_connections_with_each_operation(
     operation: str, sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
     """While the gateway is down no operation is sent; afterwards the same call goes through, once."""
-    async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT) as gateway:
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT
+    ) as gateway:
         subject = await prepare(gateway, operation, card)
         async with sandbox.refusing():
             with pytest.raises(errors.NotSent):
@@ -202,7 +246,12 @@ async def test_refused_connections_with_each_operation(
 async def test_faults_in_process(card: Card) -> None:
     """Without a socket a broken connection is an exception of the application, and counts as sent."""
     sandbox = Sandbox()
-    async with Gateway("http://localhost", sandbox.credentials, transport=HttpxTransport(app=sandbox), timeouts=SHORT) as gateway:
+    async with Gateway(
+        "http://localhost",
+        sandbox.credentials,
+        transport=HttpxTransport(app=sandbox),
+        timeouts=SHORT,
+    ) as gateway:
         for number, fault in enumerate(("cut after", "half reply", "html")):
             sandbox.faults.add(fault, operation="debit")
             payment = await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")

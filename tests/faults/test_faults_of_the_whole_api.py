@@ -71,7 +71,9 @@ async def nothing(_: Gateway) -> None:
 
 
 async def mandate(gateway: Gateway) -> Any:
-    initial = await gateway.recurring.initial(EUROS, card(), merchant_transaction_id="EARLIER", store_card=True)
+    initial = await gateway.recurring.initial(
+        EUROS, card(), merchant_transaction_id="EARLIER", store_card=True
+    )
     return initial.mandate()
 
 
@@ -94,7 +96,9 @@ async def payment(gateway: Gateway) -> str | None:
 
 
 async def generate(gateway: Gateway, own_id: str = "INV-1") -> Any:
-    return await gateway.invoices.generate(EUROS, merchant_invoice_id=own_id, customer=ADA, redirect_url=BACK)
+    return await gateway.invoices.generate(
+        EUROS, merchant_invoice_id=own_id, customer=ADA, redirect_url=BACK
+    )
 
 
 def taken(sandbox: Sandbox, kind: str = "capture") -> int:
@@ -108,7 +112,9 @@ def taken(sandbox: Sandbox, kind: str = "capture") -> int:
 
 
 def opened_under_the_id(sandbox: Sandbox) -> int:
-    return sum(record.merchant_transaction_id == "ORDER-1" for record in sandbox.ledger.records.values())
+    return sum(
+        record.merchant_transaction_id == "ORDER-1" for record in sandbox.ledger.records.values()
+    )
 
 
 def held(sandbox: Sandbox) -> int:
@@ -116,7 +122,9 @@ def held(sandbox: Sandbox) -> int:
 
 
 def bills(status: str) -> Callable[[Sandbox], int]:
-    return lambda sandbox: [bill.status for bill in sandbox.desk.keeping.invoices.by_id.values()].count(status)
+    return lambda sandbox: [
+        bill.status for bill in sandbox.desk.keeping.invoices.by_id.values()
+    ].count(status)
 
 
 def repeat(**options: Any) -> Callable[[Gateway, Any], Awaitable[Any]]:
@@ -124,7 +132,9 @@ def repeat(**options: Any) -> Callable[[Gateway, Any], Awaitable[Any]]:
 
 
 def by_stored_card(**options: Any) -> Callable[[Gateway, Any], Awaitable[Any]]:
-    return lambda gateway, registration: gateway.stored_cards.pay(registration, EUROS, **ORDER, **options)
+    return lambda gateway, registration: gateway.stored_cards.pay(
+        registration, EUROS, **ORDER, **options
+    )
 
 
 def initial(**options: Any) -> Callable[[Gateway, Any], Awaitable[Any]]:
@@ -134,14 +144,22 @@ def initial(**options: Any) -> Callable[[Gateway, Any], Awaitable[Any]]:
 MOVES = {
     "recurring initial": Case("recurring initial", nothing, initial(store_card=True), taken),
     "recurring by stored card": Case("recurring by stored card", mandate, repeat(), taken),
-    "recurring by payment": Case("recurring by payment", mandate, repeat(by="initial payment"), taken),
+    "recurring by payment": Case(
+        "recurring by payment", mandate, repeat(by="initial payment"), taken
+    ),
     "stored card debit": Case("stored card debit", stored, by_stored_card(cvv="745"), taken),
     "stored card preauth": Case("stored card preauth", stored, by_stored_card(preauth=True), held),
-    "debit by wallet": Case("debit", nothing, lambda gateway, _: gateway.debit(EUROS, Wallet("SKRILL"), **ORDER), taken),
+    "debit by wallet": Case(
+        "debit", nothing, lambda gateway, _: gateway.debit(EUROS, Wallet("SKRILL"), **ORDER), taken
+    ),
 }
 HOLDS = {
-    "recurring initial preauth": Case("recurring initial preauth", nothing, initial(preauth=True), held),
-    "recurring by stored card preauth": Case("recurring by stored card preauth", mandate, repeat(preauth=True), held),
+    "recurring initial preauth": Case(
+        "recurring initial preauth", nothing, initial(preauth=True), held
+    ),
+    "recurring by stored card preauth": Case(
+        "recurring by stored card preauth", mandate, repeat(preauth=True), held
+    ),
     "recurring by payment preauth": Case(
         "recurring by payment preauth", mandate, repeat(by="initial payment", preauth=True), held
     ),
@@ -159,7 +177,9 @@ CHANGES = {
             "delete stored card",
             stored,
             lambda gateway, registration: gateway.stored_cards.delete(registration),
-            lambda sandbox: sum(kept.deleted for kept in sandbox.desk.keeping.vault.registrations.values()),
+            lambda sandbox: sum(
+                kept.deleted for kept in sandbox.desk.keeping.vault.registrations.values()
+            ),
         ),
         Case(
             "customer sign-up",
@@ -170,7 +190,9 @@ CHANGES = {
         Case(
             "merchant sign-up",
             nothing,
-            lambda gateway, _: gateway.merchants.sign_up("newshop", company_name="New Shop", email="new@shop.example"),
+            lambda gateway, _: gateway.merchants.sign_up(
+                "newshop", company_name="New Shop", email="new@shop.example"
+            ),
             lambda sandbox: len(sandbox.desk.merchants) - 1,
         ),
         Case(
@@ -209,13 +231,22 @@ CHANGES = {
 
 async def listed(gateway: Gateway, _: Any) -> Any:
     today = datetime.now(UTC).date()
-    return [row async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1), page_size=1)]
+    return [
+        row
+        async for row in gateway.transactions(
+            today - timedelta(days=1), today + timedelta(days=1), page_size=1
+        )
+    ]
 
 
 READS = {
     case.operation: case
     for case in (
-        Case("list stored cards", customer, lambda gateway, customer_id: gateway.stored_cards.list(customer_id)),
+        Case(
+            "list stored cards",
+            customer,
+            lambda gateway, customer_id: gateway.stored_cards.list(customer_id),
+        ),
         Case("invoice status", invoice, lambda gateway, _: gateway.invoices.status("EARLIER")),
         Case("invoice configuration", nothing, lambda gateway, _: gateway.invoices.configuration()),
         Case("transaction list", payment, listed),
@@ -240,8 +271,12 @@ async def opened(
     """Open a patient gateway to prepare with, and one with the test's own deadlines."""
     transport = transport or HttpxTransport()
     async with (
-        Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT) as patient,
-        Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=timeouts) as gateway,
+        Gateway(
+            sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT
+        ) as patient,
+        Gateway(
+            sandbox.base_url, sandbox.credentials, transport=transport, timeouts=timeouts
+        ) as gateway,
     ):
         yield patient, gateway
 
@@ -273,14 +308,18 @@ async def meet(
                 arrange(sandbox, case)
                 result = await ended(case.act(gateway, subject))
             assert all(switch.struck for switch in sandbox.faults.switches)
-            return Met(result, sandbox.requests[case.operation] - before, case.executed(sandbox), sandbox)
+            return Met(
+                result, sandbox.requests[case.operation] - before, case.executed(sandbox), sandbox
+            )
 
     async with asyncio.TaskGroup() as group:
         tasks = {name: group.create_task(carry(case)) for name, case in cases.items()}
     return {name: task.result() for name, task in tasks.items()}
 
 
-async def strike(cases: Mapping[str, Case], fault: FaultKind, *, times: int | None = 1, **options: Any) -> dict[str, Met]:
+async def strike(
+    cases: Mapping[str, Case], fault: FaultKind, *, times: int | None = 1, **options: Any
+) -> dict[str, Met]:
     """Carry all cases out while a fault strikes them."""
 
     def arrange(sandbox: Sandbox, case: Case) -> None:
@@ -293,22 +332,38 @@ async def strike(cases: Mapping[str, Case], fault: FaultKind, *, times: int | No
 
 
 @each_fault
-@pytest.mark.parametrize("refuse_duplicates", [True, False], ids=["refuses-duplicates", "takes-duplicates"])
-async def test_money_moves_once_and_is_told_of(fault: FaultKind, *, refuse_duplicates: bool) -> None:
+@pytest.mark.parametrize(
+    "refuse_duplicates", [True, False], ids=["refuses-duplicates", "takes-duplicates"]
+)
+async def test_money_moves_once_and_is_told_of(
+    fault: FaultKind, *, refuse_duplicates: bool
+) -> None:
     """What was carried out is reported as done, what was not is unknown; it was sent once, and executed no second time."""
     met = await strike(MOVES, fault, refuse_duplicates=refuse_duplicates)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
-    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(MOVES, (sent, done))
-    assert {name: opened_under_the_id(one.sandbox) for name, one in met.items()} == dict.fromkeys(MOVES, done)
-    assert {name: one.result.merchant_transaction_id for name, one in met.items()} == dict.fromkeys(MOVES, "ORDER-1")
+    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
+        MOVES, (sent, done)
+    )
+    assert {name: opened_under_the_id(one.sandbox) for name, one in met.items()} == dict.fromkeys(
+        MOVES, done
+    )
+    assert {name: one.result.merchant_transaction_id for name, one in met.items()} == dict.fromkeys(
+        MOVES, "ORDER-1"
+    )
     if fault in UNEXECUTED:
-        assert {name: type(one.result) for name, one in met.items()} == dict.fromkeys(MOVES, errors.OutcomeUnknown)
+        assert {name: type(one.result) for name, one in met.items()} == dict.fromkeys(
+            MOVES, errors.OutcomeUnknown
+        )
         return
     settled_by = SettledBy.REPLY if fault in TOKEN else SettledBy.INQUIRY
     # The way to the wallet was in the reply that was lost: what an inquiry finds waits for the payer.
     by_wallet = Outcome.REDIRECT if fault in TOKEN else Outcome.PENDING
-    assert {name: (one.result.outcome, one.result.settled_by, one.result.amount) for name, one in met.items()} == {
-        name: (by_wallet if name == "debit by wallet" else Outcome.SUCCEEDED, settled_by, EUROS) for name in MOVES
+    assert {
+        name: (one.result.outcome, one.result.settled_by, one.result.amount)
+        for name, one in met.items()
+    } == {
+        name: (by_wallet if name == "debit by wallet" else Outcome.SUCCEEDED, settled_by, EUROS)
+        for name in MOVES
     }
 
 
@@ -320,9 +375,15 @@ async def test_a_record_that_appears_late_is_found() -> None:
         sandbox.faults.add("cut after", operation=case.operation)
 
     met = await meet(MOVES | HOLDS, arrange)
-    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(met, (1, 1))
+    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
+        met, (1, 1)
+    )
     assert {name: (one.result.outcome, one.result.settled_by) for name, one in met.items()} == {
-        name: (Outcome.PENDING if name == "debit by wallet" else Outcome.SUCCEEDED, SettledBy.INQUIRY) for name in met
+        name: (
+            Outcome.PENDING if name == "debit by wallet" else Outcome.SUCCEEDED,
+            SettledBy.INQUIRY,
+        )
+        for name in met
     }
 
 
@@ -333,11 +394,18 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown() -> None:
         sandbox.faults.add("cut after", operation=case.operation)
         sandbox.faults.add("cut before", operation="inquiry", times=None)
 
-    met = await meet(MOVES | HOLDS, arrange, timeouts=Timeouts(connect=5, read=5, total=10, settle=0.3))
-    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(met, (1, 1))
+    met = await meet(
+        MOVES | HOLDS, arrange, timeouts=Timeouts(connect=5, read=5, total=10, settle=0.3)
+    )
+    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
+        met, (1, 1)
+    )
     for name, one in met.items():
         assert isinstance(one.result, errors.OutcomeUnknown), name
-        assert (one.result.operation, one.result.merchant_transaction_id) == ((MOVES | HOLDS)[name].operation, "ORDER-1")
+        assert (one.result.operation, one.result.merchant_transaction_id) == (
+            (MOVES | HOLDS)[name].operation,
+            "ORDER-1",
+        )
         assert "merchant_transaction_id='ORDER-1'" in str(one.result)
 
 
@@ -350,7 +418,11 @@ async def test_an_id_that_was_used_is_the_earlier_payment(name: str) -> None:
             subject = await case.prepare(patient)
             first = await case.act(gateway, subject)
             again = await case.act(gateway, subject)
-        assert (first.duplicate, again.duplicate, again.payment_id) == (False, True, first.payment_id)
+        assert (first.duplicate, again.duplicate, again.payment_id) == (
+            False,
+            True,
+            first.payment_id,
+        )
         assert case.executed(sandbox) == 1
 
 
@@ -359,7 +431,9 @@ async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, PATIENT) as (_, gateway):
             sandbox.faults.add("half reply", operation="recurring initial")
-            first = await gateway.recurring.initial(EUROS, card(), merchant_transaction_id="ORDER-0", store_card=True)
+            first = await gateway.recurring.initial(
+                EUROS, card(), merchant_transaction_id="ORDER-0", store_card=True
+            )
             repeated = await gateway.recurring.repeat(first.mandate(), EUROS, **ORDER)
         assert first.settled_by is SettledBy.INQUIRY
         assert list(sandbox.desk.keeping.vault.registrations) == [first.mandate().registration_id]
@@ -380,7 +454,11 @@ async def test_a_sources_own_fields_never_change_what_was_asked_for(field: str, 
     """A source whose fields name one that the library sets itself is refused: what is taken is what the call says."""
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, Timeouts(settle=0.3)) as (_, gateway):
-            result = await ended(gateway.debit(EUROS, OtherSource("EW", "SKRILL", {field: value}), redirect_url=BACK, **ORDER))
+            result = await ended(
+                gateway.debit(
+                    EUROS, OtherSource("EW", "SKRILL", {field: value}), redirect_url=BACK, **ORDER
+                )
+            )
         assert [record.amount for record in sandbox.ledger.records.values()] == []
         assert isinstance(result, errors.InvalidRequest)
         assert result.field == field
@@ -390,20 +468,32 @@ async def test_a_sources_own_fields_never_change_what_was_asked_for(field: str, 
 
 
 @each_fault
-@pytest.mark.parametrize("operations", [list(CHANGES)[:5], list(CHANGES)[5:]], ids=["parties-and-links", "invoices"])
-async def test_a_change_is_carried_out_once_at_the_most(operations: list[str], fault: FaultKind) -> None:
+@pytest.mark.parametrize(
+    "operations", [list(CHANGES)[:5], list(CHANGES)[5:]], ids=["parties-and-links", "invoices"]
+)
+async def test_a_change_is_carried_out_once_at_the_most(
+    operations: list[str], fault: FaultKind
+) -> None:
     """It is sent once; without a usable answer the error says that it may have been carried out.
 
     An invoice that was made all the same is found by its status.
     """
     met = await strike({name: CHANGES[name] for name in operations}, fault)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
-    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(operations, (sent, done))
+    assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
+        operations, (sent, done)
+    )
     for name, one in met.items():
         if fault in TOKEN:
-            assert (one.result.outcome, one.result.settled_by) == (Outcome.SUCCEEDED, SettledBy.REPLY), name
+            assert (one.result.outcome, one.result.settled_by) == (
+                Outcome.SUCCEEDED,
+                SettledBy.REPLY,
+            ), name
         elif name == "invoice generate" and fault not in UNEXECUTED:
-            assert (one.result.outcome, one.result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+            assert (one.result.outcome, one.result.settled_by) == (
+                Outcome.SUCCEEDED,
+                SettledBy.INQUIRY,
+            )
             assert list(one.sandbox.desk.keeping.invoices.by_id) == [one.result.invoice_id]
         else:
             assert isinstance(one.result, errors.UnreadableReply), name
@@ -415,7 +505,10 @@ async def test_a_change_is_carried_out_once_at_the_most(operations: list[str], f
 async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: str) -> None:
     """With the reply lost and every question after it too, the error says that it may have been made, and it was: once."""
     async with Sandbox().serve() as sandbox:
-        async with opened(sandbox, Timeouts(connect=5, read=5, total=10, settle=0.3)) as (_, gateway):
+        async with opened(sandbox, Timeouts(connect=5, read=5, total=10, settle=0.3)) as (
+            _,
+            gateway,
+        ):
             sandbox.faults.add("cut after", operation="invoice generate")
             sandbox.faults.add(fault, operation="invoice status", times=None)
             with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
@@ -427,12 +520,19 @@ async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: s
 async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
     """Questions that fail in every way are asked again, and the invoice is found."""
     async with Sandbox().serve() as sandbox:
-        async with opened(sandbox, Timeouts(connect=5, read=0.3, total=10, settle=10)) as (_, gateway):
+        async with opened(sandbox, Timeouts(connect=5, read=0.3, total=10, settle=10)) as (
+            _,
+            gateway,
+        ):
             sandbox.faults.add("cut after", operation="invoice generate")
             for fault in ("cut before", "html", "stall", "reject token", "empty"):
                 sandbox.faults.add(fault, operation="invoice status")
             made = await generate(gateway)
-        assert (made.outcome, made.settled_by, made.merchant_invoice_id) == (Outcome.SUCCEEDED, SettledBy.INQUIRY, "INV-1")
+        assert (made.outcome, made.settled_by, made.merchant_invoice_id) == (
+            Outcome.SUCCEEDED,
+            SettledBy.INQUIRY,
+            "INV-1",
+        )
         assert len(sandbox.desk.keeping.invoices.by_id) == 1
 
 
@@ -442,7 +542,9 @@ async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> 
         await generate(gateway, "INV-1")
         sandbox.faults.add("cut after", operation="invoice generate")
         with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
-            await gateway.invoices.generate(Money("8.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK)
+            await gateway.invoices.generate(
+                Money("8.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
+            )
         assert len(sandbox.desk.keeping.invoices.by_id) == 1
 
 
@@ -474,7 +576,13 @@ class Bent(Sandbox):
             return
         await super().__call__(scope, receive, keep)
         status, kind, body = self.answer(body)
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind.encode())]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", kind.encode())],
+            }
+        )
         await send({"type": "http.response.body", "body": body})
 
 
@@ -513,16 +621,24 @@ def check_doubted(operation: str, met: Met) -> None:
 
 
 @on_paths
-async def test_an_xml_page_without_the_extra_is_no_answer(operation: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_xml_page_without_the_extra_is_no_answer(
+    operation: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page that cannot be read for want of an extra is no error of configuration: the change was sent, and carried out."""
     monkeypatch.setitem(sys.modules, "xmltodict", None)
-    check_doubted(operation, await bent(operation, path, lambda _: (200, "text/xml", b"<error>busy</error>")))
+    check_doubted(
+        operation, await bent(operation, path, lambda _: (200, "text/xml", b"<error>busy</error>"))
+    )
 
 
 @on_paths
-async def test_a_401_that_tells_what_was_done_is_no_refused_token(operation: str, path: str) -> None:
+async def test_a_401_that_tells_what_was_done_is_no_refused_token(
+    operation: str, path: str
+) -> None:
     """Where a reply with HTTP 401 says that the change was carried out it is a doubt, and the change is not sent once more."""
-    check_doubted(operation, await bent(operation, path, lambda body: (401, "application/json", body)))
+    check_doubted(
+        operation, await bent(operation, path, lambda body: (401, "application/json", body))
+    )
 
 
 def of_another(**changes: str) -> Callable[[bytes], tuple[int, str, bytes]]:
@@ -536,10 +652,14 @@ def of_another(**changes: str) -> Callable[[bytes], tuple[int, str, bytes]]:
     return answer
 
 
-@pytest.mark.parametrize("changes", [{"merchantInvoiceId": "ANOTHER"}, {"amount": "999.00"}], ids=["id", "amount"])
+@pytest.mark.parametrize(
+    "changes", [{"merchantInvoiceId": "ANOTHER"}, {"amount": "999.00"}], ids=["id", "amount"]
+)
 async def test_a_reply_about_another_invoice_is_not_believed(changes: dict[str, str]) -> None:
     """Where the reply is of another id or amount than what was sent, the invoice's status decides."""
-    check_doubted("invoice generate", await bent("invoice generate", "/generate", of_another(**changes)))
+    check_doubted(
+        "invoice generate", await bent("invoice generate", "/generate", of_another(**changes))
+    )
 
 
 # What reads
@@ -556,7 +676,10 @@ async def test_a_read_survives_a_fault(fault: FaultKind) -> None:
         elif name == "transaction list":
             assert [row.merchant_transaction_id for row in one.result] == ["EARLIER"]
         else:
-            assert (one.result.outcome, one.result.settled_by) == (Outcome.SUCCEEDED, SettledBy.REPLY), name
+            assert (one.result.outcome, one.result.settled_by) == (
+                Outcome.SUCCEEDED,
+                SettledBy.REPLY,
+            ), name
 
 
 @each_fault
@@ -564,7 +687,9 @@ async def test_a_read_that_never_gets_through_says_so(fault: FaultKind) -> None:
     """Where every try fails it is an error that says so, never an empty result."""
     met = await strike(READS, fault, times=None)
     for name, one in met.items():
-        assert isinstance(one.result, errors.AuthenticationFailed if fault in TOKEN else errors.UnreadableReply), name
+        assert isinstance(
+            one.result, errors.AuthenticationFailed if fault in TOKEN else errors.UnreadableReply
+        ), name
         assert one.result.operation == name
         assert "carried out" not in str(one.result)
 
@@ -577,7 +702,9 @@ async def test_a_read_that_never_gets_through_says_so(fault: FaultKind) -> None:
     ],
     ids=["invoice status", "list stored cards"],
 )
-async def test_a_record_of_another_is_not_what_was_asked_for(operation: str, path: str, changes: dict[str, str]) -> None:
+async def test_a_record_of_another_is_not_what_was_asked_for(
+    operation: str, path: str, changes: dict[str, str]
+) -> None:
     """An answer that names another invoice or customer than the one asked for is no answer."""
     case = READS[operation]
     async with Bent().serve() as sandbox, opened(sandbox, PATIENT) as (patient, gateway):
@@ -594,7 +721,9 @@ async def test_a_list_never_ends_early(fault: str) -> None:
     rows: list[str | None] = []
 
     async def take() -> None:
-        async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1), page_size=1):
+        async for row in gateway.transactions(
+            today - timedelta(days=1), today + timedelta(days=1), page_size=1
+        ):
             rows.append(row.merchant_transaction_id)  # noqa: PERF401 - kept for when the next one is an error
 
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
@@ -609,13 +738,18 @@ async def test_a_list_never_ends_early(fault: str) -> None:
 # What never left
 
 
-@pytest.mark.parametrize("cases", [MOVES | HOLDS, CHANGES, READS], ids=["moves", "changes", "reads"])
+@pytest.mark.parametrize(
+    "cases", [MOVES | HOLDS, CHANGES, READS], ids=["moves", "changes", "reads"]
+)
 async def test_refused_connections(cases: Mapping[str, Case]) -> None:
     """While the gateway is down nothing is sent; afterwards the same call goes through, once."""
     transport = HttpxTransport()
 
     async def carry(case: Case) -> None:
-        async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT, transport) as (patient, gateway):
+        async with (
+            Sandbox().serve() as sandbox,
+            opened(sandbox, PATIENT, transport) as (patient, gateway),
+        ):
             subject = await case.prepare(patient)
             before = sandbox.requests.get(case.operation, 0)
             async with sandbox.refusing():
@@ -630,7 +764,10 @@ async def test_refused_connections(cases: Mapping[str, Case]) -> None:
     await asyncio.gather(*(carry(case) for case in cases.values()))
 
 
-@pytest.mark.parametrize("name", ["recurring initial", "store card", "merchant sign-up", "pay by link", "invoice generate"])
+@pytest.mark.parametrize(
+    "name",
+    ["recurring initial", "store card", "merchant sign-up", "pay by link", "invoice generate"],
+)
 async def test_without_a_token_nothing_is_sent(name: str) -> None:
     """Whichever root and login a token is for: where there is none, the operation is not sent."""
     case = (MOVES | CHANGES)[name]

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
     from gatewaypy.transport import Transport
 
-MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="charsetKey000000000000000")
-TOKEN = {"result": {"code": "200", "description": "für Müller"}, "AuthToken": "a.b.c", "memberId": "11344"}
+MERCHANT = Credentials(
+    member_id="11344", partner_id="4", username="shop", secret_key="charsetKey000000000000000"
+)
+TOKEN = {
+    "result": {"code": "200", "description": "für Müller"},
+    "AuthToken": "a.b.c",
+    "memberId": "11344",
+}
 PAID = {
     "paymentId": "7",
     "merchantTransactionId": "TX-1",
@@ -30,7 +36,11 @@ PAID = {
 
 def reply(fields: dict[str, object], encoding: str, label: str) -> bytes:
     body = json.dumps(fields, ensure_ascii=False).encode(encoding)
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (label.encode(), len(body), body)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+        label.encode(),
+        len(body),
+        body,
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,9 @@ def reply(fields: dict[str, object], encoding: str, label: str) -> bytes:
         ("utf-16", "application/json; charset=UTF-16"),
     ],
 )
-async def test_debit_reply_in_charset_is_succeeded(transport: Transport, encoding: str, label: str) -> None:
+async def test_debit_reply_in_charset_is_succeeded(
+    transport: Transport, encoding: str, label: str
+) -> None:
     """A debit is read from its own reply, and its token too, whatever charset they are written in."""
     asked = []
 
@@ -56,5 +68,7 @@ async def test_debit_reply_in_charset_is_succeeded(transport: Transport, encodin
     async with listening(serve) as port:
         url = f"http://127.0.0.1:{port}"
         async with Gateway(url, MERCHANT, transport=transport, timeouts=PATIENT) as gateway:
-            payment = await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="TX-1")
+            payment = await gateway.debit(
+                Money("5.00", "EUR"), card, merchant_transaction_id="TX-1"
+            )
     assert (payment.succeeded, payment.remark, len(asked)) == (True, "für Müller", 2)

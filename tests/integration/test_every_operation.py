@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 
-@pytest.mark.parametrize(("name", "body", "accept", "flow"), ways(), ids=["-".join(way) for way in ways()])
-async def test_every_operation(sandbox: Sandbox, name: str, body: Any, accept: Any, flow: str, seen: Counter[Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "body", "accept", "flow"), ways(), ids=["-".join(way) for way in ways()]
+)
+async def test_every_operation(
+    sandbox: Sandbox, name: str, body: Any, accept: Any, flow: str, seen: Counter[Any]
+) -> None:
     """An operation goes through to the sandbox's books, written and answered as it was asked to be."""
     timeouts = Timeouts(connect=2, read=5, total=10, settle=5)
-    options: Any = {"body": "form" if body == "html" else body, "accept": "json" if accept == "html" else accept}
+    options: Any = {
+        "body": "form" if body == "html" else body,
+        "accept": "json" if accept == "html" else accept,
+    }
     async with (
         Gateway(sandbox.base_url, sandbox.credentials, timeouts=timeouts, **options) as gateway,
         PayerBrowser() as browser,
@@ -33,7 +40,11 @@ async def test_every_operation(sandbox: Sandbox, name: str, body: Any, accept: A
     written = "application/json" if body == "json" else "application/x-www-form-urlencoded"
     operation = OPERATIONS[name]
     if accept != "html":
-        asked = seen[operation.root.value, written, "application/xml" if accept == "xml" else "application/json"]
+        asked = seen[
+            operation.root.value,
+            written,
+            "application/xml" if accept == "xml" else "application/json",
+        ]
         assert asked, seen
 
 
@@ -61,4 +72,6 @@ def test_a_list_is_the_same_in_both_encodings() -> None:
     """Several products come to the sandbox alike as a form and as JSON."""
     form = b"product%5B0%5D.quantity=1&product%5B1%5D.quantity=2"
     json = b'{"product": [{"quantity": "1"}, {"quantity": "2"}]}'
-    assert read_fields(form, "application/x-www-form-urlencoded") == read_fields(json, "application/json")
+    assert read_fields(form, "application/x-www-form-urlencoded") == read_fields(
+        json, "application/json"
+    )

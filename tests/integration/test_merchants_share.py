@@ -11,7 +11,16 @@ import attrs
 import pytest
 from transports import KINDS
 
-from gatewaypy import Credentials, Customer, Gateway, HttpxTransport, Money, Outcome, Timeouts, errors
+from gatewaypy import (
+    Credentials,
+    Customer,
+    Gateway,
+    HttpxTransport,
+    Money,
+    Outcome,
+    Timeouts,
+    errors,
+)
 from gatewaypy.sandbox import Sandbox
 from gatewaypy.secret import Secret
 
@@ -38,7 +47,11 @@ ADA = Credentials(
     partner_name="SandboxPartner",
 )
 BOB = Credentials(
-    member_id="11345", partner_id="4", username="bob", secret_key="bobKeyOpensNoRealDoor00000000000", terminal_id="1107"
+    member_id="11345",
+    partner_id="4",
+    username="bob",
+    secret_key="bobKeyOpensNoRealDoor00000000000",
+    terminal_id="1107",
 )
 LOGINS = {merchant.member_id: merchant.username for merchant in (ADA, BOB)}
 
@@ -97,16 +110,24 @@ async def shared(sandbox: Watched, transport: Transport) -> AsyncIterator[tuple[
 
 async def bill(gateway: Gateway, own_id: str = "INV-1") -> Any:
     return await gateway.invoices.generate(
-        EUROS, merchant_invoice_id=own_id, customer=Customer(email="payer@shop.example"), redirect_url=BACK
+        EUROS,
+        merchant_invoice_id=own_id,
+        customer=Customer(email="payer@shop.example"),
+        redirect_url=BACK,
     )
 
 
 async def listed(gateway: Gateway) -> list[str | None]:
     today = datetime.now(UTC).date()
-    return [row.payment_id async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1))]
+    return [
+        row.payment_id
+        async for row in gateway.transactions(today - timedelta(days=1), today + timedelta(days=1))
+    ]
 
 
-async def test_each_pays_with_its_own_token_and_key(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+async def test_each_pays_with_its_own_token_and_key(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
     """Under one order id each has a payment of its own, and no request goes out with the other's token."""
     ada, bob = shared
     payments = await asyncio.gather(
@@ -140,13 +161,17 @@ async def test_neither_pays_with_the_others_key(sandbox: Watched, card: Card) ->
     assert {record.member_id for record in sandbox.ledger.records.values()} == {BOB.member_id}
 
 
-async def test_a_merchants_token_is_renewed_for_itself(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+async def test_a_merchants_token_is_renewed_for_itself(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
     """Where the gateway refuses the token of one, that one asks for another; the other's stays in use."""
     ada, bob = shared
     for gateway in shared:
         assert (await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
     (before,) = sandbox.tokens_of[BOB.member_id]
-    for root, token in [key for key, grant in sandbox.tokens._grants.items() if grant.login == ADA.username]:
+    for root, token in [
+        key for key, grant in sandbox.tokens._grants.items() if grant.login == ADA.username
+    ]:
         del sandbox.tokens._grants[root, token]
     assert (await ada.debit(EUROS, card, merchant_transaction_id="ORDER-2")).succeeded
     assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-2")).succeeded
@@ -166,7 +191,9 @@ async def test_a_token_asked_for_by_hand_stays_its_merchants(
     assert set(sandbox.asked) == set(LOGINS.items())
 
 
-async def test_neither_sees_the_others_payments(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+async def test_neither_sees_the_others_payments(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
     """An inquiry, a list and a follow-up find a merchant's own payments, and never the other's."""
     ada, bob = shared
     hers = await ada.debit(EUROS, card, merchant_transaction_id="ORDER-ADA")
@@ -187,30 +214,40 @@ async def test_neither_sees_the_others_payments(shared: tuple[Gateway, Gateway],
     assert [entry.kind for entry in sandbox.ledger.entries] == ["capture", "hold", "capture"]
 
 
-async def test_neither_pays_from_what_the_other_stored(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+async def test_neither_pays_from_what_the_other_stored(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
     """Stored cards, customers and mandates of one are nothing to the other: not to be listed, charged, repeated or deleted."""
     ada, bob = shared
     customer = await ada.customers.sign_up(Customer("Cy", "Payer", "cy@shop.example"))
     owner = Customer(customer_id=customer.customer_id)
     stored = await ada.stored_cards.store(card, customer=owner)
-    initial = await ada.recurring.initial(EUROS, card, merchant_transaction_id="INITIAL", store_card=True)
+    initial = await ada.recurring.initial(
+        EUROS, card, merchant_transaction_id="INITIAL", store_card=True
+    )
     registration = stored.registration_id or ""
     his = await bob.stored_cards.list(customer.customer_id or "")
     assert (his.outcome, his.cards) == (Outcome.FAILED, ())
     refused = [
         await bob.stored_cards.pay(registration, EUROS, merchant_transaction_id="ORDER-1"),
         await bob.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="ORDER-2"),
-        await bob.recurring.repeat(initial.mandate(), EUROS, merchant_transaction_id="ORDER-3", by="initial payment"),
+        await bob.recurring.repeat(
+            initial.mandate(), EUROS, merchant_transaction_id="ORDER-3", by="initial payment"
+        ),
         await bob.stored_cards.delete(registration),
     ]
     assert {result.outcome for result in refused} == {Outcome.FAILED}
     hers = await ada.stored_cards.list(customer.customer_id or "")
     assert [kept.registration_id for kept in hers.cards] == [registration]
-    assert (await ada.stored_cards.pay(registration, EUROS, merchant_transaction_id="ORDER-1")).succeeded
+    assert (
+        await ada.stored_cards.pay(registration, EUROS, merchant_transaction_id="ORDER-1")
+    ).succeeded
     assert {record.member_id for record in sandbox.ledger.records.values()} == {ADA.member_id}
 
 
-async def test_neither_touches_the_others_invoices(shared: tuple[Gateway, Gateway], sandbox: Watched) -> None:
+async def test_neither_touches_the_others_invoices(
+    shared: tuple[Gateway, Gateway], sandbox: Watched
+) -> None:
     """An invoice is found, sent again and taken back by its own merchant alone, though both use the same id."""
     ada, bob = shared
     hers = await bill(ada)
@@ -229,7 +266,9 @@ async def test_neither_touches_the_others_invoices(shared: tuple[Gateway, Gatewa
     assert len(sandbox.desk.keeping.invoices.mails) == 2
 
 
-async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(shared: tuple[Gateway, Gateway], sandbox: Watched) -> None:
+async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
+    shared: tuple[Gateway, Gateway], sandbox: Watched
+) -> None:
     """Where the reply to an invoice is lost, another merchant's invoice of the same id and amount says nothing of it."""
     ada, bob = shared
     await bill(ada)
@@ -239,21 +278,29 @@ async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(shared: tuple[
             await bill(hasty)
     sandbox.faults.add("cut after", operation="invoice generate")
     his = await bill(bob)
-    assert [(made.member_id, made.bill_id) for made in sandbox.desk.keeping.invoices.by_id.values()][1:] == [
-        (BOB.member_id, his.invoice_id)
-    ]
+    assert [
+        (made.member_id, made.bill_id) for made in sandbox.desk.keeping.invoices.by_id.values()
+    ][1:] == [(BOB.member_id, his.invoice_id)]
 
 
 # Connections
 
 
-async def test_one_connection_serves_both_in_turn(shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card) -> None:
+async def test_one_connection_serves_both_in_turn(
+    shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
+) -> None:
     """While one call is in flight at a time there is one connection, whichever merchant and root the call is for."""
     for number in range(3):
         for gateway in shared:
-            assert (await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")).succeeded
+            assert (
+                await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+            ).succeeded
             assert (await bill(gateway, f"INV-{number}")).succeeded
-            assert (await gateway.links.create(EUROS, order_id=f"LINK-{number}", customer=Customer("Cy"))).succeeded
+            assert (
+                await gateway.links.create(
+                    EUROS, order_id=f"LINK-{number}", customer=Customer("Cy")
+                )
+            ).succeeded
     assert len(sandbox.peers) == 1
     assert sandbox.open_peers == sandbox.peers
 
@@ -266,22 +313,31 @@ async def test_no_more_connections_than_calls_in_flight(
 
     async def call(gateway: Gateway, name: str) -> None:
         for number in range(4):
-            assert (await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{name}-{number}")).succeeded
+            assert (
+                await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{name}-{number}")
+            ).succeeded
 
     for storm in range(2):
-        await asyncio.gather(*(call(gateway, f"{storm}-{caller}") for caller in range(callers) for gateway in shared))
+        await asyncio.gather(
+            *(call(gateway, f"{storm}-{caller}") for caller in range(callers) for gateway in shared)
+        )
     assert len(sandbox.peers) <= 2 * callers
     assert len(sandbox.ledger.entries) == 2 * callers * 2 * 4
 
 
 # The connections of a service's session are the service's to close.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "aiohttp shared"])
-async def test_the_transport_closes_with_the_last_gateway(sandbox: Watched, card: Card, transport: Transport) -> None:
+async def test_the_transport_closes_with_the_last_gateway(
+    sandbox: Watched, card: Card, transport: Transport
+) -> None:
     """The first to leave closes nothing that the other uses; with the last every connection is closed."""
     bob = Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT)
     async with bob:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
-            calls = [ada.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(5)]
+            calls = [
+                ada.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+                for number in range(5)
+            ]
             assert all(payment.succeeded for payment in await asyncio.gather(*calls))
         peers = set(sandbox.peers)
         assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
@@ -307,7 +363,10 @@ async def test_one_that_leaves_lets_the_others_calls_end(sandbox: Watched, card:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
             assert (await ada.debit(EUROS, card, merchant_transaction_id="ORDER-0")).succeeded
             sandbox.delay = 0.2
-            calls = [bob.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(5)]
+            calls = [
+                bob.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+                for number in range(5)
+            ]
             tasks = [asyncio.create_task(call) for call in calls]
             while not bob._pipeline.slots._tasks:
                 await asyncio.sleep(0)
@@ -319,10 +378,14 @@ async def test_one_that_leaves_lets_the_others_calls_end(sandbox: Watched, card:
 
 
 def new_shop(gateway: Gateway, username: str = "newshop") -> Awaitable[Any]:
-    return gateway.merchants.sign_up(username, company_name="New Shop", email=f"{username}@shop.example", country="DE")
+    return gateway.merchants.sign_up(
+        username, company_name="New Shop", email=f"{username}@shop.example", country="DE"
+    )
 
 
-async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(sandbox: Watched, card: Card, transport: Transport) -> None:
+async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(
+    sandbox: Watched, card: Card, transport: Transport
+) -> None:
     """The partner's login signs a merchant up, who pays on the same connection with a token and key of its own."""
     async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as partner:
         signed_up = await new_shop(partner)
@@ -330,7 +393,9 @@ async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(sandbox: Watc
         assert (signed_up.outcome, signed_up.member_id) == (Outcome.SUCCEEDED, merchant.member_id)
         assert (merchant.username, merchant.partner_id) == ("newshop", ADA.partner_id)
         assert merchant.secret_key not in {ADA.secret_key, ADA.partner_secret_key, BOB.secret_key}
-        async with Gateway(sandbox.base_url, merchant, transport=transport, timeouts=PATIENT) as shop:
+        async with Gateway(
+            sandbox.base_url, merchant, transport=transport, timeouts=PATIENT
+        ) as shop:
             payment = await shop.debit(EUROS, card, merchant_transaction_id="ORDER-1")
             assert payment.succeeded
             assert await listed(shop) == [payment.payment_id]
@@ -367,10 +432,14 @@ async def test_many_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
     ],
     ids=["neither", "no key", "no login"],
 )
-async def test_without_the_partners_login_nothing_is_sent(sandbox: Watched, without: Callable[[], Credentials]) -> None:
+async def test_without_the_partners_login_nothing_is_sent(
+    sandbox: Watched, without: Callable[[], Credentials]
+) -> None:
     """A merchant that lacks the partner's login or key is told so, and nothing leaves, not even for a token."""
     async with Gateway(sandbox.base_url, without(), timeouts=PATIENT) as gateway:
-        with pytest.raises(errors.ConfigurationError, match="partner_username and partner_secret_key"):
+        with pytest.raises(
+            errors.ConfigurationError, match="partner_username and partner_secret_key"
+        ):
             await new_shop(gateway)
     assert (sandbox.requests, sandbox.peers, len(sandbox.desk.merchants)) == ({}, set(), 2)
 

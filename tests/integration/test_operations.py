@@ -30,7 +30,9 @@ async def test_tokens(tls_client: Gateway, tls_sandbox: Sandbox) -> None:
     assert tls_sandbox.tokens.granted == 3
 
 
-async def test_a_sale_and_its_refund(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+async def test_a_sale_and_its_refund(
+    tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
     """A debit is captured at once; a part of it goes back, once."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
     assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.REPLY)
@@ -50,7 +52,9 @@ async def test_a_preauthorization_captured_whole_in_part_or_not(
     """What is held can be taken whole, in part, or released; never twice."""
     ids = []
     for number in range(3):
-        held = await tls_client.preauth(euros("80.00"), card, merchant_transaction_id=f"ORDER-{number}")
+        held = await tls_client.preauth(
+            euros("80.00"), card, merchant_transaction_id=f"ORDER-{number}"
+        )
         assert held.succeeded
         ids.append(held.payment_id or "")
     assert (await tls_client.capture(ids[0], euros("80.00"))).succeeded
@@ -66,15 +70,29 @@ async def test_payouts(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, eu
     """Money goes out to an earlier payer or to a customer, and not to a payment that was never captured."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
     held = await tls_client.preauth(euros("50.00"), card, merchant_transaction_id="ORDER-2")
-    to_payer = await tls_client.payout(Money(100, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=payment.payment_id)
+    to_payer = await tls_client.payout(
+        Money(100, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=payment.payment_id
+    )
     to_customer = await tls_client.payout(
         euros("7.00"), merchant_transaction_id="PAYOUT-2", customer=Customer(email="a@shop.example")
     )
-    refused = await tls_client.payout(euros("7.00"), merchant_transaction_id="PAYOUT-3", payment_id=held.payment_id)
-    assert (to_payer.outcome, to_payer.status, to_payer.amount) == (Outcome.SUCCEEDED, "payoutsuccessful", Money(100, "JPY"))
+    refused = await tls_client.payout(
+        euros("7.00"), merchant_transaction_id="PAYOUT-3", payment_id=held.payment_id
+    )
+    assert (to_payer.outcome, to_payer.status, to_payer.amount) == (
+        Outcome.SUCCEEDED,
+        "payoutsuccessful",
+        Money(100, "JPY"),
+    )
     assert to_customer.succeeded
-    assert (refused.outcome, refused.result.code, refused.payment_id) == (Outcome.FAILED, "10002", None)
-    assert {currency: balance.paid_out for currency, balance in tls_sandbox.ledger.balances().items()} == {"EUR": 7, "JPY": 100}
+    assert (refused.outcome, refused.result.code, refused.payment_id) == (
+        Outcome.FAILED,
+        "10002",
+        None,
+    )
+    assert {
+        currency: balance.paid_out for currency, balance in tls_sandbox.ledger.balances().items()
+    } == {"EUR": 7, "JPY": 100}
 
 
 async def test_inquiries_by_either_id(tls_client: Gateway, card: Card, euros: Euros) -> None:
@@ -82,17 +100,25 @@ async def test_inquiries_by_either_id(tls_client: Gateway, card: Card, euros: Eu
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER 1.A-b")
     by_own = await tls_client.inquire(merchant_transaction_id="ORDER 1.A-b")
     by_id = await tls_client.inquire(payment_id=payment.payment_id)
-    assert (by_own.payment_id, by_own.outcome, by_own.status) == (payment.payment_id, Outcome.SUCCEEDED, "capturesuccess")
+    assert (by_own.payment_id, by_own.outcome, by_own.status) == (
+        payment.payment_id,
+        Outcome.SUCCEEDED,
+        "capturesuccess",
+    )
     assert by_id.merchant_transaction_id == "ORDER 1.A-b"
     assert not (await tls_client.inquire(merchant_transaction_id="ORDER-2")).found
 
 
-async def test_an_asynchronous_payment_settles_later(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+async def test_an_asynchronous_payment_settles_later(
+    tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
     """P is pending, and an inquiry tells when it is done."""
     payment = await tls_client.debit(euros("6090.00"), card, merchant_transaction_id="ORDER-1")
     assert payment.outcome is Outcome.PENDING
     await tls_sandbox.courier.idle()
-    assert (await tls_client.inquire(merchant_transaction_id="ORDER-1")).outcome is Outcome.SUCCEEDED
+    assert (
+        await tls_client.inquire(merchant_transaction_id="ORDER-1")
+    ).outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -108,11 +134,18 @@ async def test_an_asynchronous_payment_settles_later(tls_client: Gateway, tls_sa
     ],
 )
 async def test_magic_amounts(
-    tls_client: Gateway, card: Card, euros: Euros, amount: str, outcome: Outcome, settled_by: SettledBy
+    tls_client: Gateway,
+    card: Card,
+    euros: Euros,
+    amount: str,
+    outcome: Outcome,
+    settled_by: SettledBy,
 ) -> None:
     """Declines are results; a reply that lies or says nothing is settled by asking, for payments and payouts."""
     payment = await tls_client.debit(euros(amount), card, merchant_transaction_id="ORDER-1")
-    payout = await tls_client.payout(euros(amount), merchant_transaction_id="PAYOUT-1", customer=Customer(email="a@shop.example"))
+    payout = await tls_client.payout(
+        euros(amount), merchant_transaction_id="PAYOUT-1", customer=Customer(email="a@shop.example")
+    )
     assert (payment.outcome, payment.settled_by) == (outcome, settled_by)
     assert (payout.outcome, payout.settled_by) == (outcome, settled_by)
 
@@ -123,19 +156,30 @@ async def test_every_body_and_reply_format(tls_sandbox: Sandbox, tls_transport: 
                                            body: str, accept: str) -> None:  # fmt: skip
     """Form and JSON requests with JSON and XML replies do the same, 3-D redirects included."""
     async with Gateway(
-        tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, body=body, accept=accept
+        tls_sandbox.base_url,
+        tls_sandbox.credentials,
+        transport=tls_transport,
+        body=body,
+        accept=accept,
     ) as gateway:
         payment = await gateway.debit(
-            euros("50.00"), card, merchant_transaction_id="ORDER-1", customer=Customer(given_name="Zoë & Co")
+            euros("50.00"),
+            card,
+            merchant_transaction_id="ORDER-1",
+            customer=Customer(given_name="Zoë & Co"),
         )
-        challenged = await gateway.debit(euros("50.00"), card, merchant_transaction_id="ORDER-2", three_d="only3D")
+        challenged = await gateway.debit(
+            euros("50.00"), card, merchant_transaction_id="ORDER-2", three_d="only3D"
+        )
         held = await gateway.preauth(euros("50.00"), card, merchant_transaction_id="ORDER-3")
         results = [
             payment,
             held,
             await gateway.refund(payment.payment_id or "", euros("5.00")),
             await gateway.capture(held.payment_id or "", euros("5.00")),
-            await gateway.payout(euros("5.00"), merchant_transaction_id="PAYOUT-1", payment_id=held.payment_id),
+            await gateway.payout(
+                euros("5.00"), merchant_transaction_id="PAYOUT-1", payment_id=held.payment_id
+            ),
             await gateway.inquire(merchant_transaction_id="ORDER-3"),
             await gateway.reversal(challenged.payment_id or ""),
         ]
@@ -150,12 +194,18 @@ async def test_in_process(card: Card, euros: Euros) -> None:
     from gatewaypy.sandbox import Sandbox
 
     sandbox = Sandbox()
-    async with Gateway("http://localhost", sandbox.credentials, transport=HttpxTransport(app=sandbox)) as gateway:
-        assert (await gateway.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")).succeeded
+    async with Gateway(
+        "http://localhost", sandbox.credentials, transport=HttpxTransport(app=sandbox)
+    ) as gateway:
+        assert (
+            await gateway.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
+        ).succeeded
     assert len(sandbox.ledger.entries) == 1
 
 
-async def test_the_users_own_fixtures(gateway: Gateway, gateway_sandbox: Sandbox, card: Card, euros: Euros) -> None:
+async def test_the_users_own_fixtures(
+    gateway: Gateway, gateway_sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
     """The package's pytest plugin gives a sandbox and a client of it."""
     assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id="ORDER-1")).succeeded
     assert gateway_sandbox.ledger.executions("ORDER-1")
@@ -169,19 +219,29 @@ async def test_a_token_that_expires_is_renewed(
 
     from gatewaypy.sandbox import Sandbox
 
-    async with Sandbox(token_lifetime=1.0).serve(certfile=certificate[0], keyfile=certificate[1]) as sandbox:
+    async with Sandbox(token_lifetime=1.0).serve(
+        certfile=certificate[0], keyfile=certificate[1]
+    ) as sandbox:
         transport = HttpxTransport(ssl_context=trusting)
-        async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=Timeouts(settle=2)) as gateway:
+        async with Gateway(
+            sandbox.base_url, sandbox.credentials, transport=transport, timeouts=Timeouts(settle=2)
+        ) as gateway:
             loop = asyncio.get_running_loop()
             end, number = loop.time() + 2.5, 0
             while loop.time() < end:
                 number += 1
-                assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id=f"ORDER-{number}")).succeeded
+                assert (
+                    await gateway.debit(
+                        euros("1.00"), card, merchant_transaction_id=f"ORDER-{number}"
+                    )
+                ).succeeded
     assert sandbox.tokens.granted >= 3
 
 
 @pytest.mark.parametrize("operation", ["refund", "reversal"])
-async def test_an_earlier_trace_settles_no_later_follow_up(client: Gateway, sandbox: Sandbox, card: Card, operation: str) -> None:
+async def test_an_earlier_trace_settles_no_later_follow_up(
+    client: Gateway, sandbox: Sandbox, card: Card, operation: str
+) -> None:
     """After one that was done and one that was refused, a third whose answer is unreadable is not told to be done."""
     begin = client.debit if operation == "refund" else client.preauth
     payment = await begin(Money("50.00", "EUR"), card, merchant_transaction_id=f"TWICE-{operation}")

@@ -57,16 +57,27 @@ def body(browser: PayerBrowser) -> bytes:
     ],
 )
 async def test_checkout_ends_with_a_signed_return(
-    client: Gateway, sandbox: Sandbox, browser: PayerBrowser, typed: dict[str, str], outcome: Outcome, kinds: list[str]
+    client: Gateway,
+    sandbox: Sandbox,
+    browser: PayerBrowser,
+    typed: dict[str, str],
+    outcome: Outcome,
+    kinds: list[str],
 ) -> None:
     """Paid, declined or cancelled: the browser comes back with a proven return that agrees with inquiry and ledger."""
-    form = await client.checkout.form(Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK)
+    form = await client.checkout.form(
+        Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
+    )
     browser.show(form.html())
     await browser.submit()
     await browser.submit(**typed)
     assert browser.form.action == BACK
     returned = read_return(body(browser), sandbox.credentials)
-    assert (returned.outcome, returned.proven, returned.amount) == (outcome, True, Money("50.00", "EUR"))
+    assert (returned.outcome, returned.proven, returned.amount) == (
+        outcome,
+        True,
+        Money("50.00", "EUR"),
+    )
     assert (await client.inquire(merchant_transaction_id="ORDER-1")).outcome is outcome
     assert [entry.kind for entry in sandbox.ledger.entries] == kinds
 
@@ -90,12 +101,16 @@ async def test_checkout_can_hold(client: Gateway, sandbox: Sandbox, browser: Pay
     assert sandbox.ledger.balances()["EUR"].captured == 50
 
 
-@pytest.mark.parametrize("change", [{"amount": "1.00"}, {"memberId": "1"}, {"totype": "Other"}, {"checksum": "0" * 32}])
+@pytest.mark.parametrize(
+    "change", [{"amount": "1.00"}, {"memberId": "1"}, {"totype": "Other"}, {"checksum": "0" * 32}]
+)
 async def test_a_changed_form_is_refused(
     client: Gateway, sandbox: Sandbox, browser: PayerBrowser, change: dict[str, str]
 ) -> None:
     """A payer who edits the form's amount, or whose it is, gets nowhere."""
-    form = await client.checkout.form(Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK)
+    form = await client.checkout.form(
+        Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
+    )
     fields = dict(form.inputs()) | change
     changed = attrs.evolve(form, fields=tuple(fields.items()))
     browser.show(changed.html())
@@ -103,9 +118,13 @@ async def test_a_changed_form_is_refused(
     assert (browser.status, sandbox.ledger.records) == (400, {})
 
 
-async def test_the_payer_types_nonsense(client: Gateway, sandbox: Sandbox, browser: PayerBrowser) -> None:
+async def test_the_payer_types_nonsense(
+    client: Gateway, sandbox: Sandbox, browser: PayerBrowser
+) -> None:
     """What is no card, or one that has expired, books nothing; the payer may try again."""
-    form = await client.checkout.form(Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK)
+    form = await client.checkout.form(
+        Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
+    )
     browser.show(form.html())
     await browser.submit()
     page, url = browser.page, browser.url
@@ -126,7 +145,10 @@ async def test_what_a_page_cannot_take(client: Gateway) -> None:
     euros = Money("50.00", "EUR")
     for arguments, field in (
         ({"redirect_url": "https://shop.example/" + "x" * 80}, "merchantRedirectUrl"),
-        ({"redirect_url": BACK, "notification_url": "https://shop.example/" + "x" * 80}, "notificationUrl"),
+        (
+            {"redirect_url": BACK, "notification_url": "https://shop.example/" + "x" * 80},
+            "notificationUrl",
+        ),
         ({"redirect_url": BACK, "description": "x" * 256}, "orderDescription"),
         ({"redirect_url": "shop"}, "merchantRedirectUrl"),
     ):
@@ -139,24 +161,38 @@ async def test_a_page_wants_the_partners_name(sandbox: Sandbox) -> None:
     """Credentials without partner_name cannot make a form, and the error says what is missing."""
     known = sandbox.credentials
     nameless = Credentials(
-        member_id=known.member_id, partner_id=known.partner_id, username=known.username, secret_key=known.secret_key
+        member_id=known.member_id,
+        partner_id=known.partner_id,
+        username=known.username,
+        secret_key=known.secret_key,
     )
     async with Gateway(sandbox.base_url, nameless) as gateway:
         with pytest.raises(errors.ConfigurationError, match="partner_name"):
             await gateway.checkout.card_registration_form(redirect_url=BACK)
 
 
-async def test_card_registration_returns_a_claim(client: Gateway, sandbox: Sandbox, browser: PayerBrowser) -> None:
+async def test_card_registration_returns_a_claim(
+    client: Gateway, sandbox: Sandbox, browser: PayerBrowser
+) -> None:
     """The return is verified by rule P', and its registration pays; a cancelled one has none."""
     for answer, outcome in (("pay", Outcome.SUCCEEDED), ("cancel", Outcome.FAILED)):
         browser.url = ""
-        browser.show((await client.checkout.card_registration_form(redirect_url=BACK, customer_id="10279")).html())
+        browser.show(
+            (
+                await client.checkout.card_registration_form(redirect_url=BACK, customer_id="10279")
+            ).html()
+        )
         await browser.submit()
         await browser.submit(**(browser.CARD if answer == "pay" else {}), answer=answer)
         returned = read_registration_return(body(browser), [sandbox.credentials])
-        assert (returned.outcome, returned.registration_id is not None) == (outcome, answer == "pay")
+        assert (returned.outcome, returned.registration_id is not None) == (
+            outcome,
+            answer == "pay",
+        )
     with pytest.raises(errors.SignatureMismatch):
-        read_registration_return(body(browser).replace(b"status=N", b"status=Y"), sandbox.credentials)
+        read_registration_return(
+            body(browser).replace(b"status=N", b"status=Y"), sandbox.credentials
+        )
     with pytest.raises(errors.SignatureMismatch):
         read_registration_return(b"status=Y%7C&checksum=" + b"0" * 32, sandbox.credentials)
 
@@ -174,7 +210,9 @@ async def invoice(client: Gateway) -> str:
     return sent.payment_url or ""
 
 
-async def test_an_invoice_is_paid_once(client: Gateway, sandbox: Sandbox, browser: PayerBrowser, invoice: str) -> None:
+async def test_an_invoice_is_paid_once(
+    client: Gateway, sandbox: Sandbox, browser: PayerBrowser, invoice: str
+) -> None:
     """A declined card leaves the invoice open, a good one pays it, and then its link is closed."""
     await browser.visit(invoice)
     await browser.submit(**(browser.CARD | {"number": "4000000000000077"}), answer="pay")
@@ -191,16 +229,22 @@ async def test_an_invoice_is_paid_once(client: Gateway, sandbox: Sandbox, browse
     assert (await client.invoices.remind("1746")).result.code == "10013"
 
 
-async def test_a_guessed_link_leads_nowhere(sandbox: Sandbox, browser: PayerBrowser, invoice: str) -> None:
+async def test_a_guessed_link_leads_nowhere(
+    sandbox: Sandbox, browser: PayerBrowser, invoice: str
+) -> None:
     """An invoice's number alone, or with another token, shows nothing."""
     for link in (invoice[:-1] + "z", f"{sandbox.base_url}/transaction/PayInvoice?inv=1746"):
         await browser.visit(link)
         assert browser.status == 404
 
 
-async def test_an_invoice_number_is_used_once(client: Gateway, sandbox: Sandbox, invoice: str) -> None:
+async def test_an_invoice_number_is_used_once(
+    client: Gateway, sandbox: Sandbox, invoice: str
+) -> None:
     """The gateway refuses a second invoice under the same number, and sends no second letter."""
-    again = await client.invoices.generate(Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK)
+    again = await client.invoices.generate(
+        Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
+    )
     assert (again.outcome, again.result.code) == (Outcome.FAILED, "10011")
     assert len(sandbox.desk.keeping.invoices.mails) == 1
     assert invoice
@@ -231,18 +275,31 @@ SOURCES: list[PaymentSource] = [
 ]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=[f"{source.mode}-{source.brand}" for source in SOURCES])
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [("approve", Outcome.SUCCEEDED), ("decline", Outcome.FAILED), ("abandon", Outcome.PENDING)]
+    "source", SOURCES, ids=[f"{source.mode}-{source.brand}" for source in SOURCES]
+)
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [("approve", Outcome.SUCCEEDED), ("decline", Outcome.FAILED), ("abandon", Outcome.PENDING)],
 )
 async def test_other_sources_ask_the_payer(
-    client: Gateway, sandbox: Sandbox, browser: PayerBrowser, source: PaymentSource, answer: str, outcome: Outcome
+    client: Gateway,
+    sandbox: Sandbox,
+    browser: PayerBrowser,
+    source: PaymentSource,
+    answer: str,
+    outcome: Outcome,
 ) -> None:
     """What is no card sends the payer on by GET, query and all; what the payer says there decides."""
-    payment = await client.debit(Money("5.00", "EUR"), source, merchant_transaction_id="ORDER-1", redirect_url=BACK)
+    payment = await client.debit(
+        Money("5.00", "EUR"), source, merchant_transaction_id="ORDER-1", redirect_url=BACK
+    )
     assert (payment.outcome, payment.redirect.method) == (Outcome.REDIRECT, "GET")
     record = sandbox.ledger.records[payment.payment_id or ""]
-    assert (record.fields["paymentMode"], record.fields["paymentBrand"]) == (source.mode, source.brand)
+    assert (record.fields["paymentMode"], record.fields["paymentBrand"]) == (
+        source.mode,
+        source.brand,
+    )
     assert not any("bankAccount" in name for name in record.fields)
     await browser.confirm(payment.redirect.html(), answer)
     assert (await client.inquire(payment_id=payment.payment_id)).outcome is outcome

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatewaypy import BrowserInfo, Card, Customer, Gateway, HttpxTransport, Money, Outcome, Platform, errors
+from gatewaypy import (
+    BrowserInfo,
+    Card,
+    Customer,
+    Gateway,
+    HttpxTransport,
+    Money,
+    Outcome,
+    Platform,
+    errors,
+)
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
 from gatewaypy.protocol.operations import OPERATIONS
 from gatewaypy.sandbox import MERCHANT, CallbackStyle, Sandbox
@@ -35,7 +45,9 @@ async def refund(gateway: Gateway, _: Sandbox) -> None:
 
 async def stored_card(gateway: Gateway, _: Sandbox) -> None:
     stored = (await gateway.stored_cards.store(CARD)).registration_id or ""
-    assert (await gateway.stored_cards.pay(stored, EUROS, merchant_transaction_id="ORDER-1")).succeeded
+    assert (
+        await gateway.stored_cards.pay(stored, EUROS, merchant_transaction_id="ORDER-1")
+    ).succeeded
     assert (await gateway.stored_cards.delete(stored)).succeeded
 
 
@@ -58,7 +70,10 @@ async def sign_up(gateway: Gateway, sandbox: Sandbox) -> None:
 
 async def cancel(gateway: Gateway, _: Sandbox) -> None:
     sent = await gateway.invoices.generate(
-        EUROS, merchant_invoice_id="INV-1", customer=Customer(email="a@shop.example"), redirect_url="https://shop.example"
+        EUROS,
+        merchant_invoice_id="INV-1",
+        customer=Customer(email="a@shop.example"),
+        redirect_url="https://shop.example",
     )
     assert (await gateway.invoices.cancel(sent.invoice_id or "")).succeeded
 
@@ -68,9 +83,18 @@ VARIATIONS: dict[str, tuple[dict[str, Any], Callable[[Gateway, Sandbox], Awaitab
     "refunds at a path of their own": ({"refund_path": "/refund/{id}"}, refund),
     "stored cards under registrations": ({"stored_card_path": "/registrations/{id}"}, stored_card),
     "days with the month first": ({"list_date_format": "%m-%d-%Y"}, transactions),
-    "another spelling of attemptThreeD": ({"three_d_spelling": ("direct", "3D", "Only3D")}, only_three_d),
-    "another path and rule for sign-up": ({"operations": {"customer sign-up": {"path": "/signup", "rule": "E"}}}, sign_up),
-    "other names of fields": ({"field_names": {"customer.givenName": "customer.firstName", "email": "x"}}, sign_up),
+    "another spelling of attemptThreeD": (
+        {"three_d_spelling": ("direct", "3D", "Only3D")},
+        only_three_d,
+    ),
+    "another path and rule for sign-up": (
+        {"operations": {"customer sign-up": {"path": "/signup", "rule": "E"}}},
+        sign_up,
+    ),
+    "other names of fields": (
+        {"field_names": {"customer.givenName": "customer.firstName", "email": "x"}},
+        sign_up,
+    ),
     "cancelling signed like regenerating": (
         {"operations": {"invoice cancel": {"rule": "E", "required": ("invoiceId",)}}},
         cancel,
@@ -89,12 +113,16 @@ async def test_a_variation_is_data(name: str) -> None:
     assert sandbox.requests.get("rejected", 0) == 0
 
 
-@pytest.mark.parametrize("name", [name for name in VARIATIONS if name != "another spelling of attemptThreeD"])
+@pytest.mark.parametrize(
+    "name", [name for name in VARIATIONS if name != "another spelling of attemptThreeD"]
+)
 async def test_without_its_data_the_same_host_refuses(name: str) -> None:
     """The sandbox has the variation alone: a client with the usual data fails there, so the test above proves something."""
     changes, walk = VARIATIONS[name]
     sandbox = Sandbox(platform=Platform(**HERE, **changes))
-    async with Gateway("http://localhost", MERCHANT, transport=HttpxTransport(app=sandbox)) as gateway:
+    async with Gateway(
+        "http://localhost", MERCHANT, transport=HttpxTransport(app=sandbox)
+    ) as gateway:
         with pytest.raises((AssertionError, errors.UnreadableReply, errors.OutcomeUnknown)):
             await walk(gateway, sandbox)
 
@@ -112,8 +140,12 @@ async def test_both_encodings_of_a_whole_payment(body: Any) -> None:
         screen_height=900,
         screen_width=1440,
     )
-    async with Gateway("http://localhost", MERCHANT, transport=HttpxTransport(app=sandbox), body=body) as gateway:
-        paid = await gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", browser=browser, three_d="3D")
+    async with Gateway(
+        "http://localhost", MERCHANT, transport=HttpxTransport(app=sandbox), body=body
+    ) as gateway:
+        paid = await gateway.debit(
+            EUROS, CARD, merchant_transaction_id="ORDER-1", browser=browser, three_d="3D"
+        )
     fields = sandbox.ledger.records[paid.payment_id or ""].fields
     assert {name: fields[name] for name in fields if name.startswith("deviceDetails.")} == {
         "deviceDetails.user_Agent": "Mozilla/5.0",
@@ -144,7 +176,9 @@ async def test_whichever_status_the_callback_signs(tmp_path: Path, status: Any, 
         Sandbox(callbacks=CallbackStyle(status=status, body=body)).serve() as sandbox,
         Gateway(sandbox.base_url, MERCHANT) as gateway,
     ):
-        paid = await gateway.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
+        paid = await gateway.debit(
+            EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url
+        )
         await sandbox.courier.idle()
         sandbox.charge_back(paid.payment_id or "")
         await sandbox.courier.idle()

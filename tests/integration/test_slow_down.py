@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
 FIVE = Money("5.00", "EUR")
-TOKEN = {"result": {"code": "200", "description": "ok"}, "AuthToken": "a.b.c", "memberId": MERCHANT.member_id}
+TOKEN = {
+    "result": {"code": "200", "description": "ok"},
+    "AuthToken": "a.b.c",
+    "memberId": MERCHANT.member_id,
+}
 PAID = {
     "paymentId": "7",
     "merchantTransactionId": "TX-1",
@@ -34,7 +38,10 @@ PAID = {
 
 def reply(fields: Any, status: int = 200, head: str = "") -> bytes:
     body = json.dumps(fields).encode()
-    return f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode()
+        + body
+    )
 
 
 def slow_down(seconds: float, status: int = 429) -> bytes:
@@ -51,7 +58,13 @@ class Scripted:
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head, body = await read_request(reader)
-            kind = "token" if b"authToken" in head else "inquiry" if b"paymentType=IN" in body else "payment"
+            kind = (
+                "token"
+                if b"authToken" in head
+                else "inquiry"
+                if b"paymentType=IN" in body
+                else "payment"
+            )
             self.asked[kind] = self.asked.get(kind, 0) + 1
             answers = self.answers[kind]
             writer.write(answers.pop(0) if len(answers) > 1 else answers[0])
@@ -67,7 +80,10 @@ def card() -> Iterator[Card]:
 async def test_debit_waits_as_long_as_asked(card: Card, status: int) -> None:
     """A debit whose gateway says "slow down" to its inquiry is asked about once more, after that time."""
     gateway_side = Scripted(payment=[reply({}, 500)], inquiry=[slow_down(1, status), reply(PAID)])
-    async with listening(gateway_side) as port, Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        listening(gateway_side) as port,
+        Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         payment = await gateway.debit(FIVE, card, merchant_transaction_id="TX-1")
     assert payment.succeeded
     assert gateway_side.asked == {"token": 1, "payment": 1, "inquiry": 2}
@@ -77,7 +93,10 @@ async def test_debit_asked_to_wait_too_long_asks_at_the_end(card: Card) -> None:
     """A delay beyond the deadline is cut there: one last question, and not eleven."""
     gateway_side = Scripted(payment=[slow_down(3600)], inquiry=[slow_down(3600)])
     timeouts = Timeouts(connect=5, read=5, total=10, settle=2)
-    async with listening(gateway_side) as port, Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=timeouts) as gateway:
+    async with (
+        listening(gateway_side) as port,
+        Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=timeouts) as gateway,
+    ):
         with pytest.raises(errors.OutcomeUnknown):
             await gateway.debit(FIVE, card, merchant_transaction_id="TX-1")
     assert gateway_side.asked["payment"] == 1
@@ -87,7 +106,10 @@ async def test_debit_asked_to_wait_too_long_asks_at_the_end(card: Card) -> None:
 async def test_inquiry_beyond_the_deadline_is_not_sent() -> None:
     """An inquiry that would have to wait longer than its deadline fails at once, says for how long, and sends nothing."""
     gateway_side = Scripted(inquiry=[slow_down(300)])
-    async with listening(gateway_side) as port, Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        listening(gateway_side) as port,
+        Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         for _ in range(3):
             with pytest.raises(errors.UnreadableReply, match="asked to wait") as refused:
                 await gateway.inquire(merchant_transaction_id="TX-1")
@@ -101,7 +123,10 @@ async def test_inquiry_beyond_the_deadline_is_not_sent() -> None:
 async def test_inquiry_many_slow_downs_are_no_tries() -> None:
     """An inquiry that is put off more often than it is tried gets its answer."""
     gateway_side = Scripted(inquiry=[*[slow_down(0)] * 5, reply(PAID)])
-    async with listening(gateway_side) as port, Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        listening(gateway_side) as port,
+        Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         with pytest.raises(errors.UnreadableReply):
             await gateway.inquire(merchant_transaction_id="TX-1")
         gateway_side.answers["inquiry"] = [*[reply({}, 429)] * 4, reply(PAID)]
@@ -111,41 +136,65 @@ async def test_inquiry_many_slow_downs_are_no_tries() -> None:
 async def test_token_call_waits_as_long_as_asked(card: Card) -> None:
     """A token call that is asked to wait does, and the payment goes out with its token."""
     gateway_side = Scripted(
-        token=[slow_down(1), reply(TOKEN)], payment=[reply({**PAID, "status": "", "result": {"code": "00001"}})]
+        token=[slow_down(1), reply(TOKEN)],
+        payment=[reply({**PAID, "status": "", "result": {"code": "00001"}})],
     )
-    async with listening(gateway_side) as port, Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway:
+    async with (
+        listening(gateway_side) as port,
+        Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=PATIENT) as gateway,
+    ):
         assert (await gateway.debit(FIVE, card, merchant_transaction_id="TX-1")).succeeded
     assert gateway_side.asked == {"token": 2, "payment": 1}
 
 
 @pytest.mark.parametrize(
     ("body", "error"),
-    [({}, errors.NotProcessed), ({"paymentId": "7"}, errors.OutcomeUnknown), ({"transactionStatus": "Y"}, errors.OutcomeUnknown)],
+    [
+        ({}, errors.NotProcessed),
+        ({"paymentId": "7"}, errors.OutcomeUnknown),
+        ({"transactionStatus": "Y"}, errors.OutcomeUnknown),
+    ],
 )
-async def test_debit_unprocessed_status_is_safe_to_repeat(card: Card, body: dict[str, str], error: type[Exception]) -> None:
+async def test_debit_unprocessed_status_is_safe_to_repeat(
+    card: Card, body: dict[str, str], error: type[Exception]
+) -> None:
     """Where the platform's 429 means "not processed", it is no doubt, unless its body says that something was done."""
-    gateway_side = Scripted(payment=[reply(body, 429, "Retry-After: 1\r\n")], inquiry=[reply({"result": {"code": "10026"}})])
+    gateway_side = Scripted(
+        payment=[reply(body, 429, "Retry-After: 1\r\n")],
+        inquiry=[reply({"result": {"code": "10026"}})],
+    )
     timeouts = Timeouts(connect=5, read=5, total=10, settle=0.5)
     async with listening(gateway_side) as port:
-        platform = Platform(name="mine", base_url=f"http://127.0.0.1:{port}", unprocessed_statuses=frozenset({429}))
+        platform = Platform(
+            name="mine", base_url=f"http://127.0.0.1:{port}", unprocessed_statuses=frozenset({429})
+        )
         async with Gateway(platform, MERCHANT, timeouts=timeouts) as gateway:
             with pytest.raises(error) as refused:
                 await gateway.debit(FIVE, card, merchant_transaction_id="TX-1")
     if error is errors.NotProcessed:
         assert (refused.value.retry_after, gateway_side.asked) == (1.0, {"token": 1, "payment": 1})
-        assert "was not processed: the gateway answered HTTP 429; it is safe to call again" in str(refused.value)
+        assert "was not processed: the gateway answered HTTP 429; it is safe to call again" in str(
+            refused.value
+        )
 
 
-@pytest.mark.parametrize("statuses", [{429}, frozenset({200}), frozenset({500}), frozenset({"429"})])
+@pytest.mark.parametrize(
+    "statuses", [{429}, frozenset({200}), frozenset({500}), frozenset({"429"})]
+)
 def test_platform_unprocessed_statuses_must_be_refusals(statuses: Any) -> None:
     """Only statuses that can mean a refusal are taken."""
     with pytest.raises(errors.InvalidRequest, match="unprocessed_statuses"):
         Platform(name="mine", base_url="https://gateway.example", unprocessed_statuses=statuses)
 
 
-async def paid_by(sandbox: Sandbox, tmp_path: Path, prepare: Callable[[Sandbox], None], **facts: Any) -> dict[State | None, int]:
+async def paid_by(
+    sandbox: Sandbox, tmp_path: Path, prepare: Callable[[Sandbox], None], **facts: Any
+) -> dict[State | None, int]:
     platform = Platform(name="limited", base_url=sandbox.base_url, **facts)
-    orders = [PayoutOrder(merchant_transaction_id=f"P-{number}", amount=FIVE, customer=ADA) for number in range(40)]
+    orders = [
+        PayoutOrder(merchant_transaction_id=f"P-{number}", amount=FIVE, customer=ADA)
+        for number in range(40)
+    ]
     states: dict[State | None, int] = {}
     timeouts = Timeouts(connect=20, read=20, total=30, settle=2)
     prepare(sandbox)
@@ -161,7 +210,9 @@ async def paid_by(sandbox: Sandbox, tmp_path: Path, prepare: Callable[[Sandbox],
 async def test_job_limited_payouts_all_succeed(tmp_path: Path) -> None:
     """40 payouts against a gateway that takes 5 a second all end succeeded where its 429 means "not processed"."""
     async with Sandbox(rate_limits={"payout": 5}).serve() as sandbox:
-        states = await paid_by(sandbox, tmp_path, lambda _: None, unprocessed_statuses=frozenset({429}))
+        states = await paid_by(
+            sandbox, tmp_path, lambda _: None, unprocessed_statuses=frozenset({429})
+        )
         assert sandbox.requests.get("payout") == 40 + sandbox.rate_limits.refused["payout"]
     assert states == {State.SUCCEEDED: 40}
 

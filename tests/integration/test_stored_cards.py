@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 IBAN, BIC = "DE09100100101234567893", "PBNKDEFFXXX"
 
 
-async def test_a_card_stored_with_its_payment(client: Gateway, card: Card, three_d_card: Card, euros: Euros) -> None:
+async def test_a_card_stored_with_its_payment(
+    client: Gateway, card: Card, three_d_card: Card, euros: Euros
+) -> None:
     """The reply names the registration once the payment succeeded; with 3-D Secure, the inquiry afterwards does."""
     paid = await client.debit(euros("1.00"), card, merchant_transaction_id="A", store_card=True)
     assert paid.registration_id is not None
-    again = await client.stored_cards.pay(paid.registration_id, euros("2.00"), merchant_transaction_id="B")
+    again = await client.stored_cards.pay(
+        paid.registration_id, euros("2.00"), merchant_transaction_id="B"
+    )
     assert again.succeeded
     challenged = await client.debit(
-        euros("3.00"), three_d_card, merchant_transaction_id="C", store_card=True, redirect_url="https://shop.example/back"
+        euros("3.00"),
+        three_d_card,
+        merchant_transaction_id="C",
+        store_card=True,
+        redirect_url="https://shop.example/back",
     )
     assert challenged.registration_id is None
     async with PayerBrowser() as browser:
@@ -35,11 +43,17 @@ async def test_a_card_stored_with_its_payment(client: Gateway, card: Card, three
     assert (await client.inquire(payment_id=challenged.payment_id)).registration_id == returned
 
 
-async def test_a_declined_payment_stores_nothing(client: Gateway, sandbox: Sandbox, card: Card, euros: Euros) -> None:
+async def test_a_declined_payment_stores_nothing(
+    client: Gateway, sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
     """What was declined cannot be paid with later."""
-    declined = await client.debit(euros("6051.00"), card, merchant_transaction_id="A", store_card=True)
+    declined = await client.debit(
+        euros("6051.00"), card, merchant_transaction_id="A", store_card=True
+    )
     assert (declined.outcome, declined.registration_id) == (Outcome.FAILED, None)
-    assert not any(registration.is_active for registration in sandbox.desk.keeping.vault.registrations.values())
+    assert not any(
+        registration.is_active for registration in sandbox.desk.keeping.vault.registrations.values()
+    )
 
 
 @pytest.mark.parametrize("cvv", [None, "745"])
@@ -48,16 +62,25 @@ async def test_paying_with_and_without_a_cvv(
 ) -> None:
     """The CVV goes along where the payer was asked for it, and into no book."""
     stored = await client.stored_cards.store(card)
-    paid = await client.stored_cards.pay(stored.registration_id or "", euros("5.00"), merchant_transaction_id="A", cvv=cvv)
+    paid = await client.stored_cards.pay(
+        stored.registration_id or "", euros("5.00"), merchant_transaction_id="A", cvv=cvv
+    )
     assert (paid.outcome, paid.card.last_four) == (Outcome.SUCCEEDED, "0051")
     assert "card.cvv" not in sandbox.ledger.records[paid.payment_id or ""].fields
 
 
-async def test_a_bad_cvv_or_id_is_refused_before_it_is_sent(client: Gateway, sandbox: Sandbox, euros: Euros) -> None:
+async def test_a_bad_cvv_or_id_is_refused_before_it_is_sent(
+    client: Gateway, sandbox: Sandbox, euros: Euros
+) -> None:
     """A CVV of letters and an id with a slash in it go nowhere."""
-    for registration_id, cvv, field in (("REG201", "7a5", "card.cvv"), ("../payments", None, "registrationId")):
+    for registration_id, cvv, field in (
+        ("REG201", "7a5", "card.cvv"),
+        ("../payments", None, "registrationId"),
+    ):
         with pytest.raises(errors.InvalidRequest) as refused:
-            await client.stored_cards.pay(registration_id, euros("5.00"), merchant_transaction_id="A", cvv=cvv)
+            await client.stored_cards.pay(
+                registration_id, euros("5.00"), merchant_transaction_id="A", cvv=cvv
+            )
         assert refused.value.field == field
         assert "7a5" not in str(refused.value)
     assert not sandbox.requests
@@ -65,17 +88,24 @@ async def test_a_bad_cvv_or_id_is_refused_before_it_is_sent(client: Gateway, san
 
 async def test_a_customers_cards_and_accounts(client: Gateway, card: Card) -> None:
     """A signed-up customer's cards and bank accounts are listed together, with their numbers masked; a stranger's are not."""
-    customer_id = (await client.customers.sign_up(Customer("Zoë", "Müller", "zoe@shop.example"))).customer_id or ""
+    customer_id = (
+        await client.customers.sign_up(Customer("Zoë", "Müller", "zoe@shop.example"))
+    ).customer_id or ""
     zoe = Customer(customer_id=customer_id)
     empty = await client.stored_cards.list(customer_id)
     assert (empty.outcome, empty.cards, empty.accounts) == (Outcome.SUCCEEDED, (), ())
     of_card = await client.stored_cards.store(card, customer=zoe)
     of_sepa = await client.stored_cards.store(SepaAccount(IBAN, BIC), customer=zoe)
-    of_ach = await client.stored_cards.store(AchAccount("9876543210", "011000028", "CHECKING"), customer=zoe)
+    of_ach = await client.stored_cards.store(
+        AchAccount("9876543210", "011000028", "CHECKING"), customer=zoe
+    )
     await client.stored_cards.store(card, customer=Customer(customer_id="1"))
     listed = await client.stored_cards.list(customer_id)
     assert [entry.registration_id for entry in listed.cards] == [of_card.registration_id]
-    assert [entry.registration_id for entry in listed.accounts] == [of_sepa.registration_id, of_ach.registration_id]
+    assert [entry.registration_id for entry in listed.accounts] == [
+        of_sepa.registration_id,
+        of_ach.registration_id,
+    ]
     assert (listed.accounts[0].iban, listed.accounts[0].bic) == ("DE09***7893", BIC)
     assert IBAN not in repr(listed)
     await client.stored_cards.delete(of_card.registration_id or "")
@@ -88,15 +118,26 @@ async def test_a_deleted_card_pays_no_more(client: Gateway, card: Card, euros: E
     """After deletion the gateway refuses, and no payment exists."""
     stored = await client.stored_cards.store(card)
     assert (await client.stored_cards.delete(stored.registration_id or "")).succeeded
-    refused = await client.stored_cards.pay(stored.registration_id or "", euros("5.00"), merchant_transaction_id="A")
-    assert (refused.outcome, refused.result.code, refused.payment_id) == (Outcome.FAILED, "10002", None)
+    refused = await client.stored_cards.pay(
+        stored.registration_id or "", euros("5.00"), merchant_transaction_id="A"
+    )
+    assert (refused.outcome, refused.result.code, refused.payment_id) == (
+        Outcome.FAILED,
+        "10002",
+        None,
+    )
 
 
-async def test_a_stored_card_goes_through_three_d_secure(client: Gateway, three_d_card: Card, euros: Euros) -> None:
+async def test_a_stored_card_goes_through_three_d_secure(
+    client: Gateway, three_d_card: Card, euros: Euros
+) -> None:
     """Where the bank asks the payer, the reply sends the payer on; the answer counts."""
     stored = await client.stored_cards.store(three_d_card)
     payment = await client.stored_cards.pay(
-        stored.registration_id or "", euros("5.00"), merchant_transaction_id="A", redirect_url="https://shop.example/back"
+        stored.registration_id or "",
+        euros("5.00"),
+        merchant_transaction_id="A",
+        redirect_url="https://shop.example/back",
     )
     assert payment.outcome is Outcome.REDIRECT
     async with PayerBrowser() as browser:

@@ -21,29 +21,43 @@ async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(
     sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
     """All hundred are refused with the old token, and all go on with the one new token."""
-    async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT) as gateway:
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT
+    ) as gateway:
         await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-0")
         assert sandbox.tokens.granted == 1
         sandbox.tokens.expire_all()
         payments = await asyncio.gather(
-            *(gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 101))
+            *(
+                gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+                for number in range(1, 101)
+            )
         )
     assert {payment.outcome for payment in payments} == {Outcome.SUCCEEDED}
     assert sandbox.tokens.granted == 2
     assert len(sandbox.ledger.entries) == 101
 
 
-async def test_a_thousand_debits_at_once(sandbox: Sandbox, card: Card, transport: Transport) -> None:
+async def test_a_thousand_debits_at_once(
+    sandbox: Sandbox, card: Card, transport: Transport
+) -> None:
     """The default limits take a thousand callers without a pool error, each payment once."""
-    async with Gateway(sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT) as gateway:
+    async with Gateway(
+        sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT
+    ) as gateway:
         payments = await asyncio.gather(
-            *(gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1000))
+            *(
+                gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+                for number in range(1000)
+            )
         )
     assert {payment.outcome for payment in payments} == {Outcome.SUCCEEDED}
     assert len({payment.payment_id for payment in payments}) == len(sandbox.ledger.entries) == 1000
 
 
-async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(sandbox: Sandbox, card: Card, transport: Transport) -> None:
+async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(
+    sandbox: Sandbox, card: Card, transport: Transport
+) -> None:
     """Callers cancelled at every stage lose nothing: what was sent ends and is told, and all slots serve again."""
     events: list[object] = []
     seeded, slots = random.Random(7), 8
@@ -65,7 +79,9 @@ async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(sandbox: Sa
         # One caller leaves for certain when its payment was made and nobody knows it yet; the others leave when chance has it.
         while not sandbox.ledger.entries:
             await asyncio.sleep(0)
-        tasks[int(sandbox.ledger.entries[0].merchant_transaction_id.removeprefix("ORDER-"))].cancel()
+        tasks[
+            int(sandbox.ledger.entries[0].merchant_transaction_id.removeprefix("ORDER-"))
+        ].cancel()
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
             for task in seeded.sample(tasks, 2):
@@ -85,16 +101,24 @@ async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(sandbox: Sa
             assert len(transport._idle) <= slots
 
 
-async def test_a_gateway_that_is_down_takes_nothing(sandbox: Sandbox, client: Gateway, card: Card) -> None:
+async def test_a_gateway_that_is_down_takes_nothing(
+    sandbox: Sandbox, client: Gateway, card: Card
+) -> None:
     """While connections are refused every payment is not sent; afterwards the same ids go through."""
     await client.debit(EUROS, card, merchant_transaction_id="ORDER-0")
     async with sandbox.refusing():
         results = await asyncio.gather(
-            *(client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 21)),
+            *(
+                client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+                for number in range(1, 21)
+            ),
             return_exceptions=True,
         )
         assert {type(result) for result in results} == {errors.NotSent}
     again = await asyncio.gather(
-        *(client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}") for number in range(1, 21))
+        *(
+            client.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
+            for number in range(1, 21)
+        )
     )
     assert all(payment.succeeded and not payment.duplicate for payment in again)

@@ -30,7 +30,9 @@ def form_of(page: str) -> tuple[str, dict[str, str]]:
     action = re.search(r'<form action="([^"]*)"', page)
     assert action is not None, page
     inputs = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
-    return html.unescape(action[1]), {html.unescape(name): html.unescape(value) for name, value in inputs}
+    return html.unescape(action[1]), {
+        html.unescape(name): html.unescape(value) for name, value in inputs
+    }
 
 
 async def answer(browser: httpx.AsyncClient, redirect: Redirect, choice: str) -> httpx.Response:
@@ -56,7 +58,10 @@ def begin(client: Gateway, three_d_card: Card) -> Callable[..., object]:
     return debit
 
 
-@pytest.mark.parametrize(("choice", "status", "outcome"), [("approve", "Y", Outcome.SUCCEEDED), ("decline", "N", Outcome.FAILED)])
+@pytest.mark.parametrize(
+    ("choice", "status", "outcome"),
+    [("approve", "Y", Outcome.SUCCEEDED), ("decline", "N", Outcome.FAILED)],
+)
 async def test_the_payer_answers(begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient,
                                  choice: str, status: str, outcome: Outcome) -> None:  # fmt: skip
     """Approving or declining ends the payment and sends the browser back with a signed form; the shop's query survives."""
@@ -65,8 +70,12 @@ async def test_the_payer_answers(begin: Callable, client: Gateway, sandbox: Sand
     url, fields = form_of((await answer(browser, payment.redirect, choice)).text)
     assert url == "https://shop.example/back?order=1&lang=de"
     assert (fields["status"], fields["paymentId"]) == (status, payment.payment_id)
-    values = {name: fields[name] for name in ("paymentId", "merchantTransactionId", "amount", "status")}
-    assert fields["checksum"] == checksum(RULES["S"], {**values, KEY: sandbox.credentials.secret_key})
+    values = {
+        name: fields[name] for name in ("paymentId", "merchantTransactionId", "amount", "status")
+    }
+    assert fields["checksum"] == checksum(
+        RULES["S"], {**values, KEY: sandbox.credentials.secret_key}
+    )
     assert (await client.inquire(payment_id=payment.payment_id)).outcome is outcome
     assert len(sandbox.ledger.entries) == (1 if choice == "approve" else 0)
 
@@ -82,22 +91,32 @@ async def test_a_payer_who_walks_away_leaves_it_pending(
     assert (sandbox.ledger.entries, sandbox.courier.deliveries) == ([], [])
 
 
-async def test_an_answer_counts_once(begin: Callable, sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
+async def test_an_answer_counts_once(
+    begin: Callable, sandbox: Sandbox, browser: httpx.AsyncClient
+) -> None:
     """The bank's page is gone once it was answered."""
     payment = await begin()
     await answer(browser, payment.redirect, "approve")
     url, fields = form_of(payment.redirect.html())
     challenge = await browser.post(url, data=fields)
-    again = await browser.post(httpx.URL(url).join(f"/sandbox/answer/{payment.payment_id}"), data={"answer": "approve"})
+    again = await browser.post(
+        httpx.URL(url).join(f"/sandbox/answer/{payment.payment_id}"), data={"answer": "approve"}
+    )
     assert (challenge.status_code, again.status_code) == (404, 404)
     assert len(sandbox.ledger.entries) == 1
 
 
 @pytest.mark.parametrize("change", [{"flag": None}, {"MD": "1"}, {"extra": "x"}])
-async def test_the_bank_wants_every_parameter(begin: Callable, browser: httpx.AsyncClient, change: dict[str, str | None]) -> None:
+async def test_the_bank_wants_every_parameter(
+    begin: Callable, browser: httpx.AsyncClient, change: dict[str, str | None]
+) -> None:
     """A shop that drops the empty parameter, or changes one, meets a plain refusal in development, not in production."""
     payment = await begin()
-    fields = {name: value for name, value in (dict(payment.redirect.parameters) | change).items() if value is not None}
+    fields = {
+        name: value
+        for name, value in (dict(payment.redirect.parameters) | change).items()
+        if value is not None
+    }
     page = await browser.post(payment.redirect.url, data=fields)
     assert page.status_code == 400
     assert "every parameter" in page.text
@@ -108,7 +127,9 @@ async def test_nothing_to_confirm(sandbox: Sandbox, browser: httpx.AsyncClient) 
     assert (await browser.get(f"{sandbox.base_url}/sandbox/acs/1")).status_code == 404
 
 
-async def test_without_an_address_the_payer_is_thanked(client: Gateway, three_d_card: Card, browser: httpx.AsyncClient) -> None:
+async def test_without_an_address_the_payer_is_thanked(
+    client: Gateway, three_d_card: Card, browser: httpx.AsyncClient
+) -> None:
     """A shop that gave no redirect URL gets its payment all the same."""
     payment = await client.debit(Money(1, "EUR"), three_d_card, merchant_transaction_id="ORDER-1")
     page = await answer(browser, payment.redirect, "approve")

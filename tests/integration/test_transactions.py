@@ -30,7 +30,10 @@ async def test_every_page_is_asked_for(client: Gateway, sandbox: Sandbox) -> Non
     for number in range(205):
         await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
     today = datetime.now(UTC).date()
-    pages = [page async for page in client.transactions(today - timedelta(1), today, page_size=150).pages()]
+    pages = [
+        page
+        async for page in client.transactions(today - timedelta(1), today, page_size=150).pages()
+    ]
     assert [len(page) for page in pages] == [100, 100, 5]
     assert len({row.payment_id for page in pages for row in page}) == 205
     assert sandbox.requests["transaction list"] == 4
@@ -38,13 +41,20 @@ async def test_every_page_is_asked_for(client: Gateway, sandbox: Sandbox) -> Non
 
 async def test_days_and_statuses_filter(sandbox: Sandbox, client: Gateway) -> None:
     """Both days are included, days before and after are not; a status keeps only its own."""
-    payments = [await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}") for number in range(4)]
+    payments = [
+        await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
+        for number in range(4)
+    ]
     for payment, day in zip(payments, (8, 9, 10, 11), strict=True):
-        sandbox.ledger.records[payment.payment_id or ""].created = datetime(2026, 2, day, 23, 59, tzinfo=UTC).timestamp()
+        sandbox.ledger.records[payment.payment_id or ""].created = datetime(
+            2026, 2, day, 23, 59, tzinfo=UTC
+        ).timestamp()
     await client.refund(payments[2].payment_id or "", eur("1.00"))
     both = [row async for row in client.transactions(DAY, DAY + timedelta(1))]
     assert [row.merchant_transaction_id for row in both] == ["ORDER-1", "ORDER-2"]
-    refunded = [row async for row in client.transactions(DAY, DAY + timedelta(1), status="reversed")]
+    refunded = [
+        row async for row in client.transactions(DAY, DAY + timedelta(1), status="reversed")
+    ]
     assert [(row.payment_id, row.outcome, row.transaction_date) for row in refunded] == [
         (payments[2].payment_id, Outcome.REFUNDED, "2026-02-10 23:59:00")
     ]
@@ -57,22 +67,35 @@ async def test_both_ways_to_write_a_day(spelling: str) -> None:
     sandbox = Sandbox(platform=platform)
     async with Gateway(platform, MERCHANT, transport=HttpxTransport(app=sandbox)) as gateway:
         paid = await gateway.debit(eur("1.00"), CARD, merchant_transaction_id="ORDER-1")
-        sandbox.ledger.records[paid.payment_id or ""].created = datetime(2026, 2, 9, 12, tzinfo=UTC).timestamp()
+        sandbox.ledger.records[paid.payment_id or ""].created = datetime(
+            2026, 2, 9, 12, tzinfo=UTC
+        ).timestamp()
         assert [row.payment_id async for row in gateway.transactions(DAY, DAY)] == [paid.payment_id]
 
 
 async def test_a_statement_of_every_kind(client: Gateway, sandbox: Sandbox) -> None:
     """Captures, refunds, chargebacks and payouts are summed per currency, as the ledger has them."""
-    paid = [await client.debit(eur("50.00"), CARD, merchant_transaction_id=f"ORDER-{number}") for number in range(3)]
+    paid = [
+        await client.debit(eur("50.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
+        for number in range(3)
+    ]
     await client.refund(paid[0].payment_id or "", eur("20.00"))
     sandbox.settle(paid[1].payment_id or "")
     sandbox.charge_back(paid[1].payment_id or "")
-    await client.payout(Money(700, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=paid[2].payment_id)
+    await client.payout(
+        Money(700, "JPY"), merchant_transaction_id="PAYOUT-1", payment_id=paid[2].payment_id
+    )
     held = await client.preauth(eur("10.00"), CARD, merchant_transaction_id="HELD")
     today = datetime.now(UTC).date()
     statement = await client.transactions(today - timedelta(1), today).statement()
     euros, yen = statement.by_currency["EUR"], statement.by_currency["JPY"]
-    assert (euros.captured, euros.refunded, euros.charged_back, euros.net, euros.count) == (150, 20, 50, 80, 4)
+    assert (euros.captured, euros.refunded, euros.charged_back, euros.net, euros.count) == (
+        150,
+        20,
+        50,
+        80,
+        4,
+    )
     assert (yen.paid_out, yen.net, yen.count) == (700, -700, 1)
     assert (statement.complete, held.succeeded) == (True, True)
 
@@ -82,7 +105,9 @@ async def wire() -> AsyncIterator[Any]:
     """Answer the list with pages of one's own."""
     with respx.mock(base_url=f"{BASE}/transactionServices/REST/v1") as router:
         router.post("/authToken").mock(
-            return_value=httpx.Response(200, json={"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "1"})
+            return_value=httpx.Response(
+                200, json={"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "1"}
+            )
         )
         pages = router.post("/getTransactionList")
         timeouts = Timeouts(total=2, settle=0.5)
@@ -96,7 +121,12 @@ async def wire() -> AsyncIterator[Any]:
 
 
 def row(number: int, **changes: Any) -> dict[str, Any]:
-    return {"systemPaymentId": str(number), "amount": "1.00", "currency": "EUR", "transactionStatus": "settled"} | changes
+    return {
+        "systemPaymentId": str(number),
+        "amount": "1.00",
+        "currency": "EUR",
+        "transactionStatus": "settled",
+    } | changes
 
 
 def page(*rows: Any) -> dict[str, Any]:
@@ -116,29 +146,66 @@ EMPTY = {"result": {"code": "10026", "description": "Record not found"}}
         ([{"result": {"code": "00026"}, "transaction": row(1)}, EMPTY], ["1"]),
         ([{"result": {"code": "00026"}}], []),
     ],
-    ids=["nothing", "pages", "a row that slipped", "the last page once more", "one row as an object", "no rows"],
+    ids=[
+        "nothing",
+        "pages",
+        "a row that slipped",
+        "the last page once more",
+        "one row as an object",
+        "no rows",
+    ],
 )
-async def test_pages_as_gateways_may_give_them(wire: Callable[..., Gateway], replies: list[Any], expected: list[str]) -> None:
+async def test_pages_as_gateways_may_give_them(
+    wire: Callable[..., Gateway], replies: list[Any], expected: list[str]
+) -> None:
     """Nothing is given twice, nothing is left out, and the list ends."""
     gateway = wire(*replies)
-    assert [found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)] == expected
+    assert [
+        found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)
+    ] == expected
 
 
 @pytest.mark.parametrize(
     ("replies", "expected"),
     [
-        ([page(row(1), row(2)), page(row(2, transactionStatus="reversed"), row(3)), EMPTY], ["1", "2", "2", "3"]),
-        ([page(row(1), row(1, desc="b")), page(row(1, desc="c"), row(1, desc="d")), EMPTY], ["1", "1", "1", "1"]),
-        ([page(row(1), row(2)), page(row(3), row(1)), page(row(2), row(4)), EMPTY], ["1", "2", "3", "4"]),
+        (
+            [page(row(1), row(2)), page(row(2, transactionStatus="reversed"), row(3)), EMPTY],
+            ["1", "2", "2", "3"],
+        ),
+        (
+            [page(row(1), row(1, desc="b")), page(row(1, desc="c"), row(1, desc="d")), EMPTY],
+            ["1", "1", "1", "1"],
+        ),
+        (
+            [page(row(1), row(2)), page(row(3), row(1)), page(row(2), row(4)), EMPTY],
+            ["1", "2", "3", "4"],
+        ),
         ([page(row(1), row(1)), EMPTY], ["1", "1"]),
-        ([page({"amount": "1.00"}, {"amount": "2.00"}), page({"amount": "2.00"}, {"amount": "3.00"}), EMPTY], [None] * 3),
+        (
+            [
+                page({"amount": "1.00"}, {"amount": "2.00"}),
+                page({"amount": "2.00"}, {"amount": "3.00"}),
+                EMPTY,
+            ],
+            [None] * 3,
+        ),
     ],
-    ids=["another row of it", "a page of one payment", "moved by more than a page", "equal on one page", "rows without an id"],
+    ids=[
+        "another row of it",
+        "a page of one payment",
+        "moved by more than a page",
+        "equal on one page",
+        "rows without an id",
+    ],
 )
-async def test_list_rows_are_equal_only_as_a_whole(wire: Callable[..., Gateway], replies: list[Any], expected: list[Any]) -> None:
+async def test_list_rows_are_equal_only_as_a_whole(
+    wire: Callable[..., Gateway], replies: list[Any], expected: list[Any]
+) -> None:
     """Two rows of one payment are both returned at a page's edge; a row that moved to a later page is returned once."""
     gateway = wire(*replies)
-    assert [found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)] == expected
+    assert [
+        found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)
+    ] == expected
 
 
 async def test_statement_counts_both_rows_at_a_page_edge(wire: Callable[..., Gateway]) -> None:
@@ -163,7 +230,11 @@ async def test_what_cannot_be_added_up_is_named(wire: Callable[..., Gateway]) ->
     """A row whose amount this library cannot take is in no sum, and its id is told."""
     gateway = wire(page(row(1), row(2, amount="1.005"), row(3, refundamount="?")), EMPTY)
     statement = await gateway.transactions(DAY, DAY).statement()
-    assert (statement.unreadable, statement.complete, statement.by_currency["EUR"].count) == (["2", "3"], False, 1)
+    assert (statement.unreadable, statement.complete, statement.by_currency["EUR"].count) == (
+        ["2", "3"],
+        False,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +246,9 @@ async def test_what_cannot_be_added_up_is_named(wire: Callable[..., Gateway]) ->
     ],
     ids=range(3),
 )
-async def test_days_that_are_none(client: Gateway, sandbox: Sandbox, arguments: Any, field: str) -> None:
+async def test_days_that_are_none(
+    client: Gateway, sandbox: Sandbox, arguments: Any, field: str
+) -> None:
     """Days in the wrong order, with a time, or as text are refused before anything is sent."""
     with pytest.raises(errors.InvalidRequest) as refused:
         [found async for found in client.transactions(*arguments)]

@@ -20,7 +20,11 @@ from gatewaypy import BROWSER_SCRIPT, BrowserInfo, Credentials, Money, Platform,
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.encode import encode
 
-HEADERS = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html,*/*;q=0.8", "Accept-Language": "fr-CH;q=0.9, fr;q=0.8"}
+HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11)",
+    "Accept": "text/html,*/*;q=0.8",
+    "Accept-Language": "fr-CH;q=0.9, fr;q=0.8",
+}
 FOUND = "1920|1080|24|-60|0|de-DE"
 INFO = BrowserInfo(
     user_agent="Mozilla/5.0 (X11)",
@@ -58,7 +62,13 @@ def run_script(
     offset: float | None = None,
 ) -> list[list[dict[str, str]]]:
     """Run the script on a page and return the inputs that it put into each form."""
-    page = {"script": BROWSER_SCRIPT, "screen": screen, "navigator": navigator or {}, "forms": forms, "offset": offset}
+    page = {
+        "script": BROWSER_SCRIPT,
+        "screen": screen,
+        "navigator": navigator or {},
+        "forms": forms,
+        "offset": offset,
+    }
     run = node(
         ["-e", PAGE],
         return_completed_process=True,
@@ -76,23 +86,44 @@ def run_script(
 @pytest.mark.parametrize(
     ("browser", "expected"),
     [
-        ({"zone": "Asia/Kolkata", "navigator": {"language": "de-DE"}, "java": False}, (1920, 1080, 24, -330, False, "de-DE")),
+        (
+            {"zone": "Asia/Kolkata", "navigator": {"language": "de-DE"}, "java": False},
+            (1920, 1080, 24, -330, False, "de-DE"),
+        ),
         (
             {"zone": "Etc/GMT+11", "navigator": {"language": "zh-Hant-TW"}, "java": True},
             (1920, 1080, 24, 660, True, "zh-Hant-TW"),
         ),
-        ({"zone": "Pacific/Kiritimati", "navigator": {"language": "en"}}, (1920, 1080, 24, -840, False, "en")),
+        (
+            {"zone": "Pacific/Kiritimati", "navigator": {"language": "en"}},
+            (1920, 1080, 24, -840, False, "en"),
+        ),
         ({"navigator": {"language": "en", "javaEnabled": True}}, (1920, 1080, 24, 0, False, "en")),
-        ({"screen": {"width": 390, "height": 844, "colorDepth": 30}}, (390, 844, 24, 0, False, "fr-CH")),
-        ({"screen": {"width": 1706.6667, "height": 959.4, "colorDepth": 0}}, (1707, 959, 24, 0, False, "fr-CH")),
-        ({"screen": {"width": -1, "height": 1e21, "colorDepth": 2e9}}, (0, 99999, 48, 0, False, "fr-CH")),
+        (
+            {"screen": {"width": 390, "height": 844, "colorDepth": 30}},
+            (390, 844, 24, 0, False, "fr-CH"),
+        ),
+        (
+            {"screen": {"width": 1706.6667, "height": 959.4, "colorDepth": 0}},
+            (1707, 959, 24, 0, False, "fr-CH"),
+        ),
+        (
+            {"screen": {"width": -1, "height": 1e21, "colorDepth": 2e9}},
+            (0, 99999, 48, 0, False, "fr-CH"),
+        ),
         ({"screen": {"width": "wide", "height": None}}, (0, 0, 24, 0, False, "fr-CH")),
         ({"offset": -330.5, "navigator": {"language": "en"}}, (1920, 1080, 24, -330, False, "en")),
         ({"offset": 1e9, "navigator": {"language": "en"}}, (1920, 1080, 24, 999, False, "en")),
-        ({"navigator": {"language": "de-DE-u-co-phonebk-x-" + "y" * 300}}, (1920, 1080, 24, 0, False, "de-DE")),
+        (
+            {"navigator": {"language": "de-DE-u-co-phonebk-x-" + "y" * 300}},
+            (1920, 1080, 24, 0, False, "de-DE"),
+        ),
         ({"navigator": {"language": "x" * 40}}, (1920, 1080, 24, 0, False, "fr-CH")),
         ({"navigator": {"language": "de_DE"}}, (1920, 1080, 24, 0, False, "de")),
-        ({"screen": {"width": 30720, "height": 17280, "colorDepth": 48}}, (30720, 17280, 48, 0, False, "fr-CH")),
+        (
+            {"screen": {"width": 30720, "height": 17280, "colorDepth": 48}},
+            (30720, 17280, 48, 0, False, "fr-CH"),
+        ),
         ({"screen": {}, "navigator": {"language": None}}, (0, 0, 24, 0, False, "fr-CH")),
         ({"screen": None, "navigator": {"language": ""}}, (0, 0, 24, 0, False, "fr-CH")),
     ],
@@ -116,12 +147,25 @@ def test_what_the_script_writes_is_read(browser: dict[str, Any], expected: tuple
 def test_every_form_gets_one_input(forms: int) -> None:
     """Whichever form starts the payment carries it, and a page without forms is left alone."""
     inputs = run_script(forms=forms, navigator={"language": "en"})
-    assert [[field["value"] for field in form] for form in inputs] == [["1920|1080|24|0|0|en"]] * forms
+    assert [[field["value"] for field in form] for form in inputs] == [
+        ["1920|1080|24|0|0|en"]
+    ] * forms
 
 
 def test_the_script_can_stand_in_a_page() -> None:
     """It ends no script element, and neither sends nor stores anything."""
-    for word in ("</", "<!--", "fetch", "XMLHttpRequest", "sendBeacon", "http", "cookie", "Storage", "eval", "innerHTML"):
+    for word in (
+        "</",
+        "<!--",
+        "fetch",
+        "XMLHttpRequest",
+        "sendBeacon",
+        "http",
+        "cookie",
+        "Storage",
+        "eval",
+        "innerHTML",
+    ):
         assert word not in BROWSER_SCRIPT
 
 
@@ -134,9 +178,19 @@ def test_the_script_can_stand_in_a_page() -> None:
         Headers(HEADERS),
         Headers(raw=[(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]),
         CIMultiDictProxy(CIMultiDict(HEADERS)),
-        HttpHeaders({f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()}),
+        HttpHeaders(
+            {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()}
+        ),
     ],
-    ids=["title case", "lower case", "upper case", "starlette", "starlette, raw", "aiohttp", "Django"],
+    ids=[
+        "title case",
+        "lower case",
+        "upper case",
+        "starlette",
+        "starlette, raw",
+        "aiohttp",
+        "Django",
+    ],
 )
 def test_headers_come_in_any_case(headers: Any) -> None:
     """A dict, and the headers of each web framework, are read alike."""
@@ -155,7 +209,9 @@ def test_headers_come_in_any_case(headers: Any) -> None:
         ({"User-Agent": "x" * 9000}, FOUND, ("x" * 2048, "*/*", "de-DE")),
     ],
 )
-def test_headers_that_are_missing_or_odd(headers: dict[str, str], found: str, expected: tuple[str, str, str]) -> None:
+def test_headers_that_are_missing_or_odd(
+    headers: dict[str, str], found: str, expected: tuple[str, str, str]
+) -> None:
     """There is always something to send: no control characters, and no more than a header's worth."""
     info = BrowserInfo.from_request(headers, found)
     assert (info.user_agent, info.accept_header, info.language) == expected
@@ -205,10 +261,16 @@ def test_a_text_that_the_script_does_not_write_is_refused(hostile: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("1706.6666666666667|959.5|24|-330.5|0|de", {"screen_width": 1707, "screen_height": 960, "timezone_offset": -330}),
+        (
+            "1706.6666666666667|959.5|24|-330.5|0|de",
+            {"screen_width": 1707, "screen_height": 960, "timezone_offset": -330},
+        ),
         ("99999.9|0.4|24|0|0|de", {"screen_width": 100_000, "screen_height": 0}),
         ("1|1|0|999.9||de", {"color_depth": 24, "timezone_offset": 1000, "java_enabled": False}),
-        ("1|1|30|-840|1|de-DE-u-co-phonebk-kf-upper-kn-true-abc", {"color_depth": 24, "language": "de-DE"}),
+        (
+            "1|1|30|-840|1|de-DE-u-co-phonebk-kf-upper-kn-true-abc",
+            {"color_depth": 24, "language": "de-DE"},
+        ),
     ],
 )
 def test_browser_info_text_with_fractions_is_read(text: str, values: dict[str, Any]) -> None:
@@ -247,24 +309,36 @@ def test_browser_info_color_depth_is_one_of_the_list(depth: float, sent: int) ->
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
-        ({"screen_width": 1706.6667, "screen_height": 959.4}, {"screen_width": 1707, "screen_height": 959}),
+        (
+            {"screen_width": 1706.6667, "screen_height": 959.4},
+            {"screen_width": 1707, "screen_height": 959},
+        ),
         ({"timezone_offset": -330.5}, {"timezone_offset": -330}),
         ({"language": ""}, {"language": "en"}),
         ({"language": None}, {"language": "en"}),
         ({"language": "zh-Hant-TW-x-" + "y" * 90}, {"language": "zh-Hant-TW"}),
-        ({"user_agent": "a\r\nb", "accept_header": "x" * 9000}, {"user_agent": "ab", "accept_header": "x" * 2048}),
+        (
+            {"user_agent": "a\r\nb", "accept_header": "x" * 9000},
+            {"user_agent": "ab", "accept_header": "x" * 2048},
+        ),
     ],
 )
-def test_browser_info_by_hand_becomes_what_is_sent(given: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_browser_info_by_hand_becomes_what_is_sent(
+    given: dict[str, Any], sent: dict[str, Any]
+) -> None:
     """Values that a browser has and the bank's protocol does not take are changed as the reader changes them."""
     info = attrs.evolve(INFO, **given)
     assert {name: getattr(info, name) for name in sent} == sent
     assert written(info).endswith("/payments")
 
 
-@pytest.mark.parametrize("name", ["screen_width", "screen_height", "color_depth", "timezone_offset"])
 @pytest.mark.parametrize(
-    "value", [-1441, 1e6, 10**400, float("nan"), float("inf"), "1920", None, True], ids=lambda v: repr(v)[:9]
+    "name", ["screen_width", "screen_height", "color_depth", "timezone_offset"]
+)
+@pytest.mark.parametrize(
+    "value",
+    [-1441, 1e6, 10**400, float("nan"), float("inf"), "1920", None, True],
+    ids=lambda v: repr(v)[:9],
 )
 def test_browser_info_by_hand_out_of_bounds_raises(name: str, value: Any) -> None:
     """A number that no browser has, and what is not a number, is refused by name."""
@@ -281,12 +355,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except errors.InvalidRequest:
         return
     assert re.fullmatch("[A-Za-z0-9-]{1,35}", info.language)
-    assert max(info.screen_width, info.screen_height, info.color_depth, abs(info.timezone_offset)) <= 100_000
+    assert (
+        max(info.screen_width, info.screen_height, info.color_depth, abs(info.timezone_offset))
+        <= 100_000
+    )
 
 
 def written(info: BrowserInfo) -> str:
     """Write a payment with this browser and return its URL."""
-    credentials = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k3yForDocsOnly0000000000000000AB")
+    credentials = Credentials(
+        member_id="11344",
+        partner_id="4",
+        username="shop",
+        secret_key="k3yForDocsOnly0000000000000000AB",
+    )
     platform = Platform(name="test", base_url="https://gateway.example")
     request = requests.payment(
         operations.DEBIT,
@@ -300,7 +382,11 @@ def written(info: BrowserInfo) -> str:
     return encode(request, platform=platform, credentials=credentials).url
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(HEADERS, st.text(st.characters(exclude_categories=["Cs"])))))
+@given(
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(HEADERS, st.text(st.characters(exclude_categories=["Cs"])))
+    )
+)
 def test_no_header_stops_a_payment(headers: dict[str, str]) -> None:
     """Whatever text the payer's browser sends as its headers, the payment with them can be written."""
     assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")

@@ -14,7 +14,15 @@ from gatewaypy import HostedForm, Redirect, Secret, errors
 
 URL = "https://gateway.example/transaction/Checkout"
 CHECKSUM = "f50bcb9ee2fae8a3c22ab125b27451bf"
-FORM = HostedForm(URL, (("memberId", "11344"), ("orderDescription", "Order 1"), ("lang", ""), ("checksum", Secret(CHECKSUM))))
+FORM = HostedForm(
+    URL,
+    (
+        ("memberId", "11344"),
+        ("orderDescription", "Order 1"),
+        ("lang", ""),
+        ("checksum", Secret(CHECKSUM)),
+    ),
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 HOSTILE = st.text(st.sampled_from("\"'<>&;=/ \n#x2723ampltg{}%"), max_size=20)
@@ -58,13 +66,22 @@ def test_hosted_form_page_button_is_outside_noscript() -> None:
     assert page.all("button") == [{"type": "submit"}]
     assert page.all("noscript") == []
     assert page.all("script") == [{}]
-    handlers = [name for _, attributes in page.elements for name in attributes if name.startswith("on") or name == "style"]
+    handlers = [
+        name
+        for _, attributes in page.elements
+        for name in attributes
+        if name.startswith("on") or name == "style"
+    ]
     assert handlers == []
 
 
 @pytest.mark.parametrize(
     ("nonce", "written"),
-    [("r4nd0m", "r4nd0m"), ("a+b/c_d-e==", "a+b/c_d-e=="), (SimpleLazyObject(lambda: "bGF6eQ=="), "bGF6eQ==")],
+    [
+        ("r4nd0m", "r4nd0m"),
+        ("a+b/c_d-e==", "a+b/c_d-e=="),
+        (SimpleLazyObject(lambda: "bGF6eQ=="), "bGF6eQ=="),
+    ],
     ids=["letters", "base64", "lazy"],
 )
 def test_hosted_form_nonce_is_on_script_and_style(nonce: str, written: str) -> None:
@@ -73,7 +90,9 @@ def test_hosted_form_nonce_is_on_script_and_style(nonce: str, written: str) -> N
     assert page.all("script") == page.all("style") == [{"nonce": written}]
 
 
-@pytest.mark.parametrize("nonce", ["", " ", "a b", 'a"><script>', "a\n", "a'", "===", "é", "a=b", b"abc", 1], ids=repr)
+@pytest.mark.parametrize(
+    "nonce", ["", " ", "a b", 'a"><script>', "a\n", "a'", "===", "é", "a=b", b"abc", 1], ids=repr
+)
 def test_hosted_form_nonce_of_other_characters_raises(nonce: Any) -> None:
     """A nonce that could leave its attribute, or that no policy can hold, is refused and not shown."""
     for page in (FORM, Redirect("https://acs.example/"), Redirect("https://acs.example/", "GET")):
@@ -84,11 +103,18 @@ def test_hosted_form_nonce_of_other_characters_raises(nonce: Any) -> None:
 
 def test_the_inputs_are_in_the_clear_and_in_order() -> None:
     """Empty ones too; the checksum is what the gateway needs to see."""
-    assert FORM.inputs() == (("memberId", "11344"), ("orderDescription", "Order 1"), ("lang", ""), ("checksum", CHECKSUM))
+    assert FORM.inputs() == (
+        ("memberId", "11344"),
+        ("orderDescription", "Order 1"),
+        ("lang", ""),
+        ("checksum", CHECKSUM),
+    )
     assert Page(FORM.html()).pairs == FORM.inputs()
 
 
-@pytest.mark.parametrize("shown", [repr(FORM), str(FORM), f"{FORM}", repr(FORM.fields), str(dict(FORM.fields))])
+@pytest.mark.parametrize(
+    "shown", [repr(FORM), str(FORM), f"{FORM}", repr(FORM.fields), str(dict(FORM.fields))]
+)
 def test_the_checksum_is_masked(shown: str) -> None:
     """Whoever logs a form logs no signature."""
     assert CHECKSUM not in shown
@@ -115,7 +141,9 @@ def test_what_is_logged_of_a_form_is_where_it_goes() -> None:
 )
 def test_no_value_leaves_its_attribute(hostile: str) -> None:
     """Names, values, secrets and the URL are escaped: the page has the same elements as ever, and gives the same pairs."""
-    form = HostedForm(f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("sealed", Secret(hostile))))
+    form = HostedForm(
+        f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("sealed", Secret(hostile)))
+    )
     page = Page(form.html())
     assert page.pairs == ((hostile, "1"), ("name", hostile), ("sealed", hostile))
     assert page.all("form")[0]["action"] == form.url
@@ -125,7 +153,9 @@ def test_no_value_leaves_its_attribute(hostile: str) -> None:
 
 
 @given(VALUES, st.lists(st.tuples(VALUES, VALUES | VALUES.map(Secret)), max_size=6))
-def test_every_pair_comes_back_out_of_the_page(query: str, fields: list[tuple[str, str | Secret]]) -> None:
+def test_every_pair_comes_back_out_of_the_page(
+    query: str, fields: list[tuple[str, str | Secret]]
+) -> None:
     """Whatever the values hold, a browser reads the pairs that were put in, and nothing else."""
     form = HostedForm(f"{URL}?{query}", tuple(fields))
     page = Page(form.html())

@@ -16,10 +16,15 @@ from gatewaypy.models import Fields, MaskedCard
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.just("payment_id"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(TEXT | st.just("payment_id"), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-CARD = MaskedCard(bin="400000", last_four="0051", holder="Ada Lovelace", expiry_month="07", expiry_year="2031")
+CARD = MaskedCard(
+    bin="400000", last_four="0051", holder="Ada Lovelace", expiry_month="07", expiry_year="2031"
+)
 INITIAL: dict[str, Any] = {
     "outcome": Outcome.SUCCEEDED,
     "payment_id": "54279",
@@ -43,20 +48,32 @@ MANDATE = Mandate(
 )
 
 
-@pytest.mark.parametrize("payment", [Payment(**INITIAL), Transaction(**INITIAL, found=True)], ids=["payment", "transaction"])
-def test_a_mandate_is_made_of_a_payment_or_of_what_an_inquiry_finds(payment: Payment | Transaction) -> None:
+@pytest.mark.parametrize(
+    "payment",
+    [Payment(**INITIAL), Transaction(**INITIAL, found=True)],
+    ids=["payment", "transaction"],
+)
+def test_a_mandate_is_made_of_a_payment_or_of_what_an_inquiry_finds(
+    payment: Payment | Transaction,
+) -> None:
     """Both give the same mandate, with everything that repeats need."""
     assert payment.mandate() == Mandate.of(payment) == MANDATE
 
 
 def test_what_the_payment_lacks_the_mandate_lacks() -> None:
     """A payment id is enough for one."""
-    assert Payment(outcome=Outcome.SUCCEEDED, payment_id="54279").mandate() == Mandate(payment_id="54279")
+    assert Payment(outcome=Outcome.SUCCEEDED, payment_id="54279").mandate() == Mandate(
+        payment_id="54279"
+    )
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED])
+@pytest.mark.parametrize(
+    "outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED]
+)
 @pytest.mark.parametrize("kind", [Payment, Transaction])
-def test_only_a_payment_that_has_succeeded_makes_one(kind: type[Payment | Transaction], outcome: Outcome) -> None:
+def test_only_a_payment_that_has_succeeded_makes_one(
+    kind: type[Payment | Transaction], outcome: Outcome
+) -> None:
     """Anything else is refused, with the outcome and the merchant's own id in the error."""
     facts = INITIAL | {"outcome": outcome} | ({"found": True} if kind is Transaction else {})
     with pytest.raises(errors.InvalidRequest, match=outcome.name) as refused:
@@ -84,7 +101,10 @@ def test_a_mandate_holds_no_card_data() -> None:
         "currency",
     }
     for shown in (mandate.to_json(), repr(mandate)):
-        for told in ("4000000000000051", *(value for value in attrs.astuple(CARD) if len(value) > 2)):
+        for told in (
+            "4000000000000051",
+            *(value for value in attrs.astuple(CARD) if len(value) > 2),
+        ):
             assert told not in shown
 
 
@@ -99,7 +119,9 @@ def test_the_json_is_an_object_of_texts() -> None:
     st.builds(
         Mandate,
         payment_id=TEXT,
-        **dict.fromkeys((a.name for a in attrs.fields(Mandate) if a.name != "payment_id"), st.none() | TEXT),
+        **dict.fromkeys(
+            (a.name for a in attrs.fields(Mandate) if a.name != "payment_id"), st.none() | TEXT
+        ),
     )
 )
 def test_a_mandate_survives_json(mandate: Mandate) -> None:

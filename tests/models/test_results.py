@@ -33,7 +33,11 @@ def test_a_follow_up_is_a_frozen_value(kind: type[FollowUp]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_follow_up_equals_its_own_kind_alone(kind: type[FollowUp]) -> None:
     """A refund is no capture, however alike they look."""
-    equal = [other for other in (OperationResult, *KINDS) if other(outcome=Outcome.FAILED) == kind(outcome=Outcome.FAILED)]
+    equal = [
+        other
+        for other in (OperationResult, *KINDS)
+        if other(outcome=Outcome.FAILED) == kind(outcome=Outcome.FAILED)
+    ]
     assert equal == [kind]
     assert kind(outcome=Outcome.FAILED) != kind(outcome=Outcome.SUCCEEDED)
     assert attrs.fields(kind) == attrs.fields(OperationResult)

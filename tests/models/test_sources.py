@@ -8,7 +8,17 @@ from typing import Any
 import attrs
 import pytest
 
-from gatewaypy import AchAccount, NetBanking, OtherSource, Secret, SepaAccount, Upi, Voucher, Wallet, errors
+from gatewaypy import (
+    AchAccount,
+    NetBanking,
+    OtherSource,
+    Secret,
+    SepaAccount,
+    Upi,
+    Voucher,
+    Wallet,
+    errors,
+)
 
 IBAN, BIC = "DE09100100101234567893", "PBNKDEFFXXX"
 ACCOUNT, ROUTING = "9876543210", "011000028"
@@ -20,11 +30,21 @@ SOURCES: list[tuple[Any, str, str, tuple[str, ...]]] = [
     (NetBanking("SOFORT"), "NB", "SOFORT", ()),
     (Voucher("NEOSURF"), "PV", "NEOSURF", ()),
     (SepaAccount(IBAN, BIC), "SEPA", "SEPA", (IBAN, BIC)),
-    (SepaAccount(Secret(IBAN), Secret(BIC), brand="SEPAEXPRESS", mode="SE"), "SE", "SEPAEXPRESS", (IBAN, BIC)),
+    (
+        SepaAccount(Secret(IBAN), Secret(BIC), brand="SEPAEXPRESS", mode="SE"),
+        "SE",
+        "SEPAEXPRESS",
+        (IBAN, BIC),
+    ),
     (AchAccount(ACCOUNT, ROUTING, "checking"), "ACH", "ACH", (ACCOUNT, ROUTING)),
     (Upi("ada@bank"), "UPI", "UPI", ("ada@bank",)),
     (Upi(), "UPI", "UPI", ()),
-    (OtherSource("PX", "PIX", {"pix.key": "k3y", "pix.taxId": Secret("123.456")}), "PX", "PIX", ("k3y", "123.456")),
+    (
+        OtherSource("PX", "PIX", {"pix.key": "k3y", "pix.taxId": Secret("123.456")}),
+        "PX",
+        "PIX",
+        ("k3y", "123.456"),
+    ),
     (OtherSource("PX", "PIX"), "PX", "PIX", ()),
 ]
 
@@ -34,27 +54,44 @@ def kind(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_a_source_has_the_gateways_words_for_it(source: Any, mode: str, brand: str, secrets: tuple[str, ...]) -> None:
+def test_a_source_has_the_gateways_words_for_it(
+    source: Any, mode: str, brand: str, secrets: tuple[str, ...]
+) -> None:
     """Mode and brand are the documented ones, unless the caller says otherwise."""
     assert (source.mode, source.brand) == (mode, brand)
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_no_source_shows_an_account(source: Any, mode: str, brand: str, secrets: tuple[str, ...]) -> None:
+def test_no_source_shows_an_account(
+    source: Any, mode: str, brand: str, secrets: tuple[str, ...]
+) -> None:
     """Accounts and addresses are masked however the source is shown."""
-    for shown in (repr(source), str(source), f"{source}", str(attrs.asdict(source)), repr([source])):
+    for shown in (
+        repr(source),
+        str(source),
+        f"{source}",
+        str(attrs.asdict(source)),
+        repr([source]),
+    ):
         for secret in secrets:
             assert secret not in shown
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_every_account_is_sealed_once(source: Any, mode: str, brand: str, secrets: tuple[str, ...]) -> None:
+def test_every_account_is_sealed_once(
+    source: Any, mode: str, brand: str, secrets: tuple[str, ...]
+) -> None:
     """Text is made a Secret, a Secret is kept as it is, and each reveals what was given."""
-    values = [*attrs.asdict(source, recurse=False).values(), *getattr(source, "fields", {}).values()]
+    values = [
+        *attrs.asdict(source, recurse=False).values(),
+        *getattr(source, "fields", {}).values(),
+    ]
     assert tuple(value.reveal() for value in values if isinstance(value, Secret)) == secrets
 
 
-@pytest.mark.parametrize("source", [source for source, _, _, secrets in SOURCES if secrets], ids=kind)
+@pytest.mark.parametrize(
+    "source", [source for source, _, _, secrets in SOURCES if secrets], ids=kind
+)
 def test_a_source_with_a_secret_is_not_pickled(source: Any) -> None:
     """No account gets into a task queue unseen."""
     with pytest.raises(TypeError, match="Secret"):
@@ -68,7 +105,9 @@ def test_sources_of_the_same_account_are_equal() -> None:
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_a_source_does_not_change(source: Any, mode: str, brand: str, secrets: tuple[str, ...]) -> None:
+def test_a_source_does_not_change(
+    source: Any, mode: str, brand: str, secrets: tuple[str, ...]
+) -> None:
     """What was checked stays what is sent."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         source.mode = "CC"

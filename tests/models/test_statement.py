@@ -14,8 +14,18 @@ from gatewaypy import Statement, Totals, Transaction
 from gatewaypy.protocol.operations import TRANSACTION_LIST
 from gatewaypy.protocol.records import record
 
-SUMS = {"captured": "captureamount", "refunded": "refundamount", "charged_back": "chargebackamount", "paid_out": "payoutamount"}
-ROW = {"systemPaymentId": "54279", "transactionStatus": "capturesuccess", "amount": "50.00", "currency": "EUR"}
+SUMS = {
+    "captured": "captureamount",
+    "refunded": "refundamount",
+    "charged_back": "chargebackamount",
+    "paid_out": "payoutamount",
+}
+ROW = {
+    "systemPaymentId": "54279",
+    "transactionStatus": "capturesuccess",
+    "amount": "50.00",
+    "currency": "EUR",
+}
 
 CENTS = st.integers(0, 10**12 - 1).map(lambda cents: f"{cents // 100}.{cents % 100:02}")
 ROWS = st.lists(
@@ -28,7 +38,9 @@ ROWS = st.lists(
 
 
 def listed(*rows: dict[str, Any]) -> tuple[Transaction, ...]:
-    page: tuple[Transaction, ...] = record(TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": list(rows)})
+    page: tuple[Transaction, ...] = record(
+        TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": list(rows)}
+    )
     return page
 
 
@@ -36,7 +48,13 @@ def test_a_statement_adds_up_each_currency_by_itself() -> None:
     """Captures, refunds, chargebacks and payouts have a sum each, in every currency; what is left of them is net."""
     statement = Statement.of(
         listed(
-            ROW | {"captureamount": "50.00", "refundamount": "20.00", "chargebackamount": "0.00", "payoutamount": "0.00"},
+            ROW
+            | {
+                "captureamount": "50.00",
+                "refundamount": "20.00",
+                "chargebackamount": "0.00",
+                "payoutamount": "0.00",
+            },
             ROW | {"captureamount": "0.10", "chargebackamount": "0.03"},
             ROW | {"currency": "JPY", "amount": "100.00", "payoutamount": "100.00"},
             ROW,
@@ -46,7 +64,10 @@ def test_a_statement_adds_up_each_currency_by_itself() -> None:
         "EUR": Totals(Decimal("50.10"), Decimal("20.00"), Decimal("0.03"), Decimal(0), 3),
         "JPY": Totals(paid_out=Decimal(100), count=1),
     }
-    assert (statement.by_currency["EUR"].net, statement.by_currency["JPY"].net) == (Decimal("30.07"), Decimal(-100))
+    assert (statement.by_currency["EUR"].net, statement.by_currency["JPY"].net) == (
+        Decimal("30.07"),
+        Decimal(-100),
+    )
     assert statement.complete
 
 
@@ -66,10 +87,14 @@ def test_an_amount_that_was_left_out_is_nothing(left_out: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", SUMS.values())
-@pytest.mark.parametrize("amount", ["x", "1,00", "1.005", "1e3", "-", "NaN", "12345678901.00", {}, [], ["1.00"], True])
+@pytest.mark.parametrize(
+    "amount", ["x", "1,00", "1.005", "1e3", "-", "NaN", "12345678901.00", {}, [], ["1.00"], True]
+)
 def test_an_amount_that_cannot_be_read_is_told_of(name: str, amount: Any) -> None:
     """Its transaction is in no sum, and the statement is not complete."""
-    statement = Statement.of(listed(ROW | {"captureamount": "1.00", name: amount}, ROW | {"captureamount": "2.00"}))
+    statement = Statement.of(
+        listed(ROW | {"captureamount": "1.00", name: amount}, ROW | {"captureamount": "2.00"})
+    )
     assert statement.unreadable == ["54279"]
     assert not statement.complete
     assert statement.by_currency == {"EUR": Totals(captured=Decimal("2.00"), count=1)}
@@ -88,7 +113,9 @@ def test_an_amount_that_cannot_be_read_is_told_of(name: str, amount: Any) -> Non
         ({"amount": "1.00"}, "(no id)"),
     ],
 )
-def test_a_transaction_without_money_is_told_of_by_what_it_is_known_by(row: dict[str, Any], told: str) -> None:
+def test_a_transaction_without_money_is_told_of_by_what_it_is_known_by(
+    row: dict[str, Any], told: str
+) -> None:
     """The gateway's id, else the merchant's own, else that there is none."""
     statement = Statement.of(listed(row))
     assert (statement.unreadable, statement.by_currency) == ([told], {})
@@ -106,7 +133,9 @@ def test_the_order_of_transactions_changes_no_sum(rows: list[dict[str, str]], ra
         mine = [row for row in rows if row["currency"] == currency]
         assert totals.count == len(mine)
         for attribute, name in SUMS.items():
-            assert getattr(totals, attribute) == sum((Decimal(row.get(name) or 0) for row in mine), Decimal(0))
+            assert getattr(totals, attribute) == sum(
+                (Decimal(row.get(name) or 0) for row in mine), Decimal(0)
+            )
     assert sum(totals.count for totals in statement.by_currency.values()) == len(rows)
 
 

@@ -81,7 +81,13 @@ async def main() -> None:
     async with Gateway(url, MERCHANT, timeouts=TIMEOUTS) as gateway:
         journal = Journal(store, MERCHANT.member_id)
         job = PayoutJob(
-            gateway, journal=journal, concurrency=50, quiet_period=1.0, resend_unknown=True, pending_patience=5.0, pause_after=200
+            gateway,
+            journal=journal,
+            concurrency=50,
+            quiet_period=1.0,
+            resend_unknown=True,
+            pending_patience=5.0,
+            pause_after=200,
         )
         if trap:
             lay(Trap(trap[0], int(trap[1]), trap[2]), job, gateway)

@@ -90,7 +90,9 @@ def orders(number: int, *, every: int = 100, first: int = 0) -> Iterator[PayoutO
     """Make orders; one in a hundred is declined."""
     for at in range(first, first + number):
         amount = DECLINED if at % every == every - 1 else Money("5.00", "EUR")
-        yield PayoutOrder(merchant_transaction_id=f"P-{at}", amount=amount, customer=Customer(email="a@b.example"))
+        yield PayoutOrder(
+            merchant_transaction_id=f"P-{at}", amount=amount, customer=Customer(email="a@b.example")
+        )
 
 
 def make_job(journal_url: str, batch: str = "monday", *, at: Sandbox | None = None) -> PayoutJob:
@@ -99,10 +101,17 @@ def make_job(journal_url: str, batch: str = "monday", *, at: Sandbox | None = No
     return PayoutJob(Gateway(base_url, MERCHANT), journal=journal_url, batch=batch)
 
 
-def make_worker(sandbox: Sandbox, journal_url: str, broker: AsyncBroker | None = None, **options: Any) -> PayoutWorker:
+def make_worker(
+    sandbox: Sandbox, journal_url: str, broker: AsyncBroker | None = None, **options: Any
+) -> PayoutWorker:
     chosen: Any = {"quiet_period": 2.0, "resend_unknown": True, "concurrency": 20, **options}
     gateway = Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK)
-    return PayoutWorker(InMemoryBroker() if broker is None else broker, lambda: gateway, journal=journal_url, **chosen)
+    return PayoutWorker(
+        InMemoryBroker() if broker is None else broker,
+        lambda: gateway,
+        journal=journal_url,
+        **chosen,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +146,9 @@ async def rows(journal_url: str, query: str, *values: object) -> list[tuple[Any,
 
 
 async def states(journal_url: str) -> dict[str, int]:
-    return dict(await rows(journal_url, "SELECT state, COUNT(*) FROM gatewaypy_payouts GROUP BY state"))  # type: ignore[arg-type]
+    return dict(
+        await rows(journal_url, "SELECT state, COUNT(*) FROM gatewaypy_payouts GROUP BY state")
+    )  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
@@ -193,10 +204,15 @@ async def started(broker: AsyncBroker) -> AsyncIterator[AsyncBroker]:
         await broker.shutdown()
 
 
-async def test_submit_to_a_restored_journal_sends_nothing_twice(journal_url: str, lenient: Sandbox) -> None:
+async def test_submit_to_a_restored_journal_sends_nothing_twice(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """What a shared journal lost is asked about by the workers, submitted again after an interruption or not, and not sent."""
     broker = Collecting()
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         assert not (await submit(job, broker, 5, orders=orders(10))).restored
         for chunk in broker.chunks():
             assert await worker.run(chunk)
@@ -205,7 +221,9 @@ async def test_submit_to_a_restored_journal_sends_nothing_twice(journal_url: str
     async with make_job(journal_url, at=lenient) as job:
         # The submitter ended before the broker had its chunk.
         planned = await job.journal.plan(list(orders(5, first=3)), batch="monday")
-        assert [row.state.value for row in planned if not isinstance(row, Conflict | None)] == ["unknown"] * 2
+        assert [row.state.value for row in planned if not isinstance(row, Conflict | None)] == [
+            "unknown"
+        ] * 2
         broker = Collecting()
         submission = await submit(job, broker, 5, orders=orders(12))
         assert (submission.restored, submission.planned, submission.known) == (True, 2, 10)
@@ -265,7 +283,10 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
     """A worker that is told to stop leaves nothing on its way, and the next one does what it left."""
     lenient.delay = 0.05
     arguments = (broker_url, queue, journal_url, lenient.base_url)
-    async with started(make_broker(broker_url, queue)) as broker, make_job(journal_url, at=lenient) as job:
+    async with (
+        started(make_broker(broker_url, queue)) as broker,
+        make_job(journal_url, at=lenient) as job,
+    ):
         await submit(job, broker, 300, orders=orders(600))
         async with Worker(*arguments) as first:
             await until(lambda: len(lenient.ledger.entries) > 50)
@@ -281,14 +302,19 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
     assert complaints(lenient, 600, 6) == []
 
 
-async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Whoever comes second takes the rows that are left; what the first had on its way is asked about, and not sent again."""
     broker = Collecting()
     lenient.delay = 0.02
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         (chunk,) = broker.chunks()
-        async with opened(make_worker(lenient, journal_url)) as first, opened(make_worker(lenient, journal_url)) as second:
+        async with (
+            opened(make_worker(lenient, journal_url)) as first,
+            opened(make_worker(lenient, journal_url)) as second,
+        ):
             running = asyncio.create_task(first.run(chunk))
             await until(lambda: len(lenient.ledger.entries) > 20)
             assert await asyncio.gather(running, second.run(chunk)) == [True, True]
@@ -316,17 +342,23 @@ async def test_rows_are_taken_as_they_are_and_not_as_they_were(
         journal = job.journal if whole else ChunkJournal(job.journal, Chunk("monday"))
         other = await asyncpg.connect(journal_url)
         async with other.transaction():
-            await other.execute("UPDATE gatewaypy_payouts SET state = $1 WHERE mtid = 'P-1'", meanwhile.value)
+            await other.execute(
+                "UPDATE gatewaypy_payouts SET state = $1 WHERE mtid = 'P-1'", meanwhile.value
+            )
             taking = asyncio.create_task(journal.take(before))
             waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE gatewaypy_payouts%'"
             while not await rows(journal_url, waiting):
                 await asyncio.sleep(0.02)
         await other.close()
         assert [row.order.merchant_transaction_id for row in await taking] == ["P-0", "P-2"]
-    assert await rows(journal_url, "SELECT state, fence FROM gatewaypy_payouts WHERE mtid = 'P-1'") == [(meanwhile.value, 0)]
+    assert await rows(
+        journal_url, "SELECT state, fence FROM gatewaypy_payouts WHERE mtid = 'P-1'"
+    ) == [(meanwhile.value, 0)]
 
 
-async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Both messages wait for the one run, and a third that comes later finds nothing left to do."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job, started(InMemoryBroker()) as queue:
@@ -334,13 +366,17 @@ async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(journal_
         await submit(job, broker, 50, orders=orders(50))
         async with opened(worker):
             for _ in range(2):
-                await asyncio.gather(*(queue.receiver.callback(broker.messages[0]) for _ in range(2)))  # type: ignore[attr-defined]
+                await asyncio.gather(
+                    *(queue.receiver.callback(broker.messages[0]) for _ in range(2))
+                )  # type: ignore[attr-defined]
     ((most,),) = await rows(journal_url, "SELECT MAX(fence) FROM gatewaypy_payouts")
     assert most == 1
     assert complaints(lenient, 50, 0) == []
 
 
-async def test_a_message_says_no_more_than_batch_and_range(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_message_says_no_more_than_batch_and_range(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Neither an order nor a credential is in the broker, only where the orders are."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job:
@@ -351,7 +387,9 @@ async def test_a_message_says_no_more_than_batch_and_range(journal_url: str, len
     assert message["labels"] == {"ack_type": "manual"}
 
 
-async def test_submitting_again_completes_what_was_interrupted(journal_url: str, lenient: Sandbox) -> None:
+async def test_submitting_again_completes_what_was_interrupted(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """What was planned and not handed over is handed over by the next submission; what is known is not planned again, and an id
     with another amount is counted and left alone.
     """  # noqa: D205 - one sentence
@@ -371,14 +409,18 @@ async def test_submitting_again_completes_what_was_interrupted(journal_url: str,
     async with make_job(journal_url, at=lenient) as job:
         with pytest.raises(OSError, match="broke off"):
             await submit(job, broker, 10, orders=broken())
-        assert [chunk.last for chunk in broker.chunks()] == [10, 20, 25], "what came before the error is planned too"
+        assert [chunk.last for chunk in broker.chunks()] == [10, 20, 25], (
+            "what came before the error is planned too"
+        )
         full = Full()
         with pytest.raises(SendTaskError):
             await submit(job, full, 10, orders=orders(40))
         async with opened(make_worker(lenient, journal_url)) as worker:
             assert await worker.run(Chunk("monday", 1, 10))
             other = PayoutOrder(
-                merchant_transaction_id="P-0", amount=Money("7.00", "EUR"), customer=Customer(email="a@b.example")
+                merchant_transaction_id="P-0",
+                amount=Money("7.00", "EUR"),
+                customer=Customer(email="a@b.example"),
             )
             broker = Collecting()
             told = await submit(job, broker, 10, orders=[*orders(40), other])
@@ -412,12 +454,17 @@ async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: 
     assert complaints(lenient, 200, 2) == []
 
 
-async def test_a_message_is_acknowledged_when_its_chunk_is_done(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_message_is_acknowledged_when_its_chunk_is_done(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Not before its last order has reached its end; and never, where it leads to no order of this merchant's."""
     broker = Collecting()
     lost = Collecting()
     acknowledged: list[int] = []
-    async with make_job(journal_url, at=lenient) as job, make_job(journal_url, "tuesday", at=lenient) as other:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        make_job(journal_url, "tuesday", at=lenient) as other,
+    ):
         await submit(job, broker, 50, orders=orders(50))
         await submit(other, lost, 50, orders=orders(1, first=1000))
 
@@ -427,7 +474,9 @@ async def test_a_message_is_acknowledged_when_its_chunk_is_done(journal_url: str
         async with opened(make_worker(lenient, journal_url, broker)):
             await broker.receiver.callback(AckableMessage(data=broker.messages[0], ack=acknowledge))
             assert acknowledged == [0]
-            await rows(journal_url, "UPDATE gatewaypy_payouts SET member = '4711' WHERE batch = 'tuesday'")
+            await rows(
+                journal_url, "UPDATE gatewaypy_payouts SET member = '4711' WHERE batch = 'tuesday'"
+            )
             await broker.receiver.callback(AckableMessage(data=lost.messages[0], ack=acknowledge))
             assert acknowledged == [0]
     assert complaints(lenient, 50, 0) == []
@@ -454,22 +503,33 @@ async def test_a_chunk_of_another_journal_is_refused(journal_url: str, lenient: 
             await worker.run(Chunk("tuesday", 1, 10))
 
 
-async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """A chunk is done when its orders are settled or pending; finishing with pending asks about those once more."""
     broker = Collecting()
-    waiting = PayoutOrder(merchant_transaction_id="W-1", amount=PENDING, customer=Customer(email="a@b.example"))
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    waiting = PayoutOrder(
+        merchant_transaction_id="W-1", amount=PENDING, customer=Customer(email="a@b.example")
+    )
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         await submit(job, broker, 10, orders=[*orders(3), waiting])
         assert await worker.run(broker.chunks()[0])
         assert await states(journal_url) == {"succeeded": 3, "pending": 1}
         assert await finish(job, broker, 10) == 0
         assert await finish(job, broker, 10, pending=True) == 1
-        lenient.ledger.approve(next(r for r in lenient.ledger.records.values() if r.merchant_transaction_id == "W-1"))
+        lenient.ledger.approve(
+            next(r for r in lenient.ledger.records.values() if r.merchant_transaction_id == "W-1")
+        )
         assert await worker.run(broker.chunks()[-1])
     assert await states(journal_url) == {"succeeded": 4}
 
 
-async def test_without_resend_what_is_not_found_goes_to_review(journal_url: str, lenient: Sandbox) -> None:
+async def test_without_resend_what_is_not_found_goes_to_review(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Where the platform is not known to refuse used ids a payout that was cut goes to a person, and the chunk is done."""
     broker = Collecting()
     lenient.faults.add(FaultKind.CUT_BEFORE, operation="payout", times=2)
@@ -483,11 +543,16 @@ async def test_without_resend_what_is_not_found_goes_to_review(journal_url: str,
     assert len(lenient.ledger.entries) == 8
 
 
-async def test_a_database_connection_that_is_cut_costs_nothing(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_database_connection_that_is_cut_costs_nothing(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """However often the journal's connection breaks in mid-chunk, the chunk comes to its end, and nothing is sent twice."""
     broker = Collecting()
     lenient.delay = 0.01
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         await submit(job, broker, 300, orders=orders(300))
         running = asyncio.create_task(worker.run(broker.chunks()[0]))
         for paid in (20, 60, 100, 140, 180):
@@ -501,11 +566,17 @@ async def test_a_database_connection_that_is_cut_costs_nothing(journal_url: str,
 
 
 async def test_a_journal_that_fails_is_tried_again(
-    journal_url: str, lenient: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    journal_url: str,
+    lenient: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the database raises is logged by its kind alone, and the chunk is gone over once more."""
     broker, failures = Collecting(), iter((True, True))
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         await submit(job, broker, 10, orders=orders(10))
         run = worker._journal._store.run
 
@@ -521,10 +592,15 @@ async def test_a_journal_that_fails_is_tried_again(
     assert "4711" not in caplog.text
 
 
-async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Nothing was done with a refused token, so the chunk is tried again, and paid once the gateway takes it."""
     broker = Collecting()
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         await submit(job, broker, 10, orders=orders(10))
         refusal = lenient.faults.add(FaultKind.REJECT_TOKEN, operation="payout", times=30)
         assert await worker.run(broker.chunks()[0])
@@ -533,10 +609,15 @@ async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(
     assert refusal.struck > 1
 
 
-async def test_a_run_takes_over_from_one_that_went_silent(journal_url: str, lenient: Sandbox) -> None:
+async def test_a_run_takes_over_from_one_that_went_silent(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """Where another run has the rows, and nothing comes of it, this one does not wait for ever."""
     broker = Collecting()
-    async with make_job(journal_url, at=lenient) as job, opened(make_worker(lenient, journal_url)) as worker:
+    async with (
+        make_job(journal_url, at=lenient) as job,
+        opened(make_worker(lenient, journal_url)) as worker,
+    ):
         await submit(job, broker, 10, orders=orders(10))
         worker._patience = 0.5
         took = asyncio.Event()
@@ -546,7 +627,10 @@ async def test_a_run_takes_over_from_one_that_went_silent(journal_url: str, leni
             # Another run takes every row while this one's first payouts are on their way, and is never heard of again.
             if not took.is_set():
                 took.set()
-                await rows(journal_url, "UPDATE gatewaypy_payouts SET owner = 'gone', fence = fence + 1 WHERE state = 'planned'")
+                await rows(
+                    journal_url,
+                    "UPDATE gatewaypy_payouts SET owner = 'gone', fence = fence + 1 WHERE state = 'planned'",
+                )
             return await pay(*arguments, **options)
 
         worker._gateway.payout = slow  # type: ignore[method-assign]
@@ -555,7 +639,9 @@ async def test_a_run_takes_over_from_one_that_went_silent(journal_url: str, leni
     assert complaints(lenient, 10, 0) == []
 
 
-async def test_concurrency_counts_over_all_chunks_of_a_process(journal_url: str, lenient: Sandbox) -> None:
+async def test_concurrency_counts_over_all_chunks_of_a_process(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """However many chunks a worker has at a time, no more payouts are on their way than it was told."""
     broker = Collecting()
     lenient.delay = 0.01
@@ -582,7 +668,9 @@ async def test_concurrency_counts_over_all_chunks_of_a_process(journal_url: str,
     assert complaints(lenient, 100, 1) == []
 
 
-async def test_what_is_wrong_with_the_options_is_said_at_once(journal_url: str, lenient: Sandbox, tmp_path: Path) -> None:
+async def test_what_is_wrong_with_the_options_is_said_at_once(
+    journal_url: str, lenient: Sandbox, tmp_path: Path
+) -> None:
     """A worker does not start with a journal in a file or an impossible option, nor does a submission."""
     with pytest.raises(errors.ConfigurationError, match="many share one in PostgreSQL"):
         await make_worker(lenient, f"sqlite:///{tmp_path}/journal.db")._open(None)
@@ -656,11 +744,28 @@ async def test_the_example_pays_its_file(journal_url: str) -> None:
             "GATEWAYPY_USERNAME": account.username, "GATEWAYPY_SECRET_KEY": account.secret_key.reveal(),
             "PYTHONPATH": os.pathsep.join([str(folder), str(TESTS.parent)]),
         }  # fmt: skip
-        run: Any = {"cwd": folder, "env": environ, "stdout": asyncio.subprocess.PIPE, "start_new_session": True}
-        python = (sys.executable, "-m", "taskiq", "worker", "worker:broker", "--workers", "1", "--log-level", "WARNING")
+        run: Any = {
+            "cwd": folder,
+            "env": environ,
+            "stdout": asyncio.subprocess.PIPE,
+            "start_new_session": True,
+        }
+        python = (
+            sys.executable,
+            "-m",
+            "taskiq",
+            "worker",
+            "worker:broker",
+            "--workers",
+            "1",
+            "--log-level",
+            "WARNING",
+        )
         worker = await asyncio.create_subprocess_exec(*python, **run)
         try:
-            submitter = await asyncio.create_subprocess_exec(sys.executable, "submitter.py", "monday", "../payouts.csv", **run)
+            submitter = await asyncio.create_subprocess_exec(
+                sys.executable, "submitter.py", "monday", "../payouts.csv", **run
+            )
             told, _ = await asyncio.wait_for(submitter.communicate(), 30)
             worker.terminate()
             await asyncio.wait_for(worker.wait(), 20)
@@ -668,17 +773,25 @@ async def test_the_example_pays_its_file(journal_url: str) -> None:
             if worker.returncode is None:
                 os.killpg(worker.pid, signal.SIGKILL)
                 await worker.wait()
-            async with await connect(need_rabbitmq()) as connection, connection.channel() as channel:
+            async with (
+                await connect(need_rabbitmq()) as connection,
+                connection.channel() as channel,
+            ):
                 for each in (f"payouts-{account.member_id}", "taskiq.dead_letter"):
                     await channel.queue_delete(each)
         assert sandbox.requests["token"] == 1
         paid = len(sandbox.ledger.entries)
     assert submitter.returncode == worker.returncode == 0
     assert told.decode().splitlines()[-1].startswith(f"{paid} paid, ")
-    assert not await rows(journal_url, "SELECT 1 FROM gatewaypy_payouts WHERE state IN ('planned', 'sending', 'unknown')")
+    assert not await rows(
+        journal_url,
+        "SELECT 1 FROM gatewaypy_payouts WHERE state IN ('planned', 'sending', 'unknown')",
+    )
 
 
-async def test_worker_with_a_closed_gateway_gives_orders_back(journal_url: str, lenient: Sandbox) -> None:
+async def test_worker_with_a_closed_gateway_gives_orders_back(
+    journal_url: str, lenient: Sandbox
+) -> None:
     """A chunk whose gateway object was closed leaves its orders planned, and pays them once another worker has it."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job:

@@ -25,7 +25,11 @@ ENDS = [
 
 def orders(*amounts: str) -> list[PayoutOrder]:
     return [
-        PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money(amount, "EUR"), customer=Customer("Ada"))
+        PayoutOrder(
+            merchant_transaction_id=f"P-{number}",
+            amount=Money(amount, "EUR"),
+            customer=Customer("Ada"),
+        )
         for number, amount in enumerate(amounts)
     ]
 
@@ -61,7 +65,10 @@ async def test_run_yields_what_a_callback_ends_while_pending(
 ) -> None:
     """A pending order that a callback ends is given with its end, and not as pending too."""
     results = []
-    async with PayoutJob(gateway, journal=store_url, pending_patience=60) as job, asyncio.timeout(30):
+    async with (
+        PayoutJob(gateway, journal=store_url, pending_patience=60) as job,
+        asyncio.timeout(30),
+    ):
 
         async def call_back() -> None:
             while not (await job.report()).pending:
@@ -71,7 +78,10 @@ async def test_run_yields_what_a_callback_ends_while_pending(
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run(orders("6091.00", "5.00"))]
         await calling
-    assert told(results) == {("P-0", finding.state, outcome): 1, ("P-1", State.SUCCEEDED, Outcome.SUCCEEDED): 1}
+    assert told(results) == {
+        ("P-0", finding.state, outcome): 1,
+        ("P-1", State.SUCCEEDED, Outcome.SUCCEEDED): 1,
+    }
 
 
 @pytest.mark.parametrize(("finding", "outcome"), ENDS, ids=["paid", "declined"])
@@ -103,7 +113,10 @@ async def test_run_yields_what_another_process_ended(gateway: Gateway, postgres_
                 await asyncio.sleep(0.01)
             await other.review(rows[0], "not found by another", is_absent=True)
 
-    async with PayoutJob(Client(gateway, payout), journal=postgres_url, quiet_period=60) as job, asyncio.timeout(30):
+    async with (
+        PayoutJob(Client(gateway, payout), journal=postgres_url, quiet_period=60) as job,
+        asyncio.timeout(30),
+    ):
         taking = asyncio.ensure_future(take_over())
         results = [result async for result in job.run(orders("5.00"))]
         await taking
@@ -111,13 +124,18 @@ async def test_run_yields_what_another_process_ended(gateway: Gateway, postgres_
     assert results[0].evidence == "not found by another"
 
 
-async def test_run_yields_once_what_it_took_over(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_run_yields_once_what_it_took_over(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """What an earlier run left unknown and a callback ends during this one is given once, with the rest."""
 
     async def payout(*_: Any, merchant_transaction_id: str, **__: Any) -> Any:
         raise errors.OutcomeUnknown("no answer", merchant_transaction_id=merchant_transaction_id)
 
-    async with PayoutJob(Client(gateway, payout), journal=store_url, quiet_period=60) as job, asyncio.timeout(30):
+    async with (
+        PayoutJob(Client(gateway, payout), journal=store_url, quiet_period=60) as job,
+        asyncio.timeout(30),
+    ):
 
         async def stop() -> None:
             while (await job.report()).unknown < 3:
@@ -139,4 +157,6 @@ async def test_run_yields_once_what_it_took_over(gateway: Gateway, sandbox: Sand
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run()]
         await calling
-    assert told(results) == {(f"P-{number}", State.SUCCEEDED, Outcome.SUCCEEDED): 1 for number in range(3)}
+    assert told(results) == {
+        (f"P-{number}", State.SUCCEEDED, Outcome.SUCCEEDED): 1 for number in range(3)
+    }

@@ -35,7 +35,11 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 # Orders
 
 TEXT = st.text(
-    st.characters(blacklist_categories=("Cs",), blacklist_characters=[*map(chr, range(32)), "\x7f"]), min_size=1, max_size=30
+    st.characters(
+        blacklist_categories=("Cs",), blacklist_characters=[*map(chr, range(32)), "\x7f"]
+    ),
+    min_size=1,
+    max_size=30,
 )
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.-]{0,30}", fullmatch=True)
 AMOUNTS = st.one_of(
@@ -51,7 +55,9 @@ CUSTOMERS = st.builds(
     birth_date=st.none() | st.dates(date(1900, 1, 1)),
     customer_id=st.none() | TEXT,
 )
-EXTRA = st.none() | st.dictionaries(st.sampled_from(["bankAccount.iban", "bankAccount.bic", "purpose_1"]), TEXT, min_size=1)
+EXTRA = st.none() | st.dictionaries(
+    st.sampled_from(["bankAccount.iban", "bankAccount.bic", "purpose_1"]), TEXT, min_size=1
+)
 PAYEES = st.one_of(
     IDS.filter(str.isalnum).map(lambda value: {"payment_id": value}),
     IDS.filter(str.isalnum).map(lambda value: {"stored_card": value}),
@@ -105,21 +111,32 @@ def bad(text: str | bytes, suffix: str) -> BadRow:
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([b"", codecs.BOM_UTF8]),
 )
-def test_what_is_written_as_csv_is_read_back(orders: list[PayoutOrder], dotted: bool, ends: str, mark: bytes) -> None:
+def test_what_is_written_as_csv_is_read_back(
+    orders: list[PayoutOrder], dotted: bool, ends: str, mark: bytes
+) -> None:
     """Every order survives a CSV file, whatever its texts but a backslash at a quote or a line's end, and however its lines end."""
     text = as_csv(orders, dotted=dotted, ends=ends)
     assume(not AMBIGUOUS_BACKSLASH.search(text))
     assert read(mark + text.encode(), ".CSV") == orders
 
 
-@given(st.lists(ORDERS, max_size=5), st.sampled_from([".jsonl", ".ndjson"]), st.sampled_from([b"", codecs.BOM_UTF8]))
-def test_what_is_written_as_json_lines_is_read_back(orders: list[PayoutOrder], suffix: str, mark: bytes) -> None:
+@given(
+    st.lists(ORDERS, max_size=5),
+    st.sampled_from([".jsonl", ".ndjson"]),
+    st.sampled_from([b"", codecs.BOM_UTF8]),
+)
+def test_what_is_written_as_json_lines_is_read_back(
+    orders: list[PayoutOrder], suffix: str, mark: bytes
+) -> None:
     """Every order survives a JSON Lines file."""
     assert read(mark + "".join(map(as_json, orders)).encode(), suffix) == orders
 
 
 @given(
-    st.lists(st.binary(max_size=60).map(lambda line: line.translate(None, b'\n"').rstrip(b"\\\r")), max_size=8),
+    st.lists(
+        st.binary(max_size=60).map(lambda line: line.translate(None, b'\n"').rstrip(b"\\\r")),
+        max_size=8,
+    ),
     st.sampled_from([".csv", ".jsonl"]),
 )
 def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
@@ -182,7 +199,10 @@ def test_the_examples_are_read_whole() -> None:
         ("A,1.00,EUR,", "payee: exactly one of payment_id, customer and stored_card"),
         ("A_B,1.00,EUR,Ada", "merchantTransactionId: 1 to 100 of letters"),
         ("A,1.00,EUR,A\tda", "customer.givenName: text without control characters"),
-        ('A,1.00,EUR,Ada "the Countess"', "line: CSV: values between commas; quotes must enclose a whole value"),
+        (
+            'A,1.00,EUR,Ada "the Countess"',
+            "line: CSV: values between commas; quotes must enclose a whole value",
+        ),
         ('A,1.00,EUR,"Ada "the Countess" L."', "line: CSV"),
         ('A,1.00,EUR, "Ada"', "line: CSV"),
         ('A,1.00,EUR,"Ada\nLovelace"', "customer.givenName: text without control characters"),
@@ -198,7 +218,9 @@ def test_the_examples_are_read_whole() -> None:
 def test_a_bad_csv_row_says_why(row: str | bytes, reason: str) -> None:
     """The reason names the field and the rule, and the rows around it are read."""
     line = row if isinstance(row, bytes) else row.encode()
-    before, told, after = read(HEAD.encode() + b"A1,1.00,EUR,Ada\n" + line + b"\nA2,1.00,EUR,Ada\n", ".csv")
+    before, told, after = read(
+        HEAD.encode() + b"A1,1.00,EUR,Ada\n" + line + b"\nA2,1.00,EUR,Ada\n", ".csv"
+    )
     assert (before.merchant_transaction_id, after.merchant_transaction_id) == ("A1", "A2")
     assert isinstance(told, BadRow)
     assert (told.line, told.reason[: len(reason)]) == (3, reason)
@@ -212,11 +234,17 @@ def test_a_bad_csv_row_says_why(row: str | bytes, reason: str) -> None:
         ("payment_id,terminal_id", "5,x", "authentication.terminalId: one to six digits"),
         ("payment_id,terminal_id", "-,1", "paymentId: the gateway's id"),
         ("stored_card,terminal_id", "-,1", "registrationId: the gateway's id"),
-        ("given_name,birth_date", "Ada,31.12.1990", "customer.birth_date: a day such as 1990-12-31"),
+        (
+            "given_name,birth_date",
+            "Ada,31.12.1990",
+            "customer.birth_date: a day such as 1990-12-31",
+        ),
         ("given_name,extra.a", "Ada,x\x01", "a: text without control characters"),
     ],
 )
-def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(head: str, row: str, reason: str) -> None:
+def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(
+    head: str, row: str, reason: str
+) -> None:
     """A row that is in a journal cannot be put right any more: what cannot be sent does not get there."""
     told = bad(f"merchant_transaction_id,amount,currency,{head}\nA,1.00,EUR,{row}\n", ".csv")
     assert (told.merchant_transaction_id, told.reason[: len(reason)]) == ("A", reason)
@@ -276,24 +304,47 @@ def test_read_json_deep_nesting_is_one_bad_row() -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("merchant_transaction_id,amount,currency,payment_id,amout", "column 5: one of merchant_transaction_id"),
+        (
+            "merchant_transaction_id,amount,currency,payment_id,amout",
+            "column 5: one of merchant_transaction_id",
+        ),
         ("merchant_transaction_id,amount,currency,payment_id,amout", "got amout"),
         ("merchant_transaction_id,amount,currency,payment_id,extra.", "column 5"),
-        ("merchant_transaction_id;amount;currency;payment_id", "separator: must be a comma between values; got semicolons"),
-        ("merchant_transaction_id\tamount\tcurrency\tpayment_id", "separator: must be a comma between values; got tabs"),
-        ('"amount";"merchant_transaction_id";"currency"', "separator: must be a comma between values; got semicolons"),
+        (
+            "merchant_transaction_id;amount;currency;payment_id",
+            "separator: must be a comma between values; got semicolons",
+        ),
+        (
+            "merchant_transaction_id\tamount\tcurrency\tpayment_id",
+            "separator: must be a comma between values; got tabs",
+        ),
+        (
+            '"amount";"merchant_transaction_id";"currency"',
+            "separator: must be a comma between values; got semicolons",
+        ),
         ("merchant_transaction_id,amount,currency,payment_id,amount", "column 5: no column twice"),
-        ("merchant_transaction_id,amount,currency,email,customer.email", "column 5: no column twice"),
+        (
+            "merchant_transaction_id,amount,currency,email,customer.email",
+            "column 5: no column twice",
+        ),
         ("merchant_transaction_id,currency,payment_id", "amount: required"),
         ("merchant_transaction_id,amount,currency", "payee: a column that says whom to pay"),
-        ("merchant_transaction_id,amount,currency,payment_id,extra.card.cvv", "extra.card.cvv: no CVV"),
+        (
+            "merchant_transaction_id,amount,currency,payment_id,extra.card.cvv",
+            "extra.card.cvv: no CVV",
+        ),
         ("merchant_transaction_id,amount,currency,payment_id,extra.a b", "extra: names of letters"),
-        ("merchant_transaction_id,amount,currency,payment_id,extra.amount", "amount: extra carries only"),
+        (
+            "merchant_transaction_id,amount,currency,payment_id,extra.amount",
+            "amount: extra carries only",
+        ),
         ("", "merchant_transaction_id: required"),
         (b"\xff\xfem\x00e\x00", "UTF-8"),
     ],
 )
-def test_a_header_that_no_order_fits_is_an_error_before_anything(tmp_path: Path, header: str | bytes, words: str) -> None:
+def test_a_header_that_no_order_fits_is_an_error_before_anything(
+    tmp_path: Path, header: str | bytes, words: str
+) -> None:
     """The file is refused when it is opened, by its name, its line, and the column."""
     path = tmp_path / "orders.csv"
     path.write_bytes((header if isinstance(header, bytes) else header.encode()) + b"\n")
@@ -304,7 +355,9 @@ def test_a_header_that_no_order_fits_is_an_error_before_anything(tmp_path: Path,
 
 def test_another_kind_of_file_is_refused() -> None:
     """A suffix decides what a file is; no other is guessed at."""
-    with pytest.raises(errors.InvalidRequest, match=r"path: a file whose name ends in \.csv, \.jsonl or \.ndjson"):
+    with pytest.raises(
+        errors.InvalidRequest, match=r"path: a file whose name ends in \.csv, \.jsonl or \.ndjson"
+    ):
         read_orders("orders.xlsx")
     with pytest.raises(FileNotFoundError):
         read_orders("nowhere.csv")
@@ -313,7 +366,9 @@ def test_another_kind_of_file_is_refused() -> None:
 def test_strict_reading_stops_at_the_first_bad_row() -> None:
     """The error names the file and the line; what came before was given."""
     text = HEAD + "A,1.00,EUR,Ada\nB,1.001,EUR,Ada\nC,1.00,EUR,Ada\n"
-    with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 3: amount: at most 2 decimals") as refused:
+    with pytest.raises(
+        errors.InvalidRequest, match=r"orders\.csv, line 3: amount: at most 2 decimals"
+    ) as refused:
         read(text, ".csv", strict=True)
     assert refused.value.merchant_transaction_id == "B"
     assert len(read(HEAD + "A,1.00,EUR,Ada\n", ".csv", strict=True)) == 1
@@ -329,13 +384,19 @@ def ids(rows: list[Any]) -> list[str]:
     return [row.merchant_transaction_id for row in rows if isinstance(row, PayoutOrder)]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"]
+)
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 def test_csv_line_break_in_a_value_is_never_an_order(end: str, quoting: Any) -> None:
     """What Python's own writer makes of a name with line breaks of any kind is one record, and pays nothing else."""
     written = io.StringIO()
     writer = csv.writer(written, quoting=quoting, lineterminator="\n")
-    rows = [["A", "1.00", "EUR", "Ada"], ["B", "1.00", "EUR", f"Bob{end}{EVIL}{end}x"], ["C", "1.00", "EUR", "Cy"]]
+    rows = [
+        ["A", "1.00", "EUR", "Ada"],
+        ["B", "1.00", "EUR", f"Bob{end}{EVIL}{end}x"],
+        ["C", "1.00", "EUR", "Cy"],
+    ]
     writer.writerows([HEAD.strip().split(","), *rows])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.csv"
@@ -348,18 +409,25 @@ def test_csv_line_break_in_a_value_is_never_an_order(end: str, quoting: Any) -> 
 @pytest.mark.parametrize("end", ["\u2028", "\x85", "\u2029"])
 def test_json_line_separators_do_not_end_a_line(end: str) -> None:
     """JSON texts may hold what Unicode calls a line separator: the order after it, in the same text, is not paid."""
-    rows = read(GOOD.replace('"5"', json.dumps(f"5{end}{GOOD}{end}", ensure_ascii=False)) + "\n" + GOOD, ".jsonl")
+    rows = read(
+        GOOD.replace('"5"', json.dumps(f"5{end}{GOOD}{end}", ensure_ascii=False)) + "\n" + GOOD,
+        ".jsonl",
+    )
     assert [type(row) for row in rows] == [BadRow, PayoutOrder]
 
 
 @given(
-    st.lists(st.text(st.sampled_from('ab",;\n\r\u2028\x85 \x0b'), max_size=12), min_size=1, max_size=6),
+    st.lists(
+        st.text(st.sampled_from('ab",;\n\r\u2028\x85 \x0b'), max_size=12), min_size=1, max_size=6
+    ),
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_csv_records_are_those_that_were_written(names: list[str], ends: str) -> None:
     """Each record that Python's writer makes is an order or one bad row, whatever is in its values."""
     written = io.StringIO()
-    csv.writer(written, lineterminator=ends).writerows([f"A{number}", "1.00", "EUR", name] for number, name in enumerate(names))
+    csv.writer(written, lineterminator=ends).writerows(
+        [f"A{number}", "1.00", "EUR", name] for number, name in enumerate(names)
+    )
     rows = read(HEAD + written.getvalue(), ".csv")
     # Before 3.13 the writer leaves a carriage return without quotes: such a record cannot be read, its id neither.
     told = [row.merchant_transaction_id or f"A{number}" for number, row in enumerate(rows)]
@@ -368,14 +436,20 @@ def test_csv_records_are_those_that_were_written(names: list[str], ends: str) ->
 
 @pytest.mark.parametrize(
     "value",
-    [b'"a\\"\nEVIL-1,9999.00,EUR,777777\n"', b'"a\\""\nEVIL-1,9999.00,EUR,777777\n"', b"a\\\nEVIL-1,9999.00,EUR,777777"],
+    [
+        b'"a\\"\nEVIL-1,9999.00,EUR,777777\n"',
+        b'"a\\""\nEVIL-1,9999.00,EUR,777777\n"',
+        b"a\\\nEVIL-1,9999.00,EUR,777777",
+    ],
     ids=["quote", "quote and end", "line end"],
 )
 def test_csv_backslash_that_escapes_ends_the_file(tmp_path: Path, value: bytes) -> None:
     """A dialect with backslashes ends values elsewhere: nothing after one is read, so no value's inside is an order."""
     path = tmp_path / "orders.csv"
     path.write_bytes(
-        b"merchant_transaction_id,amount,currency,payment_id\nP-1,1.00,EUR,54279\nP-2,1.00,EUR," + value + b"\nP-3,1.00,EUR,1\n"
+        b"merchant_transaction_id,amount,currency,payment_id\nP-1,1.00,EUR,54279\nP-2,1.00,EUR,"
+        + value
+        + b"\nP-3,1.00,EUR,1\n"
     )
     read: list[Any] = []
     with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 3: must not escape"):
@@ -413,7 +487,9 @@ def test_csv_unclosed_quote_ends_the_file_at_its_line(text: str, line: int) -> N
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.csv"
         path.write_text(HEAD + "A,1.00,EUR,Ada\n" + text)
-        with pytest.raises(errors.InvalidRequest, match=rf"^orders\.csv, line {line}: must close the quote") as refused:
+        with pytest.raises(
+            errors.InvalidRequest, match=rf"^orders\.csv, line {line}: must close the quote"
+        ) as refused:
             # What was given before the error counts.
             given.extend(read_orders(path))
     assert "EVIL-1" not in with_locals(refused.value)
@@ -425,7 +501,10 @@ def test_csv_record_that_is_too_long_is_one_bad_row(filler: str) -> None:
     """The whole record is skipped, however many lines its value has, and the order after it is read."""
     value = filler * (LONGEST_RECORD // len(filler) + 2)
     first, second = read(HEAD + f'B,1.00,EUR,"{value}"\nC,1.00,EUR,Cy\n', ".csv")
-    assert (str(first), second.merchant_transaction_id) == ("line 2: line: at most 65,536 bytes", "C")
+    assert (str(first), second.merchant_transaction_id) == (
+        "line 2: line: at most 65,536 bytes",
+        "C",
+    )
 
 
 def test_json_line_that_is_too_long_is_one_bad_row() -> None:
@@ -438,7 +517,10 @@ def test_json_line_that_is_too_long_is_one_bad_row() -> None:
 @pytest.mark.parametrize("ends", ["\n", "\r\n", ""])
 def test_record_of_the_longest_length_is_read(ends: str) -> None:
     """The limit is of the record without its line end."""
-    for length, expected in ((LONGEST_RECORD, "customer.givenName"), (LONGEST_RECORD + 1, "line: at most")):
+    for length, expected in (
+        (LONGEST_RECORD, "customer.givenName"),
+        (LONGEST_RECORD + 1, "line: at most"),
+    ):
         row = bad(HEAD + "B,1.00,EUR,".ljust(length, "\x01") + ends, ".csv")
         assert row.reason.startswith(expected), row
 
@@ -463,7 +545,9 @@ def test_csv_row_that_grows_while_it_is_read_is_one_row(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_text("merchant_transaction_id,payment_id,currency,amount\nA,5,EUR,1.00\nB,5,EUR,12")
     with path.open("rb") as file, path.open("a") as more:
-        records = csv_records(Growing(file, lambda: (more.write("500.00\n"), more.flush())), "orders.csv")
+        records = csv_records(
+            Growing(file, lambda: (more.write("500.00\n"), more.flush())), "orders.csv"
+        )
         assert [content for _, content in records][1:] == [b"A,5,EUR,1.00", b"B,5,EUR,12500.00"]
 
 
@@ -492,7 +576,9 @@ def with_locals(error: BaseException) -> str:
         summary = traceback.TracebackException.from_exception(current, capture_locals=True)
         parts += [str(frame.locals) for frame in summary.stack if "tests" not in frame.filename]
         parts.append(f"{current!r} {current} {vars(current)}")
-        waiting += [chained for chained in (current.__cause__, current.__context__) if chained is not None]
+        waiting += [
+            chained for chained in (current.__cause__, current.__context__) if chained is not None
+        ]
     return "\n".join(parts)
 
 
@@ -500,7 +586,10 @@ def spoilt() -> list[tuple[str, str]]:
     """Put the canary into every place of a bad row, of a bad header, and of a file that has none."""
     cells = ["A", "1.001", "EUR", "Ada"]
     rows = [",".join([*cells[:place], CANARY, *cells[place + 1 :]]) for place in range(4)]
-    texts = [(HEAD + row, ".csv") for row in [*rows, f"{CANARY},", f"A,1.00,EUR,Ada,{CANARY}", f"{CANARY}\x01,1,EUR,Ada"]]
+    texts = [
+        (HEAD + row, ".csv")
+        for row in [*rows, f"{CANARY},", f"A,1.00,EUR,Ada,{CANARY}", f"{CANARY}\x01,1,EUR,Ada"]
+    ]
     lines = [
         GOOD.replace(old, new)
         for old, new in (
@@ -526,9 +615,17 @@ def test_no_value_of_a_bad_row_is_ever_shown(text: str, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [f"A,1.00,EUR,{CANARY}", f"{CANARY},1.00,EUR,x", f"merchant_transaction_id,amount,currency,{CANARY}", f'"{CANARY}']
+    "first",
+    [
+        f"A,1.00,EUR,{CANARY}",
+        f"{CANARY},1.00,EUR,x",
+        f"merchant_transaction_id,amount,currency,{CANARY}",
+        f'"{CANARY}',
+    ],
 )
-def test_a_file_without_a_header_shows_nothing_of_its_first_order(tmp_path: Path, first: str) -> None:
+def test_a_file_without_a_header_shows_nothing_of_its_first_order(
+    tmp_path: Path, first: str
+) -> None:
     """What stands where the header should be may be an order: it is described, and not shown."""
     path = tmp_path / "orders.csv"
     path.write_text(first + "\n")
@@ -540,8 +637,15 @@ def test_a_file_without_a_header_shows_nothing_of_its_first_order(tmp_path: Path
 def test_the_id_of_a_bad_row_is_shown_where_it_is_one() -> None:
     """An id helps to find the row; a card number in its column, right or mistyped, is none."""
     assert bad(HEAD + "ORDER 7,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "ORDER 7"
-    assert bad(HEAD + "12345678901,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "12345678901"
-    numbers = ("4000 0000 0000 0051", "4000000000000052", "4000-0000.0000-0051", "4000000000000051 2026-11-26")
+    assert (
+        bad(HEAD + "12345678901,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "12345678901"
+    )
+    numbers = (
+        "4000 0000 0000 0051",
+        "4000000000000052",
+        "4000-0000.0000-0051",
+        "4000000000000051 2026-11-26",
+    )
     for number in (*numbers, "pay 4000000000000051"):
         assert bad(HEAD + f"{number},1.001,EUR,Ada\n", ".csv").merchant_transaction_id is None
 
@@ -556,7 +660,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         path = tmp_path / "orders.csv"
         with path.open("w") as file:
             file.write(HEAD)
-            file.writelines(f"A{number},1.0{'01' * (number % 7 == 0)},EUR,Ada\n" for number in range(rows))
+            file.writelines(
+                f"A{number},1.0{'01' * (number % 7 == 0)},EUR,Ada\n" for number in range(rows)
+            )
             file.writelines("x" * 1000 for _ in range(rows))
         tracemalloc.start()
         try:
@@ -587,5 +693,12 @@ def test_a_file_is_closed_by_whoever_stops_reading(tmp_path: Path) -> None:
 
 def test_reading_needs_no_command_line_and_draws_no_picture() -> None:
     """`gatewaypy.payouts` loads neither typer nor rich nor matplotlib."""
-    code = "import sys, gatewaypy.payouts; print({'typer', 'rich', 'matplotlib'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    code = (
+        "import sys, gatewaypy.payouts; print({'typer', 'rich', 'matplotlib'} & set(sys.modules))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "set()\n"
+    )

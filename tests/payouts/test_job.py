@@ -33,7 +33,9 @@ QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
 
 def order(number: int, amount: Any = "5.00", **options: Any) -> PayoutOrder:
     payee = {} if {"payment_id", "stored_card"} & set(options) else {"customer": ADA}
-    return PayoutOrder(merchant_transaction_id=f"PAYOUT-{number}", amount=Money(amount, "EUR"), **payee, **options)
+    return PayoutOrder(
+        merchant_transaction_id=f"PAYOUT-{number}", amount=Money(amount, "EUR"), **payee, **options
+    )
 
 
 @pytest.fixture
@@ -43,9 +45,16 @@ async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
         yield opened
 
 
-async def run(gateway: Gateway, journal: Any, orders: Any = (), **options: Any) -> tuple[list[Any], Any]:
+async def run(
+    gateway: Gateway, journal: Any, orders: Any = (), **options: Any
+) -> tuple[list[Any], Any]:
     """Run a job to its end; return its results and its report."""
-    options = {"concurrency": 20, "quiet_period": 0.4, "resend_unknown": True, "pending_patience": 3.0} | options
+    options = {
+        "concurrency": 20,
+        "quiet_period": 0.4,
+        "resend_unknown": True,
+        "pending_patience": 3.0,
+    } | options
     async with PayoutJob(gateway, journal=journal, **options) as job:
         results = [result async for result in job.run(orders)]
         return results, await job.report()
@@ -58,18 +67,24 @@ async def stream(orders: list[PayoutOrder]) -> AsyncIterator[PayoutOrder]:
 
 
 @pytest.mark.parametrize("kind", [iter, stream, list], ids=["iterator", "async iterator", "list"])
-async def test_every_order_comes_to_its_end(gateway: Gateway, sandbox: Sandbox, store_url: str, kind: Callable[..., Any]) -> None:
+async def test_every_order_comes_to_its_end(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, kind: Callable[..., Any]
+) -> None:
     """Paid and declined orders are told as they come, and add up per currency and code."""
     orders = [order(number, "6051.00" if number % 10 == 9 else "5.00") for number in range(60)]
     results, report = await run(gateway, store_url, kind(orders))
     assert Counter(result.state for result in results) == {State.SUCCEEDED: 54, State.FAILED: 6}
-    assert {result.result.result.code for result in results if result.state is State.FAILED} == {"11051"}
+    assert {result.result.result.code for result in results if result.state is State.FAILED} == {
+        "11051"
+    }
     assert (report.total, report.succeeded, report.failed, report.planned) == (60, 54, 6, 0)
     assert (report.by_currency["EUR"].paid, report.by_code) == (270, {"00001": 54, "11051": 6})
     assert len(sandbox.ledger.entries) == 54
 
 
-async def test_running_it_again_pays_nothing_again(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_running_it_again_pays_nothing_again(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """The same orders are the same rows; one with the same id and another amount is told of and not touched."""
     orders = [order(number) for number in range(20)]
     await run(gateway, store_url, orders)
@@ -82,7 +97,9 @@ async def test_running_it_again_pays_nothing_again(gateway: Gateway, sandbox: Sa
     assert (report.total, len(sandbox.ledger.entries)) == (21, 21)
 
 
-async def test_each_kind_of_payee(gateway: Gateway, sandbox: Sandbox, card: Any, store_url: str) -> None:
+async def test_each_kind_of_payee(
+    gateway: Gateway, sandbox: Sandbox, card: Any, store_url: str
+) -> None:
     """Money goes to an earlier payer, to a customer, to a stored card; a payment that was never captured is refused."""
     paid = await gateway.debit(Money("50.00", "EUR"), card, merchant_transaction_id="SALE")
     held = await gateway.preauth(Money("50.00", "EUR"), card, merchant_transaction_id="HOLD")
@@ -105,31 +122,45 @@ async def test_each_kind_of_payee(gateway: Gateway, sandbox: Sandbox, card: Any,
         "5": "FAILED",
         "6": "FAILED",
     }
-    refused = next(result for result in results if result.order.merchant_transaction_id == "PAYOUT-6")
+    refused = next(
+        result for result in results if result.order.merchant_transaction_id == "PAYOUT-6"
+    )
     assert "paymentId" in (refused.evidence or "")
     assert sandbox.requests["payout"] == 5
 
 
 @pytest.mark.parametrize("fault", ["cut after", "garbage", "html", "half reply", "server error"])
-async def test_a_lost_answer_is_found(gateway: Gateway, sandbox: Sandbox, store_url: str, fault: str) -> None:
+async def test_a_lost_answer_is_found(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, fault: str
+) -> None:
     """What the client itself finds by inquiry is journalled as paid."""
     sandbox.faults.add(fault, operation="payout", times=10)
     results, report = await run(gateway, store_url, [order(number) for number in range(15)])
-    assert ({result.state for result in results}, report.succeeded, len(sandbox.ledger.entries)) == ({State.SUCCEEDED}, 15, 15)
+    assert (
+        {result.state for result in results},
+        report.succeeded,
+        len(sandbox.ledger.entries),
+    ) == ({State.SUCCEEDED}, 15, 15)
 
 
 @pytest.mark.parametrize("resends", [True, False])
-async def test_what_nobody_knows_of(gateway: Gateway, sandbox: Sandbox, store_url: str, resends: bool) -> None:
+async def test_what_nobody_knows_of(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, resends: bool
+) -> None:
     """A payout that never arrived is sent again after the quiet period where that is safe, else a person has to decide."""
     sandbox.faults.add("cut before", operation="payout", times=3)
-    results, report = await run(gateway, store_url, [order(number) for number in range(10)], resend_unknown=resends)
+    results, report = await run(
+        gateway, store_url, [order(number) for number in range(10)], resend_unknown=resends
+    )
     if resends:
         assert (report.succeeded, len(sandbox.ledger.entries)) == (10, 10)
         return
     assert (report.succeeded, report.review, len(sandbox.ledger.entries)) == (7, 3, 7)
     told = [result for result in results if result.state is State.REVIEW]
     assert len(told) == 3
-    assert all("not found for" in result.evidence and "attempt 1" in result.evidence for result in told)
+    assert all(
+        "not found for" in result.evidence and "attempt 1" in result.evidence for result in told
+    )
 
 
 async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
@@ -148,15 +179,21 @@ async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: s
     assert (report.succeeded, report.failed, len(sandbox.ledger.entries)) == (2, 1, 1)
 
 
-async def test_pending_payouts_are_asked_about(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_pending_payouts_are_asked_about(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """One that is decided a moment later ends; one that never is is told as pending, and waits for the next run."""
-    results, report = await run(gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_patience=1.0)
+    results, report = await run(
+        gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_patience=1.0
+    )
     assert {result.order.merchant_transaction_id: result.state for result in results} == {
         "PAYOUT-1": State.SUCCEEDED,
         "PAYOUT-2": State.PENDING,
     }
     assert (report.succeeded, report.pending) == (1, 1)
-    sandbox.ledger.approve(next(record for record in sandbox.ledger.records.values() if record.amount == 6091))
+    sandbox.ledger.approve(
+        next(record for record in sandbox.ledger.records.values() if record.amount == 6091)
+    )
     results, report = await run(gateway, store_url)
     assert ([result.state for result in results], report.succeeded) == ([State.SUCCEEDED], 2)
 
@@ -164,9 +201,18 @@ async def test_pending_payouts_are_asked_about(gateway: Gateway, sandbox: Sandbo
 def event(number: int, status: str, amount: str | None = "5.00", **told: Any) -> CallbackEvent:
     member = told.pop("member_id", MERCHANT.member_id)
     short = {"payoutfailed": "N", "payoutstarted": "P"}.get(status, "Y")
-    fields = {"paymentId": "77", "merchantTransactionId": f"PAYOUT-{number}", "status": status, "transactionStatus": short}
+    fields = {
+        "paymentId": "77",
+        "merchantTransactionId": f"PAYOUT-{number}",
+        "status": status,
+        "transactionStatus": short,
+    }
     fields |= {"amount": amount, "currency": "EUR"} | told
-    return event_of({name: value for name, value in fields.items() if value is not None}, signed=True, member_id=member)
+    return event_of(
+        {name: value for name, value in fields.items() if value is not None},
+        signed=True,
+        member_id=member,
+    )
 
 
 async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
@@ -174,7 +220,9 @@ async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(number) for number in range(3)]):
             await journal.intend(row)
-            await journal.learn(row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1)
+            await journal.learn(
+                row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1
+            )
         assert await journal.hear(event(0, "payoutstarted")) is State.PENDING
         assert await journal.hear(event(0, "payoutsuccessful")) is State.SUCCEEDED
         assert await journal.hear(event(0, "payoutstarted")) is State.SUCCEEDED
@@ -184,12 +232,17 @@ async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
         assert await journal.hear(event(2, "payoutstarted")) is State.PENDING
         assert await journal.hear(event(2, "payoutsuccessful", "6.00")) is State.REVIEW
         assert await journal.hear(event(9, "payoutsuccessful")) is None
-        evidence = {row.merchant_transaction_id: row.evidence for row in await journal.listed(state=State.REVIEW)}
+        evidence = {
+            row.merchant_transaction_id: row.evidence
+            for row in await journal.listed(state=State.REVIEW)
+        }
     assert "callback says failed" in (evidence["PAYOUT-0"] or "")
     assert "another amount: 6.00, not 5.00" in (evidence["PAYOUT-2"] or "")
 
 
-async def test_hear_of_an_order_never_sent_reviews_it(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_hear_of_an_order_never_sent_reviews_it(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """A callback settles no order that was never sent; it is for a person, and is not sent meanwhile: its id was used."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         await journal.plan([order(1), order(2)])
@@ -201,7 +254,9 @@ async def test_hear_of_an_order_never_sent_reviews_it(gateway: Gateway, sandbox:
 
 @pytest.mark.parametrize("status", ["payoutsuccessful", "payoutfailed", "capturesuccess"])
 @pytest.mark.parametrize("sent", [True, False])
-async def test_hear_of_another_merchant_or_kind_changes_nothing(store_url: str, status: str, sent: bool) -> None:
+async def test_hear_of_another_merchant_or_kind_changes_nothing(
+    store_url: str, status: str, sent: bool
+) -> None:
     """Another merchant's genuine callback with the same id, or one of a payment, says nothing of a payout of ours."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
@@ -214,7 +269,14 @@ async def test_hear_of_another_merchant_or_kind_changes_nothing(store_url: str, 
         assert listed.state is (State.UNKNOWN if sent else State.PLANNED)
 
 
-@pytest.mark.parametrize("told", [{"amount": "1.00", "currency": None}, {"currency": "USD"}, {"amount": None, "currency": "USD"}])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"amount": "1.00", "currency": None},
+        {"currency": "USD"},
+        {"amount": None, "currency": "USD"},
+    ],
+)
 async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict[str, Any]) -> None:
     """Amounts are compared by their text whatever the currency, and currencies where they are told."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
@@ -238,7 +300,12 @@ async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None
 
 async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str) -> None:
     """An inquiry's record without an amount settles no row, as it settles no payout in a job."""
-    fields = {"paymentId": "77", "merchantTransactionId": "PAYOUT-1", "status": "payoutsuccessful", "result": {"code": "00026"}}
+    fields = {
+        "paymentId": "77",
+        "merchantTransactionId": "PAYOUT-1",
+        "status": "payoutsuccessful",
+        "result": {"code": "00026"},
+    }
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         await journal.intend(row)
@@ -247,7 +314,9 @@ async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str
         assert await journal.hear(transaction(fields | {"amount": "5.00"})) is State.SUCCEEDED
 
 
-async def test_hear_of_a_payments_result_changes_nothing(gateway: Gateway, store_url: str, card: Any) -> None:
+async def test_hear_of_a_payments_result_changes_nothing(
+    gateway: Gateway, store_url: str, card: Any
+) -> None:
     """A debit's own result under a payout's id says nothing of the payout."""
     payment = await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
@@ -276,7 +345,9 @@ async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(1), order(2)]):
             await journal.intend(row)
-            await journal.learn(row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1)
+            await journal.learn(
+                row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1
+            )
         assert await journal.hear(event(1, "payoutsuccessful", currency="eur")) is State.SUCCEEDED
         assert await journal.hear(event(2, "payoutsuccessful", currency=None)) is State.SUCCEEDED
 
@@ -294,7 +365,9 @@ async def test_second_payment_under_one_id_is_reviewed(store_url: str, first: St
         assert "payment 77" in (listed.evidence or "")
 
 
-async def test_payout_that_is_begun_is_pending(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_payout_that_is_begun_is_pending(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """A record that may still become a payout's end is asked about, not given to a person."""
     results, _ = await run(gateway, store_url, [order(1, "6091.00")], pending_patience=0.0)
     assert [result.state for result in results] == [State.PENDING]
@@ -313,14 +386,18 @@ async def test_duplicate_of_a_first_attempt_is_reviewed(
     if not answered:
         sandbox.faults.add("garbage", operation="inquiry by merchantTransactionId", times=100)
     results, report = await run(gateway, store_url, [order(1)])
-    assert [(result.state, result.outcome) for result in results] == [(State.REVIEW, Outcome.UNKNOWN)]
+    assert [(result.state, result.outcome) for result in results] == [
+        (State.REVIEW, Outcome.UNKNOWN)
+    ]
     assert "20015" in results[0].evidence
     assert (report.succeeded, report.review) == (0, 1)
     sandbox.faults.clear()
     assert (await run(gateway, store_url))[1].review == 1, "another run books nothing either"
 
 
-async def test_reconcile_gives_a_payment_under_the_id_to_review(gateway: Gateway, store_url: str, card: Any) -> None:
+async def test_reconcile_gives_a_payment_under_the_id_to_review(
+    gateway: Gateway, store_url: str, card: Any
+) -> None:
     """A pending payout is not settled by a captured payment that has its id."""
     await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
@@ -342,7 +419,9 @@ async def test_journal_of_another_merchant_is_refused(gateway: Gateway, store_ur
             PayoutJob(gateway, journal=journal)
 
 
-async def test_stopping_lets_what_is_on_its_way_end(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+async def test_stopping_lets_what_is_on_its_way_end(
+    sandbox: Sandbox, gateway: Gateway, store_url: str
+) -> None:
     """After stop() nothing is begun; what was sent is journalled; the next run does the rest."""
     sandbox.delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10, quiet_period=0.4) as job:
@@ -372,7 +451,9 @@ async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store
     assert report.succeeded == len(sandbox.ledger.entries) < 60
 
 
-async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(
+    sandbox: Sandbox, gateway: Gateway, store_url: str
+) -> None:
     """Whoever breaks the loop off and leaves the job waits there for what was sent, and finds it in the journal."""
     sandbox.delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
@@ -386,7 +467,9 @@ async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(sandbox: Sand
     await results.aclose()
 
 
-async def test_stopping_waits_for_no_stream(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_stopping_waits_for_no_stream(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """A job that is stopped ends, though the stream that it reads has nothing to give and never ends."""
     silence = asyncio.Event()
 
@@ -401,7 +484,9 @@ async def test_stopping_waits_for_no_stream(gateway: Gateway, sandbox: Sandbox, 
     assert len(sandbox.ledger.entries) == 1
 
 
-async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(gateway: Gateway, store_url: str) -> None:
+async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(
+    gateway: Gateway, store_url: str
+) -> None:
     """Orders that were never read are not passed over in silence."""
 
     async def broken() -> AsyncIterator[PayoutOrder]:
@@ -413,7 +498,9 @@ async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(ga
             [result async for result in job.run(broken())]
 
 
-async def test_a_failure_is_heard_though_the_loop_was_broken_off(gateway: Gateway, store_url: str) -> None:
+async def test_a_failure_is_heard_though_the_loop_was_broken_off(
+    gateway: Gateway, store_url: str
+) -> None:
     """Whoever leaves the loop early hears on leaving the job that the run failed, however its generator was ended."""
 
     def breaking() -> Iterator[PayoutOrder]:
@@ -437,7 +524,11 @@ class Stranger:
     """A gateway of which one call goes wrong in a way of its own."""
 
     def __init__(self, gateway: Gateway, call: str, error: BaseException) -> None:
-        self.credentials, self.payout, self.inquire = gateway.credentials, gateway.payout, gateway.inquire
+        self.credentials, self.payout, self.inquire = (
+            gateway.credentials,
+            gateway.payout,
+            gateway.inquire,
+        )
         self.calls = 0
 
         async def fail(*_: Any, **__: Any) -> Any:
@@ -449,7 +540,10 @@ class Stranger:
 
 @pytest.mark.parametrize(
     "error",
-    [errors.AuthenticationFailed("the key is not taken any more"), errors.ConfigurationError("no such platform")],
+    [
+        errors.AuthenticationFailed("the key is not taken any more"),
+        errors.ConfigurationError("no such platform"),
+    ],
     ids=["credentials", "configuration"],
 )
 async def test_an_inquiry_that_nobody_will_ever_answer_ends_the_run(
@@ -479,7 +573,9 @@ async def test_a_cancellation_that_nobody_asked_for_ends_the_run(
     assert row.state in {State.SENDING, State.UNKNOWN}
 
 
-async def test_refused_credentials_end_the_run_and_lose_nothing(sandbox: Sandbox, store_url: str) -> None:
+async def test_refused_credentials_end_the_run_and_lose_nothing(
+    sandbox: Sandbox, store_url: str
+) -> None:
     """Where the gateway takes the key no longer, the run ends with its error and every order is still planned."""
     stranger = type(MERCHANT)(
         member_id=MERCHANT.member_id,
@@ -487,11 +583,18 @@ async def test_refused_credentials_end_the_run_and_lose_nothing(sandbox: Sandbox
         username="shop",
         secret_key="another key, as long as it must be",
     )
-    async with Gateway(sandbox.base_url, stranger, timeouts=QUICK) as gateway, PayoutJob(gateway, journal=store_url) as job:
+    async with (
+        Gateway(sandbox.base_url, stranger, timeouts=QUICK) as gateway,
+        PayoutJob(gateway, journal=store_url) as job,
+    ):
         with pytest.raises(errors.AuthenticationFailed):
             [result async for result in job.run(order(number) for number in range(30))]
         report = await job.report()
-    assert (report.planned, report.total, sandbox.ledger.entries) == (report.total, report.total, [])
+    assert (report.planned, report.total, sandbox.ledger.entries) == (
+        report.total,
+        report.total,
+        [],
+    )
     assert report.total >= 1
 
 
@@ -509,10 +612,14 @@ async def test_a_file_that_breaks_off(gateway: Gateway, sandbox: Sandbox, store_
     assert (report.sending, report.succeeded) == (0, len(sandbox.ledger.entries))
 
 
-async def test_a_gateway_that_is_down_pauses_the_job(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
+async def test_a_gateway_that_is_down_pauses_the_job(
+    sandbox: Sandbox, gateway: Gateway, store_url: str
+) -> None:
     """Nothing is sent into the void: orders stay planned, and are paid once the gateway is back."""
     async with sandbox.refusing():
-        results, report = await run(gateway, store_url, [order(number) for number in range(8)], attempts=2, pause_after=4)
+        results, report = await run(
+            gateway, store_url, [order(number) for number in range(8)], attempts=2, pause_after=4
+        )
         assert (results, report.planned) == ([], 8)
     _, report = await run(gateway, store_url)
     assert (report.succeeded, len(sandbox.ledger.entries)) == (8, 8)
@@ -531,7 +638,9 @@ async def test_a_rate_is_kept(gateway: Gateway, sandbox: Sandbox, store_url: str
             await run(gateway, store_url, [order(1)], per_second=wrong)
 
 
-async def test_one_run_at_a_time(gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path) -> None:
+async def test_one_run_at_a_time(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path
+) -> None:
     """A second run of the same job, and a second process's job on the same file, are clear errors."""
     async with PayoutJob(gateway, journal=store_url) as job:
         first = job.run([order(1), order(2)])
@@ -547,7 +656,9 @@ async def test_one_run_at_a_time(gateway: Gateway, sandbox: Sandbox, store_url: 
         pass
 
 
-async def test_a_restored_backup_is_not_believed(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_restored_backup_is_not_believed(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """A journal older than what was sent from it asks about every open order before it sends one."""
     path = tmp_path / "payouts.db"
     url = f"sqlite:///{path}"
@@ -570,7 +681,9 @@ async def test_a_restored_backup_is_not_believed(gateway: Gateway, sandbox: Sand
 
 
 @pytest.mark.parametrize("moment", ["planning", "sending"])
-async def test_a_full_disk_loses_nothing(gateway: Gateway, sandbox: Sandbox, tmp_path: Path, moment: str) -> None:
+async def test_a_full_disk_loses_nothing(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path, moment: str
+) -> None:
     """Where the journal cannot be written, nothing is sent without an intent, and the next run finds out the rest."""
     url = f"sqlite:///{tmp_path}/payouts.db"
     async with PayoutJob(gateway, journal=url, concurrency=5) as job:
@@ -581,7 +694,11 @@ async def test_a_full_disk_loses_nothing(gateway: Gateway, sandbox: Sandbox, tmp
         with pytest.raises(sqlite3.OperationalError, match="full"):
             [result async for result in job.run(order(number) for number in range(2000))]
     _, report = await run(gateway, url, (order(number) for number in range(600)))
-    assert (report.total, report.succeeded, len(sandbox.ledger.entries)) == (report.succeeded, report.total, report.total)
+    assert (report.total, report.succeeded, len(sandbox.ledger.entries)) == (
+        report.succeeded,
+        report.total,
+        report.total,
+    )
     assert report.total >= 400
 
 
@@ -590,7 +707,9 @@ async def test_a_wall_clock_that_jumps(
 ) -> None:
     """An hour or a day forth and back decides nothing: the job goes on as if nothing were."""
     jumps, real = random.Random(4), time.time
-    monkeypatch.setattr(time, "time", lambda: real() + jumps.choice((0, 3600, -3600, 86400, -86400)))
+    monkeypatch.setattr(
+        time, "time", lambda: real() + jumps.choice((0, 3600, -3600, 86400, -86400))
+    )
     sandbox.faults.add("cut before", operation="payout", times=5)
     _, report = await run(gateway, store_url, [order(number) for number in range(40)])
     assert (report.succeeded, len(sandbox.ledger.entries)) == (40, 40)
@@ -600,7 +719,9 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
-async def test_card_numbers_are_sealed_or_refused(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_card_numbers_are_sealed_or_refused(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """A card number in an order's extra fields lies encrypted in the journal, or the order is refused; a CVV always is."""
     with pytest.raises(errors.InvalidRequest, match="no CVV"):
         order(1, extra={"card.cvv": "123"})
@@ -608,7 +729,12 @@ async def test_card_numbers_are_sealed_or_refused(gateway: Gateway, sandbox: San
     plain = f"sqlite:///{tmp_path}/plain.db"
     results, report = await run(gateway, plain, [to_card, order(2)])
     told = {result.order.merchant_transaction_id: result for result in results}
-    assert (told["PAYOUT-1"].state, "seal" in told["PAYOUT-1"].evidence, told["PAYOUT-2"].state, report.total) == (
+    assert (
+        told["PAYOUT-1"].state,
+        "seal" in told["PAYOUT-1"].evidence,
+        told["PAYOUT-2"].state,
+        report.total,
+    ) == (
         None,
         True,
         State.SUCCEEDED,
@@ -617,7 +743,9 @@ async def test_card_numbers_are_sealed_or_refused(gateway: Gateway, sandbox: San
     flip = bytes(range(255, -1, -1))
     path = tmp_path / "sealed.db"
     hooks = {"seal": lambda text: text.translate(flip), "unseal": lambda text: text.translate(flip)}
-    _, report = await run(gateway, Journal(f"sqlite:///{path}", MERCHANT.member_id, **hooks), [to_card])
+    _, report = await run(
+        gateway, Journal(f"sqlite:///{path}", MERCHANT.member_id, **hooks), [to_card]
+    )
     assert report.succeeded == 1
     assert b"4000000000000051" not in on_disk(tmp_path)
     with pytest.raises(errors.ConfigurationError, match="both hooks"):
@@ -642,9 +770,16 @@ async def test_card_numbers_are_sealed_or_refused(gateway: Gateway, sandbox: San
 )
 def test_what_is_no_order(fields: dict[str, Any], named: str) -> None:
     """An order that could not be paid is refused where it is made, with the field's name."""
-    usual = {"merchant_transaction_id": "P-1", "amount": "5.00", "currency": "EUR", "customer": {"email": "a@b.example"}}
+    usual = {
+        "merchant_transaction_id": "P-1",
+        "amount": "5.00",
+        "currency": "EUR",
+        "customer": {"email": "a@b.example"},
+    }
     with pytest.raises(errors.InvalidRequest) as refused:
-        PayoutOrder.from_fields({name: value for name, value in (usual | fields).items() if value is not None})
+        PayoutOrder.from_fields(
+            {name: value for name, value in (usual | fields).items() if value is not None}
+        )
     assert refused.value.field == named
 
 
@@ -666,7 +801,9 @@ def test_an_order_survives_as_json() -> None:
     key = b"k" * 32
     other_terminal = PayoutOrder.from_fields(json.loads(whole.to_json()) | {"terminal_id": "9"})
     other_amount = PayoutOrder.from_fields(json.loads(whole.to_json()) | {"amount": "5.01"})
-    assert whole.fingerprint(key) == other_terminal.fingerprint(key) != other_amount.fingerprint(key)
+    assert (
+        whole.fingerprint(key) == other_terminal.fingerprint(key) != other_amount.fingerprint(key)
+    )
     assert whole.fingerprint(key) != whole.fingerprint(b"other")
 
 
@@ -679,7 +816,9 @@ async def test_two_merchants_share_a_journal(store_url: str) -> None:
             assert len(await journal.listed()) == 1
 
 
-async def test_the_reconciler_looks_after_journals(gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path) -> None:
+async def test_the_reconciler_looks_after_journals(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path
+) -> None:
     """A pending payout whose callback never comes is asked about on a schedule, by whoever runs the receiver."""
     await run(gateway, store_url, [order(1, "6091.00"), order(2, "6091.00")], pending_patience=0.0)
     sandbox.ledger.approve(sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1"))
@@ -699,35 +838,54 @@ async def cut(killer: Any, pid: int, after: float) -> None:
 
 
 @pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
-async def test_a_database_connection_that_is_cut(gateway: Gateway, sandbox: Sandbox, after: float) -> None:
+async def test_a_database_connection_that_is_cut(
+    gateway: Gateway, sandbox: Sandbox, after: float
+) -> None:
     """PostgreSQL goes away in the middle of commits: nobody knows what was kept, so the run ends, and the next one finds out."""
     asyncpg = pytest.importorskip("asyncpg")
     orders = [order(number) for number in range(400)]
     async for url in postgres_schema():
         killer = await asyncpg.connect(url)
         async with PayoutJob(gateway, journal=url, concurrency=20, quiet_period=0.4) as job:
-            cutting = asyncio.ensure_future(cut(killer, job.journal._store._connection.get_server_pid(), after))
+            cutting = asyncio.ensure_future(
+                cut(killer, job.journal._store._connection.get_server_pid(), after)
+            )
             # Between two commits nothing is lost, and the store connects anew by itself.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            with contextlib.suppress(
+                asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError
+            ):
                 [result async for result in job.run(orders)]
             await cutting
         await killer.close()
         _, report = await run(gateway, url, orders)
         assert (report.total, report.succeeded) == (400, 400)
-        assert Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries).most_common(1)[0][1] == 1
+        assert (
+            Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries).most_common(
+                1
+            )[0][1]
+            == 1
+        )
 
 
-async def test_no_secret_lies_in_a_journal(sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_secret_lies_in_a_journal(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Keys, tokens and checksums are in no file and no log, whatever goes wrong."""
     caplog.set_level("DEBUG")
     for fault in ("cut after", "html", "garbage", "expire tokens", "reject token"):
         sandbox.faults.add(fault, operation="payout", times=2)
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as gateway:
-        await run(gateway, f"sqlite:///{tmp_path}/payouts.db", [order(number) for number in range(30)])
+        await run(
+            gateway, f"sqlite:///{tmp_path}/payouts.db", [order(number) for number in range(30)]
+        )
         token = (await gateway.tokens.merchant()).value.reveal()
     everything = on_disk(tmp_path) + caplog.text.encode()
     assert len(everything) > 10_000
-    for secret in (MERCHANT.secret_key.reveal(), token, *(known for _, known in sandbox.tokens._grants)):
+    for secret in (
+        MERCHANT.secret_key.reveal(),
+        token,
+        *(known for _, known in sandbox.tokens._grants),
+    ):
         assert secret.encode() not in everything
 
 
@@ -768,4 +926,6 @@ async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -
         }
         await work[statement]()
     assert seen
-    assert not [line for line in seen if line.startswith(("SCAN gatewaypy_payouts", "SCAN payout"))], seen
+    assert not [
+        line for line in seen if line.startswith(("SCAN gatewaypy_payouts", "SCAN payout"))
+    ], seen

@@ -22,7 +22,9 @@ UNKNOWN = Finding(state=State.UNKNOWN, evidence="no answer")
 
 
 def order(number: int) -> PayoutOrder:
-    return PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=ADA)
+    return PayoutOrder(
+        merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=ADA
+    )
 
 
 async def sent(journal: Journal, number: int = 1) -> Any:
@@ -43,7 +45,12 @@ async def test_many_at_once_are_told_apart(store_url: str) -> None:
         lost, *_ = await journal.take(State.PLANNED, most=1)
         attempts = await asyncio.gather(*(journal.intend(row) for row in [*rows, rows[5]]))
         assert attempts == [0, *[1] * 199, 0]
-        states = await asyncio.gather(*(journal.learn(f"P-{n}", DECLINED if n % 2 else PAID, attempt=1) for n in range(1, 200)))
+        states = await asyncio.gather(
+            *(
+                journal.learn(f"P-{n}", DECLINED if n % 2 else PAID, attempt=1)
+                for n in range(1, 200)
+            )
+        )
         assert states == [State.FAILED if n % 2 else State.SUCCEEDED for n in range(1, 200)]
         assert await journal.learn("P-200", PAID) is None
         (left,) = await in_state(journal, State.PLANNED)
@@ -53,7 +60,9 @@ async def test_many_at_once_are_told_apart(store_url: str) -> None:
 async def test_an_order_that_stands_twice_is_new_once(store_url: str) -> None:
     """The second of two equal orders is known already, and one with another amount is told of."""
     async with Journal(store_url, MEMBER) as journal:
-        other = PayoutOrder(merchant_transaction_id="P-1", amount=Money("6.00", "EUR"), customer=ADA)
+        other = PayoutOrder(
+            merchant_transaction_id="P-1", amount=Money("6.00", "EUR"), customer=ADA
+        )
         first, second, third = await journal.plan([order(1), order(1), other])
         assert (first.id > 0, second, third.order) == (True, None, other)
 
@@ -92,7 +101,9 @@ async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
         await sent(journal)
         await journal.learn("P-1", PAID, attempt=1)
         assert await journal.learn("P-1", DECLINED) is State.REVIEW
-        assert [await journal.learn("P-1", told) for told in (PAID, DECLINED, PAID)] == [State.REVIEW] * 3
+        assert [await journal.learn("P-1", told) for told in (PAID, DECLINED, PAID)] == [
+            State.REVIEW
+        ] * 3
         assert await journal.decide("P-1", State.FAILED, "the bank says it never arrived")
         assert await journal.learn("P-1", DECLINED) is State.FAILED
         assert await journal.learn("P-1", PAID) is State.REVIEW
@@ -101,7 +112,9 @@ async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
 @pytest.mark.parametrize("is_absent", [True, False], ids=["not found", "contradicted"])
 async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: bool) -> None:
     """What comes while a row is on review is in its evidence, once: a person must not decide without it."""
-    other = Finding(state=State.REVIEW, evidence="callback: another amount: 6.00, not 5.00, payment 8")
+    other = Finding(
+        state=State.REVIEW, evidence="callback: another amount: 6.00, not 5.00, payment 8"
+    )
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.learn("P-1", UNKNOWN, attempt=1)
@@ -110,7 +123,10 @@ async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: 
         for told in (other, other) if is_absent else (other, PAID, DECLINED, PAID, other):
             assert await journal.learn("P-1", told) is State.REVIEW
         (listed,) = await in_state(journal, State.REVIEW)
-        counts = [(listed.evidence or "").count(text) for text in ("6.00", "reply says succeeded", "reply says failed")]
+        counts = [
+            (listed.evidence or "").count(text)
+            for text in ("6.00", "reply says succeeded", "reply says failed")
+        ]
         assert counts == ([1, 0, 0] if is_absent else [1, 1, 1])
 
 
@@ -120,9 +136,17 @@ async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: St
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.learn("P-1", Finding(state=doubt, payment_id="7"), attempt=1)
-        assert await journal.learn("P-1", Finding(state=State.FAILED, payment_id="8", settled_by="callback")) is State.REVIEW
+        assert (
+            await journal.learn(
+                "P-1", Finding(state=State.FAILED, payment_id="8", settled_by="callback")
+            )
+            is State.REVIEW
+        )
         (listed,) = await in_state(journal, State.REVIEW)
-        assert ("payment 7" in (listed.evidence or ""), "payment 8" in (listed.evidence or "")) == (True, True)
+        assert ("payment 7" in (listed.evidence or ""), "payment 8" in (listed.evidence or "")) == (
+            True,
+            True,
+        )
 
 
 async def again(journal: Journal) -> Any:
@@ -137,7 +161,9 @@ async def again(journal: Journal) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("late", "attempt"), [(DECLINED, 1), (UNKNOWN, 1), (DECLINED, None)], ids=["declined", "no answer", "a callback"]
+    ("late", "attempt"),
+    [(DECLINED, 1), (UNKNOWN, 1), (DECLINED, None)],
+    ids=["declined", "no answer", "a callback"],
 )
 async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
     store_url: str, late: Finding, attempt: int | None
@@ -157,10 +183,14 @@ async def test_failed_payment_of_an_earlier_attempt_is_ignored(store_url: str) -
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         await journal.learn("P-1", Finding(state=State.PENDING, payment_id="9"), attempt=2)
-        assert await journal.learn("P-1", Finding(state=State.FAILED, payment_id="7")) is State.PENDING
+        assert (
+            await journal.learn("P-1", Finding(state=State.FAILED, payment_id="7")) is State.PENDING
+        )
 
 
-async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost(store_url: str) -> None:
+async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost(
+    store_url: str,
+) -> None:
     """A late callback of a first attempt's failure leaves the second, whose answer was lost, to the inquiry about it."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
@@ -188,7 +218,9 @@ async def test_an_earlier_attempts_success_is_a_success(store_url: str) -> None:
         assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
-async def test_a_store_that_fails_fails_every_caller(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_fails_fails_every_caller(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody is told that something was written when the statement that wrote it failed, and the next call goes through."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(3)])
@@ -217,11 +249,15 @@ async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
 
 async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
     """Quotes, half an emoji and NUL in what the gateway says break no statement and no other row."""
-    said = Finding(state=State.FAILED, code="10001", description='no "}, \\ \ud83d \0 ☃', settled_by="reply")
+    said = Finding(
+        state=State.FAILED, code="10001", description='no "}, \\ \ud83d \0 ☃', settled_by="reply"
+    )
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal, 1)
         await sent(journal, 2)
-        assert await asyncio.gather(journal.learn("P-1", said, attempt=1), journal.learn("P-2", PAID, attempt=1)) == [
+        assert await asyncio.gather(
+            journal.learn("P-1", said, attempt=1), journal.learn("P-2", PAID, attempt=1)
+        ) == [
             State.FAILED,
             State.SUCCEEDED,
         ]
@@ -233,16 +269,26 @@ def locks(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*.owner")]
 
 
-async def test_journal_reached_by_a_link_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_journal_reached_by_a_link_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However a journal's path is spelled, one process has it: by a link to it, a link to its folder, or a relative path."""
     (tmp_path / "link.db").symlink_to(tmp_path / "payouts.db")
     (tmp_path / "folder").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
-    spellings = [f"{tmp_path}/payouts.db", f"{tmp_path}/link.db", "payouts.db", "folder/link.db", "./folder/payouts.db"]
+    spellings = [
+        f"{tmp_path}/payouts.db",
+        f"{tmp_path}/link.db",
+        "payouts.db",
+        "folder/link.db",
+        "./folder/payouts.db",
+    ]
     for first in spellings:
         async with Journal(f"sqlite:///{first}", MEMBER):
             for second in spellings:
-                with pytest.raises(errors.ConfigurationError, match="another process runs this journal"):
+                with pytest.raises(
+                    errors.ConfigurationError, match="another process runs this journal"
+                ):
                     await Journal(f"sqlite:///{second}", MEMBER).__aenter__()
     assert locks(tmp_path) == ["payouts.db.owner"]
 
@@ -251,16 +297,23 @@ async def test_journal_text_of_a_person_has_no_card_number(store_url: str) -> No
     """A card number is refused as a batch's name, and masked in a person's reason and an order's description."""
     pan = "4111111111111111"
     async with Journal(store_url, MEMBER) as journal:
-        with pytest.raises(errors.InvalidRequest, match="batch: must not be a card number") as refused:
+        with pytest.raises(
+            errors.InvalidRequest, match="batch: must not be a card number"
+        ) as refused:
             await journal.plan([order(1)], batch=f"pay {pan}")
         assert pan not in str(vars(refused.value))
         await sent(journal)
         await journal.learn("P-1", UNKNOWN, attempt=1)
         (row,) = await journal.mine(State.UNKNOWN)
         assert await journal.review(row, "not found", is_absent=True)
-        assert await journal.decide("P-1", State.FAILED, f"the bank says that 4111 1111 1111 1111 was not\npaid {pan}")
+        assert await journal.decide(
+            "P-1", State.FAILED, f"the bank says that 4111 1111 1111 1111 was not\npaid {pan}"
+        )
         (listed,) = await in_state(journal, State.FAILED)
-        assert listed.evidence == r"not found / decided: the bank says that 411111******1111 was not\npaid 411111******1111"
+        assert (
+            listed.evidence
+            == r"not found / decided: the bank says that 411111******1111 was not\npaid 411111******1111"
+        )
 
 
 def bytes_in(folder: Path) -> bytes:
@@ -268,12 +321,15 @@ def bytes_in(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-async def test_journal_unsealed_refuses_card_numbers_of_any_field(store_url: str, tmp_path: Path) -> None:
+async def test_journal_unsealed_refuses_card_numbers_of_any_field(
+    store_url: str, tmp_path: Path
+) -> None:
     """No byte of an unsealed journal is a card number's, whichever field it stands in."""
     pan = "4111111111111111"
     customers = [Customer(given_name=pan), Customer(phone=pan), Customer(sex=pan)]
     orders = [
-        PayoutOrder(merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), customer=c) for n, c in enumerate(customers)
+        PayoutOrder(merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), customer=c)
+        for n, c in enumerate(customers)
     ]
     orders.append(attrs.evolve(order(9), extra={"note": f"pay {pan} 2026-11-26"}))
     async with Journal(store_url, MEMBER) as journal:

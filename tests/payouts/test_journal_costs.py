@@ -43,7 +43,11 @@ async def url() -> AsyncIterator[str]:
 
 
 def order(number: int) -> PayoutOrder:
-    return PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer(email="a@b.example"))
+    return PayoutOrder(
+        merchant_transaction_id=f"P-{number}",
+        amount=Money("5.00", "EUR"),
+        customer=Customer(email="a@b.example"),
+    )
 
 
 async def statements_of(journal: Journal) -> list[Any]:
@@ -62,7 +66,11 @@ async def statements_of(journal: Journal) -> list[Any]:
     doubled = Finding(state=State.SUCCEEDED, settled_by="callback", payment_id="2")
     reviewed = Finding(state=State.REVIEW, evidence="callback: of another amount")
     work: list[Callable[[], Awaitable[object]]] = [
-        *(lambda state=state, one=one: one.take(state, most=PAGE) for state in State for one in (journal, chunk, batch)),
+        *(
+            lambda state=state, one=one: one.take(state, most=PAGE)
+            for state in State
+            for one in (journal, chunk, batch)
+        ),
         *(
             lambda state=state, one=one: one.mine(state, most=PAGE)
             for state in (State.UNKNOWN, State.PENDING)
@@ -124,5 +132,9 @@ async def test_no_journal_statement_reads_the_backlog(url: str, kind: str, first
         finally:
             await connection.close()
     for cost in costs:
-        assert cost.rows <= MOST_ROWS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
-        assert cost.buffers <= MOST_BUFFERS, f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        assert cost.rows <= MOST_ROWS, (
+            f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        )
+        assert cost.buffers <= MOST_BUFFERS, (
+            f"{cost.sql}\n{cost.rows} rows, {cost.buffers} buffers\n{cost.plan}"
+        )

@@ -47,7 +47,14 @@ class Process:
     """A job's process."""
 
     def __init__(self, url: str, store: str, count: int, *trap: str) -> None:
-        self.arguments = [sys.executable, str(TESTS / "payouts" / "payout_process.py"), url, store, str(count), *trap]
+        self.arguments = [
+            sys.executable,
+            str(TESTS / "payouts" / "payout_process.py"),
+            url,
+            store,
+            str(count),
+            *trap,
+        ]
         self.environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
         self.environ.pop("COVERAGE_PROCESS_START", None)
         self.environ.pop("COVERAGE_PROCESS_CONFIG", None)
@@ -55,7 +62,10 @@ class Process:
 
     async def __aenter__(self) -> Self:
         self.process = await asyncio.create_subprocess_exec(
-            *self.arguments, env=self.environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *self.arguments,
+            env=self.environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         return self
 
@@ -118,7 +128,11 @@ async def test_killed_at_every_named_moment(store_url: str) -> None:
             assert await last.end() == 0
         await check(sandbox, store_url, count)
     # Some moments come only where something went wrong before; the others must have been met.
-    assert set(POINTS) - set(died + Counter()) <= {"before inquiry", "after inquiry", "after absent"}, died
+    assert set(POINTS) - set(died + Counter()) <= {
+        "before inquiry",
+        "after inquiry",
+        "after absent",
+    }, died
 
 
 async def test_killed_at_random_instants(store_url: str) -> None:

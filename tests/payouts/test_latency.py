@@ -40,10 +40,16 @@ def test_what_takes_longer_than_every_bucket_counts_too() -> None:
 
 def test_nothing_timed_is_said_plainly() -> None:
     """An empty histogram has no line and no share."""
-    assert (Latency().lines(), Latency().summary(), Latency().within(0.5)) == ([], "no answer was timed", 0.0)
+    assert (Latency().lines(), Latency().summary(), Latency().within(0.5)) == (
+        [],
+        "no answer was timed",
+        0.0,
+    )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.0123, "12.3 ms"), (0.9, "900 ms"), (1.0, "1 s"), (12.34, "12.3 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0123, "12.3 ms"), (0.9, "900 ms"), (1.0, "1 s"), (12.34, "12.3 s")]
+)
 def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
     """Three digits are enough."""
     assert duration(seconds) == text

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
 ORDERS = [
-    PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer("Ada"))
+    PayoutOrder(
+        merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer("Ada")
+    )
     for number in range(30)
 ]
 
@@ -32,7 +34,10 @@ class Client:
 
 async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> list[Listed]:
     """Run a job that must fail; return the journal's rows."""
-    async with PayoutJob(gateway, journal=url, concurrency=3, quiet_period=0.2) as job, asyncio.timeout(30):
+    async with (
+        PayoutJob(gateway, journal=url, concurrency=3, quiet_period=0.2) as job,
+        asyncio.timeout(30),
+    ):
         with pytest.raises(error, match=words):
             [result async for result in job.run(ORDERS)]
     async with Journal(url, MERCHANT.member_id) as journal:
@@ -41,12 +46,19 @@ async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> li
 
 async def test_job_gateway_not_open_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
     """A gateway object that was never opened sends nothing: no order is unknown, and the run says why it failed."""
-    rows = await fail(Gateway(sandbox.base_url, MERCHANT), store_url, errors.ConfigurationError, "this Gateway is not open")
+    rows = await fail(
+        Gateway(sandbox.base_url, MERCHANT),
+        store_url,
+        errors.ConfigurationError,
+        "this Gateway is not open",
+    )
     assert {row.state for row in rows} == {State.PLANNED}
     assert any("not open" in (row.evidence or "") for row in rows)
 
 
-async def test_job_gateway_closed_under_it_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
+async def test_job_gateway_closed_under_it_gives_orders_back(
+    sandbox: Sandbox, store_url: str
+) -> None:
     """What was sent before the gateway was closed is paid; the rest is planned, and the next run pays it."""
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as gateway:
 
@@ -55,16 +67,26 @@ async def test_job_gateway_closed_under_it_gives_orders_back(sandbox: Sandbox, s
             await gateway.aclose()
             return paid
 
-        rows = await fail(Client(gateway, payout), store_url, errors.ConfigurationError, "this Gateway is not open")
+        rows = await fail(
+            Client(gateway, payout),
+            store_url,
+            errors.ConfigurationError,
+            "this Gateway is not open",
+        )
     assert {row.state for row in rows} == {State.PLANNED, State.SUCCEEDED}
     assert sum(row.state is State.SUCCEEDED for row in rows) == len(sandbox.ledger.entries)
-    async with Gateway(sandbox.base_url, MERCHANT) as again, PayoutJob(again, journal=store_url) as job:
+    async with (
+        Gateway(sandbox.base_url, MERCHANT) as again,
+        PayoutJob(again, journal=store_url) as job,
+    ):
         [result async for result in job.run(ORDERS)]
         report = await job.report()
     assert (report.succeeded, report.total, len(sandbox.ledger.entries)) == (30, 30, 30)
 
 
-async def test_job_gateway_of_another_loop_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
+async def test_job_gateway_of_another_loop_gives_orders_back(
+    sandbox: Sandbox, store_url: str
+) -> None:
     """A gateway that was opened on another event loop sends nothing."""
     gateway = Gateway(sandbox.base_url, MERCHANT)
     other = asyncio.new_event_loop()
@@ -90,22 +112,32 @@ class BrokenTokens:
         raise KeyError("token")
 
 
-async def test_job_token_store_that_raises_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
+async def test_job_token_store_that_raises_gives_orders_back(
+    sandbox: Sandbox, store_url: str
+) -> None:
     """Without a token nothing is sent, whatever a store of tokens raises: the orders stay planned."""
-    async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK, token_store=BrokenTokens()) as gateway:
+    async with Gateway(
+        sandbox.base_url, MERCHANT, timeouts=QUICK, token_store=BrokenTokens()
+    ) as gateway:
         with pytest.raises(errors.NotSent, match=r"no token: it could not be had \(KeyError\)"):
-            await gateway.payout(Money("5.00", "EUR"), merchant_transaction_id="X", customer=Customer("Ada"))
+            await gateway.payout(
+                Money("5.00", "EUR"), merchant_transaction_id="X", customer=Customer("Ada")
+            )
         async with PayoutJob(gateway, journal=store_url, attempts=1) as job, asyncio.timeout(30):
             assert [result async for result in job.run(ORDERS)] == []
             assert (await job.report()).planned == 30
 
 
-async def test_job_error_of_a_stranger_leaves_the_order_unknown(sandbox: Sandbox, store_url: str) -> None:
+async def test_job_error_of_a_stranger_leaves_the_order_unknown(
+    sandbox: Sandbox, store_url: str
+) -> None:
     """An error that is none of the library's may come after the money went: the row is not given back, and the run fails."""
 
     async def payout(*_: Any, **__: Any) -> Any:
         raise KeyError("tenant")
 
-    rows = await fail(Client(Gateway(sandbox.base_url, MERCHANT), payout), store_url, KeyError, "tenant")
+    rows = await fail(
+        Client(Gateway(sandbox.base_url, MERCHANT), payout), store_url, KeyError, "tenant"
+    )
     assert State.SENDING in {row.state for row in rows}
     assert {row.state for row in rows} <= {State.SENDING, State.PLANNED}

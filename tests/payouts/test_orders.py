@@ -17,12 +17,21 @@ ADA = Customer(given_name="Ada", birth_date=date(1815, 12, 10), email="ada@examp
 
 
 def order(**changes: Any) -> PayoutOrder:
-    fields: dict[str, Any] = {"merchant_transaction_id": "PAYOUT-1", "amount": EUROS, "payment_id": "54279"}
+    fields: dict[str, Any] = {
+        "merchant_transaction_id": "PAYOUT-1",
+        "amount": EUROS,
+        "payment_id": "54279",
+    }
     return PayoutOrder(**(fields | changes))
 
 
 def fields(**changes: Any) -> dict[str, Any]:
-    given = {"merchant_transaction_id": "PAYOUT-1", "amount": "5.00", "currency": "EUR", "payment_id": "54279"}
+    given = {
+        "merchant_transaction_id": "PAYOUT-1",
+        "amount": "5.00",
+        "currency": "EUR",
+        "payment_id": "54279",
+    }
     return {name: value for name, value in (given | changes).items() if value is not ...}
 
 
@@ -56,7 +65,9 @@ def test_what_no_payout_could_have_is_refused(changes: dict[str, Any], words: st
         order(terminal_id="1106"),
         order(payment_id=None, customer=ADA),
         order(payment_id=None, customer=Customer(given_name="Zoë ‘|’ 佐藤")),
-        order(payment_id=None, stored_card="77", extra={"bankAccount.iban": "DE89370400440532013000"}),
+        order(
+            payment_id=None, stored_card="77", extra={"bankAccount.iban": "DE89370400440532013000"}
+        ),
         order(amount=Money(12000, "JPY")),
         order(extra={"purpose": Secret("rent")}),
         order(extra={}),
@@ -80,7 +91,10 @@ def test_an_order_is_read_back_as_it_was_kept(made: PayoutOrder) -> None:
         ({"payment_id": ..., "customer": "Ada"}, "customer: an object"),
         ({"payment_id": ..., "customer": {"name": "Ada"}}, r"customer\.name: one of birth_date"),
         ({"payment_id": ..., "customer": {"phone": 7}}, r"customer\.phone: text"),
-        ({"payment_id": ..., "customer": {"birth_date": "10.12.1815"}}, r"customer\.birth_date: a day such as"),
+        (
+            {"payment_id": ..., "customer": {"birth_date": "10.12.1815"}},
+            r"customer\.birth_date: a day such as",
+        ),
     ],
 )
 def test_plain_fields_that_make_no_order_are_named(changes: dict[str, Any], words: str) -> None:
@@ -108,10 +122,16 @@ def test_another_amount_or_payee_has_another_fingerprint(changes: dict[str, Any]
 def test_a_fingerprint_tells_nothing_else() -> None:
     """It is the same for the same payment, whatever terminal it goes through, and another with another journal's key."""
     made = order()
-    assert made.fingerprint(KEY) == order(terminal_id="7").fingerprint(KEY) == order(merchant_transaction_id="B").fingerprint(KEY)
+    assert (
+        made.fingerprint(KEY)
+        == order(terminal_id="7").fingerprint(KEY)
+        == order(merchant_transaction_id="B").fingerprint(KEY)
+    )
     assert made.fingerprint(KEY) != made.fingerprint(b"another")
     two = {"a": "1", "b": "2"}
-    assert order(extra=two).fingerprint(KEY) == order(extra=dict(reversed(two.items()))).fingerprint(KEY)
+    assert order(extra=two).fingerprint(KEY) == order(
+        extra=dict(reversed(two.items()))
+    ).fingerprint(KEY)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +172,25 @@ PAN = "4111111111111111"
         ({"terminal_id": PAN}, "terminal_id"),
         *(
             ({"payment_id": None, "customer": Customer(**{name: PAN})}, f"customer.{name}")
-            for name in ("given_name", "surname", "email", "phone", "phone_country_code", "ip", "sex", "customer_id")
+            for name in (
+                "given_name",
+                "surname",
+                "email",
+                "phone",
+                "phone_country_code",
+                "ip",
+                "sex",
+                "customer_id",
+            )
         ),
         ({"payment_id": None, "customer": Customer(phone=f"+{PAN}")}, "customer.phone"),
         ({"payment_id": None, "customer": Customer(phone="+375510513169537")}, None),
         ({"payment_id": None, "customer": Customer(customer_id="7000000000000005")}, None),
     ],
 )
-def test_order_card_number_in_any_field_is_found(changes: dict[str, Any], field: str | None) -> None:
+def test_order_card_number_in_any_field_is_found(
+    changes: dict[str, Any], field: str | None
+) -> None:
     """A card number in any field is found, in its name too; a phone number with a plus is one, and so is a numeric id."""
     made = order(**changes)
     assert made.card_number_field == field
@@ -170,7 +201,9 @@ def test_order_card_number_in_any_field_is_found(changes: dict[str, Any], field:
 def owned(error: BaseException) -> str:
     """Render an error with the locals of the library's frames."""
     summary = traceback.TracebackException.from_exception(error, capture_locals=True)
-    frames = [f"{frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename]
+    frames = [
+        f"{frame.name} {frame.locals}" for frame in summary.stack if "tests/" not in frame.filename
+    ]
     return "\n".join([*frames, repr(error), str(error), str(vars(error))])
 
 
@@ -184,9 +217,16 @@ def owned(error: BaseException) -> str:
         lambda: order(extra={"account": PAN}, amount=5),
         lambda: order(extra={"account": PAN, "cvv": "1"}),
         lambda: PayoutOrder.from_fields({PAN: "1"}),
-        lambda: PayoutOrder.from_fields({"merchant_transaction_id": "A", "amount": "x", "currency": "EUR", "extra": {"n": PAN}}),
         lambda: PayoutOrder.from_fields(
-            {"merchant_transaction_id": "A", "amount": "1.00", "currency": "EUR", "customer": {PAN: PAN}}
+            {"merchant_transaction_id": "A", "amount": "x", "currency": "EUR", "extra": {"n": PAN}}
+        ),
+        lambda: PayoutOrder.from_fields(
+            {
+                "merchant_transaction_id": "A",
+                "amount": "1.00",
+                "currency": "EUR",
+                "customer": {PAN: PAN},
+            }
         ),
         lambda: PayoutOrder.from_json(f'{{"extra": "{PAN}"'.encode()),
         lambda: PayoutOrder.from_json(f'["{PAN}"]'.encode()),

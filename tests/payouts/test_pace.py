@@ -15,18 +15,34 @@ from gatewaypy.payouts.pace import Pace, failure_of
             errors.NotSent("no connection: [Errno 111] Connect call failed ('127.0.0.1', 9)"),
             "gateway unreachable: connection refused",
         ),
-        (errors.NotSent("no token: no connection: [Errno 111] Connect call failed"), "gateway unreachable: connection refused"),
         (
-            errors.NotSent("no connection: Multiple exceptions: [Errno 111] Connect call failed ('::1', 9), [Errno 113] x"),
+            errors.NotSent("no token: no connection: [Errno 111] Connect call failed"),
             "gateway unreachable: connection refused",
         ),
-        (errors.NotSent("no connection: [Errno -2] Name or service not known"), "gateway unreachable: name or service not known"),
-        (errors.NotSent("no connection within 10 s"), "gateway unreachable: no connection within 10 s"),
-        (errors.NotSent("no free slot among 8 within 3 s"), "payouts are not sent: no free slot among 8 within 3 s"),
+        (
+            errors.NotSent(
+                "no connection: Multiple exceptions: [Errno 111] Connect call failed ('::1', 9), [Errno 113] x"
+            ),
+            "gateway unreachable: connection refused",
+        ),
+        (
+            errors.NotSent("no connection: [Errno -2] Name or service not known"),
+            "gateway unreachable: name or service not known",
+        ),
+        (
+            errors.NotSent("no connection within 10 s"),
+            "gateway unreachable: no connection within 10 s",
+        ),
+        (
+            errors.NotSent("no free slot among 8 within 3 s"),
+            "payouts are not sent: no free slot among 8 within 3 s",
+        ),
         (errors.OutcomeUnknown("HTTP 502"), "payouts get no plain answer: HTTP 502"),
     ],
 )
-def test_failure_is_described_for_an_operator(error: errors.NotSent | errors.OutcomeUnknown, words: str) -> None:
+def test_failure_is_described_for_an_operator(
+    error: errors.NotSent | errors.OutcomeUnknown, words: str
+) -> None:
     """A reason is told in the system's words, without addresses."""
     assert failure_of(error) == words
 
@@ -40,12 +56,21 @@ async def test_pace_logs_the_first_failure_and_each_pause(caplog: pytest.LogCapt
     pace.succeeded()
     pace.failed(dead)
     told = [record.getMessage().rpartition("; ")[2] for record in caplog.records]
-    assert told == ["next try in 0.1 s", "next try in 0.5 s", "next try in 1 s", "next try in 0.1 s"]
+    assert told == [
+        "next try in 0.1 s",
+        "next try in 0.5 s",
+        "next try in 1 s",
+        "next try in 0.1 s",
+    ]
 
 
-async def test_pace_logs_unanswered_payouts_at_a_pause_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_pace_logs_unanswered_payouts_at_a_pause_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """One payout without an answer is no news; a pause for a run of them is."""
     pace = Pace(per_second=None, pause_after=2)
     for _ in range(2):
         pace.failed(errors.OutcomeUnknown("HTTP 502"))
-    assert [record.getMessage() for record in caplog.records] == ["payouts get no plain answer: HTTP 502; next try in 0.5 s"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "payouts get no plain answer: HTTP 502; next try in 0.5 s"
+    ]

@@ -24,7 +24,11 @@ QUICK = Timeouts(connect=10, read=20, total=30, settle=5)
 
 def orders(*numbers: int) -> list[PayoutOrder]:
     return [
-        PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer(email="a@b.example"))
+        PayoutOrder(
+            merchant_transaction_id=f"P-{number}",
+            amount=Money("5.00", "EUR"),
+            customer=Customer(email="a@b.example"),
+        )
         for number in numbers
     ]
 
@@ -93,7 +97,9 @@ def files(tmp_path: Path) -> Files:
         "an older journal and an emptied file next to it",
     ],
 )
-async def test_restored_sqlite_journal_pays_nothing_twice(gateway: Gateway, sandbox: Sandbox, files: Files, way: str) -> None:
+async def test_restored_sqlite_journal_pays_nothing_twice(
+    gateway: Gateway, sandbox: Sandbox, files: Files, way: str
+) -> None:
     """The file of a day that the journal lost is run again: each of its orders is found, and none is paid once more."""
     await run(gateway, files.url, 1)
     first = files.beside_alone()
@@ -122,7 +128,9 @@ async def test_restored_sqlite_journal_pays_nothing_twice(gateway: Gateway, sand
 
 
 @pytest.mark.parametrize("way", ["another server", "a restored dump"])
-async def test_restored_postgres_journal_pays_nothing_twice(gateway: Gateway, sandbox: Sandbox, store_url: str, way: str) -> None:
+async def test_restored_postgres_journal_pays_nothing_twice(
+    gateway: Gateway, sandbox: Sandbox, store_url: str, way: str
+) -> None:
     """Rows that a database lost are asked about, where the database is another one or its tables were made anew."""
     if not store_url.startswith("postgres"):
         return
@@ -130,7 +138,9 @@ async def test_restored_postgres_journal_pays_nothing_twice(gateway: Gateway, sa
     async with Journal(store_url, MEMBER) as journal:
         lose = "DELETE FROM gatewaypy_payouts WHERE mtid = 'P-2'"
         if way == "another server":
-            await journal._store.run((lose, ()), ("UPDATE gatewaypy_journal SET home = 'elsewhere'", ()))
+            await journal._store.run(
+                (lose, ()), ("UPDATE gatewaypy_journal SET home = 'elsewhere'", ())
+            )
         else:
             for sql in (
                 lose,
@@ -155,7 +165,9 @@ async def restored(gateway: Gateway, url: str, *numbers: int) -> Journal:
     return journal
 
 
-async def test_restored_journal_new_order_is_for_review(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_restored_journal_new_order_is_for_review(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """What the gateway does not know for the quiet period is a person's to decide, and was not sent."""
     await (await restored(gateway, store_url)).aclose()
     report = await run(gateway, store_url, 1)
@@ -169,7 +181,9 @@ async def test_restored_journal_new_order_is_for_review(gateway: Gateway, sandbo
     assert (report.succeeded, executed(sandbox)) == (1, {"P-1": 1})
 
 
-async def test_restored_journal_new_order_is_sent_where_allowed(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_restored_journal_new_order_is_sent_where_allowed(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """With resend_unknown it is asked about first, and sent after the quiet period."""
     await (await restored(gateway, store_url)).aclose()
     report = await run(gateway, store_url, 1, resend_unknown=True)
@@ -177,7 +191,9 @@ async def test_restored_journal_new_order_is_sent_where_allowed(gateway: Gateway
     assert sandbox.requests["inquiry"] >= 2
 
 
-async def test_restored_journal_new_order_is_settled_by_callback(gateway: Gateway, store_url: str) -> None:
+async def test_restored_journal_new_order_is_settled_by_callback(
+    gateway: Gateway, store_url: str
+) -> None:
     """A late callback of a payout that the journal lost settles the order, once it is in the journal again."""
     journal = await restored(gateway, store_url)
     (row,) = await journal.plan(orders(1))
@@ -195,7 +211,9 @@ async def test_restored_journal_new_order_is_settled_by_callback(gateway: Gatewa
     await journal.aclose()
 
 
-async def test_restored_mark_stays_until_a_person_ends_it(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+async def test_restored_mark_stays_until_a_person_ends_it(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
     """The mark outlives every opening and run; once it is ended, new orders are sent again."""
     await (await restored(gateway, store_url, 1)).aclose()
     for _ in range(3):
@@ -215,7 +233,9 @@ async def test_restored_mark_stays_until_a_person_ends_it(gateway: Gateway, sand
 
 
 @pytest.mark.parametrize("because", ["", "  ", "two\nlines"])
-async def test_trust_without_a_reason_is_refused(gateway: Gateway, store_url: str, because: str) -> None:
+async def test_trust_without_a_reason_is_refused(
+    gateway: Gateway, store_url: str, because: str
+) -> None:
     """Neither is the mark ended, nor set, without saying why."""
     journal = await restored(gateway, store_url)
     with pytest.raises(errors.InvalidRequest, match="because"):
@@ -231,7 +251,9 @@ async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url
     async with Journal(store_url, MEMBER) as journal:
         planned, reviewed = await journal.plan(orders(1, 2))
         assert await journal.intend(reviewed) == 1
-        await journal._store.run(("UPDATE gatewaypy_payouts SET state = 'review' WHERE mtid = 'P-2'", ()))
+        await journal._store.run(
+            ("UPDATE gatewaypy_payouts SET state = 'review' WHERE mtid = 'P-2'", ())
+        )
         await journal.distrust("a snapshot was restored")
         assert await journal.intend(planned) == 0
         rows = {row.merchant_transaction_id: row for row in await journal.listed()}
@@ -240,7 +262,9 @@ async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url
 
 
 @pytest.mark.parametrize("ended_before", [False, True], ids=["marked", "trusted"])
-async def test_restored_again_is_marked_again(gateway: Gateway, sandbox: Sandbox, files: Files, ended_before: bool) -> None:
+async def test_restored_again_is_marked_again(
+    gateway: Gateway, sandbox: Sandbox, files: Files, ended_before: bool
+) -> None:
     """The same backup restored a second time lacks the mark as well, or its end, and is marked by what is next to it."""
     await run(gateway, files.url, 1)
     backup = files.journal_alone()
@@ -267,7 +291,9 @@ async def test_distrusted_and_restored_is_marked_again(gateway: Gateway, files: 
         assert "is of another time" in await journal.restored_because()
 
 
-async def test_backup_of_a_marked_journal_is_noticed(gateway: Gateway, sandbox: Sandbox, files: Files) -> None:
+async def test_backup_of_a_marked_journal_is_noticed(
+    gateway: Gateway, sandbox: Sandbox, files: Files
+) -> None:
     """What was sent from a marked journal since its backup is sent no second time: planned rows in the backup are doubted."""
     journal = await restored(gateway, files.url)
     await journal.plan(orders(1))
@@ -280,7 +306,9 @@ async def test_backup_of_a_marked_journal_is_noticed(gateway: Gateway, sandbox: 
     assert executed(sandbox) == {"P-1": 1}
 
 
-async def test_killed_between_two_writes_is_not_restored(gateway: Gateway, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_killed_between_two_writes_is_not_restored(
+    gateway: Gateway, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that ended after the journal's write and before that of the file next to it leaves a sound journal."""
     await run(gateway, files.url, 1)
 
@@ -298,7 +326,9 @@ async def test_killed_between_two_writes_is_not_restored(gateway: Gateway, files
     assert not (await run(gateway, files.url, 3)).restored
 
 
-async def test_journal_moved_with_its_file_is_trusted(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_journal_moved_with_its_file_is_trusted(
+    gateway: Gateway, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """Both files may be moved together, and a journal from which nothing was sent may be deleted."""
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
@@ -313,7 +343,9 @@ async def test_journal_moved_with_its_file_is_trusted(gateway: Gateway, sandbox:
     assert (report.restored, executed(sandbox)) == (False, {"P-1": 1, "P-2": 1})
 
 
-async def test_backup_without_intents_and_file_is_restored(gateway: Gateway, sandbox: Sandbox, files: Files) -> None:
+async def test_backup_without_intents_and_file_is_restored(
+    gateway: Gateway, sandbox: Sandbox, files: Files
+) -> None:
     """A backup from before the first payout, with no file next to it, sends nothing of what it calls planned."""
     async with Journal(files.url, MEMBER) as journal:
         await journal.plan(orders(1))
@@ -333,7 +365,10 @@ async def test_report_of_a_restored_journal_says_so(gateway: Gateway, files: Fil
     async with Journal(files.url, MEMBER, read_only=True) as looked_at:
         assert "it holds 1 intents, and 2 were counted" in await looked_at.restored_because()
         assert await looked_at.history() == []
-    async with Journal(files.url, MEMBER) as journal, Journal(files.url, MEMBER, read_only=True) as looked_at:
+    async with (
+        Journal(files.url, MEMBER) as journal,
+        Journal(files.url, MEMBER, read_only=True) as looked_at,
+    ):
         assert (journal.restored, looked_at.restored) == (True, True)
         await journal.trust("both are in the statement")
         assert await looked_at.restored_because() == ""

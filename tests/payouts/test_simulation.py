@@ -25,7 +25,9 @@ SEEDS_A_TEST = 100
 def test_jobs_that_die_at_any_instant(name: str, first: int) -> None:
     """However jobs die, freeze and are run again, nothing is paid twice, nothing forgotten, and no row tells an untruth."""
     for seed in range(first, first + SEEDS_A_TEST):
-        assert Simulation(seed, **SETTINGS[name]).run().complaints() == [], f"seed {seed}, {SETTINGS[name]}"
+        assert Simulation(seed, **SETTINGS[name]).run().complaints() == [], (
+            f"seed {seed}, {SETTINGS[name]}"
+        )
 
 
 def send_without_intent(job: PayoutJob) -> None:
@@ -55,7 +57,9 @@ class LateReader:
 
     async def payout(self, *arguments: Any, **options: Any) -> Any:
         now = self._clock()
-        return await self._payout(*arguments, **(options | {"may_send": lambda: self._clock() - now <= 5.0}))
+        return await self._payout(
+            *arguments, **(options | {"may_send": lambda: self._clock() - now <= 5.0})
+        )
 
 
 def read_the_clock_late(job: PayoutJob) -> None:
@@ -68,7 +72,9 @@ def plan_what_was_being_sent(job: PayoutJob) -> None:
 
     async def taking(state: State, **options: Any) -> Any:
         if state is State.SENDING:
-            await job.journal._store.run(("UPDATE gatewaypy_payouts SET state = 'planned' WHERE state = 'sending'", ()))
+            await job.journal._store.run(
+                ("UPDATE gatewaypy_payouts SET state = 'planned' WHERE state = 'sending'", ())
+            )
             return []
         return await take(state, **options)
 
@@ -89,7 +95,10 @@ def keep_the_fence(job: PayoutJob) -> None:
     async def planning(orders: Any, **options: Any) -> Any:
         rows = await plan(orders, **options)
         await job.journal._store.run(("UPDATE gatewaypy_payouts SET owner = '', fence = 0", ()))
-        return [row if not hasattr(row, "fence") else type(row)(row.id, row.order, row.state, 0, "", 0) for row in rows]
+        return [
+            row if not hasattr(row, "fence") else type(row)(row.id, row.order, row.state, 0, "", 0)
+            for row in rows
+        ]
 
     async def mine(state: State, **options: Any) -> Any:
         job.journal.owner = ""
@@ -129,7 +138,9 @@ class Undoubting:
         self.home, self._run = store.home, store.run
 
     async def run(self, *statements: Any) -> Any:
-        return await self._run(*((sql if sql != DOUBT else f"{sql} AND 0 = 1", values) for sql, values in statements))
+        return await self._run(
+            *((sql if sql != DOUBT else f"{sql} AND 0 = 1", values) for sql, values in statements)
+        )
 
 
 def trust_open_rows(job: PayoutJob) -> None:
@@ -156,10 +167,19 @@ RESTORED = {"restores": 1, "resends": False, **TAKES_USED_IDS}
 CONTROLS: dict[str, tuple[dict[str, Any], Callable[[PayoutJob], None] | None]] = {
     "no quiet period": ({"quiet_period": 0.0, **TAKES_USED_IDS}, None),
     "no quiet period before the review list": ({"quiet_period": 0.0, "resends": False}, None),
-    "no deadline at the first byte": ({"checks_deadline": False, "jobs_at_once": 2, "kills": 0, **TAKES_USED_IDS}, None),
-    "a clock that is read after the intent": ({"jobs_at_once": 2, "kills": 0, **TAKES_USED_IDS}, read_the_clock_late),
+    "no deadline at the first byte": (
+        {"checks_deadline": False, "jobs_at_once": 2, "kills": 0, **TAKES_USED_IDS},
+        None,
+    ),
+    "a clock that is read after the intent": (
+        {"jobs_at_once": 2, "kills": 0, **TAKES_USED_IDS},
+        read_the_clock_late,
+    ),
     "no intent": (TAKES_USED_IDS, send_without_intent),
-    "an intent for what is another's": ({"jobs_at_once": 2, **TAKES_USED_IDS}, send_what_is_anothers),
+    "an intent for what is another's": (
+        {"jobs_at_once": 2, **TAKES_USED_IDS},
+        send_what_is_anothers,
+    ),
     "no fence": ({"jobs_at_once": 2, **TAKES_USED_IDS}, keep_the_fence),
     "what was being sent is planned again": (TAKES_USED_IDS, plan_what_was_being_sent),
     "what got no answer is planned again": (TAKES_USED_IDS, take_no_answer_for_absence),
@@ -185,6 +205,8 @@ def test_a_seed_is_a_whole_story() -> None:
     stories = []
     for _ in range(2):
         world = Simulation(11).run().world
-        rows = world.disk.execute("SELECT mtid, state, attempt, evidence FROM gatewaypy_payouts ORDER BY id").fetchall()
+        rows = world.disk.execute(
+            "SELECT mtid, state, attempt, evidence FROM gatewaypy_payouts ORDER BY id"
+        ).fetchall()
         stories.append((world.sends, world.executions, world.now, rows))
     assert stories[0] == stories[1]

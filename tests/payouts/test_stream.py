@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 ORDERS = [
-    PayoutOrder(merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer("Ada"))
+    PayoutOrder(
+        merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer("Ada")
+    )
     for number in range(700)
 ]
 
@@ -32,7 +34,11 @@ async def stream() -> AsyncIterator[PayoutOrder]:
         yield order
 
 
-@pytest.mark.parametrize("source", [breaking, stream, lambda: read_in_thread(breaking)], ids=["iterator", "stream", "thread"])
+@pytest.mark.parametrize(
+    "source",
+    [breaking, stream, lambda: read_in_thread(breaking)],
+    ids=["iterator", "stream", "thread"],
+)
 async def test_chunks_come_before_the_error_that_follows_them(source: Any) -> None:
     """What was read before an error is given, all of it, in groups of at most so many; then the error is raised."""
     given: list[list[PayoutOrder]] = []

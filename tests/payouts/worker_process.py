@@ -26,7 +26,13 @@ def main(url: str, queue: str, journal: str, base_url: str) -> None:
     # An intent must grow too old well within the quiet period, as it does within the usual one.
     job.SEND_WITHIN = 0.4  # type: ignore[misc]
     broker = make_broker(url, queue)
-    PayoutWorker(broker, lambda: Gateway(base_url, MERCHANT, timeouts=QUICK), journal=journal, concurrency=20, **OPTIONS)
+    PayoutWorker(
+        broker,
+        lambda: Gateway(base_url, MERCHANT, timeouts=QUICK),
+        journal=journal,
+        concurrency=20,
+        **OPTIONS,
+    )
     broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, lambda _: print("ready", flush=True))  # noqa: T201 - the test waits
     start_listen(WorkerArgs(broker=broker, modules=[], max_async_tasks=8, log_level="WARNING"))  # type: ignore[arg-type]
 

@@ -10,9 +10,29 @@ import pytest
 from attrs import define, field
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
-from gatewaypy import Card, Customer, Gateway, HttpxTransport, Mandate, Money, Outcome, Timeouts, Wallet, errors
+from gatewaypy import (
+    Card,
+    Customer,
+    Gateway,
+    HttpxTransport,
+    Mandate,
+    Money,
+    Outcome,
+    Timeouts,
+    Wallet,
+    errors,
+)
 from gatewaypy.protocol.progress import Step, step
 from gatewaypy.sandbox import MERCHANT, Sandbox
 from gatewaypy.sandbox.ledger import ImpossibleMoveError
@@ -62,7 +82,12 @@ class BothBooks(RuleBasedStateMachine):
         self.sandbox = Sandbox(settle_after=0.0)
         transport = HttpxTransport(app=self.sandbox)
         self.gateway = Gateway(
-            "http://localhost", MERCHANT, transport=transport, body=body, accept=accept, timeouts=Timeouts(total=5, settle=0.3)
+            "http://localhost",
+            MERCHANT,
+            transport=transport,
+            body=body,
+            accept=accept,
+            timeouts=Timeouts(total=5, settle=0.3),
         )
         self.runner.run(self.gateway.__aenter__())
         self.known: list[Known] = []
@@ -85,7 +110,11 @@ class BothBooks(RuleBasedStateMachine):
 
     def booked(self, own_id: str, kind: str, amount: Money, payment: Any) -> Any:
         """Note a payment that the gateway took on, whatever came of it."""
-        state = {"Y": "capturesuccess" if kind == "DB" else "authsuccessful", "N": "authfailed", "P": "authstarted"}
+        state = {
+            "Y": "capturesuccess" if kind == "DB" else "authsuccessful",
+            "N": "authfailed",
+            "P": "authstarted",
+        }
         short = {Outcome.SUCCEEDED: "Y", Outcome.FAILED: "N"}.get(payment.outcome, "P")
         known = Known(own_id, payment.payment_id, kind, amount, state[short])
         if known.state == "capturesuccess":
@@ -107,7 +136,17 @@ class BothBooks(RuleBasedStateMachine):
         store=st.booleans(),
         fault=FAULTS,
     )
-    def pay(self, kind: str, number: str, amount: str, currency: str, *, initial: bool, store: bool, fault: Any) -> Any:
+    def pay(
+        self,
+        kind: str,
+        number: str,
+        amount: str,
+        currency: str,
+        *,
+        initial: bool,
+        store: bool,
+        fault: Any,
+    ) -> Any:
         own_id, value = self.own_id(), money(amount, currency)
         name = {"DB": "debit", "PA": "preauth"}[kind]
         if initial:
@@ -123,7 +162,11 @@ class BothBooks(RuleBasedStateMachine):
             begin = self.gateway.debit if kind == "DB" else self.gateway.preauth
             work = begin(value, card, merchant_transaction_id=own_id, store_card=store)
         payment = self.run(work)
-        expected = {GOOD: Outcome.SUCCEEDED, DECLINED: Outcome.FAILED, CHALLENGED: Outcome.REDIRECT}[number]
+        expected = {
+            GOOD: Outcome.SUCCEEDED,
+            DECLINED: Outcome.FAILED,
+            CHALLENGED: Outcome.REDIRECT,
+        }[number]
         if fault and expected is Outcome.REDIRECT:
             # The inquiry tells that the payment waits, and not where its payer has to go.
             expected = Outcome.PENDING
@@ -139,7 +182,11 @@ class BothBooks(RuleBasedStateMachine):
     @rule(target=payments, amount=AMOUNTS)
     def pay_by_wallet(self, amount: str) -> Any:
         own_id = self.own_id()
-        payment = self.run(self.gateway.debit(money(amount, "EUR"), Wallet("SKRILL"), merchant_transaction_id=own_id))
+        payment = self.run(
+            self.gateway.debit(
+                money(amount, "EUR"), Wallet("SKRILL"), merchant_transaction_id=own_id
+            )
+        )
         assert payment.outcome is Outcome.REDIRECT
         return self.booked(own_id, "DB", money(amount, "EUR"), payment)
 
@@ -160,7 +207,11 @@ class BothBooks(RuleBasedStateMachine):
 
     @rule(payment=payments)
     def use_an_id_again(self, payment: Known) -> None:
-        again = self.run(self.gateway.debit(payment.amount, Card(GOOD, 7, 2030, "745"), merchant_transaction_id=payment.own_id))
+        again = self.run(
+            self.gateway.debit(
+                payment.amount, Card(GOOD, 7, 2030, "745"), merchant_transaction_id=payment.own_id
+            )
+        )
         assert (again.duplicate, again.payment_id) == (True, payment.payment_id)
         self.touched = payment
 
@@ -189,7 +240,9 @@ class BothBooks(RuleBasedStateMachine):
         legal = payment.state == "authsuccessful" and value.amount <= payment.amount.amount
         if fault:
             self.sandbox.faults.add(fault, operation="capture")
-        if self.follow_up(payment, self.gateway.capture(payment.payment_id, value), legal=legal, fault=fault):
+        if self.follow_up(
+            payment, self.gateway.capture(payment.payment_id, value), legal=legal, fault=fault
+        ):
             payment.move("capturesuccess")
             payment.captured = value.amount
 
@@ -198,7 +251,9 @@ class BothBooks(RuleBasedStateMachine):
         if fault:
             self.sandbox.faults.add(fault, operation="reversal")
         legal = payment.state == "authsuccessful"
-        if self.follow_up(payment, self.gateway.reversal(payment.payment_id), legal=legal, fault=fault):
+        if self.follow_up(
+            payment, self.gateway.reversal(payment.payment_id), legal=legal, fault=fault
+        ):
             payment.move("authcancelled")
 
     @rule(payment=payments, amount=AMOUNTS, fault=FAULTS)
@@ -207,13 +262,18 @@ class BothBooks(RuleBasedStateMachine):
         legal = payment.state in {"capturesuccess", "settled"} and value.amount <= payment.captured
         if fault:
             self.sandbox.faults.add(fault, operation="refund")
-        if self.follow_up(payment, self.gateway.refund(payment.payment_id, value), legal=legal, fault=fault):
+        if self.follow_up(
+            payment, self.gateway.refund(payment.payment_id, value), legal=legal, fault=fault
+        ):
             payment.move("reversed")
             payment.refunded = value.amount
 
     @rule(payment=payments, event=st.sampled_from(["settle", "charge_back"]))
     def bank_acts(self, payment: Known, event: str) -> None:
-        legal = {"settle": {"capturesuccess"}, "charge_back": {"capturesuccess", "settled", "reversed"}}[event]
+        legal = {
+            "settle": {"capturesuccess"},
+            "charge_back": {"capturesuccess", "settled", "reversed"},
+        }[event]
         if payment.state not in legal:
             with pytest.raises(ImpossibleMoveError):
                 getattr(self.sandbox, event)(payment.payment_id)
@@ -226,12 +286,19 @@ class BothBooks(RuleBasedStateMachine):
 
     # Recurring and stored cards
 
-    @rule(target=payments, payment=payments, amount=AMOUNTS, by=st.sampled_from(["stored card", "initial payment", None]))
+    @rule(
+        target=payments,
+        payment=payments,
+        amount=AMOUNTS,
+        by=st.sampled_from(["stored card", "initial payment", None]),
+    )
     def repeat(self, payment: Known, amount: str, by: Any) -> Any:
         if payment.mandate is None:
             return multiple()
         own_id, value = self.own_id(), money(amount, payment.amount.currency)
-        work = self.gateway.recurring.repeat(payment.mandate, value, merchant_transaction_id=own_id, by=by)
+        work = self.gateway.recurring.repeat(
+            payment.mandate, value, merchant_transaction_id=own_id, by=by
+        )
         has_card = payment.mandate.registration_id is not None
         if by == "stored card" and not has_card:
             with pytest.raises(errors.InvalidRequest):
@@ -241,24 +308,39 @@ class BothBooks(RuleBasedStateMachine):
         by_card = has_card and by != "initial payment"
         legal = by_card or payment.state in {"capturesuccess", "authsuccessful", "settled"}
         if by_card:
-            legal = self.sandbox.desk.keeping.vault.find(MERCHANT.member_id, payment.mandate.registration_id or "") is not None
+            legal = (
+                self.sandbox.desk.keeping.vault.find(
+                    MERCHANT.member_id, payment.mandate.registration_id or ""
+                )
+                is not None
+            )
         assert repeated.succeeded is legal
         return self.booked(own_id, "DB", value, repeated) if legal else multiple()
 
     @rule(target=cards)
     def store(self) -> Any:
-        return self.run(self.gateway.stored_cards.store(Card(GOOD, 7, 2030, "745"), customer=ADA)).registration_id
+        return self.run(
+            self.gateway.stored_cards.store(Card(GOOD, 7, 2030, "745"), customer=ADA)
+        ).registration_id
 
     @rule(card=consumes(cards))
     def delete(self, card: str) -> None:
         assert self.run(self.gateway.stored_cards.delete(card)).succeeded
-        refused = self.run(self.gateway.stored_cards.pay(card, money("1.00", "EUR"), merchant_transaction_id=self.own_id()))
+        refused = self.run(
+            self.gateway.stored_cards.pay(
+                card, money("1.00", "EUR"), merchant_transaction_id=self.own_id()
+            )
+        )
         assert (refused.outcome, refused.payment_id) == (Outcome.FAILED, None)
 
     @rule(target=payments, card=cards, amount=AMOUNTS, preauth=st.booleans())
     def pay_with_stored(self, card: str, amount: str, *, preauth: bool) -> Any:
         own_id, value = self.own_id(), money(amount, "EUR")
-        payment = self.run(self.gateway.stored_cards.pay(card, value, merchant_transaction_id=own_id, preauth=preauth))
+        payment = self.run(
+            self.gateway.stored_cards.pay(
+                card, value, merchant_transaction_id=own_id, preauth=preauth
+            )
+        )
         assert payment.succeeded
         return self.booked(own_id, "PA" if preauth else "DB", value, payment)
 
@@ -267,7 +349,9 @@ class BothBooks(RuleBasedStateMachine):
     @rule(amount=AMOUNTS, currency=CURRENCIES, payment=payments)
     def pay_out(self, amount: str, currency: str, payment: Known) -> None:
         own_id, value = self.own_id(), money(amount, currency)
-        work = self.gateway.payout(value, merchant_transaction_id=own_id, payment_id=payment.payment_id)
+        work = self.gateway.payout(
+            value, merchant_transaction_id=own_id, payment_id=payment.payment_id
+        )
         payout = self.run(work)
         assert payout.succeeded is (payment.state in {"capturesuccess", "settled"})
         if payout.succeeded:
@@ -280,14 +364,19 @@ class BothBooks(RuleBasedStateMachine):
             self.sandbox.faults.add(fault, operation="invoice generate")
         invoice = self.run(
             self.gateway.invoices.generate(
-                value, merchant_invoice_id=own_id, customer=ADA, redirect_url="https://shop.example/back"
+                value,
+                merchant_invoice_id=own_id,
+                customer=ADA,
+                redirect_url="https://shop.example/back",
             )
         )
         assert (invoice.succeeded, invoice.amount) == (True, value)
         assert self.run(self.gateway.invoices.status(own_id)).status == "unpaid"
         if cancels:
             assert self.run(self.gateway.invoices.cancel(invoice.invoice_id)).succeeded
-            assert self.run(self.gateway.invoices.remind(invoice.invoice_id)).outcome is Outcome.FAILED
+            assert (
+                self.run(self.gateway.invoices.remind(invoice.invoice_id)).outcome is Outcome.FAILED
+            )
 
     @precondition(lambda self: self.known)
     @rule()
@@ -295,7 +384,9 @@ class BothBooks(RuleBasedStateMachine):
         from datetime import UTC, datetime, timedelta
 
         today = datetime.now(UTC).date()
-        statement = self.run(self.gateway.transactions(today - timedelta(1), today, page_size=7).statement())
+        statement = self.run(
+            self.gateway.transactions(today - timedelta(1), today, page_size=7).statement()
+        )
         for currency, totals in statement.by_currency.items():
             of_it = [known for known in self.known if known.amount.currency == currency]
             assert totals.captured == sum(known.captured for known in of_it)
@@ -328,7 +419,9 @@ class BothBooks(RuleBasedStateMachine):
             assert balance.captured == sum(known.captured for known in of_it)
             assert balance.refunded == sum(known.refunded for known in of_it)
             assert balance.charged_back == sum(known.charged_back for known in of_it)
-            assert balance.held == sum(known.amount.amount for known in of_it if known.state == "authsuccessful")
+            assert balance.held == sum(
+                known.amount.amount for known in of_it if known.state == "authsuccessful"
+            )
             assert balance.paid_out == self.paid_out.get(currency, 0)
 
 

@@ -24,8 +24,14 @@ WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
         ("application/json; charset=utf-8, application/json", "utf-8"),
         ("application/json; charset=", None),
         ("application/json; charset=klingon", None),
-        *((f"application/json; charset={name}", None) for name in ("utf-7", "punycode", "idna", "rot13", "unicode_escape")),
-        *((f"application/json; charset={name}", None) for name in ("zip", "hex", "base64", "cp037", "cp500", "IBM1047", "mbcs")),
+        *(
+            (f"application/json; charset={name}", None)
+            for name in ("utf-7", "punycode", "idna", "rot13", "unicode_escape")
+        ),
+        *(
+            (f"application/json; charset={name}", None)
+            for name in ("zip", "hex", "base64", "cp037", "cp500", "IBM1047", "mbcs")
+        ),
         ("application/json" + ";" * 100_000 + "charset=latin1", None),
     ],
 )
@@ -53,11 +59,20 @@ def test_declared_text_round_trips(name: str, text: str) -> None:
     assert decode_text(body, f"application/json; charset={name}") == (f"{{{text}", False)
 
 
-@given(st.sampled_from(WIDE), st.text(max_size=40), st.sampled_from(["", "; charset=utf-16", "; charset=latin1"]))
+@given(
+    st.sampled_from(WIDE),
+    st.text(max_size=40),
+    st.sampled_from(["", "; charset=utf-16", "; charset=latin1"]),
+)
 def test_wide_text_round_trips(codec: str, text: str, label: str) -> None:
     """UTF-16 and UTF-32 show themselves in their first bytes, whatever was declared."""
-    assume("\0" not in text[:3] and all(not "\ud800" <= character <= "\udfff" for character in text))
-    assert decode_text(f"{{{text}".encode(codec), f"application/json{label}") == (f"{{{text}", False)
+    assume(
+        "\0" not in text[:3] and all(not "\ud800" <= character <= "\udfff" for character in text)
+    )
+    assert decode_text(f"{{{text}".encode(codec), f"application/json{label}") == (
+        f"{{{text}",
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,10 +89,17 @@ def test_wide_text_round_trips(codec: str, text: str, label: str) -> None:
         ("{表}".encode("shift-jis"), "application/json; charset=Shift_JIS", "{表}", False),
         (b'<?xml version="1.0" encoding="ISO-8859-15"?><a>\xa4</a>', "text/xml", "€", False),
         (b'<?xml version="1.0" encoding="utf-7"?><a>+AOQ-</a>', "text/xml", "+AOQ-", False),
-        (b'<?xml version="1.0" encoding="ISO-8859-1"?><a>\xc3\xbc</a>', "text/xml; charset=utf-8", "ü", False),
+        (
+            b'<?xml version="1.0" encoding="ISO-8859-1"?><a>\xc3\xbc</a>',
+            "text/xml; charset=utf-8",
+            "ü",
+            False,
+        ),
     ],
 )
-def test_decode_text_charset_is_found(body: bytes, content_type: str, text: str, is_guessed: bool) -> None:
+def test_decode_text_charset_is_found(
+    body: bytes, content_type: str, text: str, is_guessed: bool
+) -> None:
     """The byte order mark decides first, then the declaration, then UTF-8; the rest is guessed to be Latin-1."""
     decoded, guessed = decode_text(body, content_type)
     assert (text in decoded, guessed) == (True, is_guessed)
@@ -96,7 +118,10 @@ def test_decode_text_never_fails(body: bytes, label: str) -> None:
     [
         ({"remark": "ü", "card": {"holder": "ü"}, "customer": [{"surname": "ü"}]}, None),
         ({"paymentId": "ü"}, "paymentId"),
-        ({"transaction": [{"merchantTransactionId": "1"}, {"transactionStatus": "Ý"}]}, "transactionStatus"),
+        (
+            {"transaction": [{"merchantTransactionId": "1"}, {"transactionStatus": "Ý"}]},
+            "transactionStatus",
+        ),
         ({"result": {"code": "٠٠٠٠١", "description": "ü"}}, "code"),
         ({"captureamount": "１"}, "captureamount"),
         ({"checksum": ["ü"]}, "checksum"),

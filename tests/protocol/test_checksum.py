@@ -20,7 +20,11 @@ TEXT = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["
 def test_every_rule_agrees_with_its_vector(vector: dict) -> None:
     """Each rule joins its fields in order and hashes them; what is shown has the key masked."""
     rule = RULES[vector["rule"]]
-    values = {"memberId": VECTORS["memberId"], KEY: Secret(VECTORS["secureKey"]), **vector["values"]}
+    values = {
+        "memberId": VECTORS["memberId"],
+        KEY: Secret(VECTORS["secureKey"]),
+        **vector["values"],
+    }
     assert list(rule.fields) == vector["fields"]
     assert joined(rule, values) == vector["joined"].replace("<secureKey>", "***")
     assert checksum(rule, values) == vector["md5"]

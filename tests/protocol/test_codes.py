@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gatewaypy.protocol.codes import BANK_REFUSALS, MEANINGS, CodeClass, bank_code, class_of, is_refusal, meaning_of
+from gatewaypy.protocol.codes import (
+    BANK_REFUSALS,
+    MEANINGS,
+    CodeClass,
+    bank_code,
+    class_of,
+    is_refusal,
+    meaning_of,
+)
 
 
 @pytest.mark.parametrize("code", ["10001", "10002", "11005", "11051", "11033", "20007", "10006"])
@@ -68,6 +76,8 @@ def test_the_table_is_complete() -> None:
         "20015",
     ]
     listed += [f"{code}" for code in (*range(10005, 10028),)]
-    listed += [f"110{code:02}" for code in (2, 3, 4, 5, 6, 9, 10, 12, 13, 14, 21, 30, 33, 34, 40, 43)]
+    listed += [
+        f"110{code:02}" for code in (2, 3, 4, 5, 6, 9, 10, 12, 13, 14, 21, 30, 33, 34, 40, 43)
+    ]
     assert set(MEANINGS) == set(listed)
     assert "09" not in BANK_REFUSALS

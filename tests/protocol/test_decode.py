@@ -28,14 +28,31 @@ def vector(name: str) -> dict[str, Any]:
 
 def test_a_payment_has_every_field_of_its_reply() -> None:
     """What the recorded reply says is there, by the library's names; the rest is in extra, and all of it in raw."""
-    fields = vector("payment-sync") | {"acquirerNote": "new", "registrationId": "REG1", "bankReferenceId": "7"}
+    fields = vector("payment-sync") | {
+        "acquirerNote": "new",
+        "registrationId": "REG1",
+        "bankReferenceId": "7",
+    }
     payment = decode.payment(fields, Verdict(Outcome.SUCCEEDED), None)
-    assert (payment.payment_id, payment.merchant_transaction_id, payment.amount) == ("54279", "TX-1001", Money("50.00", "EUR"))
+    assert (payment.payment_id, payment.merchant_transaction_id, payment.amount) == (
+        "54279",
+        "TX-1001",
+        Money("50.00", "EUR"),
+    )
     assert payment.card is not None
-    assert (payment.card.bin, payment.card.last_four, payment.card.expiry_month) == ("400000", "0051", "07")
+    assert (payment.card.bin, payment.card.last_four, payment.card.expiry_month) == (
+        "400000",
+        "0051",
+        "07",
+    )
     assert (payment.result.code, payment.descriptor, payment.eci) == ("00001", "Shop GmbH", "05")
     assert (payment.registration_id, payment.bank_reference_id) == ("REG1", "7")
-    assert dict(payment.extra) == {"paymentType": "DB", "tmpl_currency": "EUR", "tmpl_amount": "50.00", "acquirerNote": "new"}
+    assert dict(payment.extra) == {
+        "paymentType": "DB",
+        "tmpl_currency": "EUR",
+        "tmpl_amount": "50.00",
+        "acquirerNote": "new",
+    }
     assert payment.raw["acquirerNote"] == "new"
     assert repr(payment.raw) == f"<{len(fields)} fields>"
     assert pickle.loads(pickle.dumps(payment)) == payment  # noqa: S301 - our own
@@ -49,11 +66,21 @@ def test_a_dash_is_no_payment_id(identifier: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency"),
-    [("x", "EUR"), ("100.50", "JPY"), ("1.234", "EUR"), ("1", "euro"), (None, "EUR"), ("1", None), ({}, [])],
+    [
+        ("x", "EUR"),
+        ("100.50", "JPY"),
+        ("1.234", "EUR"),
+        ("1", "euro"),
+        (None, "EUR"),
+        ("1", None),
+        ({}, []),
+    ],
 )
 def test_an_amount_that_is_none_breaks_nothing(amount: Any, currency: Any) -> None:
     """What the library would refuse to send is still received; the text stays in raw."""
-    payment = decode.payment({"paymentId": "1", "amount": amount, "currency": currency}, Verdict(Outcome.PENDING), None)
+    payment = decode.payment(
+        {"paymentId": "1", "amount": amount, "currency": currency}, Verdict(Outcome.PENDING), None
+    )
     assert payment.amount is None
     assert payment.raw["amount"] == amount
 
@@ -66,19 +93,35 @@ def test_yen_come_with_the_wires_two_decimals() -> None:
 def test_an_inquiry_that_finds_nothing_knows_nothing() -> None:
     """No record is no failure."""
     transaction = decode.transaction(vector("inquiry-not-found"))
-    assert (transaction.found, transaction.outcome, transaction.lookup.code) == (False, Outcome.UNKNOWN, "10026")
+    assert (transaction.found, transaction.outcome, transaction.lookup.code) == (
+        False,
+        Outcome.UNKNOWN,
+        "10026",
+    )
 
 
 def test_inquiry_code_is_never_the_payments() -> None:
     """The look-up's code has a field of its own, and the payment's stays empty."""
-    transaction = decode.transaction(vector("inquiry") | {"status": "authfailed", "transactionStatus": "N"})
-    assert (transaction.outcome, transaction.lookup.code, transaction.result) == (Outcome.FAILED, "00026", ResultCode())
+    transaction = decode.transaction(
+        vector("inquiry") | {"status": "authfailed", "transactionStatus": "N"}
+    )
+    assert (transaction.outcome, transaction.lookup.code, transaction.result) == (
+        Outcome.FAILED,
+        "00026",
+        ResultCode(),
+    )
 
 
 def test_an_inquiry_tells_the_payments_state() -> None:
     """The record's statuses count, not the lookup's code; text outside Latin-1 is carried as it came."""
-    transaction = decode.transaction(vector("inquiry") | {"captureamount": "20.00", "refundamount": "1.00"})
-    assert (transaction.found, transaction.outcome, transaction.status) == (True, Outcome.SUCCEEDED, "capturesuccess")
+    transaction = decode.transaction(
+        vector("inquiry") | {"captureamount": "20.00", "refundamount": "1.00"}
+    )
+    assert (transaction.found, transaction.outcome, transaction.status) == (
+        True,
+        Outcome.SUCCEEDED,
+        "capturesuccess",
+    )
     assert (transaction.captured, transaction.refunded) == (Money(20, "EUR"), Money(1, "EUR"))
     assert transaction.card is not None
     assert transaction.card.holder == "?ü?i Üglü"
@@ -95,13 +138,17 @@ def test_an_inquiry_tells_the_payments_state() -> None:
 )
 def test_redirect_parameters_come_under_many_names(name: str, parameters: Any) -> None:
     """Every parameter is kept, empty ones too, in whichever form it came."""
-    target = decode.redirect({"redirect": {"url": "https://acs.example/", "method": "post", name: parameters}})
+    target = decode.redirect(
+        {"redirect": {"url": "https://acs.example/", "method": "post", name: parameters}}
+    )
     assert target == Redirect("https://acs.example/", "POST", (("a", "1"), ("b", "")))
 
 
 def test_one_parameter_may_come_as_an_object() -> None:
     """XML has no lists of one."""
-    target = decode.redirect({"redirect": {"url": "https://acs.example/", "parameters": {"name": "a", "value": "1"}}})
+    target = decode.redirect(
+        {"redirect": {"url": "https://acs.example/", "parameters": {"name": "a", "value": "1"}}}
+    )
     assert target is not None
     assert (target.parameters, target.method) == ((("a", "1"),), "POST")
 
@@ -147,26 +194,40 @@ def test_a_redirect_that_cannot_be_followed_safely_is_unreadable(target: dict[st
 def test_redirect_url_with_blank_ends_is_followed(ends: str, method: str) -> None:
     """Blanks and line breaks at the ends of a URL do not lose the redirect."""
     expected = Redirect("https://acs.example/c?a=1", method, (("b", "2"),))
-    target = {"url": f"{ends}https://acs.example/c?a=1{ends}", "method": method, "parameters": [{"name": "b", "value": "2"}]}
+    target = {
+        "url": f"{ends}https://acs.example/c?a=1{ends}",
+        "method": method,
+        "parameters": [{"name": "b", "value": "2"}],
+    }
     assert decode.redirect({"redirect": target}) == expected
     by_hand = Redirect(f"{ends}https://acs.example/c?a=1{ends}", method, (("b", "2"),))
     assert by_hand.html() == expected.html()
 
 
-@pytest.mark.parametrize("nameless", [{}, {"name": ""}, {"name": None, "value": "x"}, {"name": " ", "value": ""}], ids=repr)
+@pytest.mark.parametrize(
+    "nameless",
+    [{}, {"name": ""}, {"name": None, "value": "x"}, {"name": " ", "value": ""}],
+    ids=repr,
+)
 def test_redirect_parameter_without_name_is_left_out(nameless: dict[str, Any]) -> None:
     """A browser submits no pair without a name, and a GET's URL has none either."""
     reply = {"url": "https://acs.example/", "parameters": [{"name": "a", "value": "1"}, nameless]}
-    assert decode.redirect({"redirect": reply}) == Redirect("https://acs.example/", "POST", (("a", "1"),))
+    assert decode.redirect({"redirect": reply}) == Redirect(
+        "https://acs.example/", "POST", (("a", "1"),)
+    )
     alone = decode.redirect({"redirect": {"url": "https://acs.example/", "parameters": [nameless]}})
     assert alone == Redirect("https://acs.example/", "GET")
-    assert Redirect("https://acs.example/", "GET", (("", "x"), ("a", "1"))).parameters == (("a", "1"),)
+    assert Redirect("https://acs.example/", "GET", (("", "x"), ("a", "1"))).parameters == (
+        ("a", "1"),
+    )
 
 
 def test_the_redirect_page_escapes_everything() -> None:
     """No value leaves its attribute, and the form posts to the gateway's URL."""
     page = Redirect(
-        'https://acs.example/?a="><script>', "POST", (('x"><script>alert(1)</script>', "a+b/c=='&"), ("flag", ""))
+        'https://acs.example/?a="><script>',
+        "POST",
+        (('x"><script>alert(1)</script>', "a+b/c=='&"), ("flag", "")),
     ).html()
     assert page.count("<script>") == 1
     assert "alert(1)</script>" not in page
@@ -178,8 +239,16 @@ def test_the_redirect_page_escapes_everything() -> None:
 @pytest.mark.parametrize(
     ("url", "parameters", "followed"),
     [
-        ("https://acs.example/c?x=%FC&flag&&e=#top", (), "https://acs.example/c?x=%FC&flag&&e=#top"),
-        ("https://acs.example/c?x=%FC&flag", (("a", "1 +ü"),), "https://acs.example/c?x=%FC&flag&a=1+%2B%C3%BC"),
+        (
+            "https://acs.example/c?x=%FC&flag&&e=#top",
+            (),
+            "https://acs.example/c?x=%FC&flag&&e=#top",
+        ),
+        (
+            "https://acs.example/c?x=%FC&flag",
+            (("a", "1 +ü"),),
+            "https://acs.example/c?x=%FC&flag&a=1+%2B%C3%BC",
+        ),
         ("https://acs.example/c?x=+%20#top", (("a", ""),), "https://acs.example/c?x=+%20&a=#top"),
         ("https://acs.example/c?x=1&", (("a", "1"),), "https://acs.example/c?x=1&a=1"),
         ("https://acs.example/c?", (("a", "1"),), "https://acs.example/c?a=1"),
@@ -188,7 +257,9 @@ def test_the_redirect_page_escapes_everything() -> None:
         ("https://acs.example/c?q='\"<>", (("a", "<"),), "https://acs.example/c?q='\"<>&a=%3C"),
     ],
 )
-def test_redirect_get_url_keeps_its_own_query(url: str, parameters: tuple[tuple[str, str], ...], followed: str) -> None:
+def test_redirect_get_url_keeps_its_own_query(
+    url: str, parameters: tuple[tuple[str, str], ...], followed: str
+) -> None:
     """The URL is followed as the gateway wrote it; parameters come at the end of its query, before a fragment."""
     page = Redirect(url, "GET", parameters).html()
     assert f'<a href="{html.escape(followed)}">' in page

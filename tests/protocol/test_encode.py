@@ -12,13 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy import Address, BrowserInfo, Card, Credentials, Customer, Money, Platform, Secret, errors
+from gatewaypy import (
+    Address,
+    BrowserInfo,
+    Card,
+    Credentials,
+    Customer,
+    Money,
+    Platform,
+    Secret,
+    errors,
+)
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.encode import encode, write
 from gatewaypy.protocol.requests import Request
 
 MERCHANT = Credentials(
-    member_id="11344", partner_id="4", username="shop", secret_key="k3yForDocsOnly0000000000000000AB", terminal_id="1106"
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="k3yForDocsOnly0000000000000000AB",
+    terminal_id="1106",
 )
 PLATFORM = Platform(name="test", base_url="https://gateway.example")
 CARD = Card("4000000000000051", 7, 2030, "745", "Zoë Müller")
@@ -29,7 +43,11 @@ TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=40)
 
 
 def debit(**options: Any) -> Request:
-    arguments: dict[str, Any] = {"amount": EUROS, "source": CARD, "merchant_transaction_id": "TX-1001"} | options
+    arguments: dict[str, Any] = {
+        "amount": EUROS,
+        "source": CARD,
+        "merchant_transaction_id": "TX-1001",
+    } | options
     return requests.payment(operations.DEBIT, platform=PLATFORM, credentials=MERCHANT, **arguments)
 
 
@@ -124,7 +142,9 @@ def test_a_debit_is_written_as_the_protocol_has_it() -> None:
     ],
     ids=lambda value: value.operation.name if isinstance(value, Request) else "",
 )  # fmt: skip
-def test_every_operation_goes_where_the_table_says(request_: Request, path: str, expected: dict[str, str]) -> None:
+def test_every_operation_goes_where_the_table_says(
+    request_: Request, path: str, expected: dict[str, str]
+) -> None:
     """Path, payment type and checksum follow from the operation's row."""
     wire = encode(request_, platform=PLATFORM, credentials=MERCHANT)
     fields = form(request_)
@@ -151,13 +171,23 @@ def test_a_json_body_nests_the_same_names() -> None:
 def test_what_varies_between_platforms_is_data() -> None:
     """Paths and spellings follow the platform; an inquiry path without a place for the id puts it into the body."""
     platform = attrs.evolve(
-        PLATFORM, inquiry_path="/inquiry", refund_path="/refund/{id}", three_d_spelling=("direct", "3D", "Only3D")
+        PLATFORM,
+        inquiry_path="/inquiry",
+        refund_path="/refund/{id}",
+        three_d_spelling=("direct", "3D", "Only3D"),
     )
     assert (
-        encode(requests.follow_up(operations.REFUND, "1", EUROS), platform=platform, credentials=MERCHANT).url
+        encode(
+            requests.follow_up(operations.REFUND, "1", EUROS),
+            platform=platform,
+            credentials=MERCHANT,
+        ).url
         == f"{API}/refund/1"
     )
-    by_id, by_own = requests.inquiry(payment_id="1"), requests.inquiry(merchant_transaction_id="TX-1")
+    by_id, by_own = (
+        requests.inquiry(payment_id="1"),
+        requests.inquiry(merchant_transaction_id="TX-1"),
+    )
     assert encode(by_id, platform=platform, credentials=MERCHANT).url == f"{API}/inquiry"
     assert form(by_id, platform)["paymentId"] == "1"
     assert form(by_own, platform)["merchantTransactionId"] == "TX-1"
@@ -240,7 +270,10 @@ def test_a_card_without_a_known_brand_can_name_one() -> None:
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), TEXT, min_size=1, max_size=8))
 def test_every_text_survives_the_form_and_the_json(fields: dict[str, str]) -> None:
     """Whatever a value holds, the gateway reads the same text back."""
-    assert dict(parse_qsl(bytes(write(fields, "form")).decode("ascii"), keep_blank_values=True)) == fields
+    assert (
+        dict(parse_qsl(bytes(write(fields, "form")).decode("ascii"), keep_blank_values=True))
+        == fields
+    )
     assert json.loads(bytes(write(fields, "json"))) == fields
 
 

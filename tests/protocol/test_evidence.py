@@ -11,10 +11,25 @@ from hypothesis import strategies as st
 
 from gatewaypy import Money, Outcome, Payout
 from gatewaypy.models import Fields
-from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge, mismatch_of, reading, same_amount
+from gatewaypy.protocol.evidence import (
+    Check,
+    Evidence,
+    Subject,
+    judge,
+    mismatch_of,
+    reading,
+    same_amount,
+)
 from gatewaypy.protocol.statuses import LONG
 
-PAYOUT = Subject(payment_type="PO", member_id="1", payment_id="9", merchant_transaction_id="A", amount="50.00", currency="EUR")
+PAYOUT = Subject(
+    payment_type="PO",
+    member_id="1",
+    payment_id="9",
+    merchant_transaction_id="A",
+    amount="50.00",
+    currency="EUR",
+)
 RECORD = Evidence(
     member_id="1",
     payment_id="9",
@@ -29,7 +44,10 @@ RECORD = Evidence(
 def test_judge_record_that_matches_says_its_status() -> None:
     """A record that passes every check says what its statuses say."""
     assert judge(PAYOUT, RECORD).outcome is Outcome.SUCCEEDED
-    assert judge(PAYOUT, evolve(RECORD, status="begun", transaction_status="P")).outcome is Outcome.PENDING
+    assert (
+        judge(PAYOUT, evolve(RECORD, status="begun", transaction_status="P")).outcome
+        is Outcome.PENDING
+    )
     assert judge(PAYOUT, evolve(RECORD, status="onhold")).outcome is Outcome.UNKNOWN
 
 
@@ -50,7 +68,9 @@ def test_judge_record_that_matches_says_its_status() -> None:
         ({"currency": "USD"}, Check.CURRENCY),
     ],
 )
-def test_judge_record_of_something_else_proves_nothing(change: dict[str, Any], check: Check) -> None:
+def test_judge_record_of_something_else_proves_nothing(
+    change: dict[str, Any], check: Check
+) -> None:
     """The first check that fails is named, and no outcome is taken from the record."""
     judgement = judge(PAYOUT, evolve(RECORD, **change))
     assert judgement.outcome is Outcome.UNKNOWN
@@ -64,19 +84,29 @@ def test_judge_currency_matches_in_any_spelling(currency: str | None) -> None:
     assert judge(PAYOUT, evolve(RECORD, currency=currency)).mismatch is None
 
 
-@pytest.mark.parametrize("name", ["member_id", "payment_id", "merchant_transaction_id", "amount", "currency"])
+@pytest.mark.parametrize(
+    "name", ["member_id", "payment_id", "merchant_transaction_id", "amount", "currency"]
+)
 def test_mismatch_of_value_missing_on_one_side_is_none(name: str) -> None:
     """A value is compared only if both sides state it."""
     assert mismatch_of(PAYOUT, evolve(RECORD, **{name: None})) is None
     assert mismatch_of(evolve(PAYOUT, **{name: None}), RECORD) is None
 
 
-@given(st.sampled_from([*LONG, "new", None]), st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None]))
+@given(
+    st.sampled_from([*LONG, "new", None]), st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None])
+)
 def test_judge_payout_is_never_settled_by_a_payment(long: str | None, short: str | None) -> None:
     """No status that only a payment can have says anything of a payout."""
     judgement = judge(PAYOUT, evolve(RECORD, status=long, transaction_status=short))
     if judgement.outcome is not Outcome.UNKNOWN:
-        assert long is None or long in {"begun", "payoutstarted", "payoutsuccessful", "payoutfailed", "failed"}
+        assert long is None or long in {
+            "begun",
+            "payoutstarted",
+            "payoutsuccessful",
+            "payoutfailed",
+            "failed",
+        }
 
 
 def test_reading_of_a_debit_at_authorization_is_pending() -> None:
@@ -114,6 +144,12 @@ def test_evidence_of_a_record_uses_the_received_texts() -> None:
 
 def test_evidence_from_fields_reads_no_id_from_a_dash() -> None:
     """A dash is no id; a value that is not a string cannot match anything."""
-    evidence = Evidence.from_fields({"paymentId": "-", "merchantTransactionId": "", "amount": ["50.00"], "currency": ""})
-    assert (evidence.payment_id, evidence.merchant_transaction_id, evidence.currency) == (None, None, None)
+    evidence = Evidence.from_fields(
+        {"paymentId": "-", "merchantTransactionId": "", "amount": ["50.00"], "currency": ""}
+    )
+    assert (evidence.payment_id, evidence.merchant_transaction_id, evidence.currency) == (
+        None,
+        None,
+        None,
+    )
     assert mismatch_of(Subject(amount="50.00"), evidence) is not None

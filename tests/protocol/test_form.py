@@ -39,10 +39,16 @@ def test_read_pairs_charset_is_one_for_all(
     assert read_pairs(body, content_type, max_fields=10) == (pairs, is_guessed)
 
 
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=5), st.text(max_size=8)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1, max_size=5), st.text(max_size=8)), min_size=1, max_size=5
+    )
+)
 def test_read_pairs_encoded_form_round_trips(pairs: list[tuple[str, str]]) -> None:
     """A form that was encoded as UTF-8 is read as it was."""
-    assert read_pairs(urlencode(pairs, errors="surrogatepass").encode(), FORM, max_fields=10)[0] == pairs or any(
+    assert read_pairs(urlencode(pairs, errors="surrogatepass").encode(), FORM, max_fields=10)[
+        0
+    ] == pairs or any(
         "\ud800" <= character <= "\udfff" for pair in pairs for character in "".join(pair)
     )
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from gatewaypy import Outcome
 from gatewaypy.protocol import codes
 from gatewaypy.protocol.judge import found, judge
-from gatewaypy.protocol.operations import CAPTURE, DEBIT, PAYOUT, PREAUTH, REFUND, REVERSAL, Operation
+from gatewaypy.protocol.operations import (
+    CAPTURE,
+    DEBIT,
+    PAYOUT,
+    PREAUTH,
+    REFUND,
+    REVERSAL,
+    Operation,
+)
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import LONG
 
@@ -46,7 +54,9 @@ def reply(short: Any = None, code: Any = None, long: Any = None) -> dict[str, An
         (REVERSAL, "reversal", False, Outcome.SUCCEEDED),
     ],
 )
-def test_recorded_replies_are_plain(operation: Operation, name: str, redirected: bool, outcome: Outcome) -> None:
+def test_recorded_replies_are_plain(
+    operation: Operation, name: str, redirected: bool, outcome: Outcome
+) -> None:
     """Each recorded reply says what it says, without a doubt."""
     verdict = judge(operation, vector(name), redirected=redirected)
     assert (verdict.outcome, verdict.doubt) == (outcome, None)
@@ -64,7 +74,9 @@ def test_recorded_replies_are_plain(operation: Operation, name: str, redirected:
         (reply("N", "11051", "authfailed"), Outcome.FAILED),
     ],
 )
-def test_a_payment_can_be_pending_cancelled_or_failed(fields: dict[str, Any], outcome: Outcome) -> None:
+def test_a_payment_can_be_pending_cancelled_or_failed(
+    fields: dict[str, Any], outcome: Outcome
+) -> None:
     """Status and code together decide."""
     verdict = judge(DEBIT, fields, redirected=False)
     assert (verdict.outcome, verdict.doubt) == (outcome, None)
@@ -78,26 +90,37 @@ DOUBTFUL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("operation", [DEBIT, PREAUTH, PAYOUT], ids=lambda operation: operation.name)
+@pytest.mark.parametrize(
+    "operation", [DEBIT, PREAUTH, PAYOUT], ids=lambda operation: operation.name
+)
 @pytest.mark.parametrize("fields", DOUBTFUL, ids=str)
-def test_a_contradiction_or_an_unknown_word_is_a_doubt(operation: Operation, fields: dict[str, Any]) -> None:
+def test_a_contradiction_or_an_unknown_word_is_a_doubt(
+    operation: Operation, fields: dict[str, Any]
+) -> None:
     """Nothing but a plain yes or no is believed: an inquiry has to decide."""
     verdict = judge(operation, fields, redirected=False)
     assert verdict.outcome is Outcome.UNKNOWN
     assert verdict.doubt
 
 
-@pytest.mark.parametrize("operation", [CAPTURE, REFUND, REVERSAL], ids=lambda operation: operation.name)
+@pytest.mark.parametrize(
+    "operation", [CAPTURE, REFUND, REVERSAL], ids=lambda operation: operation.name
+)
 @pytest.mark.parametrize("fields", [reply(), reply(None, "00001"), reply(None, "77777"), reply(None, "20015"), reply(None, "90026"),
                                     reply("N", "00004"), reply("Y", "10005")], ids=str)  # fmt: skip
-def test_a_follow_up_is_judged_by_its_own_code(operation: Operation, fields: dict[str, Any]) -> None:
+def test_a_follow_up_is_judged_by_its_own_code(
+    operation: Operation, fields: dict[str, Any]
+) -> None:
     """Only its own success code is a yes, only a refusal a no."""
     if fields.get("result", {}).get("code") == operation.success:
         fields = reply("N", operation.success)
     assert judge(operation, fields, redirected=False).doubt
 
 
-@pytest.mark.parametrize(("operation", "code"), [(CAPTURE, "10005"), (REFUND, "10006"), (REVERSAL, "10007"), (REFUND, "10002")])
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [(CAPTURE, "10005"), (REFUND, "10006"), (REVERSAL, "10007"), (REFUND, "10002")],
+)
 def test_a_follow_up_can_be_refused(operation: Operation, code: str) -> None:
     """A refusal of a capture, refund or reversal is a plain no."""
     verdict = judge(operation, reply(None, code), redirected=False)
@@ -107,7 +130,9 @@ def test_a_follow_up_can_be_refused(operation: Operation, code: str) -> None:
 @pytest.mark.parametrize("fields", [{"result": "00001"}, {"result": []}, reply({}, "00001"), reply("Y", ["00001"]), reply("Y", "00001", True),
                                     reply(False, "10001")], ids=str)  # fmt: skip
 @pytest.mark.parametrize("operation", [DEBIT, PAYOUT, REFUND], ids=lambda operation: operation.name)
-def test_a_deciding_field_of_the_wrong_type_is_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
+def test_a_deciding_field_of_the_wrong_type_is_unreadable(
+    operation: Operation, fields: dict[str, Any]
+) -> None:
     """A status that is no text decides nothing."""
     try:
         assert judge(operation, fields, redirected=False).doubt
@@ -116,11 +141,21 @@ def test_a_deciding_field_of_the_wrong_type_is_unreadable(operation: Operation, 
     assert operation is REFUND
 
 
-ANY_CODE = st.sampled_from(sorted(codes.MEANINGS)) | st.from_regex(r"[0-9]{5}", fullmatch=True) | st.text(max_size=6)
+ANY_CODE = (
+    st.sampled_from(sorted(codes.MEANINGS))
+    | st.from_regex(r"[0-9]{5}", fullmatch=True)
+    | st.text(max_size=6)
+)
 
 
-@given(st.sampled_from(["Y", "N", "P", "3D", "C", "Z", "", None]), ANY_CODE, st.sampled_from([*LONG, "new", "", None]))
-def test_no_reply_fails_without_a_refusal_and_none_succeeds_without_both(short: str | None, code: str, long: str | None) -> None:
+@given(
+    st.sampled_from(["Y", "N", "P", "3D", "C", "Z", "", None]),
+    ANY_CODE,
+    st.sampled_from([*LONG, "new", "", None]),
+)
+def test_no_reply_fails_without_a_refusal_and_none_succeeds_without_both(
+    short: str | None, code: str, long: str | None
+) -> None:
     """FAILED needs a listed refusal and N; SUCCEEDED needs 00001 and Y; everything else waits or is asked about."""
     verdict = judge(DEBIT, reply(short, code, long), redirected=False)
     if verdict.outcome is Outcome.SUCCEEDED:
@@ -137,6 +172,13 @@ def test_an_inquirys_code_tells_of_the_lookup() -> None:
     assert found(vector("inquiry"))
     assert found(reply("N", "00001"))
     assert not found(vector("inquiry-not-found"))
-    for unclear in (reply(None, "00026"), reply("Y", "10026"), reply("Y", "77777"), reply("Y"), {}, reply(None, "10001")):
+    for unclear in (
+        reply(None, "00026"),
+        reply("Y", "10026"),
+        reply("Y", "77777"),
+        reply("Y"),
+        {},
+        reply(None, "10001"),
+    ):
         with pytest.raises(UnreadableError):
             found(unclear)

@@ -56,7 +56,16 @@ def test_every_status_can_come_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ["failed", "authfailed", "authcancelled", "cancelled", "chargeback", "payoutsuccessful", "payoutfailed"]
+    "end",
+    [
+        "failed",
+        "authfailed",
+        "authcancelled",
+        "cancelled",
+        "chargeback",
+        "payoutsuccessful",
+        "payoutfailed",
+    ],
 )
 def test_an_end_has_no_way_on(end: str) -> None:
     """Nothing is news after it."""
@@ -75,7 +84,9 @@ def test_a_step_is_news_where_the_table_leads_there(known: str) -> None:
     others = set(LONG) - {known}
     meanings = {heard: step(known, heard) for heard in others}
     stale = {heard for heard in others if known in REACHABLE[heard]} - REACHABLE[known]
-    assert {heard for heard in others if meanings[heard] is Step.FORWARD} == REACHABLE[known] - {known}
+    assert {heard for heard in others if meanings[heard] is Step.FORWARD} == REACHABLE[known] - {
+        known
+    }
     assert {heard for heard in others if meanings[heard] is Step.STALE} == stale
 
 
@@ -113,4 +124,8 @@ def test_a_payment_never_becomes_a_payout(payout: str) -> None:
     """Money that was to be taken is not paid out, nor the other way: both cannot be true of one record."""
     for payment in PAYMENTS:
         expected = Step.REPEAT if {payment, payout} <= NOTHING_CAME_OF_IT else Step.CONTRADICTION
-        assert (payment, step(payment, payout), step(payout, payment)) == (payment, expected, expected)
+        assert (payment, step(payment, payout), step(payout, payment)) == (
+            payment,
+            expected,
+            expected,
+        )

@@ -22,7 +22,9 @@ def read(body: bytes, kind: str = "application/json") -> dict[str, Any]:
 
 def test_scalars_keep_their_text() -> None:
     """Numbers are taken for what was written: codes keep their zeros, amounts their decimals."""
-    assert read(b'{"code": 10001, "amount": 50.00, "id": 12345678901234567890123, "text": "00001", "none": null}') == {
+    assert read(
+        b'{"code": 10001, "amount": 50.00, "id": 12345678901234567890123, "text": "00001", "none": null}'
+    ) == {
         "code": "10001",
         "amount": "50.00",
         "id": "12345678901234567890123",
@@ -88,7 +90,10 @@ def test_xml_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
         read(b"<a><b>1</b></a>", "application/xml")
 
 
-@given(st.binary(max_size=200), st.sampled_from(["application/json", "application/xml", "text/html", ""]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["application/json", "application/xml", "text/html", ""]),
+)
 def test_no_bytes_break_the_reader(body: bytes, kind: str) -> None:
     """Any bytes are read or refused."""
     with contextlib.suppress(UnreadableError):

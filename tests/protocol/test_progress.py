@@ -12,7 +12,15 @@ from gatewaypy.protocol.progress import Kind, Step, may_be_of, state_of, step
 from gatewaypy.protocol.statuses import LONG, SHORT
 
 STATES = [*LONG, *(short.casefold() for short in SHORT)]
-MOVED = {"y", "capturesuccess", "payoutsuccessful", "settled", "markedforreversal", "reversed", "chargeback"}
+MOVED = {
+    "y",
+    "capturesuccess",
+    "payoutsuccessful",
+    "settled",
+    "markedforreversal",
+    "reversed",
+    "chargeback",
+}
 ENDED = {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"}
 
 
@@ -96,7 +104,9 @@ def test_kind_of_record_by_reachability(kind: Kind, statuses: set[str]) -> None:
 def test_kind_of_record_by_short_status() -> None:
     """3-D Secure is for payments; every other short status, and an unknown one, says nothing of the kind."""
     assert not may_be_of(Kind.PAYOUT, None, "3D")
-    assert all(may_be_of(kind, None, short) for kind in Kind for short in ("Y", "N", "P", "C", "Z", None))
+    assert all(
+        may_be_of(kind, None, short) for kind in Kind for short in ("Y", "N", "P", "C", "Z", None)
+    )
     assert may_be_of(Kind.PAYMENT, "onhold", "Y")
 
 

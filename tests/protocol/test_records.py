@@ -43,7 +43,8 @@ YES = {"result": {"code": "00001", "description": "Transaction succeeded"}}
 RECORDS = [
     operation
     for operation in operations.OPERATIONS.values()
-    if not operation.moves_money and operation.reply not in {ReplyKind.TOKEN, ReplyKind.INQUIRY, ReplyKind.PAGE}
+    if not operation.moves_money
+    and operation.reply not in {ReplyKind.TOKEN, ReplyKind.INQUIRY, ReplyKind.PAGE}
 ]
 SINGLE = [operation for operation in RECORDS if operation.reply is not ReplyKind.LIST]
 
@@ -116,7 +117,11 @@ VECTORS: dict[str, tuple[Operation, Any, Any]] = {
                     expiry_year="2030",
                 ),
             ),
-            accounts=(AccountOnFile(registration_id="REG124", status="ACTIVE", iban="DE09***7893", bic="PBNKDEFFXXX"),),
+            accounts=(
+                AccountOnFile(
+                    registration_id="REG124", status="ACTIVE", iban="DE09***7893", bic="PBNKDEFFXXX"
+                ),
+            ),
         ),
         {"partnerId": "4", "memberId": "11344"},
     ),
@@ -201,14 +206,27 @@ def test_numbers_in_place_of_text_are_text(name: str) -> None:
     """A gateway that sends ids and amounts as numbers is read alike."""
     operation, expected, _ = VECTORS[name]
     text = (REPLIES / f"{name}.json").read_text()
-    for number in ('"54279"', '"50.00"', '"250.00"', '"0.00"', '"1746"', '"10"', '"10279"', '"1106"', '"400000"', '"2030"'):
+    for number in (
+        '"54279"',
+        '"50.00"',
+        '"250.00"',
+        '"0.00"',
+        '"1746"',
+        '"10"',
+        '"10279"',
+        '"1106"',
+        '"400000"',
+        '"2030"',
+    ):
         text = text.replace(number, number.strip('"'))
     assert attrs.evolve(read(operation, parse_json(text)), extra=NO_FIELDS) == expected
 
 
 def test_a_sign_up_of_a_merchant_names_the_account() -> None:
     """No reply is documented: the member id is what counts."""
-    merchant = record(operations.MERCHANT_SIGN_UP, YES | {"memberId": "50001", "partnerId": "4", "plan": "basic"})
+    merchant = record(
+        operations.MERCHANT_SIGN_UP, YES | {"memberId": "50001", "partnerId": "4", "plan": "basic"}
+    )
     assert attrs.evolve(merchant, extra=NO_FIELDS) == SignedUpMerchant(
         outcome=Outcome.SUCCEEDED, result=ResultCode(**YES["result"]), member_id="50001"
     )
@@ -218,7 +236,11 @@ def test_a_sign_up_of_a_merchant_names_the_account() -> None:
 @pytest.mark.parametrize("name", ["result", "statusInvoiceResult"])
 def test_a_configuration_is_all_extra(name: str) -> None:
     """No reply is documented: what the gateway tells is carried as it came."""
-    fields = {name: {"code": "00026", "description": "found"}, "smsAllowed": "Y", "reminders": ["1", "2"]}
+    fields = {
+        name: {"code": "00026", "description": "found"},
+        "smsAllowed": "Y",
+        "reminders": ["1", "2"],
+    }
     configuration = record(operations.INVOICE_CONFIGURATION, fields)
     assert configuration == InvoiceConfiguration(
         outcome=Outcome.SUCCEEDED,
@@ -252,11 +274,15 @@ def test_one_row_may_come_as_an_object(name: str, listed: Any, count: int) -> No
     assert len(rows) == count
 
 
-@pytest.mark.parametrize("listed", ["x", " ", True, False, 0, [None], ["x"], [[]], [ROW, "x"], [ROW, None]])
+@pytest.mark.parametrize(
+    "listed", ["x", " ", True, False, 0, [None], ["x"], [[]], [ROW, "x"], [ROW, None]]
+)
 @pytest.mark.parametrize("name", ["transaction", "cards", "bankaccounts"])
 def test_a_list_of_anything_else_is_unreadable(name: str, listed: Any) -> None:
     """A row that cannot be read may be the very one that matters."""
-    operation = operations.TRANSACTION_LIST if name == "transaction" else operations.LIST_STORED_CARDS
+    operation = (
+        operations.TRANSACTION_LIST if name == "transaction" else operations.LIST_STORED_CARDS
+    )
     with pytest.raises(UnreadableError, match=name):
         record(operation, {"result": {"code": "00026"}, name: listed})
 
@@ -277,10 +303,20 @@ def test_a_list_of_anything_else_is_unreadable(name: str, listed: Any) -> None:
         (None, Outcome.UNKNOWN),
     ],
 )
-def test_a_row_has_the_long_word_under_the_short_ones_name(word: str | None, outcome: Outcome) -> None:
+def test_a_row_has_the_long_word_under_the_short_ones_name(
+    word: str | None, outcome: Outcome
+) -> None:
     """It is the row's status, and decides its outcome; an unknown one is carried."""
-    (row,) = record(operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": {"transactionStatus": word}})
-    assert (row.outcome, row.status, row.transaction_status, row.found) == (outcome, word, None, True)
+    (row,) = record(
+        operations.TRANSACTION_LIST,
+        {"result": {"code": "00026"}, "transaction": {"transactionStatus": word}},
+    )
+    assert (row.outcome, row.status, row.transaction_status, row.found) == (
+        outcome,
+        word,
+        None,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +332,9 @@ def test_a_row_has_the_long_word_under_the_short_ones_name(word: str | None, out
 )
 def test_a_row_is_known_by_the_gateways_id(row: dict[str, str], payment_id: str | None) -> None:
     """The list calls the payment's id by another name; a dash is none."""
-    (read_row,) = record(operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": [row]})
+    (read_row,) = record(
+        operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": [row]}
+    )
     assert read_row.payment_id == payment_id
 
 
@@ -377,7 +415,11 @@ def test_a_list_with_another_code_is_unreadable(fields: dict[str, Any]) -> None:
         record(operations.TRANSACTION_LIST, fields)
 
 
-@pytest.mark.parametrize("operation", [operation for operation in RECORDS if operation.reply is not ReplyKind.LINK], ids=named)
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in RECORDS if operation.reply is not ReplyKind.LINK],
+    ids=named,
+)
 def test_every_code_of_success_is_a_yes(operation: Operation) -> None:
     """Each operation has its own; another operation's is none."""
     ids = {"registrationId": "R", "customerId": "C", "memberId": "M", "systemInvoiceId": "I"}
@@ -401,12 +443,20 @@ def test_every_code_of_success_is_a_yes(operation: Operation) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "told", [[], [None], [""], [["7"]], [{}], [True]], ids=["missing", "null", "empty", "list", "object", "true"]
+    "told",
+    [[], [None], [""], [["7"]], [{}], [True]],
+    ids=["missing", "null", "empty", "list", "object", "true"],
 )
-def test_a_yes_without_what_was_asked_for_is_unreadable(operation: Operation, name: str, code: str, told: list[Any]) -> None:
+def test_a_yes_without_what_was_asked_for_is_unreadable(
+    operation: Operation, name: str, code: str, told: list[Any]
+) -> None:
     """Done, but by which id nobody knows: that is for the caller to look into."""
     asked_for = dict.fromkeys([name], told[0]) if told else {}
-    fields = {"result": {"code": code} | asked_for} if name == "url" else {"result": {"code": code}} | asked_for
+    fields = (
+        {"result": {"code": code} | asked_for}
+        if name == "url"
+        else {"result": {"code": code}} | asked_for
+    )
     with pytest.raises(UnreadableError, match=name):
         record(operation, fields)
 
@@ -445,20 +495,29 @@ INSECURE = [
     "http://127.0.0.1.evil.example/",
     "http://localhost@evil.example/",
 ]
-SECURE = ["https://gateway.example/pay?a=1", "HTTPS://gateway.example/", "http://127.0.0.1:8080/pay", "http://localhost/pay"]
+SECURE = [
+    "https://gateway.example/pay?a=1",
+    "HTTPS://gateway.example/",
+    "http://127.0.0.1:8080/pay",
+    "http://localhost/pay",
+]
 
 
 def with_link(operation: Operation, url: Any) -> dict[str, Any]:
     if operation.reply is ReplyKind.LINK:
         return {"result": {"code": "00026", "url": url}}
-    return vector("invoice") | {"invoiceDetails": vector("invoice")["invoiceDetails"] | {"transactionUrl": url}}
+    return vector("invoice") | {
+        "invoiceDetails": vector("invoice")["invoiceDetails"] | {"transactionUrl": url}
+    }
 
 
 def link_of(result: PaymentLink | Invoice) -> str | None:
     return result.url if isinstance(result, PaymentLink) else result.payment_url
 
 
-@pytest.mark.parametrize("operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named)
+@pytest.mark.parametrize(
+    "operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named
+)
 @pytest.mark.parametrize("url", INSECURE)
 def test_a_link_that_is_not_https_is_refused(operation: Operation, url: str) -> None:
     """No customer is sent to pay in the clear, or to a script."""
@@ -466,7 +525,9 @@ def test_a_link_that_is_not_https_is_refused(operation: Operation, url: str) -> 
         record(operation, with_link(operation, url))
 
 
-@pytest.mark.parametrize("operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named)
+@pytest.mark.parametrize(
+    "operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named
+)
 @pytest.mark.parametrize("url", SECURE)
 def test_a_link_to_https_or_to_this_machine_is_taken(operation: Operation, url: str) -> None:
     """With the spaces around it taken off."""
@@ -487,7 +548,9 @@ def test_no_text_makes_an_unsafe_link(url: str) -> None:
             link = link_of(record(operation, with_link(operation, url)))
         except UnreadableError:
             continue
-        assert link is None or link.lower().startswith(("https://", "http://localhost", "http://127.", "http://[::1]"))
+        assert link is None or link.lower().startswith(
+            ("https://", "http://localhost", "http://127.", "http://[::1]")
+        )
 
 
 # What is masked
@@ -511,7 +574,11 @@ def test_an_iban_shows_its_ends_alone(iban: str | None, shown: str | None) -> No
 @pytest.mark.parametrize("number", ["DE091001", "1234567", "12345", "1234", "1"])
 def test_a_short_account_number_is_not_shown_whole(number: str) -> None:
     """Its two ends must not be all of it."""
-    shown = record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": number}}).accounts[0].iban
+    shown = (
+        record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": number}})
+        .accounts[0]
+        .iban
+    )
     assert len((shown or "").replace("***", "")) < len(number)
 
 
@@ -573,22 +640,34 @@ def test_unknown_fields_of_a_link_are_not_lost(news: dict[str, Any]) -> None:
 WIRE_NAMES = sorted({*ATTRIBUTES, "systemPaymentId", "transaction", "cards", "bankaccounts", "invoiceDetails", "registrationStatus",
                      "cardType", "iban", "bic", "memberId", "url", "new"})  # fmt: skip
 CODES = st.sampled_from(
-    sorted({code for operation in RECORDS for code in operation.success} | {"10026", "10003", "20015", "x", ""})
+    sorted(
+        {code for operation in RECORDS for code in operation.success}
+        | {"10026", "10003", "20015", "x", ""}
+    )
 )
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.text(max_size=6) | CODES | st.sampled_from([*SECURE, *INSECURE, "50.00", "EUR"]),
+    st.none()
+    | st.booleans()
+    | st.text(max_size=6)
+    | CODES
+    | st.sampled_from([*SECURE, *INSECURE, "50.00", "EUR"]),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WIRE_NAMES) | st.text(max_size=3), inner, max_size=4)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(WIRE_NAMES) | st.text(max_size=3), inner, max_size=4)
     ),
     max_leaves=10,
 )
 RESULT = st.builds(
-    lambda told, code: told | {"code": code}, st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=3), CODES
+    lambda told, code: told | {"code": code},
+    st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=3),
+    CODES,
 )
 REPLY = st.builds(
     lambda fields, told: fields | told,
     st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=8),
-    st.fixed_dictionaries({}, optional={"result": RESULT | ANY_JSON, "statusInvoiceResult": RESULT | ANY_JSON}),
+    st.fixed_dictionaries(
+        {}, optional={"result": RESULT | ANY_JSON, "statusInvoiceResult": RESULT | ANY_JSON}
+    ),
 )
 
 
@@ -603,17 +682,31 @@ def test_any_json_is_a_result_or_unreadable(operation: Operation, fields: dict[s
         return
     assert fields == received
     results = result if isinstance(result, tuple) else (result,)
-    assert all(isinstance(one, OperationResult) and isinstance(one.outcome, Outcome) for one in results)
-    if any(f'"{name}"' in json.dumps(received) for name in ("iban", "accountNumber", "routingNumber", "vpa")):
+    assert all(
+        isinstance(one, OperationResult) and isinstance(one.outcome, Outcome) for one in results
+    )
+    if any(
+        f'"{name}"' in json.dumps(received)
+        for name in ("iban", "accountNumber", "routingNumber", "vpa")
+    ):
         # These alone are masked: the test above looks at them.
         return
     if operation.reply is ReplyKind.LIST:
         listed = fields.get("transaction") or []
-        assert [dict(one.raw) for one in results] == ([listed] if isinstance(listed, dict) and listed else list(listed))
+        assert [dict(one.raw) for one in results] == (
+            [listed] if isinstance(listed, dict) and listed else list(listed)
+        )
     else:
         assert dict(results[0].raw) == received
     for one in results:
-        texts = (one.payment_id, one.merchant_transaction_id, one.status, one.transaction_status, one.remark, one.timestamp)
+        texts = (
+            one.payment_id,
+            one.merchant_transaction_id,
+            one.status,
+            one.transaction_status,
+            one.remark,
+            one.timestamp,
+        )
         assert all(isinstance(text, str | None) for text in texts)
         assert isinstance(one.amount, Money | None)
 
@@ -650,15 +743,23 @@ def test_an_answer_that_can_be_read_is_one(status: int) -> None:
     assert record_of(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
 
 
-@pytest.mark.parametrize("fields", [{"amount": "1.00"}, {"amount": "50.00", "currency": "USD"}, {"currency": "USD"}])
+@pytest.mark.parametrize(
+    "fields", [{"amount": "1.00"}, {"amount": "50.00", "currency": "USD"}, {"currency": "USD"}]
+)
 def test_invoice_of_another_amount_is_unreadable(fields: dict[str, str]) -> None:
     """An invoice's amount is compared without its currency too, and its currency without an amount."""
     request = requests.generate_invoice(
         amount=Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=Customer(email="a@b.example"),
         redirect_url="https://shop.example/back", products=(), expires_after=None, description=None, extra=None,
     )  # fmt: skip
-    told = {"statusInvoiceResult": {"code": "00010"}, "merchantInvoiceId": "INV-1", "systemInvoiceId": "9"}
+    told = {
+        "statusInvoiceResult": {"code": "00010"},
+        "merchantInvoiceId": "INV-1",
+        "systemInvoiceId": "9",
+    }
     for place in (fields, {"invoiceDetails": fields}):
-        reply = WireReply(http_status=200, content_type="application/json", body=json.dumps(told | place).encode())
+        reply = WireReply(
+            http_status=200, content_type="application/json", body=json.dumps(told | place).encode()
+        )
         with pytest.raises(UnreadableError, match="another record"):
             record_of(request, reply)

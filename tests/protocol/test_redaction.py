@@ -36,7 +36,9 @@ VALID = "4111111111111111"
          {"redirect": {"url": f"https://acs.example/{VALID}", "parameters": [{"name": "MD", "value": VALID}]}}),
     ],
 )  # fmt: skip
-def test_redact_masks_numbers_and_keeps_the_rest(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+def test_redact_masks_numbers_and_keeps_the_rest(
+    sent: dict[str, Any], kept: dict[str, Any]
+) -> None:
     """Numbers are masked in any nesting and script, named ones and CVVs left out; amounts and redirects work as they were."""
     assert redact(sent) == kept
 
@@ -46,7 +48,12 @@ def test_redact_masks_numbers_and_keeps_the_rest(sent: dict[str, Any], kept: dic
 def test_redact_never_alters_an_id(name: str, spelling: str) -> None:
     """What the protocol calls an id stays, flat, dotted and nested, in any case, though it passes a card's check."""
     for known in (name, name.upper()):
-        fields = {spelling.format(known): VALID, "customer": {known: VALID}, "rows": [{known: [VALID]}], "remark": VALID}
+        fields = {
+            spelling.format(known): VALID,
+            "customer": {known: VALID},
+            "rows": [{known: [VALID]}],
+            "remark": VALID,
+        }
         assert redact(fields) == {**fields, "remark": "411111******1111"}
 
 
@@ -57,17 +64,28 @@ def test_redact_never_alters_an_id(name: str, spelling: str) -> None:
         ("99123456789012345699", "99***99"),
         (f"key {KEY}, token {TOKEN}", "key ***, token ***"),
         ("cvv:917, (917) cvv=917.", "cvv:***, (***) cvv=***."),
-        ("917.00 EUR, 12-917-3, 9171, x917, 2026/917", "917.00 EUR, 12-917-3, 9171, x917, 2026/917"),
+        (
+            "917.00 EUR, 12-917-3, 9171, x917, 2026/917",
+            "917.00 EUR, 12-917-3, 9171, x917, 2026/917",
+        ),
     ],
 )
 def test_redact_takes_out_the_requests_secrets(words: str, shown: str) -> None:
     """A number in any grouping, a key, a token go wherever they are; a CVV as a whole word alone, never from an amount."""
-    assert redact({"remark": words, "x": {"y": [words]}}, SECRETS) == {"remark": shown, "x": {"y": [shown]}}
+    assert redact({"remark": words, "x": {"y": [words]}}, SECRETS) == {
+        "remark": shown,
+        "x": {"y": [shown]},
+    }
 
 
 def test_redact_takes_the_own_number_out_of_ids() -> None:
     """An id that is the request's own card number is not shown either; short secrets in ids and codes are chance."""
-    sent = {"paymentId": NUMBER, "bankReferenceId": "917", "result": {"code": "917"}, "remark": "917"}
+    sent = {
+        "paymentId": NUMBER,
+        "bankReferenceId": "917",
+        "result": {"code": "917"},
+        "remark": "917",
+    }
     assert redact(sent, SECRETS) == {
         "paymentId": "***",
         "bankReferenceId": "917",
@@ -87,13 +105,20 @@ def test_redact_keeps_a_token_that_was_asked_for() -> None:
 
 def test_secrets_of_names_what_a_reply_must_not_show() -> None:
     """Numbers, CVVs, keys and accounts are secrets of a request; further fields of the caller's are echoed to him."""
-    fields = {"card.number": Secret(NUMBER), "card.cvv": Secret(CVV), "note": Secret("my own"), "amount": "5.00"}
+    fields = {
+        "card.number": Secret(NUMBER),
+        "card.cvv": Secret(CVV),
+        "note": Secret("my own"),
+        "amount": "5.00",
+    }
     assert secrets_of(fields) == (Secret(NUMBER), Secret(CVV))
 
 
 trees = st.recursive(
     st.text(max_size=20) | st.booleans() | st.none(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 

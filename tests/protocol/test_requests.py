@@ -48,7 +48,12 @@ MD5 = {vector["rule"]: vector["md5"] for vector in VECTORS["rules"]}
 MEMBER, KEY = VECTORS["memberId"], VECTORS["secureKey"]
 
 MERCHANT = Credentials(
-    member_id=MEMBER, partner_id="4", username="shop", secret_key=KEY, terminal_id="1106", partner_name="PartnerX"
+    member_id=MEMBER,
+    partner_id="4",
+    username="shop",
+    secret_key=KEY,
+    terminal_id="1106",
+    partner_name="PartnerX",
 )
 BARE = Credentials(member_id=MEMBER, partner_id="4", username="shop", secret_key=KEY)
 PLATFORM = Platform(name="test", base_url="https://gateway.example")
@@ -79,19 +84,36 @@ TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 def pay(operation: Operation, source: Any = CARD, **options: Any) -> Request:
     return requests.payment(
         operation,
-        **{"platform": PLATFORM, "credentials": MERCHANT, "amount": EUROS, "source": source, "merchant_transaction_id": "TX-1001"}
+        **{
+            "platform": PLATFORM,
+            "credentials": MERCHANT,
+            "amount": EUROS,
+            "source": source,
+            "merchant_transaction_id": "TX-1001",
+        }
         | options,
     )
 
 
 def payout(**options: Any) -> Request:
     nothing = dict.fromkeys(("payment_id", "customer", "notification_url", "terminal_id", "extra"))
-    return requests.payout(**nothing | {"credentials": MERCHANT, "amount": EUROS, "merchant_transaction_id": "TX-1001"} | options)
+    return requests.payout(
+        **nothing
+        | {"credentials": MERCHANT, "amount": EUROS, "merchant_transaction_id": "TX-1001"}
+        | options
+    )
 
 
 def listed(**options: Any) -> Request:
     return requests.transaction_list(
-        **{"platform": PLATFORM, "start": date(2026, 6, 1), "end": date(2026, 6, 30), "status": None, "page": 1, "page_size": 50}
+        **{
+            "platform": PLATFORM,
+            "start": date(2026, 6, 1),
+            "end": date(2026, 6, 30),
+            "status": None,
+            "page": 1,
+            "page_size": 50,
+        }
         | options
     )
 
@@ -102,23 +124,40 @@ def store(source: Any = CARD, **options: Any) -> Request:
 
 
 def sign_up(customer: Customer = ZOE, **options: Any) -> Request:
-    return requests.sign_up_customer(**{"customer": customer, "address": None, "extra": None} | options)
+    return requests.sign_up_customer(
+        **{"customer": customer, "address": None, "extra": None} | options
+    )
 
 
 def sign_up_merchant(**options: Any) -> Request:
     nothing = dict.fromkeys(("contact_name", "phone", "country", "website", "extra"))
-    facts = {"partner_id": "4", "username": "newshop", "company_name": "Shop GmbH", "email": "a@shop.example"}
+    facts = {
+        "partner_id": "4",
+        "username": "newshop",
+        "company_name": "Shop GmbH",
+        "email": "a@shop.example",
+    }
     return requests.sign_up_merchant(**nothing | facts | options)
 
 
 def link(**options: Any) -> Request:
     facts = {"amount": Money("20.00", "EUR"), "order_id": "TX-1001", "customer": Customer()}
-    return requests.pay_by_link(**dict.fromkeys(("description", "expires", "extra")) | facts | options)
+    return requests.pay_by_link(
+        **dict.fromkeys(("description", "expires", "extra")) | facts | options
+    )
 
 
 def invoice(*products: Any, **options: Any) -> Request:
-    facts = {"amount": EUROS, "merchant_invoice_id": "INV-1", "customer": ZOE, "redirect_url": BACK, "products": products}
-    return requests.generate_invoice(**dict.fromkeys(("expires_after", "description", "extra")) | facts | options)
+    facts = {
+        "amount": EUROS,
+        "merchant_invoice_id": "INV-1",
+        "customer": ZOE,
+        "redirect_url": BACK,
+        "products": products,
+    }
+    return requests.generate_invoice(
+        **dict.fromkeys(("expires_after", "description", "extra")) | facts | options
+    )
 
 
 def checkout(**options: Any) -> Request:
@@ -129,7 +168,9 @@ def checkout(**options: Any) -> Request:
 
 def card_page(**options: Any) -> Request:
     nothing = dict.fromkeys(("customer_id", "language", "terminal_id", "extra"))
-    return requests.hosted_card_registration(**nothing | {"credentials": MERCHANT, "redirect_url": BACK} | options)
+    return requests.hosted_card_registration(
+        **nothing | {"credentials": MERCHANT, "redirect_url": BACK} | options
+    )
 
 
 # And to write it.
@@ -144,11 +185,16 @@ def flat(tree: Any, name: str = "") -> dict[str, str]:
     if isinstance(tree, str):
         return {name: tree}
     parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    inner = (flat(part, f"{name}[{key}]" if isinstance(tree, list) else f"{name}.{key}".lstrip(".")) for key, part in parts)
+    inner = (
+        flat(part, f"{name}[{key}]" if isinstance(tree, list) else f"{name}.{key}".lstrip("."))
+        for key, part in parts
+    )
     return {path: text for fields in inner for path, text in fields.items()}
 
 
-def written(request: Request, body: str = "form", platform: Platform = PLATFORM) -> tuple[str, dict[str, str]]:
+def written(
+    request: Request, body: str = "form", platform: Platform = PLATFORM
+) -> tuple[str, dict[str, str]]:
     """Return where a request goes and what the gateway reads of it."""
     if is_page(request):
         form = hosted_form(request, platform=platform, credentials=MERCHANT)
@@ -170,7 +216,12 @@ def refused(build: Callable[[], Request], body: str = "json") -> errors.InvalidR
     return refusal.value
 
 
-BASE = {"merchantTransactionId": "TX-1001", "amount": "50.00", "currency": "EUR", "authentication.terminalId": "1106"}
+BASE = {
+    "merchantTransactionId": "TX-1001",
+    "amount": "50.00",
+    "currency": "EUR",
+    "authentication.terminalId": "1106",
+}
 VISA = {"paymentMode": "CC", "paymentBrand": "VISA"}
 WHOLE_CARD = VISA | {
     "card.number": "4000000000000051",
@@ -180,7 +231,11 @@ WHOLE_CARD = VISA | {
     "card.holder": "Zoë Müller",
 }
 STORED, INITIAL = Stored("REG123", "CC", "VISA"), Stored("54304", "CC", "VISA")
-NAMES = {"customer.givenName": "Zoë", "customer.surname": "Müller", "customer.email": "zoe@shop.example"}
+NAMES = {
+    "customer.givenName": "Zoë",
+    "customer.surname": "Müller",
+    "customer.email": "zoe@shop.example",
+}
 
 # Every operation: the request, where it goes, the rule that signs it, and its fields besides the member id and the checksum.
 CASES: list[tuple[Request, str, str | None, dict[str, str]]] = [
@@ -264,7 +319,9 @@ def test_every_operation_and_every_rule_is_here() -> None:
         operation.name for operation in OPERATIONS.values() if operation.reply not in elsewhere
     }
     assert {rule for _, _, rule, _ in CASES if rule is not None} == set(RULES) - {"P'", "S"}
-    assert len(OPERATIONS) == sum(isinstance(value, Operation) for value in vars(operations).values())
+    assert len(OPERATIONS) == sum(
+        isinstance(value, Operation) for value in vars(operations).values()
+    )
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
@@ -272,7 +329,9 @@ def test_every_operation_and_every_rule_is_here() -> None:
 def test_an_operation_is_written_as_its_row_says(request_: Request, url: str, rule: str | None, fields: dict[str, str], body: str) -> None:  # fmt: skip
     """The URL, every field and no other, and the checksum that the vectors have for its rule."""
     prefix = "" if is_page(request_) else "authentication."
-    member = {} if request_.operation is operations.MERCHANT_SIGN_UP else {f"{prefix}memberId": MEMBER}
+    member = (
+        {} if request_.operation is operations.MERCHANT_SIGN_UP else {f"{prefix}memberId": MEMBER}
+    )
     signature = {} if rule is None else {f"{prefix}checksum": MD5[rule]}
     assert written(request_, body) == (url, fields | member | signature)
 
@@ -282,11 +341,17 @@ def test_what_has_one_body_has_it_always(body: str) -> None:
     """A payment link is asked for in JSON, whatever the client was told."""
     wire = encode(link(), platform=PLATFORM, credentials=MERCHANT, body=body)
     assert wire.content_type == "application/json"
-    assert json.loads(bytes(wire.body))["merchant"] == {"orderID": "TX-1001", "amount": "20.00", "currency": "EUR"}
+    assert json.loads(bytes(wire.body))["merchant"] == {
+        "orderID": "TX-1001",
+        "amount": "20.00",
+        "currency": "EUR",
+    }
 
 
 @pytest.mark.parametrize(("request_", "url", "rule", "fields"), CASES, ids=named)
-def test_no_request_shows_a_secret(request_: Request, url: str, rule: str | None, fields: dict[str, str]) -> None:
+def test_no_request_shows_a_secret(
+    request_: Request, url: str, rule: str | None, fields: dict[str, str]
+) -> None:
     """Neither it nor its wire form nor its page's form shows a card, the key or the checksum."""
     make = hosted_form if is_page(request_) else encode
     shown = f"{request_!r} {make(request_, platform=PLATFORM, credentials=MERCHANT)!r}"
@@ -323,10 +388,16 @@ def test_no_request_shows_a_secret(request_: Request, url: str, rule: str | None
 def test_every_source_has_its_fields(source: Any, fields: dict[str, str], body: str) -> None:
     """Mode, brand, and what names the account; nothing of it shows."""
     request = pay(operations.DEBIT, source, customer=ZOE)
-    signed = {"authentication.memberId": MEMBER, "authentication.checksum": MD5["A"], "paymentType": "DB"}
+    signed = {
+        "authentication.memberId": MEMBER,
+        "authentication.checksum": MD5["A"],
+        "paymentType": "DB",
+    }
     assert written(request, body)[1] == BASE | fields | NAMES | signed
     shown = repr(request)
-    assert not any(account in shown for account in ("DE0910", "PBNK", "987654", "011000028", "ada@bank", "'k'"))
+    assert not any(
+        account in shown for account in ("DE0910", "PBNK", "987654", "011000028", "ada@bank", "'k'")
+    )
 
 
 @pytest.mark.parametrize(
@@ -340,10 +411,15 @@ def test_every_source_has_its_fields(source: Any, fields: dict[str, str], body: 
 def test_what_is_stored_is_signed_by_its_number(source: Any, signed: str) -> None:
     """A card by its number, an account by its bank's."""
     joined = f"{MEMBER}|{KEY}|{signed}"
-    assert written(store(source))[1]["authentication.checksum"] == hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest()
+    assert (
+        written(store(source))[1]["authentication.checksum"]
+        == hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest()
+    )
 
 
-@pytest.mark.parametrize("source", [Wallet("APPLEPAY"), Upi("ada@bank"), STORED, "4000000000000051", None])
+@pytest.mark.parametrize(
+    "source", [Wallet("APPLEPAY"), Upi("ada@bank"), STORED, "4000000000000051", None]
+)
 def test_what_cannot_be_stored_is_refused(source: Any) -> None:
     """Only cards and bank accounts are kept by the gateway."""
     assert refused(lambda: store(source)).field == "source"
@@ -377,33 +453,60 @@ def test_a_link_has_the_name_that_is_known(customer: Customer, contact: str | No
 def test_several_products_are_told_apart_by_their_position(count: int) -> None:
     """The form has product[0], product[1] and so on, JSON a list; each has its own total, and the checksum is the same."""
     expected = [
-        {"productDescription": "Über-Lampe", "productAmount": "19.99", "quantity": "2", "productTotal": "39.98"},
-        {"productDescription": "Shipping", "productAmount": "4.50", "quantity": "1", "productTotal": "4.50"},
-        {"productDescription": "Card & bow", "productAmount": "0.52", "quantity": "11", "productTotal": "5.72"},
+        {
+            "productDescription": "Über-Lampe",
+            "productAmount": "19.99",
+            "quantity": "2",
+            "productTotal": "39.98",
+        },
+        {
+            "productDescription": "Shipping",
+            "productAmount": "4.50",
+            "quantity": "1",
+            "productTotal": "4.50",
+        },
+        {
+            "productDescription": "Card & bow",
+            "productAmount": "0.52",
+            "quantity": "11",
+            "productTotal": "5.72",
+        },
     ][:count]
     request = invoice(*GOODS[:count])
     _, form = written(request)
     assert {name: text for name, text in form.items() if name.startswith("product")} == {
-        f"product[{position}].{name}": text for position, product in enumerate(expected) for name, text in product.items()
+        f"product[{position}].{name}": text
+        for position, product in enumerate(expected)
+        for name, text in product.items()
     }
-    tree = json.loads(bytes(encode(request, platform=PLATFORM, credentials=MERCHANT, body="json").body))
+    tree = json.loads(
+        bytes(encode(request, platform=PLATFORM, credentials=MERCHANT, body="json").body)
+    )
     assert tree["product"] == expected
     assert form["authentication.checksum"] == tree["authentication"]["checksum"] == MD5["L"]
 
 
 def test_one_product_has_no_position_and_none_has_no_name() -> None:
     """One is documented as an object."""
-    one = json.loads(bytes(encode(invoice(GOODS[1]), platform=PLATFORM, credentials=MERCHANT, body="json").body))
+    one = json.loads(
+        bytes(encode(invoice(GOODS[1]), platform=PLATFORM, credentials=MERCHANT, body="json").body)
+    )
     assert one["product"]["productTotal"] == "4.50"
     assert not any(name.startswith("product") for name in written(invoice())[1])
 
 
-@given(st.lists(st.tuples(TEXT, st.integers(0, 10**6), st.integers(1, 999)), min_size=2, max_size=13))
+@given(
+    st.lists(st.tuples(TEXT, st.integers(0, 10**6), st.integers(1, 999)), min_size=2, max_size=13)
+)
 def test_any_number_of_products_keeps_its_order(goods: list[tuple[str, int, int]]) -> None:
     """The tenth comes after the ninth; what the gateway reads of form and JSON is the same."""
-    request = invoice(*(Product(text, Money(cents, "EUR") * 1, count) for text, cents, count in goods))
+    request = invoice(
+        *(Product(text, Money(cents, "EUR") * 1, count) for text, cents, count in goods)
+    )
     assert written(request, "form") == written(request, "json")
-    tree = json.loads(bytes(encode(request, platform=PLATFORM, credentials=MERCHANT, body="json").body))
+    tree = json.loads(
+        bytes(encode(request, platform=PLATFORM, credentials=MERCHANT, body="json").body)
+    )
     assert [(line["productDescription"], line["quantity"]) for line in tree["product"]] == [
         (text, str(count)) for text, _, count in goods
     ]
@@ -446,13 +549,22 @@ def test_an_applications_own_decimal_context_rounds_no_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("list_date_format", "expected"), [("%d/%m/%Y", ("01/06/2026", "30/06/2026")), ("%m/%d/%Y", ("06/01/2026", "06/30/2026"))]
+    ("list_date_format", "expected"),
+    [("%d/%m/%Y", ("01/06/2026", "30/06/2026")), ("%m/%d/%Y", ("06/01/2026", "06/30/2026"))],
 )
-def test_days_are_written_as_the_platform_wants_them(list_date_format: str, expected: tuple[str, str]) -> None:
+def test_days_are_written_as_the_platform_wants_them(
+    list_date_format: str, expected: tuple[str, str]
+) -> None:
     """Day first is documented, month first was seen on one host."""
-    fields = listed(platform=attrs.evolve(PLATFORM, list_date_format=list_date_format), page=3, page_size=10).fields
+    fields = listed(
+        platform=attrs.evolve(PLATFORM, list_date_format=list_date_format), page=3, page_size=10
+    ).fields
     assert (fields["pagination.fromdate"], fields["pagination.todate"]) == expected
-    assert (fields["pagination.pageno"], fields["pagination.records"], "status" in fields) == ("3", "10", False)
+    assert (fields["pagination.pageno"], fields["pagination.records"], "status" in fields) == (
+        "3",
+        "10",
+        False,
+    )
 
 
 def test_one_day_can_be_listed() -> None:
@@ -462,7 +574,9 @@ def test_one_day_can_be_listed() -> None:
 
 
 @pytest.mark.parametrize("day", [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, 23, 59, tzinfo=UTC), "2026-06-01", None, 20260601])  # fmt: skip
-@pytest.mark.parametrize(("option", "field"), [("start", "pagination.fromdate"), ("end", "pagination.todate")])
+@pytest.mark.parametrize(
+    ("option", "field"), [("start", "pagination.fromdate"), ("end", "pagination.todate")]
+)
 def test_a_moment_is_no_day(option: str, field: str, day: Any) -> None:
     """A datetime has a zone that the gateway's day knows nothing of; text has a format that nobody knows."""
     assert refused(lambda: listed(**{option: day})).field == field
@@ -507,16 +621,34 @@ def test_stored_cards_go_where_the_platform_has_them(request_: Request, path: st
     [
         (sign_up(), {"path": "/signup"}, f"{MERCHANTS}/signup"),
         (pay(operations.DEBIT), {"path": "/v2/payments"}, f"{API}/v2/payments"),
-        (requests.follow_up(operations.CAPTURE, "54304", EUROS), {"path": "/capture/{id}"}, f"{API}/capture/54304"),
-        (requests.follow_up(operations.REFUND, "54304", EUROS), {"path": "/refund/{id}"}, f"{API}/refund/54304"),
-        (requests.delete_stored_card("REG123"), {"path": "/registrations/{id}/delete"}, f"{API}/registrations/REG123/delete"),
+        (
+            requests.follow_up(operations.CAPTURE, "54304", EUROS),
+            {"path": "/capture/{id}"},
+            f"{API}/capture/54304",
+        ),
+        (
+            requests.follow_up(operations.REFUND, "54304", EUROS),
+            {"path": "/refund/{id}"},
+            f"{API}/refund/54304",
+        ),
+        (
+            requests.delete_stored_card("REG123"),
+            {"path": "/registrations/{id}/delete"},
+            f"{API}/registrations/REG123/delete",
+        ),
         (checkout(), {"path": "/Payment"}, f"{PAGES}/Payment"),
     ],
     ids=named,
 )
-def test_a_platform_changes_an_operations_path(request_: Request, changes: dict[str, Any], url: str) -> None:
+def test_a_platform_changes_an_operations_path(
+    request_: Request, changes: dict[str, Any], url: str
+) -> None:
     """That operation's alone, and with precedence over the platform's path for its kind."""
-    platform = on(operations={request_.operation.name: changes}, refund_path="/refunds/{id}", stored_card_path="/cards/{id}")
+    platform = on(
+        operations={request_.operation.name: changes},
+        refund_path="/refunds/{id}",
+        stored_card_path="/cards/{id}",
+    )
     assert written(request_, platform=platform)[0] == url
     assert written(payout(payment_id="1"), platform=platform)[0] == f"{API}/payout"
 
@@ -534,7 +666,9 @@ def test_a_platform_changes_an_operations_path(request_: Request, changes: dict[
     ],
     ids=named,
 )
-def test_a_platform_changes_an_operations_rule(request_: Request, rule: str | None, md5: str | None) -> None:
+def test_a_platform_changes_an_operations_rule(
+    request_: Request, rule: str | None, md5: str | None
+) -> None:
     """Another checksum, or none."""
     _, fields = written(request_, platform=on(operations={request_.operation.name: {"rule": rule}}))
     assert fields.get("checksum" if is_page(request_) else "authentication.checksum") == md5
@@ -557,8 +691,14 @@ def test_a_platform_changes_what_is_required() -> None:
     with pytest.raises(errors.InvalidRequest) as refusal:
         written(pay(operations.DEBIT), platform=strict)
     assert refusal.value.field == "customer.email"
-    assert written(pay(operations.DEBIT, customer=ZOE), platform=strict)[1]["customer.email"] == "zoe@shop.example"
-    assert written(sign_up(Customer(email="zoe@shop.example")), platform=easy)[0] == f"{MERCHANTS}/customerSignup"
+    assert (
+        written(pay(operations.DEBIT, customer=ZOE), platform=strict)[1]["customer.email"]
+        == "zoe@shop.example"
+    )
+    assert (
+        written(sign_up(Customer(email="zoe@shop.example")), platform=easy)[0]
+        == f"{MERCHANTS}/customerSignup"
+    )
 
 
 def test_a_platform_changes_what_is_a_success() -> None:
@@ -575,20 +715,33 @@ def test_a_platform_changes_what_is_a_success() -> None:
 @pytest.mark.parametrize(
     ("request_", "names"),
     [
-        (pay(operations.DEBIT), {"card.number": "card.pan", "authentication.checksum": "authentication.sign"}),
+        (
+            pay(operations.DEBIT),
+            {"card.number": "card.pan", "authentication.checksum": "authentication.sign"},
+        ),
         (pay(operations.DEBIT), {"merchantTransactionId": "merchant.reference", "amount": "total"}),
-        (requests.list_stored_cards("10279"), {"customer.customerId": "customerId", "authentication.memberId": "toId"}),
-        (checkout(), {"totype": "toType", "checksum": "signature", "merchantRedirectUrl": "redirecturl"}),
+        (
+            requests.list_stored_cards("10279"),
+            {"customer.customerId": "customerId", "authentication.memberId": "toId"},
+        ),
+        (
+            checkout(),
+            {"totype": "toType", "checksum": "signature", "merchantRedirectUrl": "redirecturl"},
+        ),
         (card_page(), {"merchantRedirectUrl": "redirecturl"}),
         (sign_up(), {"customer.telnocc": "customer.countryCode"}),
     ],
     ids=named,
 )
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_a_platform_spells_fields_otherwise(request_: Request, names: dict[str, str], body: str) -> None:
+def test_a_platform_spells_fields_otherwise(
+    request_: Request, names: dict[str, str], body: str
+) -> None:
     """The name changes, in form and JSON; the value, the signature and all other fields stay."""
     _, ours = written(request_, body)
-    assert written(request_, body, on(field_names=names))[1] == {names.get(name, name): text for name, text in ours.items()}
+    assert written(request_, body, on(field_names=names))[1] == {
+        names.get(name, name): text for name, text in ours.items()
+    }
 
 
 def test_a_platform_spells_a_products_fields_otherwise_at_every_position() -> None:
@@ -599,7 +752,9 @@ def test_a_platform_spells_a_products_fields_otherwise_at_every_position() -> No
 
 
 @pytest.mark.parametrize(
-    "names", [{"amount": "currency"}, {"amount": "x", "currency": "x"}, {"orderDescriptor": "card"}], ids=str
+    "names",
+    [{"amount": "currency"}, {"amount": "x", "currency": "x"}, {"orderDescriptor": "card"}],
+    ids=str,
 )
 def test_two_fields_never_get_one_name(names: dict[str, str]) -> None:
     """One of them would be lost, and nobody would know."""
@@ -640,7 +795,14 @@ def test_what_a_platform_cannot_change_is_refused(changes: dict[str, Any], told:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"success": "00001"}, {"success": "0"}, {"required": "amount"}, {"path": "payments"}, {"path": None}, {"success": (1,)}],
+    [
+        {"success": "00001"},
+        {"success": "0"},
+        {"required": "amount"},
+        {"path": "payments"},
+        {"path": None},
+        {"success": (1,)},
+    ],
     ids=str,
 )
 def test_a_change_of_the_wrong_type_is_refused(changes: dict[str, Any]) -> None:
@@ -655,7 +817,9 @@ def test_every_operation_can_be_changed(operation: Operation) -> None:
     changes = {"path": "/x/{id}", "rule": "E", "success": ("00098",), "required": ("a", "b")}
     changed = operation.on(on(operations={operation.name: changes}))
     assert {name: getattr(changed, name) for name in changes} == changes
-    assert attrs.evolve(changed, **{name: getattr(operation, name) for name in changes}) == operation
+    assert (
+        attrs.evolve(changed, **{name: getattr(operation, name) for name in changes}) == operation
+    )
 
 
 # What is refused
@@ -697,7 +861,9 @@ def test_a_separator_in_a_signed_value_is_refused(build: Callable[[], Request], 
 def test_a_separator_in_a_value_that_is_not_signed_is_carried() -> None:
     """It harms nothing there."""
     assert written(pay(operations.DEBIT, descriptor="a|b"))[1]["orderDescriptor"] == "a|b"
-    assert written(store(CARD, customer=Customer(given_name="a|b")))[1]["customer.givenName"] == "a|b"
+    assert (
+        written(store(CARD, customer=Customer(given_name="a|b")))[1]["customer.givenName"] == "a|b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -771,7 +937,11 @@ def test_a_page_needs_the_partners_name(build: Callable[..., Request]) -> None:
 def test_a_page_may_hold_the_money_and_describes_the_order_by_its_id() -> None:
     """What the caller leaves out has a default, or is left out."""
     _, fields = written(checkout(preauth=True, terminal_id="7"))
-    assert (fields["transactionType"], fields["orderDescription"], fields["terminalid"]) == ("PA", "TX-1001", "7")
+    assert (fields["transactionType"], fields["orderDescription"], fields["terminalid"]) == (
+        "PA",
+        "TX-1001",
+        "7",
+    )
     assert "notificationUrl" not in fields
 
 
@@ -802,7 +972,11 @@ def test_a_page_without_an_id_is_refused_by_the_ids_name() -> None:
 )
 def test_a_sources_own_fields_touch_none_of_the_librarys(fields: dict[str, str]) -> None:
     """An amount or an id that differs from what the library knows would make its inquiries ask for another payment."""
-    refused(lambda: pay(operations.DEBIT, OtherSource("EW", "X", fields), customer=ZOE, redirect_url=BACK))
+    refused(
+        lambda: pay(
+            operations.DEBIT, OtherSource("EW", "X", fields), customer=ZOE, redirect_url=BACK
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -821,7 +995,9 @@ def test_extra_does_not_take_the_authentications_place(build: Callable[[Any], Re
 
 @pytest.mark.parametrize("name", ["memberId", "checksum"])
 @pytest.mark.parametrize("build", [checkout, card_page])
-def test_extra_does_not_take_a_pages_account_or_signature(build: Callable[..., Request], name: str) -> None:
+def test_extra_does_not_take_a_pages_account_or_signature(
+    build: Callable[..., Request], name: str
+) -> None:
     """The page is of the merchant who signs it."""
     assert refused(lambda: build(extra={name: "9"})).field == name
 
@@ -845,7 +1021,9 @@ def test_extra_does_not_take_the_products_place(name: str) -> None:
         (invoice, {"memberId": "9"}, "L"),
     ],
 )
-def test_extra_does_not_take_a_signed_values_place(build: Callable[..., Request], extra: dict[str, str], rule: str) -> None:
+def test_extra_does_not_take_a_signed_values_place(
+    build: Callable[..., Request], extra: dict[str, str], rule: str
+) -> None:
     """A field under a rule's name for another is refused, or left unsigned."""
     with contextlib.suppress(errors.InvalidRequest):
         assert written(build(extra=extra), "json")[1]["authentication.checksum"] == MD5[rule]
@@ -855,7 +1033,10 @@ def test_extra_does_not_take_a_signed_values_place(build: Callable[..., Request]
     ("build", "name"),
     [
         (lambda extra: pay(operations.DEBIT, extra=extra), "installment"),
-        (lambda extra: pay(operations.RECURRING_BY_PAYMENT, INITIAL, extra=extra), "redirectMethod"),
+        (
+            lambda extra: pay(operations.RECURRING_BY_PAYMENT, INITIAL, extra=extra),
+            "redirectMethod",
+        ),
         (lambda extra: payout(payment_id="1", extra=extra), "merchant.email"),
         (lambda extra: store(extra=extra), "shipping.language"),
         (lambda extra: sign_up(extra=extra), "customer.passport"),
@@ -867,7 +1048,9 @@ def test_extra_does_not_take_a_signed_values_place(build: Callable[..., Request]
     ],
 )
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_extra_carries_what_the_library_does_not_know(build: Callable[[Any], Request], name: str, body: str) -> None:
+def test_extra_carries_what_the_library_does_not_know(
+    build: Callable[[Any], Request], name: str, body: str
+) -> None:
     """Beside its own fields, sealed or in the clear, with the same signature."""
     _, plain = written(build(None), body)
     assert written(build({name: "x"}), body)[1] == plain | {name: "x"}

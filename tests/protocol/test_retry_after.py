@@ -47,12 +47,17 @@ def delay(retry_after: str | None, date: str | None = None, status: int = 503) -
         (None, None),
     ],
 )
-def test_read_delay_value_is_seconds_or_date(retry_after: str | None, seconds: float | None) -> None:
+def test_read_delay_value_is_seconds_or_date(
+    retry_after: str | None, seconds: float | None
+) -> None:
     """Seconds and the three forms of a date are read and bounded; the rest counts as absent."""
     assert delay(retry_after) == seconds
 
 
-@pytest.mark.parametrize("date", ["Sun, 06 Nov 1994 10:00:00 GMT", "Sunday, 06-Nov-94 10:00:00 GMT", "Sun Nov  6 10:00:00 1994"])
+@pytest.mark.parametrize(
+    "date",
+    ["Sun, 06 Nov 1994 10:00:00 GMT", "Sunday, 06-Nov-94 10:00:00 GMT", "Sun Nov  6 10:00:00 1994"],
+)
 def test_read_delay_counts_from_the_replys_date(date: str) -> None:
     """A date counts from the server's own clock where the reply shows it."""
     assert delay("Sun, 06 Nov 1994 10:00:07 GMT", date) == 7.0

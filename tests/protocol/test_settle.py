@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy import Card, Credentials, Invoice, Money, Outcome, Payment, Payout, Platform, SettledBy
+from gatewaypy import (
+    Card,
+    Credentials,
+    Invoice,
+    Money,
+    Outcome,
+    Payment,
+    Payout,
+    Platform,
+    SettledBy,
+)
 from gatewaypy.models import ResultCode
 from gatewaypy.protocol import decode, operations, records, requests
 from gatewaypy.protocol.requests import Request
@@ -62,8 +72,16 @@ def test_a_record_that_is_found_decides(
     """The record's state becomes the outcome, marked as learnt by inquiry."""
     result = settle(new(operation), record(status, short), duplicate=True)
     assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
-    assert (result.outcome, result.settled_by, result.duplicate) == (outcome, SettledBy.INQUIRY, True)
-    assert (result.payment_id, result.merchant_transaction_id, result.amount) == ("54279", "TX-1", EUROS)
+    assert (result.outcome, result.settled_by, result.duplicate) == (
+        outcome,
+        SettledBy.INQUIRY,
+        True,
+    )
+    assert (result.payment_id, result.merchant_transaction_id, result.amount) == (
+        "54279",
+        "TX-1",
+        EUROS,
+    )
     assert (result.status, result.transaction_status) == (status, short)
 
 
@@ -78,17 +96,27 @@ def test_a_record_that_is_found_decides(
         (operations.PAYOUT, {"status": "capturesuccess"}),
     ],
 )
-def test_a_record_of_something_else_settles_nothing(operation: operations.Operation, fields: dict[str, Any]) -> None:
+def test_a_record_of_something_else_settles_nothing(
+    operation: operations.Operation, fields: dict[str, Any]
+) -> None:
     """Another amount, currency or kind under the same id is not what was asked for, and never will be."""
     answer = settle(
-        new(operation), record("capturesuccess", "Y", **fields) if "status" not in fields else record(**fields, short="Y")
+        new(operation),
+        record("capturesuccess", "Y", **fields)
+        if "status" not in fields
+        else record(**fields, short="Y"),
     )
     assert isinstance(answer, Unsettled)
     assert answer.hopeless
 
 
 @pytest.mark.parametrize(
-    "transaction", [record(None, None, result={"code": "10026"}), record("somethingnew", "Y"), record("settled", "N")]
+    "transaction",
+    [
+        record(None, None, result={"code": "10026"}),
+        record("somethingnew", "Y"),
+        record("settled", "N"),
+    ],
 )
 def test_no_record_and_a_contradiction_leave_it_open(transaction: Any) -> None:
     """The record may appear, or its status make sense, later."""
@@ -121,13 +149,20 @@ def test_a_follow_up_is_told_by_the_payments_status(
 ) -> None:
     """Only a status that the operation leaves behind settles it; the amount is left to what the gateway told."""
     request = requests.follow_up(operation, "54279", EUROS)
-    assert isinstance(settle(request, record(status)), Unsettled), "an earlier follow-up may have left that status"
+    assert isinstance(settle(request, record(status)), Unsettled), (
+        "an earlier follow-up may have left that status"
+    )
     answer = settle(request, record(status), is_only=True)
     if outcome is None:
         assert isinstance(answer, Unsettled)
         return
     assert not isinstance(answer, Unsettled)
-    assert (answer.outcome, answer.amount, answer.payment_id, answer.settled_by) == (outcome, None, "54279", SettledBy.INQUIRY)
+    assert (answer.outcome, answer.amount, answer.payment_id, answer.settled_by) == (
+        outcome,
+        None,
+        "54279",
+        SettledBy.INQUIRY,
+    )
 
 
 def test_a_follow_up_of_another_amount_is_not_ours() -> None:
@@ -149,12 +184,16 @@ def test_what_to_ask_by() -> None:
     assert not is_about(record("settled"), payment_id="1")
     assert is_about(record("settled"), merchant_transaction_id="TX-1")
     assert not is_about(record("settled"), merchant_transaction_id="TX-2")
-    assert not is_about(record("settled", merchantTransactionId=None), merchant_transaction_id="TX-2")
+    assert not is_about(
+        record("settled", merchantTransactionId=None), merchant_transaction_id="TX-2"
+    )
     assert not is_about(record("settled", paymentId="-"), payment_id="54279")
 
 
 @given(
-    st.sampled_from([*LONG, "new"]), st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None]), st.sampled_from(["50.00", "49.99"])
+    st.sampled_from([*LONG, "new"]),
+    st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None]),
+    st.sampled_from(["50.00", "49.99"]),
 )
 def test_settling_never_invents(status: str, short: str | None, amount: str) -> None:
     """A payment is called paid only by a record of its own amount whose statuses say so."""
@@ -170,9 +209,17 @@ def test_settling_never_invents(status: str, short: str | None, amount: str) -> 
 def test_settle_invoice_does_not_take_the_lookups_code() -> None:
     """The status inquiry's code says that an invoice was found, and nothing of how its generation ended."""
     told = {"code": "00026", "description": "Your record found successfully"}
-    fields = {"merchantInvoiceId": "INV-1", "systemInvoiceId": "9", "status": "generated", "amount": "50.00", "currency": "EUR"}
+    fields = {
+        "merchantInvoiceId": "INV-1",
+        "systemInvoiceId": "9",
+        "status": "generated",
+        "amount": "50.00",
+        "currency": "EUR",
+    }
     invoice = records.record(operations.INVOICE_STATUS, {"statusInvoiceResult": told, **fields})
-    request = Request(operation=operations.INVOICE_GENERATE, fields={"merchantInvoiceId": "INV-1"}, amount=EUROS)
+    request = Request(
+        operation=operations.INVOICE_GENERATE, fields={"merchantInvoiceId": "INV-1"}, amount=EUROS
+    )
     settled = settle_invoice(request, invoice)
     assert isinstance(settled, Invoice)
     assert (settled.settled_by, settled.result) == (SettledBy.INQUIRY, ResultCode())

@@ -35,7 +35,9 @@ from gatewaypy.protocol.statuses import LONG, outcome_of
         (None, None, Outcome.UNKNOWN),
     ],
 )
-def test_a_payments_state_is_read_from_its_two_statuses(long: str | None, short: str | None, outcome: Outcome) -> None:
+def test_a_payments_state_is_read_from_its_two_statuses(
+    long: str | None, short: str | None, outcome: Outcome
+) -> None:
     """The long status leads; contradictions and unknown words are nobody's knowledge."""
     assert outcome_of(long, short) is outcome
 

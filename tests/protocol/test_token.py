@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy.protocol.parse import UnreadableError
-from gatewaypy.protocol.token import LIFETIME, UNREADABLE_LIFETIME, AuthToken, Refused, lifetime, read
+from gatewaypy.protocol.token import (
+    LIFETIME,
+    UNREADABLE_LIFETIME,
+    AuthToken,
+    Refused,
+    lifetime,
+    read,
+)
 
-FIELDS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors" / "replies" / "token.json").read_text())
+FIELDS: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "vectors" / "replies" / "token.json").read_text()
+)
 EXPIRY = 1774860318
 
 
@@ -28,7 +37,12 @@ def test_a_recorded_token_is_read() -> None:
     token = read(FIELDS, now=EXPIRY - 1800)
     assert isinstance(token, AuthToken)
     assert token.value.reveal() == FIELDS["AuthToken"]
-    assert (token.lifetime, token.partner_id, token.member_id, token.login_name) == (1800, "4", "11344", "ShopLogin")
+    assert (token.lifetime, token.partner_id, token.member_id, token.login_name) == (
+        1800,
+        "4",
+        "11344",
+        "ShopLogin",
+    )
     assert FIELDS["AuthToken"] not in repr(token)
 
 
@@ -36,7 +50,12 @@ def test_a_recorded_token_is_read() -> None:
     ("token", "seconds"),
     [
         (jwt({"exp": EXPIRY + 60}), 60),
-        ("e30." + base64.urlsafe_b64encode(b'{"sub": "M\xfcller", "exp": %d}' % (EXPIRY + 60)).decode() + ".c2ln", 60),
+        (
+            "e30."
+            + base64.urlsafe_b64encode(b'{"sub": "M\xfcller", "exp": %d}' % (EXPIRY + 60)).decode()
+            + ".c2ln",
+            60,
+        ),
         (jwt({"exp": EXPIRY - 60}), UNREADABLE_LIFETIME),
         (jwt({"exp": EXPIRY + 86400}), LIFETIME),
         (jwt({"exp": "soon"}), UNREADABLE_LIFETIME),

@@ -46,7 +46,10 @@ def test_xml_of_java_writers_is_a_yes(text: str) -> None:
     assert judge(DEBIT, read(text), redirected=False).outcome is Outcome.SUCCEEDED
 
 
-@pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252", "UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "US-ASCII"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["ISO-8859-1", "windows-1252", "UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "US-ASCII"],
+)
 def test_xml_in_its_declared_encoding_is_read(encoding: str) -> None:
     """The encoding of the XML declaration counts where the content type names none."""
     remark = "ok" if encoding == "US-ASCII" else "für"
@@ -86,7 +89,8 @@ def test_xml_that_contradicts_itself_is_no_yes(text: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32-be", "iso-8859-1"])
 @pytest.mark.parametrize(
-    "doctype", ["<!DOCTYPE a>", '<!DOCTYPE a [<!ENTITY y "Y">]>', '<!DOCTYPE a SYSTEM "http://127.0.0.1/x">']
+    "doctype",
+    ["<!DOCTYPE a>", '<!DOCTYPE a [<!ENTITY y "Y">]>', '<!DOCTYPE a SYSTEM "http://127.0.0.1/x">'],
 )
 def test_xml_with_doctype_is_refused(doctype: str, encoding: str) -> None:
     """A document type definition is refused in every encoding, and its error quotes nothing."""
@@ -97,12 +101,17 @@ def test_xml_with_doctype_is_refused(doctype: str, encoding: str) -> None:
 
 def test_xml_text_about_a_doctype_is_read() -> None:
     """Only a real document type definition is one."""
-    assert read("<a><remark><![CDATA[<!DOCTYPE html>]]></remark></a>") == {"remark": "<!DOCTYPE html>"}
+    assert read("<a><remark><![CDATA[<!DOCTYPE html>]]></remark></a>") == {
+        "remark": "<!DOCTYPE html>"
+    }
 
 
 def test_xml_amount_with_currency_is_two_fields() -> None:
     """An amount's currency may be its attribute."""
-    assert read('<a><amount currency="EUR">50.00</amount></a>') == {"amount": "50.00", "currency": "EUR"}
+    assert read('<a><amount currency="EUR">50.00</amount></a>') == {
+        "amount": "50.00",
+        "currency": "EUR",
+    }
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,9 @@ def test_xml_list_of_one_row_is_a_list(cards: str) -> None:
 )
 def test_xml_redirect_parameters_are_read(parameters: str) -> None:
     """The parameters of a redirect are read wrapped or not."""
-    target = decode.redirect(read(f"<r><redirect><url>https://acs.example</url>{parameters}</redirect></r>"))
+    target = decode.redirect(
+        read(f"<r><redirect><url>https://acs.example</url>{parameters}</redirect></r>")
+    )
     assert target is not None
     assert target.parameters == (("MD", "1"),)
 

@@ -58,7 +58,14 @@ def run(folder: Path, test: str, settings: str, *, without_plugin: bool = False)
     hidden = HIDDEN if without_plugin else ""
     blocked = ", '-p', 'no:asyncio'" if without_plugin else ""
     code = f"{hidden}import pytest; sys_exit = pytest.main(['-p', 'no:cacheprovider'{blocked}]); raise SystemExit(sys_exit)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -67,10 +74,16 @@ def run(folder: Path, test: str, settings: str, *, without_plugin: bool = False)
     [("", AUTO, False), (MARK, STRICT, False), ("@pytest.mark.anyio", "[pytest]\n", True)],
     ids=["auto", "strict", "anyio alone"],
 )
-def test_fixtures_async_test_works(tmp_path: Path, mark: str, settings: str, *, without_plugin: bool) -> None:
+def test_fixtures_async_test_works(
+    tmp_path: Path, mark: str, settings: str, *, without_plugin: bool
+) -> None:
     """An async test works in pytest-asyncio's two modes, and with anyio's plugin where there is no pytest-asyncio."""
-    anyio = "@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if without_plugin else ""
-    code, told = run(tmp_path, WORKS.format(mark=mark) + anyio, settings, without_plugin=without_plugin)
+    anyio = (
+        "@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if without_plugin else ""
+    )
+    code, told = run(
+        tmp_path, WORKS.format(mark=mark) + anyio, settings, without_plugin=without_plugin
+    )
     assert code == 0, told
 
 
@@ -87,7 +100,9 @@ def test_fixtures_async_test_works(tmp_path: Path, mark: str, settings: str, *, 
     ],
     ids=["plain", "plain, strict", "plain, no plugin", "through a fixture", "strict", "no plugin", "another loop"],
 )  # fmt: skip
-def test_fixtures_wrong_test_fails_at_once(tmp_path: Path, test: str, settings: str, words: str, *, without_plugin: bool) -> None:
+def test_fixtures_wrong_test_fails_at_once(
+    tmp_path: Path, test: str, settings: str, words: str, *, without_plugin: bool
+) -> None:
     """A test that could only hang is failed before it starts, and the message says what to change."""
     code, told = run(tmp_path, test, settings, without_plugin=without_plugin)
     assert (code, words in told) == (1, True), told

@@ -36,27 +36,43 @@ class Raw:
         self.sandbox, self.http = sandbox, http
 
     def body(self, request: requests.Request) -> dict[str, str]:
-        wire = encode(request, platform=Platform(name="s", base_url="http://localhost"), credentials=MERCHANT)
+        wire = encode(
+            request, platform=Platform(name="s", base_url="http://localhost"), credentials=MERCHANT
+        )
         return dict(httpx.QueryParams(bytes(wire.body).decode()))
 
     def debit(self, **changes: str | None) -> dict[str, str]:
         request = requests.payment(operations.DEBIT, platform=Platform(name="s", base_url="http://localhost"), credentials=MERCHANT,
                                    amount=EUROS, source=CARD, merchant_transaction_id="ORDER-1")  # fmt: skip
-        return {name: value for name, value in (self.body(request) | changes).items() if value is not None}
+        return {
+            name: value
+            for name, value in (self.body(request) | changes).items()
+            if value is not None
+        }
 
     async def token(self) -> str:
-        fields = (await self.http.post(f"{ROOT}/authToken", data=self.body(requests.merchant_token(MERCHANT)))).json()
+        fields = (
+            await self.http.post(
+                f"{ROOT}/authToken", data=self.body(requests.merchant_token(MERCHANT))
+            )
+        ).json()
         return str(fields["AuthToken"])
 
     async def post(self, path: str, data: dict[str, str], **headers: str) -> Any:
-        return (await self.http.post(f"{ROOT}{path}", data=data, headers={"AuthToken": await self.token(), **headers})).json()
+        return (
+            await self.http.post(
+                f"{ROOT}{path}", data=data, headers={"AuthToken": await self.token(), **headers}
+            )
+        ).json()
 
 
 @pytest.fixture
 async def raw() -> AsyncIterator[Raw]:
     """Talk to a sandbox in process."""
     sandbox = Sandbox()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox), base_url="http://localhost") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=sandbox), base_url="http://localhost"
+    ) as http:
         yield Raw(sandbox, http)
 
 
@@ -76,10 +92,16 @@ async def raw() -> AsyncIterator[Raw]:
         ({"card.cvv": "12345"}, "card.cvv"),
     ],
 )
-async def test_what_breaks_the_protocol_is_refused(raw: Raw, changes: dict[str, str | None], words: str) -> None:
+async def test_what_breaks_the_protocol_is_refused(
+    raw: Raw, changes: dict[str, str | None], words: str
+) -> None:
     """A refused request has no payment: its paymentId is a dash, and the ledger stays empty."""
     reply = await raw.post("/payments", raw.debit(**changes))
-    assert (reply["paymentId"], reply["transactionStatus"], reply["result"]["code"]) == ("-", "N", "20007")
+    assert (reply["paymentId"], reply["transactionStatus"], reply["result"]["code"]) == (
+        "-",
+        "N",
+        "20007",
+    )
     assert words in reply["result"]["description"]
     assert not raw.sandbox.ledger.records
 
@@ -88,7 +110,9 @@ async def test_what_breaks_the_protocol_is_refused(raw: Raw, changes: dict[str, 
 async def test_what_is_no_body_is_refused(raw: Raw, content: bytes) -> None:
     """A body that is neither form nor JSON gets an answer too."""
     for kind in ("application/json", "application/x-www-form-urlencoded"):
-        response = await raw.http.post(f"{ROOT}/payments", content=content, headers={"Content-Type": kind})
+        response = await raw.http.post(
+            f"{ROOT}/payments", content=content, headers={"Content-Type": kind}
+        )
         assert response.json()["result"]["code"] == "20007"
 
 
@@ -96,7 +120,9 @@ async def test_what_is_no_body_is_refused(raw: Raw, content: bytes) -> None:
 async def test_a_bad_token_is_a_401(raw: Raw, token: str | None) -> None:
     """Without a good token nothing is booked."""
     response = await raw.http.post(
-        f"{ROOT}/payments", data=raw.debit(), headers={"AuthToken": token} if token is not None else {}
+        f"{ROOT}/payments",
+        data=raw.debit(),
+        headers={"AuthToken": token} if token is not None else {},
     )
     assert response.status_code == 401
     assert not raw.sandbox.ledger.records
@@ -104,15 +130,25 @@ async def test_a_bad_token_is_a_401(raw: Raw, token: str | None) -> None:
 
 async def test_a_token_serves_the_root_that_gave_it(raw: Raw) -> None:
     """The merchants' root has tokens of its own."""
-    fields = (await raw.http.post("/merchantServices/api/v1/authToken", data=raw.body(requests.merchant_token(MERCHANT)))).json()
-    response = await raw.http.post(f"{ROOT}/payments", data=raw.debit(), headers={"AuthToken": fields["AuthToken"]})
+    fields = (
+        await raw.http.post(
+            "/merchantServices/api/v1/authToken", data=raw.body(requests.merchant_token(MERCHANT))
+        )
+    ).json()
+    response = await raw.http.post(
+        f"{ROOT}/payments", data=raw.debit(), headers={"AuthToken": fields["AuthToken"]}
+    )
     assert response.status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/authToken", "/partnerAuthToken", "/regenerateToken"])
 async def test_wrong_credentials_get_no_token(raw: Raw, path: str) -> None:
     """A refusal has a result and no token."""
-    fields = (await raw.http.post(f"{ROOT}{path}", data={"authentication.partnerId": "4", "authentication.sKey": "x"})).json()
+    fields = (
+        await raw.http.post(
+            f"{ROOT}{path}", data={"authentication.partnerId": "4", "authentication.sKey": "x"}
+        )
+    ).json()
     assert "AuthToken" not in fields
     assert fields["result"]["code"] != "200"
 
@@ -131,16 +167,22 @@ async def test_unknown_payments_and_currencies_are_refused(raw: Raw) -> None:
     """A follow-up needs its payment, in its currency."""
     paid = await raw.post("/payments", raw.debit())
     refund = requests.follow_up(operations.REFUND, paid["paymentId"], Money("1.00", "USD"))
-    assert (await raw.post(f"/payments/{paid['paymentId']}", raw.body(refund)))["result"]["code"] == "10006"
+    assert (await raw.post(f"/payments/{paid['paymentId']}", raw.body(refund)))["result"][
+        "code"
+    ] == "10006"
     missing = requests.follow_up(operations.CAPTURE, "1", EUROS)
     assert (await raw.post("/payments/1", raw.body(missing)))["result"]["code"] == "10005"
     too_much = requests.follow_up(operations.REFUND, paid["paymentId"], Money("51.00", "EUR"))
-    assert (await raw.post(f"/payments/{paid['paymentId']}", raw.body(too_much)))["result"]["code"] == "10006"
+    assert (await raw.post(f"/payments/{paid['paymentId']}", raw.body(too_much)))["result"][
+        "code"
+    ] == "10006"
     held = await raw.post("/payments", raw.debit(**{"paymentType": "PA", "merchantTransactionId": "ORDER-2",
                           "authentication.checksum": checksum(RULES["A"], {"memberId": "11344", KEY: MERCHANT.secret_key,
                           "merchantTransactionId": "ORDER-2", "amount": "50.00"})}))  # fmt: skip
     above = requests.follow_up(operations.CAPTURE, held["paymentId"], Money("50.01", "EUR"))
-    assert (await raw.post(f"/payments/{held['paymentId']}", raw.body(above)))["result"]["code"] == "10005"
+    assert (await raw.post(f"/payments/{held['paymentId']}", raw.body(above)))["result"][
+        "code"
+    ] == "10005"
 
 
 async def test_a_payout_needs_one_payee(raw: Raw) -> None:
@@ -191,13 +233,18 @@ async def shop() -> AsyncIterator[tuple[Shop, str]]:
     await task
 
 
-async def test_callbacks_are_signed_and_delivered(client: Gateway, sandbox: Sandbox, shop: tuple[Shop, str]) -> None:
+async def test_callbacks_are_signed_and_delivered(
+    client: Gateway, sandbox: Sandbox, shop: tuple[Shop, str]
+) -> None:
     """Each change of a payment is posted to its notification URL with a signature over the short status."""
     application, url = shop
     paid = await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
     await client.refund(paid.payment_id or "", EUROS)
     await sandbox.courier.idle()
-    assert Counter(callback["status"] for callback in application.heard) == {"capturesuccess": 1, "reversed": 1}
+    assert Counter(callback["status"] for callback in application.heard) == {
+        "capturesuccess": 1,
+        "reversed": 1,
+    }
     for callback in application.heard:
         values = {name: callback[name] for name in ("paymentId", "merchantTransactionId", "amount")}
         values["status"] = callback["transactionStatus"]
@@ -217,23 +264,32 @@ async def test_a_callback_is_tried_again(shop: tuple[Shop, str]) -> None:
     await courier.idle()
     courier.send("http://127.0.0.1:1/", {"n": 2}, MERCHANT)
     await courier.idle()
-    assert [delivery.answers for delivery in courier.deliveries] == [[500, 200], ["ConnectError"] * 3]
+    assert [delivery.answers for delivery in courier.deliveries] == [
+        [500, 200],
+        ["ConnectError"] * 3,
+    ]
     assert [delivery.delivered for delivery in courier.deliveries] == [True, False]
 
 
 async def test_what_is_left_is_given_up_with_the_sandbox(sandbox: Sandbox, client: Gateway) -> None:
     """Callbacks that nobody takes do not outlive the sandbox."""
-    await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/")
+    await client.debit(
+        EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/"
+    )
     assert len(sandbox.courier.deliveries) == 1
 
 
 async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbox: Sandbox) -> None:
     """The ledger and the deliveries can be read, and faults switched, from another process."""
     async with httpx.AsyncClient(base_url=sandbox.base_url, trust_env=False) as http:
-        assert (await http.post("/sandbox/faults", json={"kind": "cut after", "operation": "debit"})).json() == {"switches": 1}
+        assert (
+            await http.post("/sandbox/faults", json={"kind": "cut after", "operation": "debit"})
+        ).json() == {"switches": 1}
         assert (await http.post("/sandbox/faults", json={"kind": "meteor"})).status_code == 400
         assert (await http.post("/sandbox/faults", json={"king": "reset"})).status_code == 400
-        paid = await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/")
+        paid = await client.debit(
+            EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/"
+        )
         ledger = (await http.get("/sandbox/ledger")).json()
         deliveries = (await http.get("/sandbox/deliveries")).json()
         assert (await http.delete("/sandbox/faults")).json() == {"switches": 0}
@@ -273,14 +329,18 @@ async def test_duplicates_and_late_records_by_switch(raw: Raw) -> None:
     raw.sandbox.faults.add("refuse duplicate", operation="debit")
     first = await raw.post("/payments", raw.debit())
     inquiry = requests.inquiry(payment_id=first["paymentId"])
-    assert (await raw.post(f"/payments/{first['paymentId']}", raw.body(inquiry)))["result"]["code"] == "10026"
+    assert (await raw.post(f"/payments/{first['paymentId']}", raw.body(inquiry)))["result"][
+        "code"
+    ] == "10026"
     assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "00001"
     raw.sandbox.desk.refuse_duplicates = False
     assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "20015"
     assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
 
 
-async def test_connections_are_refused_for_a_while_by_switch(client: Gateway, sandbox: Sandbox) -> None:
+async def test_connections_are_refused_for_a_while_by_switch(
+    client: Gateway, sandbox: Sandbox
+) -> None:
     """After the request that the switch strikes, nobody gets through until its time is over."""
     from gatewaypy import errors
 
@@ -376,5 +436,7 @@ async def test_callbacks_can_be_sent_in_every_way(
     async with serving(CallbackApp(router, MERCHANT), "127.0.0.1", 0) as url:
         await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
         await sandbox.courier.idle()
-    assert [answer for delivery in sandbox.courier.deliveries for answer in delivery.answers] == statuses
+    assert [
+        answer for delivery in sandbox.courier.deliveries for answer in delivery.answers
+    ] == statuses
     assert heard == ["ORDER-1"] * statuses.count(200)

@@ -44,14 +44,19 @@ def callback(own_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("lose", [delete, replace, delete_log])
-async def test_receiver_whose_inbox_is_gone_answers_503(tmp_path: Path, caplog: pytest.LogCaptureFixture, lose: Any) -> None:
+async def test_receiver_whose_inbox_is_gone_answers_503(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lose: Any
+) -> None:
     """Once the inbox's file is deleted or replaced no callback gets a 200, and the log says what to do."""
     path = tmp_path / "inbox.db"
     async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{path}") as receiver:
         before = await receiver.receive(callback("TX-1"), "application/json")
         lose(path)
         with caplog.at_level(logging.ERROR, "gatewaypy.callbacks"):
-            after = [await receiver.receive(callback(f"TX-{number}"), "application/json") for number in (2, 3)]
+            after = [
+                await receiver.receive(callback(f"TX-{number}"), "application/json")
+                for number in (2, 3)
+            ]
     assert (before.status, [answer.status for answer in after]) == (200, [503, 503])
     assert "put the file back, and start again" in caplog.text
 
@@ -62,7 +67,12 @@ async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: 
     path = tmp_path / "payouts.db"
     async with Journal(f"sqlite:///{path}", MERCHANT.member_id) as journal:
         await journal.plan(
-            [PayoutOrder(merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), payment_id="7") for n in range(2)]
+            [
+                PayoutOrder(
+                    merchant_transaction_id=f"P-{n}", amount=Money("5.00", "EUR"), payment_id="7"
+                )
+                for n in range(2)
+            ]
         )
         first, second = await journal.take(State.PLANNED)
         assert await journal.intend(first) == 1
@@ -71,7 +81,9 @@ async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: 
             await journal.intend(second)
 
 
-async def test_store_behind_a_lock_fails_each_in_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_store_behind_a_lock_fails_each_in_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Transactions that wait for a locked file fail together, after one waiting time and not one after another."""
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.5)
     tries = 0
@@ -87,7 +99,9 @@ async def test_store_behind_a_lock_fails_each_in_its_time(tmp_path: Path, monkey
     await store.open(SCHEMA)
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        told = await asyncio.gather(*(store.run((ADD, (f"note {n}",))) for n in range(100)), return_exceptions=True)
+        told = await asyncio.gather(
+            *(store.run((ADD, (f"note {n}",))) for n in range(100)), return_exceptions=True
+        )
         # One by one, as for a bad statement, they would have been tried a hundred times.
         assert tries < 50
         other.execute("COMMIT")
@@ -101,7 +115,9 @@ async def test_store_behind_a_lock_goes_on_when_it_is_free(tmp_path: Path) -> No
     """A lock that is let go in time costs nobody an error."""
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     await store.open(SCHEMA)
-    with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)) as other:
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    ) as other:
         other.execute("BEGIN IMMEDIATE")
         waiting = [asyncio.ensure_future(store.run((ADD, (f"note {n}",)))) for n in range(3)]
         await asyncio.wait(waiting, timeout=0.3)
@@ -111,7 +127,9 @@ async def test_store_behind_a_lock_goes_on_when_it_is_free(tmp_path: Path) -> No
     await store.aclose()
 
 
-async def test_receiver_behind_a_lock_answers_503_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_receiver_behind_a_lock_answers_503_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Callbacks that meet a locked inbox are answered 503 after one waiting time each, none of them tried again by itself."""
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.3)
     path = tmp_path / "inbox.db"

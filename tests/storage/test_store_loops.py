@@ -75,7 +75,9 @@ async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
     async def use() -> int:
         async with inbox:
             ids: dict[str, Any] = {"member_id": "11344", "merchant_transaction_id": None}
-            await asyncio.gather(*(inbox.watch(payment_id=str(n), seconds=0.0, **ids) for n in range(3)))
+            await asyncio.gather(
+                *(inbox.watch(payment_id=str(n), seconds=0.0, **ids) for n in range(3))
+            )
             return len(await inbox.watched("11344", 10, 300.0))
 
     assert [await on_another_loop(use) for _ in range(2)] == [3, 0]
@@ -95,7 +97,9 @@ def break_writer(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_writer_that_dies_fails_all_who_wait(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writer_that_dies_fails_all_who_wait(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever waits for a writer that dies, and whoever comes after, gets an error; opened again the store works."""
     store: Store = open_store(store_url)
     await store.open(SCHEMA)
@@ -113,7 +117,9 @@ async def test_writer_that_dies_fails_all_who_wait(store_url: str, monkeypatch: 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-async def test_store_in_a_forked_process_raises(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_store_in_a_forked_process_raises(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A child process has no writer: its transaction fails there, and does not wait for ever."""
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     await store.open(SCHEMA)
@@ -183,7 +189,12 @@ def test_loop_that_ended_without_closing_leaves_no_obstacle(kind: str, tmp_path:
             assert await opened.put(verify_callback(body, MERCHANT))
             return
         if kind == "app":
-            scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+            scope = {
+                "type": "http",
+                "path": "/",
+                "method": "POST",
+                "headers": [(b"content-type", b"application/json")],
+            }
             sent: list[Any] = []
             await app(scope, ready({"type": "http.request", "body": body}), collect(sent))
             assert sent[0]["status"] == 200

@@ -132,14 +132,18 @@ async def test_sqlite_hard_link_is_refused(tmp_path: Path) -> None:
             await open_store(f"sqlite:///{tmp_path}/{name}").open(SCHEMA)
 
 
-async def test_sqlite_link_onto_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sqlite_link_onto_a_network_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file system that counts is that of the file, not that of a link to it."""
     (tmp_path / "far").mkdir()
     (tmp_path / "near.db").symlink_to(tmp_path / "far" / "x.db")
     real = Path.read_text
     mounts = f"x / ext4 rw 0 0\nx {tmp_path}/far nfs4 rw 0 0\n"
     monkeypatch.setattr(
-        Path, "read_text", lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k)
+        Path,
+        "read_text",
+        lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k),
     )
     with pytest.raises(errors.ConfigurationError, match="nfs4"):
         await SqliteStore(str(tmp_path / "near.db")).open(SCHEMA)
@@ -156,9 +160,13 @@ async def test_what_a_server_gives_up_for_anothers_sake_is_tried_again(store_url
     touch = "UPDATE notes SET text = text WHERE text = ? RETURNING text"
     rest = ("SELECT pg_sleep(0.3)::text", ())
     told = await asyncio.gather(
-        stores[0].run((touch, ("a",)), rest, (touch, ("b",))), stores[1].run((touch, ("b",)), rest, (touch, ("a",)))
+        stores[0].run((touch, ("a",)), rest, (touch, ("b",))),
+        stores[1].run((touch, ("b",)), rest, (touch, ("a",))),
     )
-    assert [[rows[0][0] for rows in (first, last)] for first, _, last in told] == [["a", "b"], ["b", "a"]]
+    assert [[rows[0][0] for rows in (first, last)] for first, _, last in told] == [
+        ["a", "b"],
+        ["b", "a"],
+    ]
     for store in stores:
         await store.aclose()
 
@@ -204,7 +212,9 @@ async def test_network_file_systems_are_refused(
     real = Path.read_text
     mounts = f"x / ext4 rw 0 0\nx {tmp_path} {kind} rw 0 0\n"
     monkeypatch.setattr(
-        Path, "read_text", lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k)
+        Path,
+        "read_text",
+        lambda self, *a, **k: mounts if str(self) == "/proc/self/mounts" else real(self, *a, **k),
     )
     store = SqliteStore(str(tmp_path / "x.db"))
     if refused:
@@ -215,7 +225,9 @@ async def test_network_file_systems_are_refused(
         await store.aclose()
 
 
-async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the mounts cannot be read the file is opened all the same."""
 
     def refuse(self: Path, *_: Any, **__: Any) -> str:
@@ -246,13 +258,18 @@ async def test_a_lost_connection_is_opened_anew(store_url: str) -> None:
     other: Any = open_store(store_url)
     await other.open(SCHEMA)
     await other.run(("SELECT pg_terminate_backend(CAST(? AS INTEGER))", (pid,)))
-    results = [await asyncio.gather(store.run((ADD, (f"again {n}",))), return_exceptions=True) for n in range(2)]
+    results = [
+        await asyncio.gather(store.run((ADD, (f"again {n}",))), return_exceptions=True)
+        for n in range(2)
+    ]
     assert results[-1] == [[[("again 1",)]]]
     await other.aclose()
     await store.aclose()
 
 
-async def test_a_server_that_may_lose_commits_is_refused(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_may_lose_commits_is_refused(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """fsync=off is no place for payments."""
     if not store_url.startswith("postgres"):
         return

@@ -31,7 +31,9 @@ NOT_UNDERSTOOD = {
 
 
 @pytest.mark.parametrize("path", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
-def test_sqlite_url_not_understood_is_refused(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqlite_url_not_understood_is_refused(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A journal, an inbox and a command refuse the URL, and no file is made."""
     monkeypatch.chdir(tmp_path)
     for use in (open_store, Inbox, existing, lambda url: Journal(url, "1")):
@@ -40,7 +42,9 @@ def test_sqlite_url_not_understood_is_refused(path: str, tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", ["payouts.db", "/var/lib/pay outs.db", "100%.db", "C:\\payouts.db", "zahlungen-ü.db"])
+@pytest.mark.parametrize(
+    "path", ["payouts.db", "/var/lib/pay outs.db", "100%.db", "C:\\payouts.db", "zahlungen-ü.db"]
+)
 def test_sqlite_url_path_is_taken_as_written(path: str) -> None:
     """What a file system may have as a name is the name."""
     assert sqlite_path(f"sqlite:///{path}") == path

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     import pytest
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Name the event loops that a test runs on."""
     loops = {"asyncio": asyncio.new_event_loop}
-    if item.path.name in {"test_conformance.py", "test_httptools.py"} and find_spec("uvloop") is not None:
+    if (
+        item.path.name in {"test_conformance.py", "test_httptools.py"}
+        and find_spec("uvloop") is not None
+    ):
         import uvloop
 
         loops["uvloop"] = uvloop.new_event_loop

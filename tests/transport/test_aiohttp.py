@@ -51,7 +51,9 @@ async def test_nothing_of_the_services_session_gets_into_a_payment() -> None:
             assert isinstance(await send(transport, port), WireReply)
     assert traced == []
     assert all(b"theirs" not in head for head in heads)
-    assert session.cookie_jar.filter_cookies(URL(f"http://127.0.0.1:{port}/"))["theirs"].value == "1"
+    assert (
+        session.cookie_jar.filter_cookies(URL(f"http://127.0.0.1:{port}/"))["theirs"].value == "1"
+    )
 
 
 async def test_the_services_connections_bound_ours() -> None:
@@ -94,7 +96,9 @@ async def test_a_session_that_closes_takes_nothing_with_it() -> None:
     async with listening(answer_each) as port, aiohttp.ClientSession() as session:
         async with AiohttpTransport(session) as transport:
             await session.close()
-            assert await send(transport, port) == WireFailure(sent=False, reason="the session is closed")
+            assert await send(transport, port) == WireFailure(
+                sent=False, reason="the session is closed"
+            )
         with pytest.raises(errors.ConfigurationError, match="closed"):
             AiohttpTransport(session)
 
@@ -123,7 +127,9 @@ async def test_a_connector_that_does_not_verify_is_refused(insecure: Any, tmp_pa
 
 async def test_a_context_of_the_services_own_is_taken() -> None:
     """A connector with a context that verifies is fine."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=default_context())) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=default_context())
+    ) as session:
         AiohttpTransport(session)
 
 

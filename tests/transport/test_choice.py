@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from gatewaypy import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport, fastest_transport
+from gatewaypy import (
+    AiohttpTransport,
+    HttptoolsTransport,
+    HttpxTransport,
+    PyreqwestTransport,
+    fastest_transport,
+)
 from gatewaypy.transport import choice
 
 
@@ -23,8 +29,12 @@ from gatewaypy.transport import choice
         (("httptools", "pyreqwest", "aiohttp"), HttpxTransport, HttpxTransport),
     ],
 )
-def test_the_fastest_that_is_installed(missing: Any, expected: type, for_jobs: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_that_is_installed(
+    missing: Any, expected: type, for_jobs: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Httptools before pyreqwest before aiohttp before httpx; for payout jobs never pyreqwest, which connects after it has asked."""
-    monkeypatch.setattr(choice, "find_spec", lambda name: None if name in missing else util.find_spec(name))
+    monkeypatch.setattr(
+        choice, "find_spec", lambda name: None if name in missing else util.find_spec(name)
+    )
     assert type(fastest_transport()) is expected
     assert type(fastest_transport(asks_at_first_byte=True)) is for_jobs

@@ -49,16 +49,32 @@ async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
 
     async with listening(serve) as port:
         for _ in range(3):
-            assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
+            assert await send(transport, port) == WireReply(
+                200, "Application/JSON; charset=utf-8", b"{}"
+            )
     assert connections == 1
     for head in heads:
         lines = head.decode().split("\r\n")
         assert lines[0] == "POST /path HTTP/1.1"
         headers = Counter(line.split(":")[0].lower() for line in lines[1:] if line)
-        expected = ("host", "content-type", "accept", "accept-encoding", "user-agent", "authtoken", "content-length")
+        expected = (
+            "host",
+            "content-type",
+            "accept",
+            "accept-encoding",
+            "user-agent",
+            "authtoken",
+            "content-length",
+        )
         assert headers == Counter(expected)
-        values = {name.lower(): value for name, value in (line.split(": ") for line in lines[1:] if line)}
-        assert (values["authtoken"], values["accept-encoding"], values["user-agent"]) == ("token", "identity", "gatewaypy")
+        values = {
+            name.lower(): value for name, value in (line.split(": ") for line in lines[1:] if line)
+        }
+        assert (values["authtoken"], values["accept-encoding"], values["user-agent"]) == (
+            "token",
+            "identity",
+            "gatewaypy",
+        )
 
 
 async def test_reply_has_retry_after_and_date(transport: Transport) -> None:
@@ -86,7 +102,10 @@ async def test_a_large_request_and_reply_go_through(transport: Transport) -> Non
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert (await read_request(reader))[1] == sent
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(received), received))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+            % (len(received), received)
+        )
         await writer.drain()
 
     async with listening(serve) as port:
@@ -130,10 +149,21 @@ async def test_a_server_that_never_accepts_means_not_sent(kind: str, transport: 
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "the connection broke"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", "the connection broke"),
         (b"\x15\x03\x01garbage\r\n\r\n", "the connection broke"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000, "longer than 1000 bytes"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000,
+            "longer than 1000 bytes",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "compressed"),
     ],
-    ids=["nothing", "half a head", "half a body", "half a chunk", "garbage", "too long", "compressed"],
+    ids=[
+        "nothing",
+        "half a head",
+        "half a body",
+        "half a chunk",
+        "garbage",
+        "too long",
+        "compressed",
+    ],
 )
 async def test_a_broken_answer_means_sent(transport: Transport, reply: bytes, reason: str) -> None:
     """Once the request is out, nothing that comes or does not come back makes it unsent, or sends it again."""
@@ -154,7 +184,9 @@ async def test_a_broken_answer_means_sent(transport: Transport, reply: bytes, re
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-async def test_a_connection_that_breaks_when_it_is_used_again_means_sent(transport: Transport, *, reset: bool) -> None:
+async def test_a_connection_that_breaks_when_it_is_used_again_means_sent(
+    transport: Transport, *, reset: bool
+) -> None:
     """The second request on a connection that breaks under it is not sent a third time by itself."""
     requests, connections = 0, 0
 
@@ -287,14 +319,22 @@ async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport:
     if kind in ASK_ONCE:
         assert isinstance(answer, WireReply)
     else:
-        assert (answer, requests) == (WireFailure(sent=True, reason="it was called off between its head and its body"), 0)
+        assert (answer, requests) == (
+            WireFailure(sent=True, reason="it was called off between its head and its body"),
+            0,
+        )
 
 
 async def test_a_redirect_is_not_followed(transport: Transport) -> None:
     """A 302 is an answer like any other, and so is a 307; the token goes nowhere else."""
     for status in (302, 307):
-        reply = b"HTTP/1.1 %d Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n" % status
-        async with listening(lambda reader, writer, reply=reply: read_and(reply, reader, writer)) as port:
+        reply = (
+            b"HTTP/1.1 %d Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+            % status
+        )
+        async with listening(
+            lambda reader, writer, reply=reply: read_and(reply, reader, writer)
+        ) as port:
             assert (await send(transport, port)).http_status == status
 
 
@@ -317,7 +357,9 @@ async def test_a_surplus_answer_is_nobodys(transport: Transport) -> None:
             assert isinstance(answer, WireFailure) or bytes(answer.body) == b"%d" % number
 
 
-async def test_no_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch, quiet_port: int) -> None:
+async def test_no_proxy_of_the_environment_is_used(
+    kind: str, monkeypatch: pytest.MonkeyPatch, quiet_port: int
+) -> None:
     """What the environment calls a proxy sees no payment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         for spelled in (name, name.lower()):
@@ -347,7 +389,11 @@ async def test_cancelled_requests_leave_the_pool_usable(transport: Transport) ->
             for task in seeded.sample(tasks, 8):
                 task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [error for error in ended if error is not None and not isinstance(error, asyncio.CancelledError)] == []
+        assert [
+            error
+            for error in ended
+            if error is not None and not isinstance(error, asyncio.CancelledError)
+        ] == []
         await asyncio.gather(*(ask(number) for number in range(50)))
 
 
@@ -355,7 +401,11 @@ class TestTls:
     """Certificates and names are verified, and there is no switch for it."""
 
     async def attempt(
-        self, kind: str, authority: trustme.CA | None, issued: trustme.LeafCert, change: Any = lambda _: None
+        self,
+        kind: str,
+        authority: trustme.CA | None,
+        issued: trustme.LeafCert,
+        change: Any = lambda _: None,
     ) -> tuple[Any, list[Any]]:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         issued.configure_cert(server)
@@ -390,10 +440,17 @@ class TestTls:
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
 
-    async def test_an_expired_certificate_is_refused(self, kind: str, authority: trustme.CA) -> None:
+    async def test_an_expired_certificate_is_refused(
+        self, kind: str, authority: trustme.CA
+    ) -> None:
         """A certificate that was good is good no more."""
-        begun, ended = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 2, 1, tzinfo=dt.UTC)
-        answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1", not_before=begun, not_after=ended))
+        begun, ended = (
+            dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
+            dt.datetime(2020, 2, 1, tzinfo=dt.UTC),
+        )
+        answer, seen = await self.attempt(
+            kind, authority, authority.issue_cert("127.0.0.1", not_before=begun, not_after=ended)
+        )
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
 
@@ -405,7 +462,9 @@ class TestTls:
             with pytest.warns(DeprecationWarning, match="TLSv1_1"):
                 server.minimum_version = server.maximum_version = ssl.TLSVersion.TLSv1_1
 
-        answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1"), grow_old)
+        answer, seen = await self.attempt(
+            kind, authority, authority.issue_cert("127.0.0.1"), grow_old
+        )
         assert (answer.sent, seen) == (False, [])
         assert "no connection" in answer.reason
 
@@ -421,8 +480,12 @@ class TestTls:
         assert not answer.sent
         assert b"token" not in b"".join(heard)
 
-    @pytest.mark.parametrize("piece", [b"\r\n", b'\r\n{"transactionStatus": "Y"', b"Transfer-Encoding: identity\r\n\r\n"])
-    async def test_a_reply_that_was_cut_on_its_way_is_not_whole(self, kind: str, authority: trustme.CA, piece: bytes) -> None:
+    @pytest.mark.parametrize(
+        "piece", [b"\r\n", b'\r\n{"transactionStatus": "Y"', b"Transfer-Encoding: identity\r\n\r\n"]
+    )
+    async def test_a_reply_that_was_cut_on_its_way_is_not_whole(
+        self, kind: str, authority: trustme.CA, piece: bytes
+    ) -> None:
         """Anybody on the way can end a connection: a reply without a length that ends with it is broken, unless the server said so."""
         start = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n" + piece
 
@@ -433,10 +496,18 @@ class TestTls:
 
         assert await self.answer_of(kind, authority, cut) == WireFailure(sent=True, reason=BROKEN)
 
-    async def test_a_reply_that_its_server_ended_is_whole(self, kind: str, authority: trustme.CA) -> None:
+    async def test_a_reply_that_its_server_ended_is_whole(
+        self, kind: str, authority: trustme.CA
+    ) -> None:
         """A reply without a length is taken where the server ended the connection in good order, and the transport can tell."""
-        answer = await self.answer_of(kind, authority, partial(read_and, b"HTTP/1.1 200 OK\r\n\r\n{}"))
-        assert answer == (WireFailure(sent=True, reason=BROKEN) if kind in WANT_A_LENGTH else WireReply(200, "", b"{}"))
+        answer = await self.answer_of(
+            kind, authority, partial(read_and, b"HTTP/1.1 200 OK\r\n\r\n{}")
+        )
+        assert answer == (
+            WireFailure(sent=True, reason=BROKEN)
+            if kind in WANT_A_LENGTH
+            else WireReply(200, "", b"{}")
+        )
 
     async def answer_of(self, kind: str, authority: trustme.CA, serve: Any) -> Any:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

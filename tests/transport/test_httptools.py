@@ -43,7 +43,8 @@ async def transport() -> AsyncIterator[HttptoolsTransport]:
 
 
 @pytest.mark.parametrize(
-    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/x\r\n\r\n"]
+    "interim",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/x\r\n\r\n"],
 )
 async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, interim: bytes) -> None:
     """What comes before the reply that was asked for is passed over, and the connection is used again."""
@@ -57,13 +58,19 @@ async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, inter
 
     async with listening(serve) as port:
         for _ in range(2):
-            assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
+            assert await send(transport, port) == WireReply(
+                200, "Application/JSON; charset=utf-8", b"{}"
+            )
     assert connections == 1
 
 
-async def test_a_reply_without_a_length_ends_with_its_connection(transport: HttptoolsTransport) -> None:
+async def test_a_reply_without_a_length_ends_with_its_connection(
+    transport: HttptoolsTransport,
+) -> None:
     """Where nothing else tells how long a reply is, its connection's end does."""
-    async with listening(lambda reader, writer: read_and(b"HTTP/1.1 200 OK\r\n\r\n{}", reader, writer)) as port:
+    async with listening(
+        lambda reader, writer: read_and(b"HTTP/1.1 200 OK\r\n\r\n{}", reader, writer)
+    ) as port:
         assert await send(transport, port) == WireReply(200, "", b"{}")
 
 
@@ -72,7 +79,10 @@ async def test_another_protocol_is_no_answer(transport: HttptoolsTransport) -> N
     switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"
     async with listening(lambda reader, writer: read_and(switching, reader, writer)) as port:
         failure = await send(transport, port)
-    assert (failure.sent, failure.reason) == (True, "the connection broke before the whole answer was there")
+    assert (failure.sent, failure.reason) == (
+        True,
+        "the connection broke before the whole answer was there",
+    )
 
 
 async def test_a_head_without_an_end_is_given_up(transport: HttptoolsTransport) -> None:
@@ -97,20 +107,33 @@ async def test_a_head_without_an_end_is_given_up(transport: HttptoolsTransport) 
 
 async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport) -> None:
     """What comes after a body changes neither its type nor its coding."""
-    told = OK.replace(b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    told = OK.replace(
+        b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    )
     trailer = b"Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n"
     async with listening(lambda reader, writer: read_and(told + trailer, reader, writer)) as port:
-        assert await send(transport, port) == WireReply(200, "Application/JSON; charset=utf-8", b"{}")
+        assert await send(transport, port) == WireReply(
+            200, "Application/JSON; charset=utf-8", b"{}"
+        )
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:99999/", "http://[::1/", "http://127.0.0.1:x/", "ftp://127.0.0.1/", "http:///x"]
+    "url",
+    [
+        "http://127.0.0.1:99999/",
+        "http://[::1/",
+        "http://127.0.0.1:x/",
+        "ftp://127.0.0.1/",
+        "http:///x",
+    ],
 )
 async def test_a_url_that_is_none_is_not_sent(transport: HttptoolsTransport, url: str) -> None:
     """What cannot be connected to is refused before anything is asked."""
     request = WireRequest(url, "application/json", "application/json", SealedBytes(b"{}"))
     deadline = asyncio.get_running_loop().time() + 5
-    answer = await transport.send(request, timeouts=Timeouts(), limits=Limits(), deadline=deadline, about_to_send=lambda: True)
+    answer = await transport.send(
+        request, timeouts=Timeouts(), limits=Limits(), deadline=deadline, about_to_send=lambda: True
+    )
     assert isinstance(answer, WireFailure)
     assert not answer.sent
 
@@ -124,14 +147,18 @@ async def test_an_address_that_cannot_be_looked_up_means_not_sent(
         raise LookupError("of a name")
 
     monkeypatch.setattr(transport._eyeballs, "start_connection", fail)
-    assert await send(transport, 1) == WireFailure(sent=False, reason="no connection: it failed with LookupError")
+    assert await send(transport, 1) == WireFailure(
+        sent=False, reason="no connection: it failed with LookupError"
+    )
 
 
 async def test_nothing_goes_out_after_its_deadline(transport: HttptoolsTransport) -> None:
     """A request that is late already is neither asked about nor sent, on a kept connection either."""
     async with listening(answer_each) as port:
         assert isinstance(await send(transport, port), WireReply)
-        late = await send(transport, port, total=0, say=lambda: pytest.fail("it was about to be sent"))
+        late = await send(
+            transport, port, total=0, say=lambda: pytest.fail("it was about to be sent")
+        )
     assert late == WireFailure(sent=False, reason="the deadline for the whole call passed")
 
 
@@ -144,7 +171,13 @@ async def test_what_fits_into_no_head_is_not_sent(
     transport: HttptoolsTransport, path: str, content_type: str, token: str
 ) -> None:
     """A line break in a token, a type or a URL would begin a header of its own: nothing goes out, and nothing of it is shown."""
-    request = WireRequest(f"http://127.0.0.1:1{path}", content_type, "application/json", SealedBytes(b"{}"), Secret(token))
+    request = WireRequest(
+        f"http://127.0.0.1:1{path}",
+        content_type,
+        "application/json",
+        SealedBytes(b"{}"),
+        Secret(token),
+    )
     answer = await transport.send(
         request,
         timeouts=Timeouts(),
@@ -157,7 +190,9 @@ async def test_what_fits_into_no_head_is_not_sent(
     assert "cannot be written" in answer.reason
 
 
-async def test_a_connection_whose_end_is_not_heard_of_yet_is_not_used(transport: HttptoolsTransport) -> None:
+async def test_a_connection_whose_end_is_not_heard_of_yet_is_not_used(
+    transport: HttptoolsTransport,
+) -> None:
     """Where the server hung up while the event loop was busy, the request goes out on a new connection and is answered."""
     hung_up, received = threading.Event(), []
 
@@ -209,7 +244,9 @@ async def test_the_next_address_is_tried_beside_a_deaf_one(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_an_answer_to_half_a_request_ends_its_connection(scheme: str, authority: trustme.CA) -> None:
+async def test_an_answer_to_half_a_request_ends_its_connection(
+    scheme: str, authority: trustme.CA
+) -> None:
     """A server that answers before it has read the request is not asked again on that connection, over TLS either."""
     connections = 0
     tls = served_by(authority) if scheme == "https" else None
@@ -225,11 +262,15 @@ async def test_an_answer_to_half_a_request_ends_its_connection(scheme: str, auth
 
     async with listening(serve, tls) as port, made("httptools", authority) as transport, transport:
         for _ in range(2):
-            assert isinstance(await send(transport, port, scheme=scheme, body=b"x" * 30_000_000), WireReply)
+            assert isinstance(
+                await send(transport, port, scheme=scheme, body=b"x" * 30_000_000), WireReply
+            )
     assert connections == 2
 
 
-async def test_a_connection_that_came_too_late_is_let_go_at_once(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_came_too_late_is_let_go_at_once(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A call that is cancelled as its TLS handshake ends leaves nothing behind that a later connection could fall over."""
     as_it_is = Line.connection_made
 
@@ -237,7 +278,11 @@ async def test_a_connection_that_came_too_late_is_let_go_at_once(authority: trus
         as_it_is(line, transport)
         task.cancel()
 
-    async with listening(answer_each, served_by(authority)) as port, made("httptools", authority) as transport, transport:
+    async with (
+        listening(answer_each, served_by(authority)) as port,
+        made("httptools", authority) as transport,
+        transport,
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(Line, "connection_made", made_too_late)
             task = asyncio.ensure_future(send(transport, port, scheme="https"))
@@ -268,7 +313,9 @@ async def test_who_leaves_closes_no_connection_of_who_comes(authority: trustme.C
         server.start()
         async with listening(serve) as port, made("httptools", authority) as transport:
             await transport.__aenter__()
-            assert isinstance(await send(transport, listener.getsockname()[1], scheme="https"), WireReply)
+            assert isinstance(
+                await send(transport, listener.getsockname()[1], scheme="https"), WireReply
+            )
             leaving = asyncio.ensure_future(transport.__aexit__(None, None, None))
             await asyncio.sleep(0)
             async with transport:
@@ -327,7 +374,9 @@ async def test_idle_connections_are_closed_in_passing() -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(transport: HttptoolsTransport) -> None:
+async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(
+    transport: HttptoolsTransport,
+) -> None:
     """Where the last question whether to send cannot be answered, nothing is sent; its connection is good for the next."""
     connections = 0
 
@@ -349,7 +398,9 @@ async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(transpor
 
 async def test_a_closed_transport_sends_nothing() -> None:
     """Outside of ``async with`` there is nothing to send by."""
-    assert await send(HttptoolsTransport(), 1) == WireFailure(sent=False, reason="the transport is not open")
+    assert await send(HttptoolsTransport(), 1) == WireFailure(
+        sent=False, reason="the transport is not open"
+    )
 
 
 class _Wire(asyncio.Transport):
@@ -372,17 +423,23 @@ class _Wire(asyncio.Transport):
         self.closed = True
 
 
-CHUNKED = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{} \r\n1\r\n \r\n0\r\n\r\n"
-)
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{} \r\n1\r\n \r\n0\r\n\r\n"
 
 
 @given(
-    st.sampled_from([(OK, b"{}"), (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, b"{}"), (CHUNKED, b"{}  ")]),
+    st.sampled_from(
+        [
+            (OK, b"{}"),
+            (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, b"{}"),
+            (CHUNKED, b"{}  "),
+        ]
+    ),
     st.lists(st.integers(1, 120)),
     st.one_of(st.binary(max_size=40), st.integers(0, len(OK)).map(lambda length: OK[:length])),
 )
-def test_a_reply_is_the_same_however_it_is_cut_up(told: tuple[bytes, bytes], cuts: list[int], surplus: bytes) -> None:
+def test_a_reply_is_the_same_however_it_is_cut_up(
+    told: tuple[bytes, bytes], cuts: list[int], surplus: bytes
+) -> None:
     """Packets may end anywhere; bytes after the reply change nothing in it, and spoil its connection."""
     reply, body = told
     sent = reply + surplus
@@ -397,7 +454,11 @@ def test_a_reply_is_the_same_however_it_is_cut_up(told: tuple[bytes, bytes], cut
                 line.data_received(sent[start:end])
         result = answer.result()
         assert isinstance(result, WireReply)
-        assert (result.http_status, result.content_type.lower()[:16], result.body) == (200, "application/json", body)
+        assert (result.http_status, result.content_type.lower()[:16], result.body) == (
+            200,
+            "application/json",
+            body,
+        )
         # llhttp passes over line breaks between two replies.
         assert line.is_reusable is (not surplus.strip(b"\r\n"))
         assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Line>")
@@ -405,7 +466,9 @@ def test_a_reply_is_the_same_however_it_is_cut_up(told: tuple[bytes, bytes], cut
         assert line.closed.done()
 
 
-async def test_a_request_that_was_withheld_is_no_use_of_its_connection(transport: HttptoolsTransport) -> None:
+async def test_a_request_that_was_withheld_is_no_use_of_its_connection(
+    transport: HttptoolsTransport,
+) -> None:
     """A server counts from what it received: whoever is called off must not make an idle connection seem fresh."""
     async with listening(answer_each) as port:
         await send(transport, port)
@@ -418,7 +481,9 @@ async def test_a_request_that_was_withheld_is_no_use_of_its_connection(transport
         assert line.used >= before
 
 
-async def test_a_caller_who_goes_while_a_connection_is_handed_over_leaves_nothing(transport: HttptoolsTransport) -> None:
+async def test_a_caller_who_goes_while_a_connection_is_handed_over_leaves_nothing(
+    transport: HttptoolsTransport,
+) -> None:
     """However late a call is cancelled while it connects, the transport forgets the connection."""
     connect = transport._eyeballs.start_connection
     calls: list[asyncio.Task[Any]] = []

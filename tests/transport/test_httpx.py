@@ -52,14 +52,21 @@ async def _hung_up(transport: HttpxTransport) -> None:
 async def test_a_request_that_went_out_never_counts_as_unsent_again() -> None:
     """Should a client connect anew after it began to send, the byte that left stays left."""
     progress = _Progress(lambda: True)
-    for event in ("connection.connect_tcp.started", "http11.send_request_headers.started", "connection.connect_tcp.started"):
+    for event in (
+        "connection.connect_tcp.started",
+        "http11.send_request_headers.started",
+        "connection.connect_tcp.started",
+    ):
         await progress.trace(event, {})
     assert progress.stage is _Stage.SENDING
 
 
 async def test_idle_connections_do_not_pile_up(library: str) -> None:
     """Connections that a burst needed are closed when they have been idle for long enough."""
-    async with listening(answer_each) as port, HttpxTransport(library=library, keepalive=0.05) as transport:
+    async with (
+        listening(answer_each) as port,
+        HttpxTransport(library=library, keepalive=0.05) as transport,
+    ):
         await asyncio.gather(*(send(transport, port) for _ in range(20)))
         most = len(transport._idle)
         await asyncio.sleep(0.06)

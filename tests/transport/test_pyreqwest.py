@@ -26,10 +26,22 @@ TIMEOUTS = Timeouts(connect=2, read=3)
 def test_an_error_is_judged_by_its_causes() -> None:
     """'ConnectError' and 'ConnectTimeoutError' are raised of requests that went out, too: their names prove nothing."""
     before = [{"message": "client error (Connect)"}, {"message": "tcp connect error"}]
-    after = [{"message": "client error (SendRequest)"}, {"message": "connection closed before message completed"}]
-    assert not _failure(ConnectError("connection error", {"causes": before}), TIMEOUTS, is_over=False).sent
-    assert not _failure(ConnectTimeoutError("connection timeout", {"causes": before}), TIMEOUTS, is_over=False).sent
-    for error in (ConnectError("", {"causes": after}), ConnectTimeoutError("", {"causes": None}), ValueError(), TimeoutError()):
+    after = [
+        {"message": "client error (SendRequest)"},
+        {"message": "connection closed before message completed"},
+    ]
+    assert not _failure(
+        ConnectError("connection error", {"causes": before}), TIMEOUTS, is_over=False
+    ).sent
+    assert not _failure(
+        ConnectTimeoutError("connection timeout", {"causes": before}), TIMEOUTS, is_over=False
+    ).sent
+    for error in (
+        ConnectError("", {"causes": after}),
+        ConnectTimeoutError("", {"causes": None}),
+        ValueError(),
+        TimeoutError(),
+    ):
         assert _failure(error, TIMEOUTS, is_over=False).sent
 
 
@@ -41,7 +53,9 @@ async def test_a_request_that_cannot_be_built_is_not_sent() -> None:
     assert "refused the request" in failure.reason
 
 
-async def test_authorities_come_as_bytes_or_as_a_file(authority: trustme.CA, tmp_path: Path) -> None:
+async def test_authorities_come_as_bytes_or_as_a_file(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
     """Several certificates may be in one file, and each of them is trusted."""
     import ssl
 
@@ -50,7 +64,10 @@ async def test_authorities_come_as_bytes_or_as_a_file(authority: trustme.CA, tmp
     bundle = tmp_path / "authorities.pem"
     bundle.write_bytes(trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes())
     for given in (bundle, str(bundle), bundle.read_bytes()):
-        async with listening(answer_each, server) as port, PyreqwestTransport(ca_certificates=given) as transport:
+        async with (
+            listening(answer_each, server) as port,
+            PyreqwestTransport(ca_certificates=given) as transport,
+        ):
             assert isinstance(await send(transport, port, scheme="https"), WireReply)
 
 

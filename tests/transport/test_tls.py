@@ -33,7 +33,9 @@ def test_context_without_minimum_gets_tls_1_2(kind: type[HttpxTransport]) -> Non
 
 
 @pytest.mark.parametrize("default", [V.MINIMUM_SUPPORTED, V.TLSv1])
-def test_context_with_debians_default_gets_tls_1_2(monkeypatch: pytest.MonkeyPatch, default: V) -> None:
+def test_context_with_debians_default_gets_tls_1_2(
+    monkeypatch: pytest.MonkeyPatch, default: V
+) -> None:
     """A minimum that a new context has says nothing, whatever it is on this build."""
     monkeypatch.setattr(tls, "new_minimum", lambda: default)
     assert tls.checked(context(default)).minimum_version is V.TLSv1_2
@@ -55,7 +57,9 @@ def test_context_with_higher_minimum_is_kept(minimum: V) -> None:
     assert tls.checked(own).minimum_version is before
 
 
-@pytest.mark.skipif(not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option")
+@pytest.mark.skipif(
+    not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option"
+)
 def test_context_that_ignores_a_cut_connection_is_changed() -> None:
     """A connection that somebody cut must be told from one that its server ended, whatever the build's default is."""
     own = context()
@@ -75,7 +79,10 @@ async def test_context_of_shared_session_is_not_changed(monkeypatch: pytest.Monk
     aiohttp = pytest.importorskip("aiohttp")
     monkeypatch.setattr(tls, "new_minimum", lambda: V.MINIMUM_SUPPORTED)
     own = context(V.MINIMUM_SUPPORTED)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=own)) as session, AiohttpTransport(session):
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=own)) as session,
+        AiohttpTransport(session),
+    ):
         assert own.minimum_version is V.MINIMUM_SUPPORTED
 
 
@@ -84,4 +91,7 @@ def test_redis_tokens_ask_for_tls_1_2() -> None:
     pytest.importorskip("redis")
     tokens = RedisTokens("rediss://tokens.internal")
     assert tokens._client.connection_pool.connection_kwargs["ssl_min_version"] is V.TLSv1_2
-    assert "ssl_min_version" not in RedisTokens("redis://127.0.0.1")._client.connection_pool.connection_kwargs
+    assert (
+        "ssl_min_version"
+        not in RedisTokens("redis://127.0.0.1")._client.connection_pool.connection_kwargs
+    )

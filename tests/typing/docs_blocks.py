@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _PRELUDE: Final = "from docs_prelude import *"
 _WRAPPER: Final = "async def _() -> None:"
 _INDENT: Final = 4
-_FENCE: Final = re.compile(r"^(?P<indent> *)```py(?:thon3?)?\b[^\n]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(
+    r"^(?P<indent> *)```py(?:thon3?)?\b[^\n]*\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL
+)
 _PLACE: Final = re.compile(r"[^\s:]*?(?P<module>block_\d+)\.py(?::(?P<line>\d+)(?::\d+)?)?")
 _AWAITS: Final = (ast.Await, ast.AsyncWith, ast.AsyncFor)
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -77,6 +79,8 @@ def name_documents(report: str, modules: dict[str, Block]) -> str:
 
     def place(match: re.Match[str]) -> str:
         block = modules[match["module"]]
-        return f"{block.document}:{block.line_of(int(match['line'])) if match['line'] else block.line}"
+        return (
+            f"{block.document}:{block.line_of(int(match['line'])) if match['line'] else block.line}"
+        )
 
     return _PLACE.sub(place, report)

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 async def operations(gateway: Gateway, card: Card) -> None:
     """Every operation has a result type of its own."""
     euros = Money("50.00", "EUR")
-    payment = await gateway.debit(euros, card, merchant_transaction_id="A", three_d="3D", store_card=True, extra={"a": "b"})
+    payment = await gateway.debit(
+        euros, card, merchant_transaction_id="A", three_d="3D", store_card=True, extra={"a": "b"}
+    )
     assert_type(payment, Payment)
     assert_type(payment.raise_for_outcome(), Payment)
     assert_type(payment.redirect, Redirect | None)
@@ -91,5 +93,10 @@ async def loaded_late(gateway: Gateway, card: Card, credentials: Credentials) ->
     assert_type(fastest_transport(), Transport)
     assert_type(await gateway.stored_cards.store(card), StoredCard)
     assert_type(await gateway.invoices.status("INV-1"), Invoice)
-    Gateway("https://gateway.example", credentials, transport=fastest_transport(), token_store=RedisTokens("rediss://tokens"))
+    Gateway(
+        "https://gateway.example",
+        credentials,
+        transport=fastest_transport(),
+        token_store=RedisTokens("rediss://tokens"),
+    )
     AiohttpTransport(keepalife=5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

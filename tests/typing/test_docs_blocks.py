@@ -58,7 +58,9 @@ def run(command: list[str], folder: Path, *files: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def check(command: list[str], folder: Path, documents: tuple[Path, ...], root: Path) -> tuple[int, str]:
+def check(
+    command: list[str], folder: Path, documents: tuple[Path, ...], root: Path
+) -> tuple[int, str]:
     """Check the blocks of some documents; return the checker's exit code and its report."""
     for path in (Path(__file__).parent / "docs_prelude.py", EXAMPLES / "distributed" / "worker.py"):
         shutil.copy(path, folder)
@@ -103,7 +105,9 @@ def test_docs_blocks_every_python_fence_is_read() -> None:
 
 
 @pytest.mark.heavy
-def test_examples_checked_by_mypy_strict_pass(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_examples_checked_by_mypy_strict_pass(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """A shop or worker that starts as a copy of an example passes mypy --strict."""
     files = sorted({*EXAMPLES.rglob("*.py")} - UNTYPED_EXAMPLES)
     code, report = run(mypy(request.config), tmp_path, *map(str, files))

@@ -20,7 +20,12 @@ from gatewaypy.protocol.requests.stored import (
     sign_up_merchant,
     store_card,
 )
-from gatewaypy.protocol.requests.tokens import merchant_token, partner_token, regenerated_token, token_of
+from gatewaypy.protocol.requests.tokens import (
+    merchant_token,
+    partner_token,
+    regenerated_token,
+    token_of,
+)
 
 __all__ = [
     "THREE_D",

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.protocol import operations
 from gatewaypy.protocol.requests.parties import customer_fields
-from gatewaypy.protocol.requests.request import Request, check_amount, check_type, present, with_extra
+from gatewaypy.protocol.requests.request import (
+    Request,
+    check_amount,
+    check_type,
+    present,
+    with_extra,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +33,9 @@ def follow_up(operation: Operation, payment_id: str, amount: Money | None) -> Re
     if "amount" in operation.required:
         check_amount(amount, operation)
     check_type("paymentId", payment_id, str, "the gateway's id of the payment, as text", operation)
-    fields: Fields = {} if amount is None else {"amount": amount.wire(), "currency": amount.currency}
+    fields: Fields = (
+        {} if amount is None else {"amount": amount.wire(), "currency": amount.currency}
+    )
     return Request(operation=operation, fields=fields, subject=payment_id, amount=amount)
 
 
@@ -47,7 +55,12 @@ def payout(
     check_amount(amount, operations.PAYOUT)
     if (payment_id is None) + (customer is None) + (stored_card is None) != 2:  # noqa: PLR2004 - one of three is there
         rule = "one of the paymentId of a captured payment, a customer's account details, and a stored card's id"
-        raise InvalidRequest("paymentId", rule, operation=operations.PAYOUT.name, merchant_transaction_id=merchant_transaction_id)
+        raise InvalidRequest(
+            "paymentId",
+            rule,
+            operation=operations.PAYOUT.name,
+            merchant_transaction_id=merchant_transaction_id,
+        )
     fields = present(
         {
             "merchantTransactionId": merchant_transaction_id,
@@ -68,7 +81,9 @@ def payout(
     )
 
 
-def inquiry(*, payment_id: str | None = None, merchant_transaction_id: str | None = None) -> Request:
+def inquiry(
+    *, payment_id: str | None = None, merchant_transaction_id: str | None = None
+) -> Request:
     """Build an inquiry by the gateway's id or by the merchant's own."""
     if payment_id is not None and merchant_transaction_id is None:
         return Request(operation=operations.INQUIRE_BY_PAYMENT_ID, fields={}, subject=payment_id)
@@ -79,19 +94,29 @@ def inquiry(*, payment_id: str | None = None, merchant_transaction_id: str | Non
             subject=merchant_transaction_id,
             merchant_transaction_id=merchant_transaction_id,
         )
-    raise InvalidRequest("paymentId", "either payment_id or merchant_transaction_id, and only one of them", operation="inquiry")
+    raise InvalidRequest(
+        "paymentId",
+        "either payment_id or merchant_transaction_id, and only one of them",
+        operation="inquiry",
+    )
 
 
-def transaction_list(*, platform: Platform, start: date, end: date, status: str | None, page: int, page_size: int) -> Request:
+def transaction_list(
+    *, platform: Platform, start: date, end: date, status: str | None, page: int, page_size: int
+) -> Request:
     """Ask for one page of the transactions between two days, both included (protocol section 6, documented and seen)."""
     operation = operations.TRANSACTION_LIST
     for name, day in (("pagination.fromdate", start), ("pagination.todate", end)):
         # A datetime is a date to Python, with a zone that the gateway's day knows nothing of.
         check_type(name, day, date, "a date without a time", operation)
         if isinstance(day, datetime):
-            raise InvalidRequest(name, "a date without a time", "a value of type datetime", operation=operation.name)
+            raise InvalidRequest(
+                name, "a date without a time", "a value of type datetime", operation=operation.name
+            )
     if end < start:
-        raise InvalidRequest("pagination.todate", "not before the first day", operation=operation.name)
+        raise InvalidRequest(
+            "pagination.todate", "not before the first day", operation=operation.name
+        )
     fields: Fields = {
         "pagination.fromdate": start.strftime(platform.list_date_format),
         "pagination.todate": end.strftime(platform.list_date_format),

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer, Product
 from gatewaypy.protocol import operations
-from gatewaypy.protocol.requests.request import Request, check_amount, check_type, prefixed, present, with_extra
+from gatewaypy.protocol.requests.request import (
+    Request,
+    check_amount,
+    check_type,
+    prefixed,
+    present,
+    with_extra,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,10 +59,14 @@ def generate_invoice(
         check_type("product", product, Product, "a Product", operation)
         if product.price.currency != amount.currency:
             raise InvalidRequest(
-                "product.productAmount", f"in the invoice's currency, {amount.currency}", operation=operation.name
+                "product.productAmount",
+                f"in the invoice's currency, {amount.currency}",
+                operation=operation.name,
             )
         # One product is documented; several are told apart by their position (our choice).
-        fields |= prefixed("product" if len(products) == 1 else f"product[{position}]", _product(product))
+        fields |= prefixed(
+            "product" if len(products) == 1 else f"product[{position}]", _product(product)
+        )
     return Request(operation=operation, fields=with_extra(fields, extra, operation), amount=amount)
 
 
@@ -76,7 +87,9 @@ def regenerate_invoice(invoice_id: str, redirect_url: str) -> Request:
 
 def invoice_status(merchant_invoice_id: str) -> Request:
     """Ask for an invoice by the merchant's own id."""
-    return Request(operation=operations.INVOICE_STATUS, fields={"merchantInvoiceId": merchant_invoice_id})
+    return Request(
+        operation=operations.INVOICE_STATUS, fields={"merchantInvoiceId": merchant_invoice_id}
+    )
 
 
 def remind(invoice_id: str, redirect_url: str | None) -> Request:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.money import Money
 from gatewaypy.protocol import operations
-from gatewaypy.protocol.requests.request import Request, check_amount, check_type, present, with_extra
+from gatewaypy.protocol.requests.request import (
+    Request,
+    check_amount,
+    check_type,
+    present,
+    with_extra,
+)
 from gatewaypy.secret import shape_of
 
 if TYPE_CHECKING:
@@ -52,12 +58,21 @@ def hosted_checkout(
         "amount": amount.wire(),
         "currency": amount.currency,
         "merchantTransactionId": merchant_transaction_id,
-        "merchantRedirectUrl": _within(redirect_url, "merchantRedirectUrl", _LONGEST_URL, operation),
+        "merchantRedirectUrl": _within(
+            redirect_url, "merchantRedirectUrl", _LONGEST_URL, operation
+        ),
         "transactionType": "PA" if preauth else "DB",
-        "orderDescription": _within(description or merchant_transaction_id, "orderDescription", _LONGEST_DESCRIPTION, operation),
+        "orderDescription": _within(
+            description or merchant_transaction_id,
+            "orderDescription",
+            _LONGEST_DESCRIPTION,
+            operation,
+        ),
     }
     if notification_url is not None:
-        fields["notificationUrl"] = _within(notification_url, "notificationUrl", _LONGEST_URL, operation)
+        fields["notificationUrl"] = _within(
+            notification_url, "notificationUrl", _LONGEST_URL, operation
+        )
     fields |= present(
         {
             "TMPL_AMOUNT": shown_amount.wire() if shown_amount else None,
@@ -111,9 +126,17 @@ def hosted_card_registration(
     operation = operations.HOSTED_CARD_REGISTRATION
     fields: Fields = {
         "totype": _partner_name(credentials, operation),
-        "merchantRedirectUrl": _within(redirect_url, "merchantRedirectUrl", _LONGEST_URL, operation),
+        "merchantRedirectUrl": _within(
+            redirect_url, "merchantRedirectUrl", _LONGEST_URL, operation
+        ),
     }
-    fields |= present({"customerId": customer_id, "terminalid": terminal_id or credentials.terminal_id, "lang": language})
+    fields |= present(
+        {
+            "customerId": customer_id,
+            "terminalid": terminal_id or credentials.terminal_id,
+            "lang": language,
+        }
+    )
     return Request(operation=operation, fields=with_extra(fields, extra, operation))
 
 
@@ -126,5 +149,10 @@ def _partner_name(credentials: Credentials, operation: Operation) -> str:
 
 def _within(text: str, name: str, longest: int, operation: Operation) -> str:
     if not isinstance(text, str) or len(text) > longest:
-        raise InvalidRequest(name, f"at most {longest} characters on the hosted page", shape_of(text), operation=operation.name)
+        raise InvalidRequest(
+            name,
+            f"at most {longest} characters on the hosted page",
+            shape_of(text),
+            operation=operation.name,
+        )
     return text

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 def source_fields(source: PaymentSource, operation: Operation) -> Fields:
     """Return the fields of what a payment is taken from. The names of accounts' fields are our choice."""
-    if not isinstance(source, Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource):
+    if not isinstance(
+        source, Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource
+    ):
         raise InvalidRequest(
-            "source", "a Card, or another payment source of this library's", shape_of(source), operation=operation.name
+            "source",
+            "a Card, or another payment source of this library's",
+            shape_of(source),
+            operation=operation.name,
         )
     fields: Fields = {"paymentMode": source.mode}
     if source.brand is not None:
@@ -70,7 +75,9 @@ def customer_fields(customer: Customer) -> Fields:
             "phone": customer.phone,
             "telnocc": customer.phone_country_code,
             "ip": customer.ip,
-            "birthDate": f"{customer.birth_date:%Y%m%d}" if isinstance(customer.birth_date, date) else customer.birth_date,
+            "birthDate": f"{customer.birth_date:%Y%m%d}"
+            if isinstance(customer.birth_date, date)
+            else customer.birth_date,
             "sex": customer.sex,
             "customerId": customer.customer_id,
         },

@@ -9,8 +9,19 @@ from attrs import frozen
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import OtherSource
 from gatewaypy.money import Money
-from gatewaypy.protocol.requests.parties import browser_fields, customer_fields, shipping_fields, source_fields
-from gatewaypy.protocol.requests.request import Request, check_amount, check_type, present, with_extra
+from gatewaypy.protocol.requests.parties import (
+    browser_fields,
+    customer_fields,
+    shipping_fields,
+    source_fields,
+)
+from gatewaypy.protocol.requests.request import (
+    Request,
+    check_amount,
+    check_type,
+    present,
+    with_extra,
+)
 from gatewaypy.secret import shape_of
 
 if TYPE_CHECKING:
@@ -38,7 +49,9 @@ class Stored:
 
 
 def _stored_fields(stored: Stored) -> Fields:
-    return present({"paymentMode": stored.mode, "paymentBrand": stored.brand, "card.cvv": stored.cvv})
+    return present(
+        {"paymentMode": stored.mode, "paymentBrand": stored.brand, "card.cvv": stored.cvv}
+    )
 
 
 def payment(
@@ -69,7 +82,12 @@ def payment(
     if shown_amount is not None:
         check_type("tmpl_amount", shown_amount, Money, "Money", operation)
     if three_d is not None and three_d not in THREE_D:
-        raise InvalidRequest("attemptThreeD", f"one of {', '.join(THREE_D)}", shape_of(three_d), operation=operation.name)
+        raise InvalidRequest(
+            "attemptThreeD",
+            f"one of {', '.join(THREE_D)}",
+            shape_of(three_d),
+            operation=operation.name,
+        )
     fields: Fields = {
         "merchantTransactionId": merchant_transaction_id,
         "amount": amount.wire(),
@@ -81,13 +99,17 @@ def payment(
             "merchantRedirectUrl": redirect_url,
             "notificationUrl": notification_url,
             "orderDescriptor": descriptor,
-            "attemptThreeD": None if three_d is None else platform.three_d_spelling[THREE_D.index(three_d)],
+            "attemptThreeD": None
+            if three_d is None
+            else platform.three_d_spelling[THREE_D.index(three_d)],
             "tmpl_amount": shown_amount.wire() if shown_amount else None,
             "tmpl_currency": shown_amount.currency if shown_amount else None,
             "createRegistration": "true" if store_card else None,
         }
     )
-    fields |= _stored_fields(source) if isinstance(source, Stored) else source_fields(source, operation)
+    fields |= (
+        _stored_fields(source) if isinstance(source, Stored) else source_fields(source, operation)
+    )
     fields |= customer_fields(customer) if customer else {}
     fields |= shipping_fields(shipping) if shipping else {}
     fields |= browser_fields(browser) if browser else {}

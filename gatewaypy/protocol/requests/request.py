@@ -39,7 +39,9 @@ class Request:
     @property
     def payment_id(self) -> str | None:
         """The gateway's id, where the operation acts on an earlier payment."""
-        return self.subject if self.operation.inquire_by is operations.InquireBy.PAYMENT_ID else None
+        return (
+            self.subject if self.operation.inquire_by is operations.InquireBy.PAYMENT_ID else None
+        )
 
 
 def present(values: Mapping[str, str | Secret | None]) -> Fields:
@@ -52,7 +54,13 @@ def prefixed(prefix: str, values: Mapping[str, str | Secret | None]) -> Fields:
     return {f"{prefix}.{name}": value for name, value in values.items() if value is not None}
 
 
-def check_type(name: str, value: object, kind: type[object] | tuple[type[object], ...], rule: str, operation: Operation) -> None:
+def check_type(
+    name: str,
+    value: object,
+    kind: type[object] | tuple[type[object], ...],
+    rule: str,
+    operation: Operation,
+) -> None:
     """Refuse a value of the wrong type before it is used."""
     if not isinstance(value, kind):
         raise InvalidRequest(name, rule, shape_of(value) if isinstance(value, str) else f"a value of type {type(value).__name__}",
@@ -67,31 +75,53 @@ def check_amount(amount: object, operation: Operation) -> None:
 def sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, str | Secret] | None:
     """Seal the values of extra fields: account details go there too, and nobody knows which."""
     return (
-        None if extra is None else {name: value if isinstance(value, Secret) else Secret(value) for name, value in extra.items()}
+        None
+        if extra is None
+        else {
+            name: value if isinstance(value, Secret) else Secret(value)
+            for name, value in extra.items()
+        }
     )
 
 
 def _signed_places(operation: Operation) -> set[str]:
     """Return where a checksum looks for what it signs: nothing of a caller's may stand there."""
     rule = RULES.get(operation.rule or "")
-    return set() if rule is None else {place for name in rule.fields for place in (name, *STANDS_AS.get(name, ()))}
+    return (
+        set()
+        if rule is None
+        else {place for name in rule.fields for place in (name, *STANDS_AS.get(name, ()))}
+    )
 
 
 def _overlap(name: str, known: str) -> bool:
     return name == known or known.startswith(f"{name}.") or name.startswith(f"{known}.")
 
 
-def with_extra(fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation) -> Fields:
+def with_extra(
+    fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation
+) -> Fields:
     """Add a caller's own fields, which must not touch the library's, nor stand where a checksum looks for one."""
     if not extra:
         return fields
-    reserved = {"memberId", "checksum", "authentication", *operations.DISCRIMINATORS, *_signed_places(operation)}
+    reserved = {
+        "memberId",
+        "checksum",
+        "authentication",
+        *operations.DISCRIMINATORS,
+        *_signed_places(operation),
+    }
     if operation.fixed.get("recurringType") == "REPEATED":
         # Nobody is there to give a CVV, and a merchant must not have kept one.
         reserved.add("card")
     for name, value in extra.items():
         if not _NAME.fullmatch(name):
-            raise InvalidRequest("extra", "names of letters, digits, '_' and '.'", shape_of(name), operation=operation.name)
+            raise InvalidRequest(
+                "extra",
+                "names of letters, digits, '_' and '.'",
+                shape_of(name),
+                operation=operation.name,
+            )
         ours = any(_overlap(name, known) for known in reserved)
         # product[1].quantity is known as product: positions tell nothing apart here.
         if ours or any(_overlap(name, known.partition("[")[0]) for known in fields):

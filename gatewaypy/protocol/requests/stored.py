@@ -30,7 +30,13 @@ def store_card(
 ) -> Request:
     """Store a card or a bank account by itself; under ``shipping`` this request has names of its own (one source)."""
     operation = operations.STORE_CARD
-    check_type("source", source, (Card, SepaAccount, AchAccount), "a Card, SepaAccount or AchAccount", operation)
+    check_type(
+        "source",
+        source,
+        (Card, SepaAccount, AchAccount),
+        "a Card, SepaAccount or AchAccount",
+        operation,
+    )
     fields: Fields = present({"authentication.terminalId": terminal_id or credentials.terminal_id})
     fields |= source_fields(source, operation)
     fields |= customer_fields(customer) if customer else {}
@@ -38,23 +44,35 @@ def store_card(
         fields |= {n: v for n, v in shipping_fields(shipping).items() if n != "shipping.street1"}
         fields |= prefixed("shipping", {"street": shipping.street})
         if customer is not None:
-            fields |= prefixed("shipping", {"givenName": customer.given_name, "surname": customer.surname})
+            fields |= prefixed(
+                "shipping", {"givenName": customer.given_name, "surname": customer.surname}
+            )
     return Request(operation=operation, fields=with_extra(fields, extra, operation))
 
 
 def delete_stored_card(registration_id: str) -> Request:
     """Delete a stored card or account."""
     operation = operations.DELETE_STORED_CARD
-    check_type("registrationId", registration_id, str, "the gateway's id of the stored card, as text", operation)
+    check_type(
+        "registrationId",
+        registration_id,
+        str,
+        "the gateway's id of the stored card, as text",
+        operation,
+    )
     return Request(operation=operation, fields={}, subject=registration_id)
 
 
 def list_stored_cards(customer_id: str) -> Request:
     """Ask for a customer's stored cards and accounts."""
-    return Request(operation=operations.LIST_STORED_CARDS, fields={"customer.customerId": customer_id})
+    return Request(
+        operation=operations.LIST_STORED_CARDS, fields={"customer.customerId": customer_id}
+    )
 
 
-def sign_up_customer(*, customer: Customer, address: Address | None, extra: Mapping[str, str | Secret] | None) -> Request:
+def sign_up_customer(
+    *, customer: Customer, address: Address | None, extra: Mapping[str, str | Secret] | None
+) -> Request:
     """Sign a customer up; the gateway's id names them from then on."""
     operation = operations.CUSTOMER_SIGN_UP
     check_type("customer", customer, Customer, "a Customer", operation)

@@ -30,7 +30,11 @@ def partner_token(partner_id: str, username: str, secret_key: Secret) -> Request
     """Ask for a partner's token, with the partner's own login and key."""
     return Request(
         operation=operations.PARTNER_TOKEN,
-        fields={"authentication.partnerId": partner_id, "partner.userName": username, "authentication.sKey": secret_key},
+        fields={
+            "authentication.partnerId": partner_id,
+            "partner.userName": username,
+            "authentication.sKey": secret_key,
+        },
     )
 
 
@@ -52,4 +56,6 @@ def token_of(login: Login, credentials: Credentials) -> Request:
     if credentials.partner_username is None or credentials.partner_secret_key is None:
         msg = "a partner token needs partner_username and partner_secret_key in the credentials"
         raise ConfigurationError(msg)
-    return partner_token(credentials.partner_id, credentials.partner_username, credentials.partner_secret_key)
+    return partner_token(
+        credentials.partner_id, credentials.partner_username, credentials.partner_secret_key
+    )

@@ -22,7 +22,13 @@ _templates: Final = Environment(
 
 
 def challenge(
-    *, action: str, asker: str, merchant_transaction_id: str, amount: str, currency: str, card: Mapping[str, str]
+    *,
+    action: str,
+    asker: str,
+    merchant_transaction_id: str,
+    amount: str,
+    currency: str,
+    card: Mapping[str, str],
 ) -> HTMLResponse:
     """Show the bank's or the wallet's page: approve, decline, or walk away."""
     page = _templates.get_template("challenge.html")
@@ -41,7 +47,15 @@ def challenge(
 def payment(*, action: str, words: str, amount: str, currency: str, mode: str) -> HTMLResponse:
     """Show the hosted payment page: pay by card, go on to a wallet, or cancel."""
     page = _templates.get_template("payment.html")
-    return HTMLResponse(page.render(action=action, words=words, amount=amount, currency=currency, by_card=mode in {"CC", "DC"}))
+    return HTMLResponse(
+        page.render(
+            action=action,
+            words=words,
+            amount=amount,
+            currency=currency,
+            by_card=mode in {"CC", "DC"},
+        )
+    )
 
 
 def registration(*, action: str) -> HTMLResponse:
