@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from gatewaypy.storage import postgres
-from gatewaypy.storage.given import Given
+from gatewaypy.storage.table_parameter import Given
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

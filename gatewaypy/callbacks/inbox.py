@@ -43,8 +43,8 @@ from gatewaypy.errors import ConfigurationError
 from gatewaypy.printable import printable
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
-from gatewaypy.storage.given import values
-from gatewaypy.storage.together import Together
+from gatewaypy.storage.batching import Together
+from gatewaypy.storage.table_parameter import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

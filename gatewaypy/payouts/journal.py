@@ -39,8 +39,8 @@ from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
 from gatewaypy.secret import shape_of
 from gatewaypy.storage import open_store
-from gatewaypy.storage.given import values
-from gatewaypy.storage.together import Together
+from gatewaypy.storage.batching import Together
+from gatewaypy.storage.table_parameter import values
 from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:

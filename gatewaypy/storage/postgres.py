@@ -14,7 +14,7 @@ from attrs import define
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
-from gatewaypy.storage.given import Given, expanded, specialized
+from gatewaypy.storage.table_parameter import Given, expanded, specialized
 
 try:
     import asyncpg

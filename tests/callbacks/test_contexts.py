@@ -12,7 +12,7 @@ from callback_bodies import MERCHANT, fields, signed
 from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
 from gatewaypy.protocol.token import AuthToken
-from gatewaypy.storage.together import Together
+from gatewaypy.storage.batching import Together
 from gatewaypy.tokens import TokenSource
 
 if TYPE_CHECKING:

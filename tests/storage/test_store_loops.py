@@ -13,7 +13,7 @@ from gatewaypy import errors
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, verify_callback
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
-from gatewaypy.storage.together import Together
+from gatewaypy.storage.batching import Together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

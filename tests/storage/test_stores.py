@@ -11,8 +11,8 @@ import pytest
 
 from gatewaypy import errors
 from gatewaypy.storage import open_store
-from gatewaypy.storage.given import values
 from gatewaypy.storage.sqlite import SqliteStore
+from gatewaypy.storage.table_parameter import values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
