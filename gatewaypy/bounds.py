@@ -12,7 +12,7 @@ from attrs import define, field
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Outcome, SettledBy
-from gatewaypy.protocol.settle import trace_of
+from gatewaypy.protocol.inquiry import trace_of
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from gatewaypy.errors import NotSent, OutcomeUnknown, UnreadableReply
+from gatewaypy.protocol.inquiry import Unsettled
 from gatewaypy.protocol.operations import InquireBy, Repeat
-from gatewaypy.protocol.settle import Unsettled
 
 if TYPE_CHECKING:
     import asyncio

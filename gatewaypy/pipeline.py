@@ -26,7 +26,7 @@ from gatewaypy.errors import (
 from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
-from gatewaypy.protocol import codes, decode, requests, token
+from gatewaypy.protocol import auth_token, codes, decode, requests
 from gatewaypy.protocol.answer import (
     fields_of,
     is_duplicate,
@@ -36,13 +36,13 @@ from gatewaypy.protocol.answer import (
     tells_of_something,
 )
 from gatewaypy.protocol.charset import media_type
+from gatewaypy.protocol.classify import result_code
 from gatewaypy.protocol.encode import encode
-from gatewaypy.protocol.judge import result_code
+from gatewaypy.protocol.inquiry import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
-from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.tokens import TokenSource
 
@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from gatewaypy.models import ResultCode
     from gatewaypy.observe import Observer
     from gatewaypy.platforms import Platform
+    from gatewaypy.protocol.auth_token import AuthToken
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
-    from gatewaypy.protocol.token import AuthToken
     from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.secret import Secret
     from gatewaypy.tokens import SharedTokens
@@ -592,8 +592,8 @@ class Pipeline:
         self._source(DEBIT).accept(granted)
 
     def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
-        granted = token.read(fields_of(answer, keep_token=True), now=self.wall_clock())
-        if isinstance(granted, token.AuthToken):
+        granted = auth_token.read(fields_of(answer, keep_token=True), now=self.wall_clock())
+        if isinstance(granted, auth_token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
         raise AuthenticationFailed(

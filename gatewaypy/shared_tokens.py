@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.protocol.token import AuthToken
+from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gatewaypy.observe import Observer
-    from gatewaypy.protocol.token import AuthToken
+    from gatewaypy.protocol.auth_token import AuthToken
     from gatewaypy.secret import Secret
 
 # A token is renewed when a tenth of its life is left, and no longer used when a hundredth is: requests take time to arrive.

@@ -45,7 +45,7 @@ LATE = {
     "gatewaypy.protocol.decode",
     "gatewaypy.protocol.encode",
     "gatewaypy.protocol.records",
-    "gatewaypy.protocol.settle",
+    "gatewaypy.protocol.inquiry",
     "gatewaypy.sandbox",
     "gatewaypy.shared_tokens",
     "gatewaypy.storage",

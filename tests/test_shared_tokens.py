@@ -32,7 +32,7 @@ from gatewaypy import (
     TokenStoreLost,
     errors,
 )
-from gatewaypy.protocol.token import AuthToken
+from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
 
 redis = pytest.importorskip("redis.asyncio")

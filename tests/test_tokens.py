@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gatewaypy import Secret, TokenRenewalFailed, errors
-from gatewaypy.protocol.token import AuthToken
+from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.tokens import TokenSource
 
 

@@ -14,8 +14,8 @@ from gatewaypy.protocol.codes import BANK_REFUSALS, MEANINGS, class_of, is_refus
 from gatewaypy.protocol.fields import FIELDS
 from gatewaypy.protocol.grades import Grade
 from gatewaypy.protocol.operations import OPERATIONS
-from gatewaypy.protocol.progress import MOVES
 from gatewaypy.protocol.statuses import LONG, SHORT
+from gatewaypy.protocol.transitions import MOVES
 from gatewaypy.sandbox.rules import AMOUNTS, CARDS, ELSEWHERE
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def states() -> Iterator[str]:
     """Write the states and their moves."""
     yield "# The states of a payment and of a payout"
     yield ""
-    yield "Made by `make docs` from `MOVES` in `gatewaypy/protocol/progress.py`, the one table that results, callbacks,"
+    yield "Made by `make docs` from `MOVES` in `gatewaypy/protocol/transitions.py`, the one table that results, callbacks,"
     yield "inquiries, payout jobs and the sandbox's ledger go by. The statuses are documented by the vendor; the moves follow"
     yield "from their meanings and from protocol section 8 (our choice)."
     yield ""

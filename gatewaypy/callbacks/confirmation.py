@@ -13,7 +13,7 @@ from gatewaypy.callbacks.events import event_of
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.protocol.evidence import Evidence, Subject, mismatch_of
-from gatewaypy.protocol.progress import Step, step
+from gatewaypy.protocol.transitions import Step, step
 
 if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent

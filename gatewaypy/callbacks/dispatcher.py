@@ -20,7 +20,7 @@ from gatewaypy.callbacks.router import EventContext, call
 from gatewaypy.config import number
 from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, mismatch_of_amount
-from gatewaypy.protocol.progress import Step, step
+from gatewaypy.protocol.transitions import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

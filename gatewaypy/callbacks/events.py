@@ -11,10 +11,10 @@ from attrs import field, frozen
 from gatewaypy.models import Fields, MaskedCard, Outcome, ResultCode, Transaction
 from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read the annotations
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.judge import scalar
-from gatewaypy.protocol.progress import state_of
+from gatewaypy.protocol.classify import scalar
 from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.statuses import outcome_of
+from gatewaypy.protocol.transitions import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

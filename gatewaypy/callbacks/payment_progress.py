@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.protocol.fields import check
 from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
-from gatewaypy.protocol.progress import Step, step
+from gatewaypy.protocol.transitions import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -19,10 +19,10 @@ from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest, O
 from gatewaypy.models import Capture, Outcome, Payment, Payout, Refund, Reversal
 from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of
+from gatewaypy.protocol.inquiry import is_over
 from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
-from gatewaypy.protocol.progress import state_of
-from gatewaypy.protocol.settle import is_over
+from gatewaypy.protocol.transitions import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
-from gatewaypy.protocol.judge import scalar
+from gatewaypy.protocol.classify import scalar
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import long_status
 

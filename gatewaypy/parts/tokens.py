@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatewaypy.pipeline import Pipeline
-    from gatewaypy.protocol.token import AuthToken
+    from gatewaypy.protocol.auth_token import AuthToken
 
 
 class Tokens:

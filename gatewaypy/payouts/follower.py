@@ -14,7 +14,7 @@ from gatewaypy.models import Outcome
 from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import State
 from gatewaypy.protocol import requests
-from gatewaypy.protocol.settle import Unsettled, settle
+from gatewaypy.protocol.inquiry import Unsettled, settle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.models import CustomerAccounts, Invoice, Outcome, StoredCard
 from gatewaypy.protocol import codes, decode
+from gatewaypy.protocol.classify import Verdict, judge, result_code
 from gatewaypy.protocol.evidence import Evidence, mismatch_of
-from gatewaypy.protocol.judge import Verdict, judge, result_code
+from gatewaypy.protocol.inquiry import is_of_another_amount, subject_of
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.redaction import redact
-from gatewaypy.protocol.settle import is_of_another_amount, subject_of
 from gatewaypy.protocol.wire import WireFailure
 
 if TYPE_CHECKING:

@@ -26,14 +26,14 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe, named_pairs
 from gatewaypy.money import Money
-from gatewaypy.protocol.judge import found, scalar
+from gatewaypy.protocol.classify import found, scalar
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
     from attrs import AttrsInstance
 
-    from gatewaypy.protocol.judge import Verdict
+    from gatewaypy.protocol.classify import Verdict
 
 R = TypeVar("R")
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import frozen
 
 from gatewaypy.models import Outcome
-from gatewaypy.protocol.progress import Kind, may_be_of
 from gatewaypy.protocol.statuses import outcome_of
+from gatewaypy.protocol.transitions import Kind, may_be_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

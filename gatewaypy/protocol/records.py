@@ -24,7 +24,7 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
-from gatewaypy.protocol.judge import result_code, scalar
+from gatewaypy.protocol.classify import result_code, scalar
 from gatewaypy.protocol.operations import (
     DELETE_STORED_CARD,
     INVOICE_GENERATE,

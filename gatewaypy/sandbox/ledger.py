@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from gatewaypy.protocol.progress import Step, step
+from gatewaypy.protocol.transitions import Step, step
 from gatewaypy.sandbox.rules import SUCCESS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
-from gatewaypy.protocol.token import AuthToken
+from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.storage.batching import Together
 from gatewaypy.tokens import TokenSource
 

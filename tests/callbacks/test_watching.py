@@ -12,7 +12,7 @@ from gatewaypy import Money, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Receiver, Reconciler, Router
 from gatewaypy.models import Outcome, Payment, Refund
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.settle import is_over
+from gatewaypy.protocol.inquiry import is_over
 
 if TYPE_CHECKING:
     from gatewaypy.models import Transaction

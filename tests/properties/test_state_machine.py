@@ -33,7 +33,7 @@ from gatewaypy import (
     Wallet,
     errors,
 )
-from gatewaypy.protocol.progress import Step, step
+from gatewaypy.protocol.transitions import Step, step
 from gatewaypy.sandbox import MERCHANT, Sandbox
 from gatewaypy.sandbox.ledger import ImpossibleMoveError
 

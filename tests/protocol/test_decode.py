@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gatewaypy import Money, Outcome, Redirect, errors
 from gatewaypy.models import Fields, ResultCode
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.judge import Verdict
+from gatewaypy.protocol.classify import Verdict
 from gatewaypy.protocol.parse import UnreadableError
 
 REPLIES = Path(__file__).parent.parent / "vectors" / "replies"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gatewaypy import Outcome
 from gatewaypy.protocol import codes
-from gatewaypy.protocol.judge import found, judge
+from gatewaypy.protocol.classify import found, judge
 from gatewaypy.protocol.operations import (
     CAPTURE,
     DEBIT,

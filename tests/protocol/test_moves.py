@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy.protocol.progress import MOVES, Step, state_of, step
 from gatewaypy.protocol.statuses import LONG
+from gatewaypy.protocol.transitions import MOVES, Step, state_of, step
 
 PAYOUTS = ("payoutstarted", "payoutsuccessful", "payoutfailed")
 # What either may be; everything else is said of payments alone.

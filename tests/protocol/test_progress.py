@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy.protocol.progress import Kind, Step, may_be_of, state_of, step
 from gatewaypy.protocol.statuses import LONG, SHORT
+from gatewaypy.protocol.transitions import Kind, Step, may_be_of, state_of, step
 
 STATES = [*LONG, *(short.casefold() for short in SHORT)]
 MOVED = {

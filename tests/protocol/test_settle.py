@@ -21,8 +21,8 @@ from gatewaypy import (
 )
 from gatewaypy.models import ResultCode
 from gatewaypy.protocol import decode, operations, records, requests
+from gatewaypy.protocol.inquiry import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.requests import Request
-from gatewaypy.protocol.settle import Unsettled, is_about, question_about, settle, settle_invoice
 from gatewaypy.protocol.statuses import LONG
 
 MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy.protocol.parse import UnreadableError
-from gatewaypy.protocol.token import (
+from gatewaypy.protocol.auth_token import (
     LIFETIME,
     UNREADABLE_LIFETIME,
     AuthToken,
@@ -20,6 +19,7 @@ from gatewaypy.protocol.token import (
     lifetime,
     read,
 )
+from gatewaypy.protocol.parse import UnreadableError
 
 FIELDS: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "vectors" / "replies" / "token.json").read_text()

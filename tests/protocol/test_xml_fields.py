@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gatewaypy import Outcome
 from gatewaypy.models import CustomerAccounts
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.judge import judge
+from gatewaypy.protocol.classify import judge
 from gatewaypy.protocol.operations import DEBIT, LIST_STORED_CARDS
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from gatewaypy.protocol.charset import decode_text
+from gatewaypy.protocol.classify import result_code, scalar
 from gatewaypy.protocol.codes import TOKEN_GRANTED
-from gatewaypy.protocol.judge import result_code, scalar
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.secret import Secret
 

@@ -10,8 +10,8 @@ from gatewaypy.models import OperationResult, Outcome, Payment, Payout, ResultCo
 from gatewaypy.protocol import codes, decode, requests
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
-from gatewaypy.protocol.progress import Step, state_of, step
 from gatewaypy.protocol.statuses import long_status
+from gatewaypy.protocol.transitions import Step, state_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
