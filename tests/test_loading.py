@@ -53,9 +53,9 @@ LATE = {
     "gatewaypy.tokens",
     "gatewaypy.transport.aiohttp",
     "gatewaypy.transport.aiohttp_sender",
-    "gatewaypy.transport.choice",
+    "gatewaypy.transport.fastest",
     "gatewaypy.transport.httptools",
-    "gatewaypy.transport.httptools_line",
+    "gatewaypy.transport.httptools_connection",
     "gatewaypy.transport.pyreqwest",
 }
 HEAVY = {

@@ -8,7 +8,7 @@ from gatewaypy.transport.httpx import HttpxTransport
 
 if TYPE_CHECKING:
     from gatewaypy.transport.aiohttp import AiohttpTransport
-    from gatewaypy.transport.choice import fastest_transport
+    from gatewaypy.transport.fastest import fastest_transport
     from gatewaypy.transport.httptools import HttptoolsTransport
     from gatewaypy.transport.pyreqwest import PyreqwestTransport
 else:
@@ -18,7 +18,7 @@ else:
             "AiohttpTransport": "gatewaypy.transport.aiohttp",
             "HttptoolsTransport": "gatewaypy.transport.httptools",
             "PyreqwestTransport": "gatewaypy.transport.pyreqwest",
-            "fastest_transport": "gatewaypy.transport.choice",
+            "fastest_transport": "gatewaypy.transport.fastest",
         },
     )
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireReply, WireRequest
-    from gatewaypy.transport.httptools_line import Line
+    from gatewaypy.transport.httptools_connection import Line
 
 #: How long a connection that is closed in good order may take to say so.
 _GRACE: Final = 1.0
@@ -90,7 +90,7 @@ class HttptoolsTransport(SharedTransport):
     def _open(self) -> None:
         required("httptools")
         self._eyeballs = required("aiohappyeyeballs", "httptools")
-        self._httptools_line = required("gatewaypy.transport.httptools_line")
+        self._httptools_line = required("gatewaypy.transport.httptools_connection")
         self._context = self._context or default_context()
 
     async def _close(self) -> None:

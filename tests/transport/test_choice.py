@@ -14,7 +14,7 @@ from gatewaypy import (
     PyreqwestTransport,
     fastest_transport,
 )
-from gatewaypy.transport import choice
+from gatewaypy.transport import fastest
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_fastest_that_is_installed(
 ) -> None:
     """Httptools before pyreqwest before aiohttp before httpx; for payout jobs never pyreqwest, which connects after it has asked."""
     monkeypatch.setattr(
-        choice, "find_spec", lambda name: None if name in missing else util.find_spec(name)
+        fastest, "find_spec", lambda name: None if name in missing else util.find_spec(name)
     )
     assert type(fastest_transport()) is expected
     assert type(fastest_transport(asks_at_first_byte=True)) is for_jobs

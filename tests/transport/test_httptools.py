@@ -20,7 +20,7 @@ from transports import made
 from gatewaypy import HttptoolsTransport, Limits, Secret, Timeouts
 from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
 from gatewaypy.secret import SealedBytes
-from gatewaypy.transport.httptools_line import Line
+from gatewaypy.transport.httptools_connection import Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
