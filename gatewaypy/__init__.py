@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         SignedUpMerchant,
         StoredCard,
     )
-    from gatewaypy.shared_tokens import RedisTokens
+    from gatewaypy.pipeline.redis_tokens import RedisTokens
     from gatewaypy.transport import (
         AiohttpTransport,
         HttptoolsTransport,
@@ -74,7 +74,7 @@ else:
             "InvoiceConfiguration": "gatewaypy.models",
             "PaymentLink": "gatewaypy.models",
             "PyreqwestTransport": "gatewaypy.transport",
-            "RedisTokens": "gatewaypy.shared_tokens",
+            "RedisTokens": "gatewaypy.pipeline.redis_tokens",
             "SignedUpCustomer": "gatewaypy.models",
             "SignedUpMerchant": "gatewaypy.models",
             "StoredCard": "gatewaypy.models",

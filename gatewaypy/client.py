@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     )
     from gatewaypy.money import Money
     from gatewaypy.observe import Observer
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
+    from gatewaypy.pipeline.token_source import TokenStore
     from gatewaypy.protocol.requests import Request
     from gatewaypy.secret import Secret
-    from gatewaypy.tokens import TokenStore
     from gatewaypy.transport import Transport
 
 
@@ -148,7 +148,7 @@ class Gateway:
             raise ConfigurationError(msg)
         # What carries requests and reads replies is of use to an open gateway alone. All of it is loaded here, before anything
         # is connected: no payment may be the moment at which the library, or an extra, is looked for on a disk.
-        from gatewaypy import bounds, limits, pipeline, tokens  # noqa: PLC0415 - see above
+        from gatewaypy.pipeline import known_payments, pipeline, slots, token_source  # noqa: PLC0415 - see above
 
         try:
             # A gateway may answer in XML that was asked for JSON.
@@ -169,8 +169,8 @@ class Gateway:
             platform=self.platform,
             credentials=self.credentials,
             transport=transport,
-            slots=limits.Slots(self._limits.max_in_flight, self._loop),
-            bounds=bounds.SHARED.join(self.platform.base_url, self.credentials.member_id),
+            slots=slots.Slots(self._limits.max_in_flight, self._loop),
+            bounds=known_payments.SHARED.join(self.platform.base_url, self.credentials.member_id),
             timeouts=self._timeouts,
             limits=self._limits,
             body=self._body,
@@ -178,7 +178,9 @@ class Gateway:
             observer=self._observer,
             wall_clock=time.time,
             random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
-            shared_tokens=None if store is None else tokens.SharedTokens(store, self._observer),
+            shared_tokens=None
+            if store is None
+            else token_source.SharedTokens(store, self._observer),
         )
         return self
 
@@ -202,11 +204,11 @@ class Gateway:
         self._is_closing = True
         await pipeline.aclose()
         if self._pipeline is pipeline:
-            from gatewaypy import bounds  # noqa: PLC0415 - loaded since it was opened
+            from gatewaypy.pipeline import known_payments  # noqa: PLC0415 - loaded since it was opened
 
             self._pipeline = None
             self._is_closing = False
-            bounds.SHARED.leave(self.platform.base_url, self.credentials.member_id)
+            known_payments.SHARED.leave(self.platform.base_url, self.credentials.member_id)
             await self._transport.__aexit__(None, None, None)
             if self._token_store is not None:
                 await self._token_store.__aexit__(None, None, None)

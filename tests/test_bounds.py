@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gatewaypy import Capture, Money, Outcome, Payment, Refund, SettledBy, errors
-from gatewaypy.bounds import Bounds
 from gatewaypy.models import Transaction
+from gatewaypy.pipeline.known_payments import Bounds
 from gatewaypy.protocol import operations
 from gatewaypy.protocol.requests import Request, follow_up
 

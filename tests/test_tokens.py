@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from gatewaypy import Secret, TokenRenewalFailed, errors
+from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol.auth_token import AuthToken
-from gatewaypy.tokens import TokenSource
 
 
 class Desk:

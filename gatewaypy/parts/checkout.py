@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Address, Customer, HostedForm
     from gatewaypy.money import Money
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 

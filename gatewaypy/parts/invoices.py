@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Customer, Invoice, InvoiceConfiguration, Product
     from gatewaypy.money import Money
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 

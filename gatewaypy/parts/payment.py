@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Address, BrowserInfo, Customer, Payment, PaymentSource
     from gatewaypy.money import Money
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.protocol.operations import Operation
 
 

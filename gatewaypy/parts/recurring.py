@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Payment, PaymentSource
     from gatewaypy.money import Money
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
 
 
 class Recurring:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         StoredCard,
     )
     from gatewaypy.money import Money
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 

@@ -10,7 +10,7 @@ from gatewaypy.protocol.operations import Login
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.protocol.auth_token import AuthToken
 
 

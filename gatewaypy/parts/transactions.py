@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from gatewaypy.models import Transaction
-    from gatewaypy.pipeline import Pipeline
+    from gatewaypy.pipeline.pipeline import Pipeline
 
 _SECOND: Final = 2
 

@@ -11,9 +11,9 @@ from callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
+from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.storage.batching import Together
-from gatewaypy.tokens import TokenSource
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from gatewaypy.call import Call
 from gatewaypy.errors import (
     NOTHING_DONE,
     AuthenticationFailed,
@@ -23,9 +22,11 @@ from gatewaypy.errors import (
     NotProcessed,
     NotSent,
 )
-from gatewaypy.limits import ClosedError
 from gatewaypy.models import OperationResult, Outcome, Transaction
 from gatewaypy.observe import CallEnded, LateResult, tell
+from gatewaypy.pipeline.call import Call
+from gatewaypy.pipeline.slots import ClosedError
+from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol import auth_token, codes, decode, requests
 from gatewaypy.protocol.answer import (
     fields_of,
@@ -44,24 +45,23 @@ from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
 from gatewaypy.protocol.wire import WireFailure, WireReply
-from gatewaypy.tokens import TokenSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from gatewaypy.bounds import Bounds
     from gatewaypy.config import Credentials, Limits, Timeouts
-    from gatewaypy.limits import Slots
     from gatewaypy.models import ResultCode
     from gatewaypy.observe import Observer
+    from gatewaypy.pipeline.known_payments import Bounds
+    from gatewaypy.pipeline.slots import Slots
+    from gatewaypy.pipeline.token_source import SharedTokens
     from gatewaypy.platforms import Platform
     from gatewaypy.protocol.auth_token import AuthToken
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.secret import Secret
-    from gatewaypy.tokens import SharedTokens
     from gatewaypy.transport.base import Transport
 
 _CLOSED: Final = "the gateway object was closed"

@@ -1,0 +1,1 @@
+"""How a request becomes a result: tokens, slots, one attempt or several, and inquiries about doubts."""
