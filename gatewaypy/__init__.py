@@ -37,8 +37,8 @@ from gatewaypy.models import (
 )
 from gatewaypy.money import Money
 from gatewaypy.observe import CallEnded, LateResult, TokenRenewalFailed, TokenStoreLost
-from gatewaypy.parts import ChargeOptions, PaymentOptions
 from gatewaypy.platforms import Platform
+from gatewaypy.resources import ChargeOptions, PaymentOptions
 from gatewaypy.secret import Secret
 from gatewaypy.transport import HttpxTransport
 

@@ -7,15 +7,15 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from gatewaypy import parts
+from gatewaypy import resources
 from gatewaypy.callables import check_methods, check_plain_function
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.observe import log_event
-from gatewaypy.parts import PaymentOptions, TransactionList, pay, sealed, sealed_source
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.operations import check_platform
+from gatewaypy.resources import PaymentOptions, TransactionList, pay, sealed, sealed_source
 from gatewaypy.transport import HttpxTransport
 
 if TYPE_CHECKING:
@@ -109,14 +109,14 @@ class Gateway:
         self.platform = _platform(platform_or_url)
         self.credentials = credentials
         check_platform(self.platform)
-        self.tokens = parts.Tokens(self._open_pipeline)
-        self.recurring = parts.Recurring(self._open_pipeline)
-        self.stored_cards = parts.StoredCards(self._open_pipeline)
-        self.customers = parts.Customers(self._open_pipeline)
-        self.merchants = parts.Merchants(self._open_pipeline)
-        self.invoices = parts.Invoices(self._open_pipeline)
-        self.links = parts.Links(self._open_pipeline)
-        self.checkout = parts.Checkout(self._open_pipeline)
+        self.tokens = resources.Tokens(self._open_pipeline)
+        self.recurring = resources.Recurring(self._open_pipeline)
+        self.stored_cards = resources.StoredCards(self._open_pipeline)
+        self.customers = resources.Customers(self._open_pipeline)
+        self.merchants = resources.Merchants(self._open_pipeline)
+        self.invoices = resources.Invoices(self._open_pipeline)
+        self.links = resources.Links(self._open_pipeline)
+        self.checkout = resources.Checkout(self._open_pipeline)
         self._transport: Transport = HttpxTransport() if transport is None else transport
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._limits = Limits() if limits is None else limits

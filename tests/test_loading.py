@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gatewaypy
-from gatewaypy import models, parts, transport
+from gatewaypy import models, transport
 from gatewaypy.sandbox import FaultKind
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ LATE = {
     "gatewaypy.pipeline.slots",
     "gatewaypy.models.invoices",
     "gatewaypy.models.stored",
-    "gatewaypy.parts.checkout",
-    "gatewaypy.parts.customers",
-    "gatewaypy.parts.invoices",
-    "gatewaypy.parts.links",
-    "gatewaypy.parts.merchants",
-    "gatewaypy.parts.recurring",
-    "gatewaypy.parts.stored_cards",
-    "gatewaypy.parts.tokens",
+    "gatewaypy.resources.checkout",
+    "gatewaypy.resources.customers",
+    "gatewaypy.resources.invoices",
+    "gatewaypy.resources.links",
+    "gatewaypy.resources.merchants",
+    "gatewaypy.resources.recurring",
+    "gatewaypy.resources.stored_cards",
+    "gatewaypy.resources.tokens",
     "gatewaypy.payouts",
     "gatewaypy.pipeline.pipeline",
     "gatewaypy.protocol.answer",

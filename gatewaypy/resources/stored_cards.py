@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from gatewaypy.cards import sealed_cvv
 from gatewaypy.errors import InvalidRequest
-from gatewaypy.parts.payment import ChargeOptions, pay, sealed, sealed_source
 from gatewaypy.protocol import operations, requests
+from gatewaypy.resources.payment import ChargeOptions, pay, sealed, sealed_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Mandate
-from gatewaypy.parts.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
 from gatewaypy.protocol import operations
 from gatewaypy.protocol.requests import Stored
+from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,49 @@
+"""The groups of operations that hang off a `Gateway`: ``gateway.tokens`` and its like."""
+
+from typing import TYPE_CHECKING
+
+from gatewaypy.late import late
+from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
+from gatewaypy.resources.transactions import TransactionList
+
+if TYPE_CHECKING:
+    from gatewaypy.resources.checkout import Checkout
+    from gatewaypy.resources.customers import Customers
+    from gatewaypy.resources.invoices import Invoices
+    from gatewaypy.resources.links import Links
+    from gatewaypy.resources.merchants import Merchants
+    from gatewaypy.resources.recurring import Recurring
+    from gatewaypy.resources.stored_cards import StoredCards
+    from gatewaypy.resources.tokens import Tokens
+else:
+    # Whoever makes a Gateway has them all from then on.
+    __getattr__, __dir__ = late(
+        __name__,
+        {
+            "Checkout": "gatewaypy.resources.checkout",
+            "Customers": "gatewaypy.resources.customers",
+            "Invoices": "gatewaypy.resources.invoices",
+            "Links": "gatewaypy.resources.links",
+            "Merchants": "gatewaypy.resources.merchants",
+            "Recurring": "gatewaypy.resources.recurring",
+            "StoredCards": "gatewaypy.resources.stored_cards",
+            "Tokens": "gatewaypy.resources.tokens",
+        },
+    )
+
+__all__ = [
+    "ChargeOptions",
+    "Checkout",
+    "Customers",
+    "Invoices",
+    "Links",
+    "Merchants",
+    "PaymentOptions",
+    "Recurring",
+    "StoredCards",
+    "Tokens",
+    "TransactionList",
+    "pay",
+    "sealed",
+    "sealed_source",
+]
