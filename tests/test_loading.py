@@ -108,7 +108,7 @@ def test_what_is_said_to_be_late_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__
+    "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
 )
 def test_each_door_shows_every_name(door: ModuleType) -> None:
     """A name whose module is loaded late is listed, can be imported with all others, and is the same object each time."""
@@ -119,7 +119,7 @@ def test_each_door_shows_every_name(door: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "door", [gatewaypy, models, parts, transport], ids=lambda door: door.__name__
+    "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
 )
 def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None:
     """A door that loads late says no like any module, with the name and where it was looked for."""

@@ -1,6 +1,12 @@
 """Callbacks: verified, stored before they are acknowledged, and given to typed handlers."""
 
 from gatewaypy.callbacks.app import CallbackApp
+from gatewaypy.callbacks.browser_returns import (
+    BrowserReturn,
+    RegistrationReturn,
+    read_registration_return,
+    read_return,
+)
 from gatewaypy.callbacks.events import (
     CallbackEvent,
     ChargedBack,
@@ -18,12 +24,6 @@ from gatewaypy.callbacks.events import (
 from gatewaypy.callbacks.inbox import Inbox
 from gatewaypy.callbacks.receiver import Acknowledgement, Receiver
 from gatewaypy.callbacks.reconciler import Reconciler
-from gatewaypy.callbacks.returns import (
-    BrowserReturn,
-    RegistrationReturn,
-    read_registration_return,
-    read_return,
-)
 from gatewaypy.callbacks.router import EventContext, Router
 from gatewaypy.callbacks.signature import sign_callback, verify_callback
 

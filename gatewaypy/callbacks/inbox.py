@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from gatewaypy.callbacks.payment_progress import (
-    PaymentNames,
-    Progress,
-    check_ids,
-    check_owner,
-    matching,
-    names_of,
-    queue_of,
-    queues_beside,
-)
-from gatewaypy.callbacks.schema import (
+from gatewaypy.callbacks.inbox_sql import (
     AHEAD,
     END,
     HAS_KEPT,
@@ -37,6 +27,16 @@ from gatewaypy.callbacks.schema import (
     WAKE,
     WATCH,
     WATCHED,
+)
+from gatewaypy.callbacks.payment_progress import (
+    PaymentNames,
+    Progress,
+    check_ids,
+    check_owner,
+    matching,
+    names_of,
+    queue_of,
+    queues_beside,
 )
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import errors
-from gatewaypy.callbacks import Inbox, Receiver, Router, schema, verify_callback
+from gatewaypy.callbacks import Inbox, Receiver, Router, inbox_sql, verify_callback
 from gatewaypy.callbacks.payment_progress import PaymentNames, Progress
 from gatewaypy.pan import is_luhn_valid
 from gatewaypy.protocol.redaction import redact
@@ -212,9 +212,9 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
     """However many events have ended, and payments have moved, each statement finds its rows by an index."""
     connection = sqlite3.connect(":memory:")
     connection.create_function("gatewaypy_now", 0, boot_clock, deterministic=True)
-    for statement in schema.SCHEMA:
+    for statement in inbox_sql.SCHEMA:
         connection.execute(_dialect(statement))
-    sql = _dialect(getattr(schema, name), (size,))
+    sql = _dialect(getattr(inbox_sql, name), (size,))
     plan = [
         row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?"))
     ]
