@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gatewaypy
-from gatewaypy import models, transport
+from gatewaypy import models, resources, transport
 from gatewaypy.sandbox import FaultKind
 
 if TYPE_CHECKING:

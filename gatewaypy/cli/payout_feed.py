@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row, read_in_thread
-from gatewaypy.payouts.files import CSV, shown_name
-from gatewaypy.payouts.rows import Conflict
+from gatewaypy.payouts.journal.rows import Conflict
+from gatewaypy.payouts.order_files import CSV, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from gatewaypy.payouts import PayoutOrder
-    from gatewaypy.payouts.rows import Row
+    from gatewaypy.payouts.journal.rows import Row
 
 _PIECE: Final = 1 << 20
 _UNSEALED: Final = (

@@ -20,7 +20,7 @@ from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.payouts import PayoutJob, State
-from gatewaypy.payouts.files import shown_name
+from gatewaypy.payouts.order_files import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

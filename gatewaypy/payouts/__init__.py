@@ -1,16 +1,16 @@
 """Payout jobs: journalled, resumable, never twice by themselves."""
 
-from gatewaypy.payouts.files import BadRow, numbered_orders, raise_bad_row, read_orders
-from gatewaypy.payouts.findings import Finding
 from gatewaypy.payouts.job import PayoutJob
-from gatewaypy.payouts.journal import Journal
+from gatewaypy.payouts.journal.journal import Journal
+from gatewaypy.payouts.journal.rows import Listed
+from gatewaypy.payouts.journal.updates import Finding
 from gatewaypy.payouts.latency import Latency, duration
+from gatewaypy.payouts.order_files import BadRow, numbered_orders, raise_bad_row, read_orders
+from gatewaypy.payouts.order_stream import read_in_thread
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.payouts.report import CurrencyReport, Report
-from gatewaypy.payouts.rows import Listed
 from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import MOVES, State
-from gatewaypy.payouts.stream import read_in_thread
 
 __all__ = [
     "MOVES",

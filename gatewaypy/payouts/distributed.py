@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError, GatewayError
-from gatewaypy.payouts.chunk import Chunk, ChunkJournal
 from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
-from gatewaypy.payouts.journal import Journal
-from gatewaypy.payouts.pace import Pace
-from gatewaypy.payouts.rows import Conflict, Row
-from gatewaypy.payouts.schema import UNSETTLED
+from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
+from gatewaypy.payouts.journal.journal import Journal
+from gatewaypy.payouts.journal.rows import Conflict, Row
+from gatewaypy.payouts.journal.sql import UNSETTLED
+from gatewaypy.payouts.order_stream import chunks
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.stream import chunks
+from gatewaypy.payouts.throttle import Pace
 
 try:
     from taskiq import Context, TaskiqDepends, TaskiqEvents
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from taskiq import AsyncBroker
 
-    from gatewaypy.payouts.chunk import Left
+    from gatewaypy.payouts.journal.chunk import Left
     from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.run import Pays, Run
 

@@ -20,15 +20,15 @@ from gatewaypy.errors import (
     OutcomeUnknown,
 )
 from gatewaypy.models import Outcome, Payout
-from gatewaypy.payouts.findings import Finding, finding_of
-from gatewaypy.payouts.follower import OUTCOMES, Follower, report_ended
-from gatewaypy.payouts.journal import Journal, refusal_of_batch
-from gatewaypy.payouts.pace import Pace
+from gatewaypy.payouts.journal.journal import Journal, refusal_of_batch
+from gatewaypy.payouts.journal.rows import Conflict, Row
+from gatewaypy.payouts.journal.updates import Finding, finding_of
+from gatewaypy.payouts.order_stream import chunks
+from gatewaypy.payouts.outcome_poller import OUTCOMES, Follower, report_ended
 from gatewaypy.payouts.report import Report, make_report
-from gatewaypy.payouts.rows import Conflict, Row
 from gatewaypy.payouts.run import PayoutResult, Pays, Run
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.stream import chunks
+from gatewaypy.payouts.throttle import Pace
 from gatewaypy.protocol import codes
 from gatewaypy.storage.sqlite import boot_clock
 

@@ -12,7 +12,7 @@ from gatewaypy.payouts.states import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatewaypy.payouts.journal import Journal
+    from gatewaypy.payouts.journal.journal import Journal
 
 
 @define

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.models import OperationResult, Outcome, Payout, Transaction
+    from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.pace import Pace
-    from gatewaypy.payouts.rows import Row
     from gatewaypy.payouts.states import State
+    from gatewaypy.payouts.throttle import Pace
 
 
 class Pays(Protocol):

@@ -29,9 +29,9 @@ from taskiq.message import BrokerMessage  # noqa: E402 - an extra
 
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors  # noqa: E402 - after the extras
 from gatewaypy.payouts import PayoutJob, PayoutOrder, State  # noqa: E402 - after the extras
-from gatewaypy.payouts.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
 from gatewaypy.payouts.distributed import PayoutWorker, finish, remaining, submit  # noqa: E402 - after the extras
-from gatewaypy.payouts.rows import Conflict  # noqa: E402 - after the extras
+from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
+from gatewaypy.payouts.journal.rows import Conflict  # noqa: E402 - after the extras
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after the extras
 
 pytestmark = pytest.mark.heavy

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gatewaypy import Customer, Money, errors
 from gatewaypy.payouts import BadRow, PayoutOrder, numbered_orders, read_orders
-from gatewaypy.payouts.records import LONGEST_RECORD, csv_records
+from gatewaypy.payouts.file_records import LONGEST_RECORD, csv_records
 
 CANARY = "4929123456789012"
 # Such a file is refused: programs disagree on where the value ends.

@@ -8,7 +8,7 @@ import pytest
 
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
-from gatewaypy.payouts.gateway_address import normalize_address
+from gatewaypy.payouts.journal.gateway_address import normalize_address
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:

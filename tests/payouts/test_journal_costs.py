@@ -10,8 +10,8 @@ from store_fixtures import postgres_schema
 
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import Journal, PayoutOrder, State
-from gatewaypy.payouts.chunk import Chunk, ChunkJournal
-from gatewaypy.payouts.findings import Finding
+from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
+from gatewaypy.payouts.journal.updates import Finding
 from gatewaypy.sandbox import MERCHANT
 
 if TYPE_CHECKING:

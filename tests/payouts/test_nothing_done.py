@@ -14,7 +14,7 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gatewaypy.payouts.rows import Listed
+    from gatewaypy.payouts.journal.rows import Listed
 
 QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
 ORDERS = [

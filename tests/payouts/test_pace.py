@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatewaypy import errors
-from gatewaypy.payouts.pace import Pace, failure_of
+from gatewaypy.payouts.throttle import Pace, failure_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.callbacks.events import event_of
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
-from gatewaypy.payouts.owner_file import OwnerFile
+from gatewaypy.payouts.journal.lock import OwnerFile
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from payout_simulation import SETTINGS, Simulation
 
 from gatewaypy.payouts import Journal, PayoutJob, State
-from gatewaypy.payouts.schema import DOUBT
+from gatewaypy.payouts.journal.sql import DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

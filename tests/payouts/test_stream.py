@@ -11,7 +11,7 @@ import pytest
 
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import PayoutOrder, read_in_thread
-from gatewaypy.payouts.stream import chunks
+from gatewaypy.payouts.order_stream import chunks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -17,7 +17,7 @@ from gatewaypy import Money
 from gatewaypy.callbacks import Receiver, Router
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.payouts import PayoutOrder
-from gatewaypy.payouts.journal import Journal
+from gatewaypy.payouts.journal.journal import Journal
 from gatewaypy.payouts.states import State
 from gatewaypy.storage import open_store, sqlite
 from gatewaypy.storage.base import StoreUnavailableError

@@ -15,8 +15,8 @@ from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Customer
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
+from gatewaypy.payouts.file_records import SEPARATORS, csv_records, line_records, wrong_separator
 from gatewaypy.payouts.orders import PayoutOrder
-from gatewaypy.payouts.records import SEPARATORS, csv_records, line_records, wrong_separator
 from gatewaypy.printable import printable
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.fields import check
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterator
 
-    from gatewaypy.payouts.records import Record
+    from gatewaypy.payouts.file_records import Record
 
 CSV: Final = ".csv"
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.payouts.journal import Journal
-from gatewaypy.payouts.schema import COUNT_UNSETTLED, LAST_ID, LEFT, select_merged_page
+from gatewaypy.payouts.journal.journal import Journal
+from gatewaypy.payouts.journal.sql import COUNT_UNSETTLED, LAST_ID, LEFT, select_merged_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gatewaypy.payouts.rows import Row
+    from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.states import State
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gatewaypy.payouts.restoration import NEW_TO_RESTORED
+from gatewaypy.payouts.journal.restoration import NEW_TO_RESTORED
 from gatewaypy.payouts.states import MOVES, State
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS gatewaypy_payouts_state ON gatewaypy_payouts (member, state, id) WHERE id > 0",
     "CREATE INDEX IF NOT EXISTS gatewaypy_payouts_followed ON gatewaypy_payouts (owner, state, id)"
     f" WHERE id > 0 AND {IS_FOLLOWED}",
-    # What the journal knows of itself, in its one row; see `gatewaypy.payouts.restoration`. "lost" counts intents that were
-    # counted next to it and were not in it when it was opened.
+    # What the journal knows of itself, in its one row; see `gatewaypy.payouts.journal.restoration`.
+    # "lost" counts intents that were counted next to it and were not in it when it was opened.
     """CREATE TABLE IF NOT EXISTS gatewaypy_journal (
         id INTEGER PRIMARY KEY,
         key TEXT NOT NULL,

@@ -12,12 +12,10 @@ from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayEr
 from gatewaypy.models import OperationResult, Payout, Transaction
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
-from gatewaypy.payouts.findings import Finding, finding_of, source_of
-from gatewaypy.payouts.gateway_address import JournalGateway
-from gatewaypy.payouts.orders import PayoutOrder, fingerprint
-from gatewaypy.payouts.owner_file import OwnerFile
-from gatewaypy.payouts.rows import UNSEALED, Conflict, Listed, Row
-from gatewaypy.payouts.schema import (
+from gatewaypy.payouts.journal.gateway_address import JournalGateway
+from gatewaypy.payouts.journal.lock import OwnerFile
+from gatewaypy.payouts.journal.rows import UNSEALED, Conflict, Listed, Row
+from gatewaypy.payouts.journal.sql import (
     COLUMNS,
     ENDED,
     FINGERPRINTS,
@@ -32,8 +30,10 @@ from gatewaypy.payouts.schema import (
     select_page,
     take_page,
 )
+from gatewaypy.payouts.journal.trust import JournalTrust, checked_reason
+from gatewaypy.payouts.journal.updates import Finding, finding_of, source_of
+from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.trust import JournalTrust, checked_reason
 from gatewaypy.printable import printable
 from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from gatewaypy.payouts.findings import Told
-    from gatewaypy.payouts.trust import HistoryEntry
+    from gatewaypy.payouts.journal.trust import HistoryEntry
+    from gatewaypy.payouts.journal.updates import Told
     from gatewaypy.storage import Statement, Store
 
 _ASKED_AT_ONCE: Final = 100

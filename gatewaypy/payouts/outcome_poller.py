@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.models import OperationResult
-    from gatewaypy.payouts.journal import Journal
+    from gatewaypy.payouts.journal.journal import Journal
+    from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.rows import Row
     from gatewaypy.payouts.run import Pays, Run
 
 _ASKED_AT_ONCE: Final = 64

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import evolve
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.payouts.restoration import Tally
+from gatewaypy.payouts.journal.restoration import Tally
 
 _DIGITS: Final = 20
 _NAME: Final = 32
@@ -18,7 +18,7 @@ class OwnerFile:
     """Locks a journal for one process, and counts its intents next to it.
 
     The count is written after an intent is on disk and before its payout is sent; it never falls. The name of an opening is
-    forced to disk, a count is not. See `gatewaypy.payouts.restoration` for what both are compared with.
+    forced to disk, a count is not. See `gatewaypy.payouts.journal.restoration` for what both are compared with.
     """
 
     def __init__(self, journal: str) -> None:

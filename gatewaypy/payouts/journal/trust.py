@@ -9,11 +9,16 @@ from attrs import define, evolve, frozen
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.pan import contains
-from gatewaypy.payouts.restoration import DECIDED_SINCE, OPEN_IN_RESTORED, Memory, sign_of_loss
-from gatewaypy.payouts.schema import DOUBT, DOUBT_REVIEWED, MARK, REMEMBER
+from gatewaypy.payouts.journal.restoration import (
+    DECIDED_SINCE,
+    OPEN_IN_RESTORED,
+    Memory,
+    sign_of_loss,
+)
+from gatewaypy.payouts.journal.sql import DOUBT, DOUBT_REVIEWED, MARK, REMEMBER
 
 if TYPE_CHECKING:
-    from gatewaypy.payouts.owner_file import OwnerFile
+    from gatewaypy.payouts.journal.lock import OwnerFile
     from gatewaypy.storage import Statement, Store
 
 
