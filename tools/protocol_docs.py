@@ -16,7 +16,7 @@ from gatewaypy.protocol.grades import Grade
 from gatewaypy.protocol.operations import OPERATIONS
 from gatewaypy.protocol.statuses import LONG, SHORT
 from gatewaypy.protocol.transitions import MOVES
-from gatewaypy.sandbox.rules import AMOUNTS, CARDS, ELSEWHERE
+from gatewaypy.sandbox.scenarios import AMOUNTS, CARDS, ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -225,7 +225,7 @@ def sandbox() -> Iterator[str]:
     """Write the sandbox's tables."""
     yield "# Magic cards and amounts of the sandbox"
     yield ""
-    yield "Made by `make docs` from `gatewaypy/sandbox/rules.py`; edit that. Any future expiry and any CVV will do."
+    yield "Made by `make docs` from `gatewaypy/sandbox/scenarios.py`; edit that. Any future expiry and any CVV will do."
     yield "A quoted text is the `remark`."
     yield ""
     yield from table(

@@ -1,112 +1,221 @@
-"""The sandbox's invoices and payment links: what is to be paid, by which link, and what was sent to whom."""
+"""What the sandbox does about things that move no money by themselves: stored cards, customers, invoices, links."""
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define
+
+from gatewaypy.config import Credentials
+from gatewaypy.sandbox import replies
+from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
+    from collections.abc import Callable, Mapping
     from random import Random
 
+    from gatewaypy.sandbox.validation import Asked
+    from gatewaypy.sandbox.bills import Bills
     from gatewaypy.sandbox.ledger import Record
-
-_OPEN: Final = "unpaid"
-
-
-@define(eq=False)
-class Bill:
-    """An invoice, or a payment link: something to be paid once, by whoever has the link."""
-
-    bill_id: str
-    member_id: str
-    own_id: str
-    amount: Decimal
-    currency: str
-    email: str
-    token: str
-    fields: Mapping[str, str]
-    created: tuple[str, str]
-    status: str = _OPEN
-    attempts: int = 0
-    payment: Record | None = None
-
-    @property
-    def state(self) -> str:
-        """The gateway's word for it, as the last attempt to pay left it."""
-        short = self.payment.short if self.payment is not None else ""
-        return {"Y": "paid", "P": "being paid", "3D": "being paid"}.get(short, self.status)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its link pays."""
-        return self.state == _OPEN
+    from gatewaypy.sandbox.vault import Registration, Vault
 
 
-@define(eq=False)
-class Bills:
-    """The books of invoices, or of links. ``mails`` are the letters that a gateway would send: to whom, and the bill's id."""
+@define(eq=False, kw_only=True)
+class Keeping:
+    """The counter beside the payments' one."""
 
+    vault: Vault
+    invoices: Bills
+    links: Bills
     random: Random
-    by_id: dict[str, Bill] = field(factory=dict, init=False)
-    mails: list[tuple[str, str]] = field(factory=list, init=False)
-    _ids: count[int] = field(factory=lambda: count(1746), init=False)
+    wall_clock: Callable[[], float]
+    base_url: Callable[[], str]
 
-    def make(
-        self,
-        *,
-        member_id: str,
-        own_id: str,
-        amount: Decimal,
-        currency: str,
-        email: str,
-        fields: Mapping[str, str],
-        created: tuple[str, str],
-    ) -> Bill:
-        """Make a bill and send its link."""
-        bill = Bill(
-            bill_id=str(next(self._ids)),
+    def serve(self, asked: Asked) -> dict[str, Any]:
+        """Carry a request out and return the reply's fields."""
+        answer = {
+            "store card": self._store,
+            "delete stored card": self._delete,
+            "list stored cards": self._accounts,
+            "customer sign-up": self._sign_up,
+            "pay by link": self._link,
+            "invoice generate": self._generate,
+            "invoice regenerate": self._regenerate,
+            "invoice status": self._status,
+            "invoice remind": self._remind,
+            "invoice cancel": self._cancel,
+            "invoice configuration": self._configuration,
+        }
+        return answer[asked.operation.name](asked)
+
+    # Stored cards and customers
+
+    def _store(self, asked: Asked) -> dict[str, Any]:
+        if (
+            not asked["card.number"]
+            and not asked["bankAccount.bic"]
+            and not asked["bankAccount.routingNumber"]
+        ):
+            return asked.rejected("10003", "Registration failed: no card and no account")
+        return replies.registration(self.store(asked))
+
+    def store(self, asked: Asked, *, came_with: Record | None = None) -> Registration:
+        """Keep the card or account that a request carries, never its CVV."""
+        account = {
+            name: asked[f"bankAccount.{name}"]
+            for name in ("iban", "bic", "accountNumber", "routingNumber")
+            if asked[f"bankAccount.{name}"]
+        }
+        return self.vault.store(
+            member_id=asked.member_id,
+            customer_id=asked["customer.customerId"] or asked["customerId"] or None,
+            mode=asked["paymentMode"] or "CC",
+            brand=asked["paymentBrand"] or "VISA",
+            number=Secret(asked["card.number"]) if asked["card.number"] else None,
+            card=masked(asked.fields),
+            account=account,
+            came_with=came_with,
+        )
+
+    def _delete(self, asked: Asked) -> dict[str, Any]:
+        stored = self.vault.find(asked.member_id, asked.subject or "")
+        if stored is None:
+            return asked.rejected("10008", "Registration deletion failed: there is none")
+        stored.deleted = True
+        return replies.registration(stored)
+
+    def _accounts(self, asked: Asked) -> dict[str, Any]:
+        customer_id = asked["customer.customerId"]
+        stored = self.vault.of_customer(asked.member_id, customer_id)
+        known = self.vault.customers.get(customer_id)
+        if not stored and (known is None or known.member_id != asked.member_id):
+            return asked.rejected("10026", "Record not found")
+        return replies.accounts(asked.merchant.partner_id, customer_id, asked.member_id, stored)
+
+    def _sign_up(self, asked: Asked) -> dict[str, Any]:
+        customer = self.vault.sign_up(asked.member_id, asked["customer.email"])
+        if customer is None:
+            return asked.rejected("10024", "Email already verified")
+        return {
+            "memberId": asked.member_id,
+            "customerId": customer.customer_id,
+            "result": replies.result("00007"),
+            "timestamp": replies.now(),
+        }
+
+    def new_merchant(self, partner: Credentials, member_id: str, username: str) -> Credentials:
+        """Give a merchant an account under a partner, with a key of its own."""
+        return Credentials(
             member_id=member_id,
-            own_id=own_id,
-            amount=amount,
-            currency=currency,
-            email=email,
-            token=f"{self.random.getrandbits(64):016x}",
-            fields=fields,
-            created=created,
+            partner_id=partner.partner_id,
+            username=username,
+            secret_key=f"{self.random.getrandbits(128):032x}",
+            partner_name=partner.partner_name,
         )
-        self.by_id[bill.bill_id] = bill
-        self.send(bill)
-        return bill
 
-    def send(self, bill: Bill) -> None:
-        """Send the link, or send it again."""
-        self.mails.append((bill.email, bill.bill_id))
+    # Invoices and links
 
-    def find(self, member_id: str, bill_id: str) -> Bill | None:
-        """Find a merchant's bill by the gateway's id."""
-        bill = self.by_id.get(bill_id)
-        return bill if bill is not None and bill.member_id == member_id else None
+    def _now(self) -> tuple[str, str]:
+        now = datetime.fromtimestamp(self.wall_clock(), UTC)
+        return now.strftime("%Y-%m-%d"), now.strftime("%H:%M:%S")
 
-    def find_own(self, member_id: str, own_id: str) -> Bill | None:
-        """Find a merchant's newest bill by the merchant's id."""
-        found = [
-            bill
-            for bill in self.by_id.values()
-            if bill.member_id == member_id and bill.own_id == own_id
-        ]
-        return found[-1] if found else None
-
-    def by_token(self, own_or_gateway_id: str, token: str) -> Bill | None:
-        """Find the bill that a link leads to."""
-        return next(
-            (
-                bill
-                for bill in self.by_id.values()
-                if bill.token == token and own_or_gateway_id in {bill.bill_id, bill.own_id}
-            ),
-            None,
+    def _link(self, asked: Asked) -> dict[str, Any]:
+        bill = self.links.make(
+            member_id=asked.member_id,
+            own_id=asked["merchant.orderID"],
+            amount=Decimal(asked["merchant.amount"]),
+            currency=asked["merchant.currency"],
+            email=asked["merchant.email"],
+            fields=dict(asked.fields),
+            created=self._now(),
         )
+        return replies.link(bill, self.base_url())
+
+    def _generate(self, asked: Asked) -> dict[str, Any]:
+        if self.invoices.find_own(asked.member_id, asked["merchantInvoiceId"]) is not None:
+            return _refused(
+                asked, "10011", "Invoice not generated: the merchantInvoiceId was used before"
+            )
+        bill = self.invoices.make(
+            member_id=asked.member_id,
+            own_id=asked["merchantInvoiceId"],
+            amount=Decimal(asked["amount"]),
+            currency=asked["currency"],
+            email=asked["customer.email"],
+            fields=dict(asked.fields),
+            created=self._now(),
+        )
+        return replies.invoice(bill, "00010", self.base_url())
+
+    def _regenerate(self, asked: Asked) -> dict[str, Any]:
+        bill = self.invoices.find(asked.member_id, asked["invoiceId"])
+        if bill is None or not bill.is_open:
+            return _refused(
+                asked, "10014", "Invoice regeneration failed: there is nothing left to pay"
+            )
+        bill.status = "replaced"
+        renewed = self.invoices.make(
+            member_id=bill.member_id,
+            own_id=bill.own_id,
+            amount=bill.amount,
+            currency=bill.currency,
+            email=bill.email,
+            fields={**bill.fields, "merchantRedirectUrl": asked["merchantRedirectUrl"]},
+            created=self._now(),
+        )
+        return replies.invoice(renewed, "00010", self.base_url())
+
+    def _status(self, asked: Asked) -> dict[str, Any]:
+        bill = self.invoices.find_own(asked.member_id, asked["merchantInvoiceId"])
+        if bill is None:
+            return _refused(asked, "10026", "Record not found")
+        return replies.invoice(bill, "00026", self.base_url())
+
+    def _remind(self, asked: Asked) -> dict[str, Any]:
+        bill = self.invoices.find(asked.member_id, asked["invoiceId"])
+        if bill is None or not bill.is_open:
+            return _refused(asked, "10013", "Reminder not sent: there is nothing left to pay")
+        self.invoices.send(bill)
+        return replies.invoice(bill, "00012", self.base_url())
+
+    def _cancel(self, asked: Asked) -> dict[str, Any]:
+        bill = self.invoices.find(asked.member_id, asked["invoiceId"])
+        if bill is None or not bill.is_open:
+            return _refused(asked, "10012", "Invoice cancel failed: there is nothing left to pay")
+        bill.status = "cancelled"
+        return replies.invoice(bill, "00006", self.base_url())
+
+    @staticmethod
+    def _configuration(asked: Asked) -> dict[str, Any]:
+        return {
+            "memberId": asked.member_id,
+            "statusInvoiceResult": replies.result("00026"),
+            "invoiceConfiguration": {
+                "expirationPeriod": "10",
+                "currency": "EUR",
+                "reminderPeriod": "3",
+            },
+        }
+
+
+def _refused(asked: Asked, code: str, description: str) -> dict[str, Any]:
+    return {
+        "memberId": asked.member_id,
+        "statusInvoiceResult": {"code": code, "description": description},
+    }
+
+
+def masked(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return as much of a request's card as a book may hold."""
+    number = fields.get("card.number")
+    if not number:
+        return {}
+    return {
+        "bin": number[:6],
+        "last4Digits": number[-4:],
+        "holder": fields.get("card.holder", ""),
+        "expiryMonth": fields.get("card.expiryMonth", ""),
+        "expiryYear": fields.get("card.expiryYear", ""),
+    }

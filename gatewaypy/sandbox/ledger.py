@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from gatewaypy.protocol.transitions import Step, step
-from gatewaypy.sandbox.rules import SUCCESS
+from gatewaypy.sandbox.scenarios import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gatewaypy.sandbox.rules import Decision
+    from gatewaypy.sandbox.scenarios import Decision
     from gatewaypy.secret import Secret
 
 ZERO = Decimal(0)

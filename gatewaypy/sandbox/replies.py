@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from gatewaypy.callbacks.signature import sign_callback
 from gatewaypy.protocol.checksum import KEY, RULES, checksum
 from gatewaypy.protocol.codes import meaning_of
-from gatewaypy.sandbox.rules import SUCCESS
+from gatewaypy.sandbox.scenarios import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewaypy.config import Credentials
-    from gatewaypy.sandbox.invoices import Bill
+    from gatewaypy.sandbox.bills import Bill
     from gatewaypy.sandbox.ledger import Record
     from gatewaypy.sandbox.vault import Registration
     from gatewaypy.secret import Secret

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, frozen
 
 from gatewaypy.protocol.operations import ReplyKind
-from gatewaypy.sandbox import replies, rules
-from gatewaypy.sandbox.admission import Asked, RejectedError
+from gatewaypy.sandbox import replies
+from gatewaypy.sandbox import scenarios
+from gatewaypy.sandbox.validation import Asked, RejectedError
 from gatewaypy.sandbox.faults import FaultKind
-from gatewaypy.sandbox.keeping import Keeping, masked
+from gatewaypy.sandbox.invoices import Keeping, masked
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Desk:
         return {
             "memberId": member_id,
             "email": email,
-            "result": replies.result(rules.SUCCESS),
+            "result": replies.result(scenarios.SUCCESS),
             "timestamp": replies.now(),
         }
 
@@ -245,9 +246,9 @@ class Desk:
             paid_from.number.reveal() if paid_from.number is not None else None,
         )
         decision = (
-            rules.decide_elsewhere(amount)
+            scenarios.decide_elsewhere(amount)
             if paid_from.is_elsewhere
-            else rules.decide(
+            else scenarios.decide(
                 amount, number, asked["attemptThreeD"], payer_is_there=paid_from.payer_is_there
             )
         )
@@ -281,7 +282,7 @@ class Desk:
             fields=asked.fields,
             card={},
             number=None,
-            decision=rules.ELSEWHERE,
+            decision=scenarios.ELSEWHERE,
             lag=self.inquiry_lag,
         )
         self.ledger.cancel(record)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from gatewaypy.cards import Card
 from gatewaypy.protocol import operations
 from gatewaypy.sandbox import pages, replies
-from gatewaypy.sandbox.admission import Asked, RejectedError, admit, named
+from gatewaypy.sandbox.validation import Asked, RejectedError, admit, named
 from gatewaypy.sandbox.wire import receive_form
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.protocol.operations import Operation
-    from gatewaypy.sandbox.desk import Desk
-    from gatewaypy.sandbox.invoices import Bill
+    from gatewaypy.sandbox.payments import Desk
+    from gatewaypy.sandbox.bills import Bill
     from gatewaypy.sandbox.ledger import Record
 
 
