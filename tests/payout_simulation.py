@@ -48,7 +48,9 @@ class World:
         self.now = 1000.0
         self.disk = sqlite3.connect(":memory:", isolation_level=None)
         weakref.finalize(self, self.disk.close)
-        self.disk.create_function("gatewaypy_now", 0, lambda: self.now)
+        # Weak: a connection hides its functions from the garbage collector.
+        world = weakref.proxy(self)
+        self.disk.create_function("gatewaypy_now", 0, lambda: world.now)
         self.refuses_duplicates = refuses_duplicates
         self.on_its_way: list[tuple[float, int, str, str]] = []
         self.executions: Counter[str] = Counter()

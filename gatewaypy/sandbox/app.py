@@ -18,19 +18,19 @@ from gatewaypy.errors import ConfigurationError
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol.operations import Login, ReplyKind, Root, check_platform
 from gatewaypy.sandbox import replies
-from gatewaypy.sandbox.validation import RejectedError, Routes, admit, named
+from gatewaypy.sandbox.bills import Bills
 from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
-from gatewaypy.sandbox.payments import Desk
+from gatewaypy.sandbox.challenge_pages import PayerPages
+from gatewaypy.sandbox.fault_injection import strike
 from gatewaypy.sandbox.faults import FaultKind, Faults
 from gatewaypy.sandbox.hosted_pages import HostedPages
-from gatewaypy.sandbox.bills import Bills
 from gatewaypy.sandbox.invoices import Keeping
 from gatewaypy.sandbox.ledger import ImpossibleMoveError, Ledger
-from gatewaypy.sandbox.challenge_pages import PayerPages
+from gatewaypy.sandbox.payments import Desk
 from gatewaypy.sandbox.rate_limits import RateLimits
 from gatewaypy.sandbox.server import bind, listen, make_server
-from gatewaypy.sandbox.fault_injection import strike
 from gatewaypy.sandbox.tokens import TokenDesk
+from gatewaypy.sandbox.validation import RejectedError, Routes, admit, named
 from gatewaypy.sandbox.vault import Vault
 from gatewaypy.sandbox.wire import MalformedError, read_fields, write_reply
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.protocol.operations import Operation
-    from gatewaypy.sandbox.payments import Desk
     from gatewaypy.sandbox.bills import Bill
     from gatewaypy.sandbox.ledger import Record
+    from gatewaypy.sandbox.payments import Desk
 
 
 @define(eq=False)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
-    from gatewaypy.sandbox.validation import Asked
     from gatewaypy.sandbox.bills import Bills
     from gatewaypy.sandbox.ledger import Record
+    from gatewaypy.sandbox.validation import Asked
     from gatewaypy.sandbox.vault import Registration, Vault
 
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, frozen
 
 from gatewaypy.protocol.operations import ReplyKind
-from gatewaypy.sandbox import replies
-from gatewaypy.sandbox import scenarios
-from gatewaypy.sandbox.validation import Asked, RejectedError
+from gatewaypy.sandbox import replies, scenarios
 from gatewaypy.sandbox.faults import FaultKind
 from gatewaypy.sandbox.invoices import Keeping, masked
+from gatewaypy.sandbox.validation import Asked, RejectedError
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
