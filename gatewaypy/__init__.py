@@ -6,7 +6,7 @@ from gatewaypy import errors, platforms
 from gatewaypy.cards import Card
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
-from gatewaypy.late import late
+from gatewaypy.imports import late
 from gatewaypy.models import (
     BROWSER_SCRIPT,
     AchAccount,

@@ -30,7 +30,7 @@ LATE = {
     "gatewaypy.cli",
     "gatewaypy.pipeline.slots",
     "gatewaypy.models.invoices",
-    "gatewaypy.models.stored",
+    "gatewaypy.models.stored_cards",
     "gatewaypy.resources.checkout",
     "gatewaypy.resources.customers",
     "gatewaypy.resources.invoices",

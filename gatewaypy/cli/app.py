@@ -14,10 +14,10 @@ from gatewaypy.cli.checksum import show_checksum
 from gatewaypy.cli.command import errors_named, run
 from gatewaypy.cli.demo import Demo
 from gatewaypy.cli.inquire import show_inquiry
+from gatewaypy.cli.options import TRANSPORT, TransportChoice
 from gatewaypy.cli.output import PlainConsole
-from gatewaypy.cli.payouts import app as payouts
+from gatewaypy.cli.payouts.commands import app as payouts
 from gatewaypy.cli.transactions import Query, show_transactions
-from gatewaypy.cli.transport import TRANSPORT, TransportChoice
 
 #: The codes that every command shares.
 EPILOG = (

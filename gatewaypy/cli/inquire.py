@@ -10,8 +10,8 @@ from gatewaypy.config import Credentials
 from gatewaypy.models.results import ResultCode
 
 if TYPE_CHECKING:
+    from gatewaypy.cli.options import TransportChoice
     from gatewaypy.cli.output import PlainConsole
-    from gatewaypy.cli.transport import TransportChoice
 
 _SHOWN = (
     "outcome", "status", "transaction_status", "payment_id", "merchant_transaction_id", "amount",

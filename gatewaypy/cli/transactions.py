@@ -16,8 +16,8 @@ from gatewaypy.platforms import Platform
 if TYPE_CHECKING:
     from datetime import date
 
+    from gatewaypy.cli.options import TransportChoice
     from gatewaypy.cli.output import PlainConsole
-    from gatewaypy.cli.transport import TransportChoice
     from gatewaypy.models import Statement, Transaction
 
 _COLUMNS: Final = (

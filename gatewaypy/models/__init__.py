@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.late import late
+from gatewaypy.imports import late
 from gatewaypy.models.browser import BROWSER_SCRIPT, BrowserInfo
+from gatewaypy.models.customer import Address, Customer
 from gatewaypy.models.fields import NO_FIELDS, Fields
 from gatewaypy.models.mandate import Mandate
 from gatewaypy.models.outcome import Outcome, SettledBy
-from gatewaypy.models.people import Address, Customer
 from gatewaypy.models.product import Product
 from gatewaypy.models.redirect import HostedForm, Redirect
 from gatewaypy.models.results import (
@@ -36,7 +36,7 @@ from gatewaypy.models.statement import Statement, Totals
 
 if TYPE_CHECKING:
     from gatewaypy.models.invoices import Invoice, InvoiceConfiguration, PaymentLink
-    from gatewaypy.models.stored import (
+    from gatewaypy.models.stored_cards import (
         AccountOnFile,
         CardOnFile,
         CustomerAccounts,
@@ -49,15 +49,15 @@ else:
     __getattr__, __dir__ = late(
         __name__,
         {
-            "AccountOnFile": "gatewaypy.models.stored",
-            "CardOnFile": "gatewaypy.models.stored",
-            "CustomerAccounts": "gatewaypy.models.stored",
+            "AccountOnFile": "gatewaypy.models.stored_cards",
+            "CardOnFile": "gatewaypy.models.stored_cards",
+            "CustomerAccounts": "gatewaypy.models.stored_cards",
             "Invoice": "gatewaypy.models.invoices",
             "InvoiceConfiguration": "gatewaypy.models.invoices",
             "PaymentLink": "gatewaypy.models.invoices",
-            "SignedUpCustomer": "gatewaypy.models.stored",
-            "SignedUpMerchant": "gatewaypy.models.stored",
-            "StoredCard": "gatewaypy.models.stored",
+            "SignedUpCustomer": "gatewaypy.models.stored_cards",
+            "SignedUpMerchant": "gatewaypy.models.stored_cards",
+            "StoredCard": "gatewaypy.models.stored_cards",
         },
     )
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.late import late
+from gatewaypy.imports import late
 from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
 from gatewaypy.resources.transactions import TransactionList
 

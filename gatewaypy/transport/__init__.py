@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.late import late
+from gatewaypy.imports import late
 from gatewaypy.transport.base import Transport
 from gatewaypy.transport.httpx import HttpxTransport
 

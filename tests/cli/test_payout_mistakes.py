@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from payout_commands import ROOT, call
 
-from gatewaypy.cli.payout_exit import MEANINGS, PRECEDENCE, Exit, judge
-from gatewaypy.cli.payout_progress import time_left
+from gatewaypy.cli.payouts.exit_codes import MEANINGS, PRECEDENCE, Exit, judge
+from gatewaypy.cli.payouts.progress import time_left
 from gatewaypy.payouts import Report, State
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from gatewaypy import Customer, Money, Outcome
-from gatewaypy.cli import payout_progress
-from gatewaypy.cli.payout_feed import Feed
-from gatewaypy.cli.payout_progress import PayoutProgress
+from gatewaypy.cli.payouts import progress
+from gatewaypy.cli.payouts.order_import import Feed
+from gatewaypy.cli.payouts.progress import PayoutProgress
 from gatewaypy.payouts import PayoutOrder, PayoutResult, State
 
 ORDER = PayoutOrder(merchant_transaction_id="P", amount=Money(1, "EUR"), customer=Customer("Ada"))
@@ -27,7 +27,7 @@ class Clock:
 
 def make(monkeypatch: Any, *, rows: int, before: int = 0) -> tuple[PayoutProgress, Feed, Clock]:
     clock, feed = Clock(), Feed(lambda _: None)
-    monkeypatch.setattr(payout_progress, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
     journal: Any = None
     return (
         PayoutProgress(Console(file=io.StringIO()), feed, journal, 5.0, before, rows),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from payout_commands import QUICK, run, write
 
-from gatewaypy.cli.payout_exit import Exit
+from gatewaypy.cli.payouts.exit_codes import Exit
 from gatewaypy.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 from payout_commands import ACCOUNT, CANARY, COMMAND, HEAD, QUICK, ROOT, call, run, write
 from store_fixtures import store_url  # noqa: F401 - a fixture
 
-from gatewaypy.cli.payout_exit import Exit
+from gatewaypy.cli.payouts.exit_codes import Exit
 from gatewaypy.sandbox import Sandbox
 
 pytestmark = pytest.mark.heavy

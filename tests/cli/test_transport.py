@@ -8,7 +8,7 @@ import pytest
 from payout_commands import QUICK, run, write
 
 from gatewaypy import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport
-from gatewaypy.cli.transport import TransportChoice
+from gatewaypy.cli.options import TransportChoice
 
 if TYPE_CHECKING:
     from pathlib import Path

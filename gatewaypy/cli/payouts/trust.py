@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gatewaypy.cli.existing import existing
-from gatewaypy.cli.payout_report import member_id
+from gatewaypy.cli.payouts.report import member_id
 from gatewaypy.payouts import Journal
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from attrs import frozen
 
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.output import CsvWriter, PlainConsole, plain, show_table, utc
-from gatewaypy.cli.payout_exit import judge
-from gatewaypy.cli.restored_notice import notice
+from gatewaypy.cli.payouts.exit_codes import judge
+from gatewaypy.cli.payouts.restored_notice import notice
 from gatewaypy.config import check_member_id
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.money import decimals_of

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from gatewaypy.cli import payout_trust
 from gatewaypy.cli.command import run as run_command
 from gatewaypy.cli.existing import existing
+from gatewaypy.cli.options import TRANSPORT, TransportChoice
 from gatewaypy.cli.output import PlainConsole
-from gatewaypy.cli.payout_exit import EPILOG
-from gatewaypy.cli.payout_report import ReportQuery, member_id, show_report
-from gatewaypy.cli.payout_run import PayoutRun, RunSettings
-from gatewaypy.cli.transport import TRANSPORT, TransportChoice
+from gatewaypy.cli.payouts import trust as trust_commands
+from gatewaypy.cli.payouts.exit_codes import EPILOG
+from gatewaypy.cli.payouts.report import ReportQuery, member_id, show_report
+from gatewaypy.cli.payouts.run import PayoutRun, RunSettings
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.pan import contains, mask
 from gatewaypy.payouts import Journal, State
@@ -259,7 +259,7 @@ def trust(
 
     async def work() -> int:
         _check_reason(because)
-        return await payout_trust.trust(PlainConsole(), journal, because)
+        return await trust_commands.trust(PlainConsole(), journal, because)
 
     run_command(work)
 
@@ -276,7 +276,7 @@ def distrust(
 
     async def work() -> int:
         _check_reason(because)
-        return await payout_trust.distrust(PlainConsole(), journal, because)
+        return await trust_commands.distrust(PlainConsole(), journal, because)
 
     run_command(work)
 
@@ -293,7 +293,7 @@ def change_gateway(
 
     async def work() -> int:
         _check_reason(because)
-        return await payout_trust.change_gateway(PlainConsole(), journal, url, because)
+        return await trust_commands.change_gateway(PlainConsole(), journal, url, because)
 
     run_command(work)
 

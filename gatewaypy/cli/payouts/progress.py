@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gatewaypy.cli.output import PlainConsole
-    from gatewaypy.cli.payout_feed import Feed
+    from gatewaypy.cli.payouts.order_import import Feed
     from gatewaypy.payouts import Journal, PayoutResult
 
 _REFRESH: Final = 0.25

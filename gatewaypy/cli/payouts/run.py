@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from attrs import define, field, frozen
 
-from gatewaypy.cli.payout_exit import judge, open_orders
-from gatewaypy.cli.payout_feed import FedJournal, Feed, about_how_many, check_whole, is_read_twice
-from gatewaypy.cli.payout_progress import PayoutProgress
-from gatewaypy.cli.restored_notice import notice
-from gatewaypy.cli.transport import TransportChoice
+from gatewaypy.cli.options import TransportChoice
+from gatewaypy.cli.payouts.exit_codes import judge, open_orders
+from gatewaypy.cli.payouts.order_import import (
+    FedJournal,
+    Feed,
+    about_how_many,
+    check_whole,
+    is_read_twice,
+)
+from gatewaypy.cli.payouts.progress import PayoutProgress
+from gatewaypy.cli.payouts.restored_notice import notice
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, GatewayError
