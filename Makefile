@@ -70,7 +70,7 @@ plots: $(READY) $(PEERS)/.ready
 ## make soak    20,000 payouts killed 20 times on each store, every named moment five times: about ten minutes
 soak: $(READY)
 	GATEWAYPY_SOAK_PAYOUTS=20000 GATEWAYPY_SOAK_KILLS=20 GATEWAYPY_SOAK_HITS=5 \
-		$(BIN)/python -m pytest tests/payouts/test_killed.py -n 2 --timeout 3600
+		$(BIN)/python -m pytest tests/payouts/test_crash_recovery.py -n 2 --timeout 3600
 
 ## make proof   200,000 simulated lives of payout jobs: some hours; SEEDS=… runs another number
 SEEDS ?= 200000

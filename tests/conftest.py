@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
-from ports import free_port
-from transports import KINDS, made
+from support.ports import free_port
+from support.stores import store_url  # noqa: F401 - a fixture
+from support.transports import KINDS, made
 
 from gatewaypy import Card, Gateway, Money, Timeouts
 from gatewaypy.sandbox import MERCHANT, Sandbox

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from bare_server import answer_each, listening, send
+from support.bare_server import answer_each, listening, send
 
 from gatewaypy import Credentials, Customer, Gateway, HttptoolsTransport, Limits, Money
 from gatewaypy.callbacks import CallbackApp, PaymentSucceeded, Router, sign_callback

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from every_operation import accepts_of, bodies_of, flows_of  # noqa: E402 - it is found by the line above
+from support.every_operation import accepts_of, bodies_of, flows_of  # noqa: E402 - it is found by the line above
 
 from gatewaypy.protocol.operations import OPERATIONS  # noqa: E402 - see above
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from payout_simulation import SETTINGS, Simulation
+from support.payout_simulation import SETTINGS, Simulation
 
 
 def live(story: tuple[int, str]) -> tuple[int, str, list[str]]:

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from attrs import define, field, frozen
 from playwright.async_api import async_playwright
-from services import need_chromium
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
+from support.services import need_chromium
 
 from gatewaypy.sandbox.server import serving
 

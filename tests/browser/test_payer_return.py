@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from example_shops import SHOPS, eventually, running
 from playwright.async_api import BrowserContext, expect
 from starlette.responses import HTMLResponse, RedirectResponse
+from support.example_shops import SHOPS, eventually, running
 
 from gatewaypy import Credentials, Gateway, Money
 from gatewaypy.callbacks import read_return

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from callback_bodies import MERCHANT, fields, signed
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router
 

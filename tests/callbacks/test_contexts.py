@@ -7,7 +7,7 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 import httpx
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router

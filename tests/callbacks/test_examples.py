@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from example_shops import PATIENCE, SHOPS, eventually, running
+from support.example_shops import PATIENCE, SHOPS, eventually, running
 
 from gatewaypy.callbacks import sign_callback
 from gatewaypy.sandbox import MERCHANT, Sandbox

@@ -10,9 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
 from hypothesis import given
 from hypothesis import strategies as st
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import errors
 from gatewaypy.callbacks import Inbox, Receiver, Router, inbox_sql, verify_callback

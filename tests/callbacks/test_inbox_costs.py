@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
-from statement_costs import prepare, prepared_costs, recorded
-from store_fixtures import postgres_schema
+from support.callback_bodies import MERCHANT, fields, signed
+from support.statement_costs import prepare, prepared_costs, recorded
+from support.stores import postgres_schema
 
 from gatewaypy.callbacks import Inbox, verify_callback
 from gatewaypy.callbacks.payment_progress import Progress

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Credentials
 from gatewaypy.callbacks import CallbackEvent, Inbox, Receiver, Reconciler, Router, verify_callback

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, Receiver, Router
 from gatewaypy.callbacks.repeated_log import RepeatedLog

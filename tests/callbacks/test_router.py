@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import errors
 from gatewaypy.callbacks import (

@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from attrs import field, frozen
-from ports import free_port
+from support.ports import free_port
 
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, EventContext, Router, sign_callback
 from gatewaypy.callbacks import app as app_module

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Credentials, Money, Outcome, callbacks, errors
 from gatewaypy.callbacks import CallbackEvent, read_return, sign_callback, verify_callback

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import evolve
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 import gatewaypy
 from gatewaypy import Credentials, errors

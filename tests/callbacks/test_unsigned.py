@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy.callbacks import CallbackEvent, Receiver, Router
 from gatewaypy.callbacks.dispatcher import _Allowance

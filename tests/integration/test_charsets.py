@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from bare_server import PATIENT, listening, read_request
+from support.bare_server import PATIENT, listening, read_request
 
 from gatewaypy import Card, Credentials, Gateway, Money
 

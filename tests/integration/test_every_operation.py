@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from every_operation import WALKS, Way, ways
-from payer_browser import PayerBrowser
+from support.every_operation import WALKS, Way, ways
+from support.payer_browser import PayerBrowser
 
 from gatewaypy import Gateway, Timeouts
 from gatewaypy.protocol.operations import OPERATIONS

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import attrs
 import pytest
-from every_operation import ADA, BACK
-from payer_browser import PayerBrowser
+from support.every_operation import ADA, BACK
+from support.payer_browser import PayerBrowser
 
 from gatewaypy import (
     AchAccount,

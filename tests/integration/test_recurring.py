@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from payer_browser import PayerBrowser
+from support.payer_browser import PayerBrowser
 
 from gatewaypy import Card, Mandate, Money, Outcome, errors
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_server import PATIENT, listening, read_request
+from support.bare_server import PATIENT, listening, read_request
 
 from gatewaypy import Card, Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from payer_browser import PayerBrowser
+from support.payer_browser import PayerBrowser
 
 from gatewaypy import AchAccount, Customer, Money, Outcome, SepaAccount, errors
 

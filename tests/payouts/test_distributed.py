@@ -17,8 +17,8 @@ from typing import Any, Self
 
 import pytest
 from attrs import evolve
-from services import make_broker, need_rabbitmq, need_redis
-from store_fixtures import postgres_schema
+from support.services import make_broker, need_rabbitmq, need_redis
+from support.stores import postgres_schema
 
 pytest.importorskip("taskiq")
 asyncpg = pytest.importorskip("asyncpg")
@@ -171,7 +171,7 @@ class Worker:
     """A worker process."""
 
     def __init__(self, *arguments: str) -> None:
-        self.arguments = [str(TESTS / "payouts" / "worker_process.py"), *arguments]
+        self.arguments = [str(TESTS / "support" / "worker_process.py"), *arguments]
 
     async def __aenter__(self) -> Self:
         environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}

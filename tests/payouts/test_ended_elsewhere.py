@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_fixtures import postgres_schema
+from support.stores import postgres_schema
 
 from gatewaypy import Customer, Gateway, Money, Outcome, Timeouts, errors
 from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State

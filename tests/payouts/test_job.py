@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from store_fixtures import postgres_schema
+from support.stores import postgres_schema
 
 from gatewaypy import Customer, Gateway, Money, Outcome, Timeouts, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler

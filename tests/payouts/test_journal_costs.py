@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from statement_costs import prepare, prepared_costs, recorded
-from store_fixtures import postgres_schema
+from support.statement_costs import prepare, prepared_costs, recorded
+from support.stores import postgres_schema
 
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import Journal, PayoutOrder, State

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from payout_simulation import SETTINGS, Simulation
+from support.payout_simulation import SETTINGS, Simulation
 
 from gatewaypy.payouts import Journal, PayoutJob, State
 from gatewaypy.payouts.journal.sql import DOUBT

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import Money
 from gatewaypy.callbacks import Receiver, Router

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from callback_bodies import MERCHANT, fields, signed
+from support.callback_bodies import MERCHANT, fields, signed
 
 from gatewaypy import errors
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, verify_callback

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from store_fixtures import POSTGRES
+from support.stores import POSTGRES
 
 from gatewaypy import errors
 from gatewaypy.callbacks import Inbox

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from bare_server import OK, answer_each, listening, read_request, send
+from support.bare_server import OK, answer_each, listening, read_request, send
 from yarl import URL
 
 from gatewaypy import AiohttpTransport, errors

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from bare_server import HASTY, OK, SILENT, answer_each, listening, read_and, read_request, send
-from transports import ASK_BEFORE_CONNECTING, ASK_ONCE, WANT_A_LENGTH, made
+from support.bare_server import (
+    HASTY,
+    OK,
+    SILENT,
+    answer_each,
+    listening,
+    read_and,
+    read_request,
+    send,
+)
+from support.transports import ASK_BEFORE_CONNECTING, ASK_ONCE, WANT_A_LENGTH, made
 
 from gatewaypy import Timeouts, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply

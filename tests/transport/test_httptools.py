@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
 from hypothesis import given
 from hypothesis import strategies as st
-from transports import made
+from support.bare_server import HASTY, OK, answer_each, listening, read_and, read_request, send
+from support.transports import made
 
 from gatewaypy import HttptoolsTransport, Limits, Secret, Timeouts
 from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest

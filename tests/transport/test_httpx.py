@@ -7,7 +7,7 @@ import ssl
 import sys
 
 import pytest
-from bare_server import OK, answer_each, listening, read_and, send
+from support.bare_server import OK, answer_each, listening, read_and, send
 
 from gatewaypy import HttpxTransport, errors
 from gatewaypy.protocol.wire import WireReply

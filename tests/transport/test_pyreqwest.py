@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 import trustme
-from bare_server import OK, answer_each, listening, read_request, send
 from pyreqwest.exceptions import ConnectError, ConnectTimeoutError
+from support.bare_server import OK, answer_each, listening, read_request, send
 
 from gatewaypy import PyreqwestTransport, Timeouts, errors
 from gatewaypy.protocol.wire import WireReply
@@ -100,7 +100,7 @@ def test_a_process_that_ends_after_a_failure_ends_well(quiet_port: int) -> None:
     """Pyreqwest's threads do not take the interpreter down that ends while they let go of a failed request."""
     code = (
         "import asyncio, sys; sys.path.insert(0, 'tests')\n"
-        "from bare_server import send\n"
+        "from support.bare_server import send\n"
         "from gatewaypy import PyreqwestTransport\n"
         "async def main():\n"
         "    async with PyreqwestTransport() as transport:\n"
@@ -115,7 +115,7 @@ async def test_processes_that_end_at_once_end_well() -> None:
     """Pyreqwest's threads do not take an interpreter down that ends right after a reply, however busy the machine is."""
     code = (
         "import asyncio, sys; sys.path.insert(0, 'tests')\n"
-        "from bare_server import answer_each, listening, send\n"
+        "from support.bare_server import answer_each, listening, send\n"
         "from gatewaypy import PyreqwestTransport\n"
         "async def main():\n"
         "    async with listening(answer_each) as port, PyreqwestTransport() as transport:\n"

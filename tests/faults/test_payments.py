@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from transports import KINDS
+from support.transports import KINDS
 
 from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts, errors
 from gatewaypy.models import OperationResult

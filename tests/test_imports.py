@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.sandbox import Sandbox
 
-PROCESS = Path(__file__).with_name("loading_process.py")
+PROCESS = Path(__file__).parent / "support" / "loading_process.py"
 #: What an open gateway works with, what few ever use, and what other packages of the library need.
 LATE = {
     "gatewaypy.pipeline.known_payments",

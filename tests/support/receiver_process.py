@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import sys
 
-from callback_bodies import MERCHANT
+from support.callback_bodies import MERCHANT
 
 from gatewaypy.callbacks import CallbackApp, EventContext, PaymentSucceeded, Router
 from gatewaypy.sandbox.server import serving

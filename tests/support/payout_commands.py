@@ -11,7 +11,7 @@ from typing import Any
 
 from gatewaypy.sandbox import MERCHANT
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 ACCOUNT = {
     "GATEWAYPY_MEMBER_ID": MERCHANT.member_id,
     "GATEWAYPY_PARTNER_ID": MERCHANT.partner_id,

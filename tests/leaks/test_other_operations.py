@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from test_leaks import CVV, EUROS, KEY, LOGIN_KEY, NUMBER, shown
+from support.canary import CVV, EUROS, KEY, LOGIN_KEY, NUMBER, shown
 
 from gatewaypy import (
     AchAccount,

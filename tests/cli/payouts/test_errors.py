@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from payout_commands import ROOT, call
+from support.payout_commands import ROOT, call
 
 from gatewaypy.cli.payouts.exit_codes import MEANINGS, PRECEDENCE, Exit, judge
 from gatewaypy.cli.payouts.progress import time_left

@@ -12,7 +12,7 @@ from gatewaypy import Address, Card, Customer, Mandate, Money, NetBanking, Outco
 from gatewaypy.protocol.operations import OPERATIONS, InquireBy, Operation, ReplyKind
 
 if TYPE_CHECKING:
-    from payer_browser import PayerBrowser
+    from support.payer_browser import PayerBrowser
 
     from gatewaypy import Gateway, Payment
     from gatewaypy.sandbox import Sandbox

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 import pytest
-from transports import KINDS
+from support.transports import KINDS
 
 from gatewaypy import (
     Credentials,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from payout_commands import QUICK, run, write
+from support.payout_commands import QUICK, run, write
 
 from gatewaypy import AiohttpTransport, HttptoolsTransport, HttpxTransport, PyreqwestTransport
 from gatewaypy.cli.options import TransportChoice

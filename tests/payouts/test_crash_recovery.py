@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from payouts.payout_process import orders
+from support.payout_process import orders
 
 from gatewaypy.payouts import Journal, State
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -49,7 +49,7 @@ class Process:
     def __init__(self, url: str, store: str, count: int, *trap: str) -> None:
         self.arguments = [
             sys.executable,
-            str(TESTS / "payouts" / "payout_process.py"),
+            str(TESTS / "support" / "payout_process.py"),
             url,
             store,
             str(count),
@@ -158,7 +158,7 @@ async def test_frozen_for_longer_than_an_intent_is_good_for(point: str) -> None:
 
     The gateway takes used ids here, so a second send would be a second payment.
     """
-    from store_fixtures import postgres_schema
+    from support.stores import postgres_schema
 
     async for store in postgres_schema():
         async with Sandbox(inquiry_lag=0.0, refuse_duplicates=False).serve() as sandbox:

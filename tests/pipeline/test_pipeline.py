@@ -36,7 +36,7 @@ BASE = "https://gateway.example"
 API = f"{BASE}/transactionServices/REST/v1"
 CARD = Card("4000000000000051", 7, 2030, "745")
 EUROS = Money("50.00", "EUR")
-VECTORS = Path(__file__).parent / "vectors" / "replies"
+VECTORS = Path(__file__).parent.parent / "vectors" / "replies"
 #: Only the wait for what never comes is short: a busy machine must not look like a gateway that says nothing.
 SOON = Timeouts(connect=20, read=20, total=30, settle=0.4)
 

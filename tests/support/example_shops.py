@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ports import free_port
+from support.ports import free_port
 
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 # A guard against hanging: a busy machine takes its time to start a shop.
 PATIENCE = 60.0
 ACCOUNT = {

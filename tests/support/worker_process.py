@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from services import make_broker
+from support.services import make_broker
 from taskiq import TaskiqEvents
 from taskiq.cli.worker.args import WorkerArgs
 from taskiq.cli.worker.run import start_listen

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from services import need_redis
+from support.services import need_redis
 
 from gatewaypy import (
     Credentials,
@@ -36,7 +36,7 @@ from gatewaypy.protocol.auth_token import AuthToken
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
 
 redis = pytest.importorskip("redis.asyncio")
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 QUICK = Timeouts(connect=20, read=20, total=30, settle=3)
 #: For who waits for Redis to answer, and for who waits until it has not.
 SLOW, SOON = 20.0, 0.2
@@ -143,7 +143,13 @@ async def test_twenty_gateways_in_four_processes_make_one_token_call(
 ) -> None:
     """With an empty store one of them asks and all pay with its token; when the gateway refuses that one, one asks again."""
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    arguments = [str(TESTS / "token_process.py"), sandbox.base_url, need_redis(), prefix, "5"]
+    arguments = [
+        str(TESTS / "support" / "token_process.py"),
+        sandbox.base_url,
+        need_redis(),
+        prefix,
+        "5",
+    ]
     processes = [
         await asyncio.create_subprocess_exec(
             sys.executable, *arguments, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE

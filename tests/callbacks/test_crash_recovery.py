@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from callback_bodies import fields, signed
+from support.callback_bodies import fields, signed
 
 from gatewaypy.callbacks import Inbox
 
@@ -28,7 +28,7 @@ class Process:
     def __init__(self, port: int, inbox: str, effects: Path) -> None:
         self.arguments = [
             sys.executable,
-            str(TESTS / "callbacks" / "receiver_process.py"),
+            str(TESTS / "support" / "receiver_process.py"),
             str(port),
             inbox,
             str(effects),

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from payout_commands import QUICK, run, write
+from support.payout_commands import QUICK, run, write
 
 from gatewaypy.cli.payouts.exit_codes import Exit
 from gatewaypy.sandbox import Sandbox

@@ -14,8 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from payout_commands import ACCOUNT, CANARY, COMMAND, HEAD, QUICK, ROOT, call, run, write
-from store_fixtures import store_url  # noqa: F401 - a fixture
+from support.payout_commands import ACCOUNT, CANARY, COMMAND, HEAD, QUICK, ROOT, call, run, write
 
 from gatewaypy.cli.payouts.exit_codes import Exit
 from gatewaypy.sandbox import Sandbox
@@ -41,7 +40,7 @@ def states(journal: str) -> Counter[str]:
 
 async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
     sandbox: Sandbox,
-    store_url: str,  # noqa: F811 - see above
+    store_url: str,
     tmp_path: Path,
 ) -> None:
     """300 payouts, declines and a bad row among them: each is paid once however often the file is run, and told in every form."""
@@ -134,7 +133,7 @@ async def reports(journal: str, folder: Path) -> None:
 
 async def test_a_run_that_is_terminated_is_resumed(
     sandbox: Sandbox,
-    store_url: str,  # noqa: F811 - see above
+    store_url: str,
     tmp_path: Path,
 ) -> None:
     """A job may be looked at while it runs; SIGTERM lets what is on its way end; resume and run finish it, each payout once."""
@@ -183,7 +182,7 @@ async def test_a_run_that_is_terminated_is_resumed(
 
 async def test_what_nobody_knows_is_for_a_person(
     sandbox: Sandbox,
-    store_url: str,  # noqa: F811 - see above
+    store_url: str,
     tmp_path: Path,
 ) -> None:
     """A payout that is not found goes on the review list with its evidence, and a person's decision takes it off, once."""

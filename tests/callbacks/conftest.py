@@ -1,3 +1,0 @@
-"""The callback tests' stores."""
-
-from store_fixtures import store_url  # noqa: F401 - a fixture

@@ -1,3 +1,0 @@
-"""The stores."""
-
-from store_fixtures import store_url  # noqa: F401 - a fixture
