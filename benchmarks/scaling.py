@@ -30,7 +30,7 @@ from attrs import frozen
 from drive import drive
 from server import serving
 
-from gatewaypy import Credentials, Customer, Money, Outcome, Payout, SettledBy
+from gatewaypy import Credentials, Customer, Money, Outcome, OutcomeSource, Payout
 from gatewaypy.models import ResultCode
 from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
 
@@ -130,7 +130,7 @@ class Simulated:
         await asyncio.sleep(self.latency)
         return Payout(
             outcome=Outcome.SUCCEEDED, payment_id="18608029", merchant_transaction_id=merchant_transaction_id, amount=amount,
-            status="payoutsuccessful", result=ResultCode("00001", "Transaction succeeded"), settled_by=SettledBy.REPLY,
+            status="payoutsuccessful", result=ResultCode("00001", "Transaction succeeded"), outcome_source=OutcomeSource.REPLY,
         )  # fmt: skip
 
     async def inquire(self, *, merchant_transaction_id: str) -> Any:  # noqa: ANN401 - never called

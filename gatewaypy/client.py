@@ -66,7 +66,7 @@ class Gateway:
 
     Every operation that moves money ends in one of four ways: a result (a decline is one too); `InvalidRequest` or `NotSent`,
     and nothing was sent; `AuthenticationFailed`, and nothing was done; or `OutcomeUnknown`, after the library itself has asked
-    the gateway for as long as ``timeouts.settle`` allows. It never sends such a request a second time by itself.
+    the gateway for as long as ``timeouts.inquiry`` allows. It never sends such a request a second time by itself.
 
     Cancelling a caller does not tear a sent request in half: it goes on to its end, which the observer hears as a `LateResult`.
     """
@@ -282,7 +282,7 @@ class Gateway:
         :raises InvalidRequest: also for an amount above what this gateway object knows to be authorised.
 
         Other errors as in :meth:`debit`. A doubt is settled by asking for the payment's status; the result then has
-        ``settled_by=SettledBy.INQUIRY`` and an ``amount`` only where the gateway told one.
+        ``outcome_source=OutcomeSource.INQUIRY`` and an ``amount`` only where the gateway told one.
         """
         capture: Capture = await self._run(
             requests.follow_up(operations.CAPTURE, payment_id, amount)

@@ -316,13 +316,13 @@ class Timeouts:
     :param connect: to open a connection, TLS included.
     :param read: between two pieces of a reply, and for the request to be taken.
     :param total: the whole call from its first wait to its reply: slot, token, connection, reply.
-    :param settle: how long to go on asking, after ``total``, what became of a request that got no usable reply.
+    :param inquiry: how long to go on asking, after ``total``, what became of a request that got no usable reply.
     """
 
     connect: float = field(default=5.0, validator=number(above=0))
     read: float = field(default=60.0, validator=number(above=0))
     total: float = field(default=90.0, validator=number(above=0))
-    settle: float = field(default=30.0, validator=number(above=0))
+    inquiry: float = field(default=30.0, validator=number(above=0))
 
 
 @frozen(kw_only=True)

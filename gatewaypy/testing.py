@@ -95,7 +95,7 @@ async def gateway(gateway_sandbox: Sandbox) -> AsyncIterator[Gateway]:
     from gatewaypy.client import Gateway  # noqa: PLC0415 - see above
     from gatewaypy.config import Timeouts  # noqa: PLC0415 - see above
 
-    timeouts = Timeouts(connect=2, read=5, total=10, settle=5)
+    timeouts = Timeouts(connect=2, read=5, total=10, inquiry=5)
     async with Gateway(
         gateway_sandbox.base_url, gateway_sandbox.credentials, timeouts=timeouts
     ) as client:

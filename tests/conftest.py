@@ -30,7 +30,7 @@ settings.load_profile("gatewaypy")
 
 # What coverage tells the processes that a traced one starts.
 _TRACING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-QUICK = Timeouts(connect=2, read=2, total=5, settle=3)
+QUICK = Timeouts(connect=2, read=2, total=5, inquiry=3)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

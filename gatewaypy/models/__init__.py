@@ -7,7 +7,7 @@ from gatewaypy.models.browser import BROWSER_SCRIPT, BrowserInfo
 from gatewaypy.models.customer import Address, Customer
 from gatewaypy.models.fields import NO_FIELDS, Fields
 from gatewaypy.models.mandate import Mandate
-from gatewaypy.models.outcome import Outcome, SettledBy
+from gatewaypy.models.outcome import Outcome, OutcomeSource
 from gatewaypy.models.product import Product
 from gatewaypy.models.redirect import HostedForm, Redirect
 from gatewaypy.models.results import (
@@ -83,6 +83,7 @@ __all__ = [
     "OperationResult",
     "OtherSource",
     "Outcome",
+    "OutcomeSource",
     "Payment",
     "PaymentLink",
     "PaymentSource",
@@ -93,7 +94,6 @@ __all__ = [
     "ResultCode",
     "Reversal",
     "SepaAccount",
-    "SettledBy",
     "SignedUpCustomer",
     "SignedUpMerchant",
     "Statement",

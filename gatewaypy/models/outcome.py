@@ -18,7 +18,7 @@ class Outcome(enum.Enum):
     UNKNOWN = "unknown"
 
 
-class SettledBy(enum.Enum):
+class OutcomeSource(enum.Enum):
     """How an outcome was learnt: from the request's own reply, or by asking afterwards."""
 
     REPLY = "reply"

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from gatewaypy.errors import Declined, OutcomeUnknown, UnreadableReply
 from gatewaypy.models.fields import NO_FIELDS, Fields
 from gatewaypy.models.mandate import Mandate
-from gatewaypy.models.outcome import Outcome, SettledBy
+from gatewaypy.models.outcome import Outcome, OutcomeSource
 from gatewaypy.models.redirect import Redirect  # noqa: TC001 - a converter such as cattrs reads the annotations
 from gatewaypy.money import Money  # noqa: TC001 - a converter such as cattrs reads the annotations
 
@@ -40,7 +40,7 @@ class OperationResult:
     ``outcome`` is the library's reading; ``status`` and ``transaction_status`` are the gateway's long and short words for it,
     carried as text even where the library doesn't know them. ``timestamp`` has no zone and must not be computed with.
     ``result`` is the operation's own code; it is empty if only an inquiry told the outcome, since an inquiry's code is about
-    the look-up. ``raw`` is the whole reply, ``extra`` the part of it that has no attribute here. ``settled_by`` tells whether
+    the look-up. ``raw`` is the whole reply, ``extra`` the part of it that has no attribute here. ``outcome_source`` tells whether
     the operation's own reply said so, or an inquiry made because that reply was missing or unreadable.
     """
 
@@ -53,7 +53,7 @@ class OperationResult:
     amount: Money | None = None
     remark: str | None = None
     timestamp: str | None = None
-    settled_by: SettledBy = SettledBy.REPLY
+    outcome_source: OutcomeSource = OutcomeSource.REPLY
     extra: Fields = field(default=NO_FIELDS, repr=False)
     raw: Fields = field(default=NO_FIELDS, repr=False, eq=False)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from gatewaypy.errors import InvalidRequest
-from gatewaypy.models import Outcome, SettledBy
+from gatewaypy.models import Outcome, OutcomeSource
 from gatewaypy.protocol.inquiry import trace_of
 from gatewaypy.protocol.statuses import long_status
 
@@ -145,7 +145,7 @@ class Bounds:
         amount = request.amount
         if result.payment_id is None or amount is None or result.outcome is not Outcome.SUCCEEDED:
             return
-        if result.settled_by is SettledBy.INQUIRY and takes is not None:
+        if result.outcome_source is OutcomeSource.INQUIRY and takes is not None:
             # The inquiry tells that it happened, not of how much.
             return
         if gives is None and takes is None:

@@ -149,7 +149,7 @@ class Pipeline:
 
     async def aclose(self) -> None:
         """Let what is under way end, for as long as a call may take; then give the token calls up."""
-        await self.slots.drain(self.timeouts.total + self.timeouts.settle)
+        await self.slots.drain(self.timeouts.total + self.timeouts.inquiry)
         for source in self._tokens.values():
             await source.aclose()
 
@@ -391,7 +391,7 @@ class Pipeline:
         settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
     ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
-        call.deadline = self.loop.time() + self.timeouts.settle
+        call.deadline = self.loop.time() + self.timeouts.inquiry
         pause, last = _FIRST_PAUSE, Unsettled("none was possible")
         kinds = (call.request.operation.reply, question.operation.reply)
         await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)

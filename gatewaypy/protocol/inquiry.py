@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
 
-from gatewaypy.models import OperationResult, Outcome, Payment, Payout, ResultCode, SettledBy
+from gatewaypy.models import OperationResult, Outcome, OutcomeSource, Payment, Payout, ResultCode
 from gatewaypy.protocol import codes, decode, requests
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
@@ -144,7 +144,7 @@ def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
     ):
         return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
     # The inquiry's code is about the look-up.
-    return evolve(invoice, settled_by=SettledBy.INQUIRY, result=ResultCode())
+    return evolve(invoice, outcome_source=OutcomeSource.INQUIRY, result=ResultCode())
 
 
 def settle(
@@ -206,7 +206,7 @@ def _settle_new(
         kind,
         transaction.raw,
         outcome=judgement.outcome,
-        settled_by=SettledBy.INQUIRY,
+        outcome_source=OutcomeSource.INQUIRY,
         duplicate=duplicate,
         result=_own_code(request, told, judgement.outcome),
     )
@@ -262,7 +262,7 @@ def _settle_follow_up(
         decode.FOLLOW_UPS[request.operation.name],
         transaction.raw,
         outcome=outcome,
-        settled_by=SettledBy.INQUIRY,
+        outcome_source=OutcomeSource.INQUIRY,
         payment_id=request.subject,
         amount=decode.money(theirs, transaction.raw.get("currency")),
         result=_own_code(request, told, outcome),

@@ -37,7 +37,7 @@ class Invoices:
         """Make an invoice and have it sent to the customer (documented).
 
         It is never sent twice by the library: where no usable answer comes, the invoice's status is asked for, and the result
-        then has ``settled_by=SettledBy.INQUIRY``.
+        then has ``outcome_source=OutcomeSource.INQUIRY``.
 
         :param merchant_invoice_id: your own id: 1 to 100 of letters, digits, space, ``.`` and ``-`` (our choice of format).
         :param customer: ``email`` is needed; the name and the phone number go along.

@@ -21,7 +21,7 @@ from gatewaypy import (
     Money,
     OtherSource,
     Outcome,
-    SettledBy,
+    OutcomeSource,
     Timeouts,
     Wallet,
     errors,
@@ -35,7 +35,7 @@ EUROS = Money("5.00", "EUR")
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
 BACK = "https://shop.example/back"
 ORDER = {"merchant_transaction_id": "ORDER-1"}
-PATIENT = Timeouts(connect=5, read=5, total=10, settle=5)
+PATIENT = Timeouts(connect=5, read=5, total=10, inquiry=5)
 
 # The others change what is done, and when, and leave the reply as it is; they have tests of their own.
 SPOILING = [kind for kind in FaultKind if kind.spoils_reply or kind is FaultKind.EXPIRE_TOKENS]
@@ -45,10 +45,10 @@ each_fault = pytest.mark.parametrize("fault", SPOILING, ids=lambda fault: fault.
 
 # Only what a fault makes the library wait for to the end is short: nothing else may fail for a busy machine.
 WAITS = {
-    FaultKind.RESET: Timeouts(connect=5, read=5, total=10, settle=0.5),
-    FaultKind.CUT_BEFORE: Timeouts(connect=5, read=5, total=10, settle=0.5),
-    FaultKind.STALL: Timeouts(connect=5, read=0.5, total=10, settle=5),
-    FaultKind.TRICKLE: Timeouts(connect=5, read=5, total=1, settle=5),
+    FaultKind.RESET: Timeouts(connect=5, read=5, total=10, inquiry=0.5),
+    FaultKind.CUT_BEFORE: Timeouts(connect=5, read=5, total=10, inquiry=0.5),
+    FaultKind.STALL: Timeouts(connect=5, read=0.5, total=10, inquiry=5),
+    FaultKind.TRICKLE: Timeouts(connect=5, read=5, total=1, inquiry=5),
 }
 
 
@@ -355,14 +355,14 @@ async def test_money_moves_once_and_is_told_of(
             MOVES, errors.OutcomeUnknown
         )
         return
-    settled_by = SettledBy.REPLY if fault in TOKEN else SettledBy.INQUIRY
+    outcome_source = OutcomeSource.REPLY if fault in TOKEN else OutcomeSource.INQUIRY
     # The way to the wallet was in the reply that was lost: what an inquiry finds waits for the payer.
     by_wallet = Outcome.REDIRECT if fault in TOKEN else Outcome.PENDING
     assert {
-        name: (one.result.outcome, one.result.settled_by, one.result.amount)
+        name: (one.result.outcome, one.result.outcome_source, one.result.amount)
         for name, one in met.items()
     } == {
-        name: (by_wallet if name == "debit by wallet" else Outcome.SUCCEEDED, settled_by, EUROS)
+        name: (by_wallet if name == "debit by wallet" else Outcome.SUCCEEDED, outcome_source, EUROS)
         for name in MOVES
     }
 
@@ -378,10 +378,10 @@ async def test_a_record_that_appears_late_is_found() -> None:
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
         met, (1, 1)
     )
-    assert {name: (one.result.outcome, one.result.settled_by) for name, one in met.items()} == {
+    assert {name: (one.result.outcome, one.result.outcome_source) for name, one in met.items()} == {
         name: (
             Outcome.PENDING if name == "debit by wallet" else Outcome.SUCCEEDED,
-            SettledBy.INQUIRY,
+            OutcomeSource.INQUIRY,
         )
         for name in met
     }
@@ -395,7 +395,7 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown() -> None:
         sandbox.faults.add("cut before", operation="inquiry", times=None)
 
     met = await meet(
-        MOVES | HOLDS, arrange, timeouts=Timeouts(connect=5, read=5, total=10, settle=0.3)
+        MOVES | HOLDS, arrange, timeouts=Timeouts(connect=5, read=5, total=10, inquiry=0.3)
     )
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
         met, (1, 1)
@@ -435,7 +435,7 @@ async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
                 EUROS, card(), merchant_transaction_id="ORDER-0", store_card=True
             )
             repeated = await gateway.recurring.repeat(first.mandate(), EUROS, **ORDER)
-        assert first.settled_by is SettledBy.INQUIRY
+        assert first.outcome_source is OutcomeSource.INQUIRY
         assert list(sandbox.desk.keeping.vault.registrations) == [first.mandate().registration_id]
         assert repeated.succeeded
         assert sandbox.requests["recurring by stored card"] == 1
@@ -453,7 +453,7 @@ async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
 async def test_a_sources_own_fields_never_change_what_was_asked_for(field: str, value: str) -> None:
     """A source whose fields name one that the library sets itself is refused: what is taken is what the call says."""
     async with Sandbox().serve() as sandbox:
-        async with opened(sandbox, Timeouts(settle=0.3)) as (_, gateway):
+        async with opened(sandbox, Timeouts(inquiry=0.3)) as (_, gateway):
             result = await ended(
                 gateway.debit(
                     EUROS, OtherSource("EW", "SKRILL", {field: value}), redirect_url=BACK, **ORDER
@@ -485,14 +485,14 @@ async def test_a_change_is_carried_out_once_at_the_most(
     )
     for name, one in met.items():
         if fault in TOKEN:
-            assert (one.result.outcome, one.result.settled_by) == (
+            assert (one.result.outcome, one.result.outcome_source) == (
                 Outcome.SUCCEEDED,
-                SettledBy.REPLY,
+                OutcomeSource.REPLY,
             ), name
         elif name == "invoice generate" and fault not in UNEXECUTED:
-            assert (one.result.outcome, one.result.settled_by) == (
+            assert (one.result.outcome, one.result.outcome_source) == (
                 Outcome.SUCCEEDED,
-                SettledBy.INQUIRY,
+                OutcomeSource.INQUIRY,
             )
             assert list(one.sandbox.desk.keeping.invoices.by_id) == [one.result.invoice_id]
         else:
@@ -505,7 +505,7 @@ async def test_a_change_is_carried_out_once_at_the_most(
 async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: str) -> None:
     """With the reply lost and every question after it too, the error says that it may have been made, and it was: once."""
     async with Sandbox().serve() as sandbox:
-        async with opened(sandbox, Timeouts(connect=5, read=5, total=10, settle=0.3)) as (
+        async with opened(sandbox, Timeouts(connect=5, read=5, total=10, inquiry=0.3)) as (
             _,
             gateway,
         ):
@@ -520,7 +520,7 @@ async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: s
 async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
     """Questions that fail in every way are asked again, and the invoice is found."""
     async with Sandbox().serve() as sandbox:
-        async with opened(sandbox, Timeouts(connect=5, read=0.3, total=10, settle=10)) as (
+        async with opened(sandbox, Timeouts(connect=5, read=0.3, total=10, inquiry=10)) as (
             _,
             gateway,
         ):
@@ -528,9 +528,9 @@ async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
             for fault in ("cut before", "html", "stall", "reject token", "empty"):
                 sandbox.faults.add(fault, operation="invoice status")
             made = await generate(gateway)
-        assert (made.outcome, made.settled_by, made.merchant_invoice_id) == (
+        assert (made.outcome, made.outcome_source, made.merchant_invoice_id) == (
             Outcome.SUCCEEDED,
-            SettledBy.INQUIRY,
+            OutcomeSource.INQUIRY,
             "INV-1",
         )
         assert len(sandbox.desk.keeping.invoices.by_id) == 1
@@ -550,7 +550,7 @@ async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> 
 
 async def test_an_invoice_that_was_taken_back_is_not_taken_for_a_new_one() -> None:
     """A lost refusal to make an invoice whose id belongs to a cancelled one never ends as success: nobody can pay it."""
-    async with Sandbox().serve() as sandbox, opened(sandbox, Timeouts(settle=0.3)) as (_, gateway):
+    async with Sandbox().serve() as sandbox, opened(sandbox, Timeouts(inquiry=0.3)) as (_, gateway):
         earlier = await generate(gateway, "INV-1")
         assert (await gateway.invoices.cancel(earlier.invoice_id or "")).succeeded
         sandbox.faults.add("cut after", operation="invoice generate")
@@ -614,7 +614,10 @@ async def bent(operation: str, path: str, answer: Callable[[bytes], tuple[int, s
 def check_doubted(operation: str, met: Met) -> None:
     assert (met.requests, met.executed) == (1, 1)
     if operation == "invoice generate":
-        assert (met.result.outcome, met.result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+        assert (met.result.outcome, met.result.outcome_source) == (
+            Outcome.SUCCEEDED,
+            OutcomeSource.INQUIRY,
+        )
     else:
         assert isinstance(met.result, errors.UnreadableReply)
         assert "may have been carried out" in str(met.result)
@@ -676,9 +679,9 @@ async def test_a_read_survives_a_fault(fault: FaultKind) -> None:
         elif name == "transaction list":
             assert [row.merchant_transaction_id for row in one.result] == ["EARLIER"]
         else:
-            assert (one.result.outcome, one.result.settled_by) == (
+            assert (one.result.outcome, one.result.outcome_source) == (
                 Outcome.SUCCEEDED,
-                SettledBy.REPLY,
+                OutcomeSource.REPLY,
             ), name
 
 

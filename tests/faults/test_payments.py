@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.transports import KINDS
 
-from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts, errors
+from gatewaypy import (
+    Customer,
+    Gateway,
+    HttpxTransport,
+    Money,
+    Outcome,
+    OutcomeSource,
+    Timeouts,
+    errors,
+)
 from gatewaypy.models import OperationResult
 from gatewaypy.sandbox import FaultKind, Sandbox
 
@@ -20,13 +29,13 @@ if TYPE_CHECKING:
 
 EUROS = Money("5.00", "EUR")
 #: Only what a fault makes the library wait for to the end is short: nothing else may fail for a busy machine.
-SHORT = Timeouts(connect=20, read=20, total=30, settle=0.6)
-PATIENT = Timeouts(connect=20, read=20, total=30, settle=10)
+SHORT = Timeouts(connect=20, read=20, total=30, inquiry=0.6)
+PATIENT = Timeouts(connect=20, read=20, total=30, inquiry=10)
 WAITS = {
     FaultKind.RESET: SHORT,
     FaultKind.CUT_BEFORE: SHORT,
-    FaultKind.STALL: Timeouts(connect=20, read=0.5, total=30, settle=10),
-    FaultKind.TRICKLE: Timeouts(connect=20, read=20, total=1, settle=10),
+    FaultKind.STALL: Timeouts(connect=20, read=0.5, total=30, inquiry=10),
+    FaultKind.TRICKLE: Timeouts(connect=20, read=20, total=1, inquiry=10),
 }
 OPERATIONS = ["debit", "preauth", "capture", "reversal", "refund", "payout"]
 # The others change what is done, and when, and leave the reply as it is; they have tests of their own.
@@ -123,7 +132,9 @@ async def test_each_fault_with_each_operation(
             assert isinstance(result, errors.OutcomeUnknown)
         else:
             assert result.outcome is Outcome.SUCCEEDED
-            assert result.settled_by is (SettledBy.REPLY if fault in TOKEN else SettledBy.INQUIRY)
+            assert result.outcome_source is (
+                OutcomeSource.REPLY if fault in TOKEN else OutcomeSource.INQUIRY
+            )
 
 
 @pytest.mark.parametrize("fault", ["cut before", "cut after", "html"])
@@ -152,7 +163,7 @@ async def test_an_inquiry_that_fails_too_is_asked_again(
     async with Gateway(
         sandbox.base_url,
         sandbox.credentials,
-        timeouts=Timeouts(connect=2, read=0.3, total=1, settle=8),
+        timeouts=Timeouts(connect=2, read=0.3, total=1, inquiry=8),
     ) as gateway:
         subject = await prepare(gateway, operation, card)
         sandbox.faults.add("cut after", operation=operation)
@@ -168,21 +179,21 @@ async def test_an_inquiry_that_fails_too_is_asked_again(
         ):
             sandbox.faults.add(fault, operation="inquiry")
         result = await act(gateway, operation, card, subject)
-    assert (result.outcome, result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert (result.outcome, result.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.INQUIRY)
     assert executed(sandbox, operation) == 1
 
 
 @pytest.mark.parametrize("operation", ["debit", "preauth", "payout"])
 async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -> None:
     """An inquiry that finds the record only after a lag does not make the payment unknown."""
-    patient = Timeouts(total=2, settle=5)
+    patient = Timeouts(total=2, inquiry=5)
     async with (
         Sandbox(inquiry_lag=0.5).serve() as sandbox,
         Gateway(sandbox.base_url, sandbox.credentials, timeouts=patient) as gateway,
     ):
         sandbox.faults.add("cut after", operation=operation)
         result = await act(gateway, operation, card, "")
-    assert (result.outcome, result.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert (result.outcome, result.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.INQUIRY)
     assert executed(sandbox, operation) == 1
 
 
@@ -255,5 +266,8 @@ async def test_faults_in_process(card: Card) -> None:
         for number, fault in enumerate(("cut after", "half reply", "html")):
             sandbox.faults.add(fault, operation="debit")
             payment = await gateway.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
-            assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+            assert (payment.outcome, payment.outcome_source) == (
+                Outcome.SUCCEEDED,
+                OutcomeSource.INQUIRY,
+            )
     assert len(sandbox.ledger.entries) == 3

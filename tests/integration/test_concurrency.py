@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatewaypy.transport import Transport
 
 EUROS = Money("5.00", "EUR")
-PATIENT = Timeouts(connect=20, read=30, total=60, settle=10)
+PATIENT = Timeouts(connect=20, read=30, total=60, inquiry=10)
 
 
 async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(

@@ -26,7 +26,7 @@ async def test_every_operation(
     sandbox: Sandbox, name: str, body: Any, accept: Any, flow: str, seen: Counter[Any]
 ) -> None:
     """An operation goes through to the sandbox's books, written and answered as it was asked to be."""
-    timeouts = Timeouts(connect=2, read=5, total=10, settle=5)
+    timeouts = Timeouts(connect=2, read=5, total=10, inquiry=5)
     options: Any = {
         "body": "form" if body == "html" else body,
         "accept": "json" if accept == "html" else accept,

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatewaypy import Customer, Gateway, HttpxTransport, Money, Outcome, SettledBy, Timeouts, errors
+from gatewaypy import (
+    Customer,
+    Gateway,
+    HttpxTransport,
+    Money,
+    Outcome,
+    OutcomeSource,
+    Timeouts,
+    errors,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +44,7 @@ async def test_a_sale_and_its_refund(
 ) -> None:
     """A debit is captured at once; a part of it goes back, once."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
-    assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.REPLY)
+    assert (payment.outcome, payment.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.REPLY)
     refund = await tls_client.refund(payment.payment_id or "", euros("20.00"))
     assert (refund.outcome, refund.amount) == (Outcome.SUCCEEDED, euros("20.00"))
     again = await tls_client.refund(payment.payment_id or "", euros("5.00"))
@@ -122,15 +131,15 @@ async def test_an_asynchronous_payment_settles_later(
 
 
 @pytest.mark.parametrize(
-    ("amount", "outcome", "settled_by"),
+    ("amount", "outcome", "outcome_source"),
     [
-        ("6005.00", Outcome.FAILED, SettledBy.REPLY),
-        ("6007.00", Outcome.FAILED, SettledBy.REPLY),
-        ("6051.00", Outcome.FAILED, SettledBy.REPLY),
-        ("6091.00", Outcome.PENDING, SettledBy.REPLY),
-        ("6097.00", Outcome.SUCCEEDED, SettledBy.INQUIRY),
-        ("6098.00", Outcome.SUCCEEDED, SettledBy.INQUIRY),
-        ("6099.00", Outcome.FAILED, SettledBy.INQUIRY),
+        ("6005.00", Outcome.FAILED, OutcomeSource.REPLY),
+        ("6007.00", Outcome.FAILED, OutcomeSource.REPLY),
+        ("6051.00", Outcome.FAILED, OutcomeSource.REPLY),
+        ("6091.00", Outcome.PENDING, OutcomeSource.REPLY),
+        ("6097.00", Outcome.SUCCEEDED, OutcomeSource.INQUIRY),
+        ("6098.00", Outcome.SUCCEEDED, OutcomeSource.INQUIRY),
+        ("6099.00", Outcome.FAILED, OutcomeSource.INQUIRY),
     ],
 )
 async def test_magic_amounts(
@@ -139,15 +148,15 @@ async def test_magic_amounts(
     euros: Euros,
     amount: str,
     outcome: Outcome,
-    settled_by: SettledBy,
+    outcome_source: OutcomeSource,
 ) -> None:
     """Declines are results; a reply that lies or says nothing is settled by asking, for payments and payouts."""
     payment = await tls_client.debit(euros(amount), card, merchant_transaction_id="ORDER-1")
     payout = await tls_client.payout(
         euros(amount), merchant_transaction_id="PAYOUT-1", customer=Customer(email="a@shop.example")
     )
-    assert (payment.outcome, payment.settled_by) == (outcome, settled_by)
-    assert (payout.outcome, payout.settled_by) == (outcome, settled_by)
+    assert (payment.outcome, payment.outcome_source) == (outcome, outcome_source)
+    assert (payout.outcome, payout.outcome_source) == (outcome, outcome_source)
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
@@ -184,7 +193,7 @@ async def test_every_body_and_reply_format(tls_sandbox: Sandbox, tls_transport: 
             await gateway.reversal(challenged.payment_id or ""),
         ]
     assert [result.outcome.name for result in results] == ["SUCCEEDED"] * 6 + ["FAILED"]
-    assert all(result.settled_by is SettledBy.REPLY for result in results)
+    assert all(result.outcome_source is OutcomeSource.REPLY for result in results)
     assert challenged.redirect is not None
     assert dict(challenged.redirect.parameters)["flag"] == ""
 
@@ -224,7 +233,7 @@ async def test_a_token_that_expires_is_renewed(
     ) as sandbox:
         transport = HttpxTransport(ssl_context=trusting)
         async with Gateway(
-            sandbox.base_url, sandbox.credentials, transport=transport, timeouts=Timeouts(settle=2)
+            sandbox.base_url, sandbox.credentials, transport=transport, timeouts=Timeouts(inquiry=2)
         ) as gateway:
             loop = asyncio.get_running_loop()
             end, number = loop.time() + 2.5, 0

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 EUROS = Money("5.00", "EUR")
 BACK = "https://shop.example/back"
-PATIENT = Timeouts(connect=5, read=5, total=15, settle=5)
+PATIENT = Timeouts(connect=5, read=5, total=15, inquiry=5)
 # One partner's two merchants, so that only member, login, key and token tell them apart.
 ADA = Credentials(
     member_id="11344",
@@ -273,7 +273,7 @@ async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
     ada, bob = shared
     await bill(ada)
     sandbox.faults.add("cut before", operation="invoice generate")
-    async with Gateway(sandbox.base_url, BOB, timeouts=Timeouts(settle=0.3)) as hasty:
+    async with Gateway(sandbox.base_url, BOB, timeouts=Timeouts(inquiry=0.3)) as hasty:
         with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
             await bill(hasty)
     sandbox.faults.add("cut after", operation="invoice generate")

@@ -92,7 +92,7 @@ async def test_debit_waits_as_long_as_asked(card: Card, status: int) -> None:
 async def test_debit_asked_to_wait_too_long_asks_at_the_end(card: Card) -> None:
     """A delay beyond the deadline is cut there: one last question, and not eleven."""
     gateway_side = Scripted(payment=[slow_down(3600)], inquiry=[slow_down(3600)])
-    timeouts = Timeouts(connect=5, read=5, total=10, settle=2)
+    timeouts = Timeouts(connect=5, read=5, total=10, inquiry=2)
     async with (
         listening(gateway_side) as port,
         Gateway(f"http://127.0.0.1:{port}", MERCHANT, timeouts=timeouts) as gateway,
@@ -163,7 +163,7 @@ async def test_debit_unprocessed_status_is_safe_to_repeat(
         payment=[reply(body, 429, "Retry-After: 1\r\n")],
         inquiry=[reply({"result": {"code": "10026"}})],
     )
-    timeouts = Timeouts(connect=5, read=5, total=10, settle=0.5)
+    timeouts = Timeouts(connect=5, read=5, total=10, inquiry=0.5)
     async with listening(gateway_side) as port:
         platform = Platform(
             name="mine", base_url=f"http://127.0.0.1:{port}", unprocessed_statuses=frozenset({429})
@@ -196,7 +196,7 @@ async def paid_by(
         for number in range(40)
     ]
     states: dict[State | None, int] = {}
-    timeouts = Timeouts(connect=20, read=20, total=30, settle=2)
+    timeouts = Timeouts(connect=20, read=20, total=30, inquiry=2)
     prepare(sandbox)
     async with Gateway(platform, MERCHANT, timeouts=timeouts) as gateway:
         journal = Journal(f"sqlite:///{tmp_path}/slow.db", MERCHANT.member_id)

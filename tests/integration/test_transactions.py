@@ -110,7 +110,7 @@ async def wire() -> AsyncIterator[Any]:
             )
         )
         pages = router.post("/getTransactionList")
-        timeouts = Timeouts(total=2, settle=0.5)
+        timeouts = Timeouts(total=2, inquiry=0.5)
         async with Gateway(BASE, MERCHANT, timeouts=timeouts) as gateway:
 
             def answer(*replies: Any) -> Gateway:

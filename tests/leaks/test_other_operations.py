@@ -57,8 +57,8 @@ MERCHANT = Credentials(
 )
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
 BACK = "https://shop.example/back"
-PATIENT = Timeouts(connect=5, read=5, total=10, settle=5)
-HASTY = Timeouts(connect=1, read=0.2, total=0.4, settle=0.2)
+PATIENT = Timeouts(connect=5, read=5, total=10, inquiry=5)
+HASTY = Timeouts(connect=1, read=0.2, total=0.4, inquiry=0.2)
 SEPA, ACH = SepaAccount(IBAN, "PBNKDEFFXXX"), AchAccount(ACCOUNT, "011000028")
 OTHER = OtherSource("PV", "NEOSURF", {"voucher.pin": PIN})
 MANDATE = Mandate(
@@ -348,7 +348,7 @@ async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) 
         log_event(event)
 
     async with Slow((MERCHANT,)).serve() as sandbox:
-        timeouts = Timeouts(connect=5, read=5, total=10, settle=0.5)
+        timeouts = Timeouts(connect=5, read=5, total=10, inquiry=0.5)
         async with Gateway(
             sandbox.base_url, MERCHANT, timeouts=timeouts, observer=observe
         ) as gateway:

@@ -77,7 +77,7 @@ async def test_no_operation_and_no_failure_shows_a_secret(
             token = await gateway.tokens.merchant()
             paid = await gateway.debit(EUROS, card, merchant_transaction_id="EARLIER")
             held = await gateway.preauth(EUROS, card, merchant_transaction_id="HELD")
-            gateway._pipeline.timeouts = Timeouts(connect=1, read=0.2, total=0.4, settle=0.2)
+            gateway._pipeline.timeouts = Timeouts(connect=1, read=0.2, total=0.4, inquiry=0.2)
             subject, hold = paid.payment_id or "", held.payment_id or ""
             produced += [token, paid, held]
             if fault is not None:
@@ -135,7 +135,7 @@ def test_no_refusal_shows_what_it_refuses(make: Any) -> None:
 async def test_account_details_in_extra_show_nothing(log: io.StringIO) -> None:
     """Extra fields are where account details go: they are sealed where they come in, for payments and payouts."""
     card, customer = Card("4000000000000051", 7, 2030), Customer(email="a@shop.example")
-    timeouts = Timeouts(total=0.3, settle=0.3)
+    timeouts = Timeouts(total=0.3, inquiry=0.3)
     async with (
         Sandbox((MERCHANT,)).serve() as sandbox,
         Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway,
@@ -221,7 +221,7 @@ async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None
     words = f"card {NUMBER} and {grouped}2030, key {KEY} {LOGIN_KEY}"
     card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
     produced: list[object] = []
-    hasty = Timeouts(total=0.3, settle=0.2)
+    hasty = Timeouts(total=0.3, inquiry=0.2)
     transport = Repeating(words, code)
     async with Gateway(
         "https://gateway.example", MERCHANT, transport=transport, timeouts=hasty

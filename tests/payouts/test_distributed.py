@@ -36,7 +36,7 @@ from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after
 
 pytestmark = pytest.mark.heavy
 TESTS = Path(__file__).parent.parent
-QUICK = Timeouts(connect=5, read=5, total=20, settle=0.5)
+QUICK = Timeouts(connect=5, read=5, total=20, inquiry=0.5)
 DECLINED = Money("6005.00", "EUR")
 PENDING = Money("6091.00", "EUR")
 

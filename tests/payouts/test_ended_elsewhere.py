@@ -16,10 +16,10 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-QUICK = Timeouts(connect=2, read=1, total=3, settle=0.1)
+QUICK = Timeouts(connect=2, read=1, total=3, inquiry=0.1)
 ENDS = [
-    (Finding(state=State.SUCCEEDED, settled_by="callback"), Outcome.SUCCEEDED),
-    (Finding(state=State.FAILED, settled_by="callback"), Outcome.FAILED),
+    (Finding(state=State.SUCCEEDED, outcome_source="callback"), Outcome.SUCCEEDED),
+    (Finding(state=State.FAILED, outcome_source="callback"), Outcome.FAILED),
 ]
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
-QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
+QUICK = Timeouts(connect=2, read=1, total=3, inquiry=1)
 
 
 def order(number: int, amount: Any = "5.00", **options: Any) -> PayoutOrder:

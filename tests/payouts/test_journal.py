@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MEMBER = "11344"
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
-PAID = Finding(state=State.SUCCEEDED, payment_id="7", settled_by="reply")
-DECLINED = Finding(state=State.FAILED, code="10001", settled_by="reply")
+PAID = Finding(state=State.SUCCEEDED, payment_id="7", outcome_source="reply")
+DECLINED = Finding(state=State.FAILED, code="10001", outcome_source="reply")
 UNKNOWN = Finding(state=State.UNKNOWN, evidence="no answer")
 
 
@@ -138,7 +138,7 @@ async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: St
         await journal.learn("P-1", Finding(state=doubt, payment_id="7"), attempt=1)
         assert (
             await journal.learn(
-                "P-1", Finding(state=State.FAILED, payment_id="8", settled_by="callback")
+                "P-1", Finding(state=State.FAILED, payment_id="8", outcome_source="callback")
             )
             is State.REVIEW
         )
@@ -250,7 +250,10 @@ async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
 async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
     """Quotes, half an emoji and NUL in what the gateway says break no statement and no other row."""
     said = Finding(
-        state=State.FAILED, code="10001", description='no "}, \\ \ud83d \0 ☃', settled_by="reply"
+        state=State.FAILED,
+        code="10001",
+        description='no "}, \\ \ud83d \0 ☃',
+        outcome_source="reply",
     )
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal, 1)

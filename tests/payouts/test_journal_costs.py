@@ -61,9 +61,9 @@ async def statements_of(journal: Journal) -> list[Any]:
         async for _ in batch.parts(PAGE, *State):
             break
 
-    paid = Finding(state=State.SUCCEEDED, settled_by="answer", payment_id="1")
-    failed = Finding(state=State.FAILED, settled_by="callback")
-    doubled = Finding(state=State.SUCCEEDED, settled_by="callback", payment_id="2")
+    paid = Finding(state=State.SUCCEEDED, outcome_source="answer", payment_id="1")
+    failed = Finding(state=State.FAILED, outcome_source="callback")
+    doubled = Finding(state=State.SUCCEEDED, outcome_source="callback", payment_id="2")
     reviewed = Finding(state=State.REVIEW, evidence="callback: of another amount")
     work: list[Callable[[], Awaitable[object]]] = [
         *(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.payouts.journal.rows import Listed
 
-QUICK = Timeouts(connect=2, read=1, total=3, settle=1)
+QUICK = Timeouts(connect=2, read=1, total=3, inquiry=1)
 ORDERS = [
     PayoutOrder(
         merchant_transaction_id=f"P-{number}", amount=Money("5.00", "EUR"), customer=Customer("Ada")

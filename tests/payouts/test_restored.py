@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBER = MERCHANT.member_id
-QUICK = Timeouts(connect=10, read=20, total=30, settle=5)
+QUICK = Timeouts(connect=10, read=20, total=30, inquiry=5)
 
 
 def orders(*numbers: int) -> list[PayoutOrder]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatewaypy import Capture, Money, Outcome, Payment, Refund, SettledBy, errors
+from gatewaypy import Capture, Money, Outcome, OutcomeSource, Payment, Refund, errors
 from gatewaypy.models import Transaction
 from gatewaypy.pipeline.known_payments import Bounds
 from gatewaypy.protocol import operations
@@ -193,7 +193,7 @@ def test_only_what_is_certain_is_learnt() -> None:
     bounds.learn(*known(operations.PAYOUT, "50"))
     assert refused(bounds, operations.REFUND, eur("1000")) is None
     bounds.learn(*known(operations.DEBIT, "50"))
-    bounds.learn(*known(operations.REFUND, "20", Refund, settled_by=SettledBy.INQUIRY))
+    bounds.learn(*known(operations.REFUND, "20", Refund, outcome_source=OutcomeSource.INQUIRY))
     assert refused(bounds, operations.REFUND, eur("50")) is None
 
 

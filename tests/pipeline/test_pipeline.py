@@ -23,8 +23,8 @@ from gatewaypy import (
     Limits,
     Money,
     Outcome,
+    OutcomeSource,
     Platform,
-    SettledBy,
     Timeouts,
     errors,
 )
@@ -38,7 +38,7 @@ CARD = Card("4000000000000051", 7, 2030, "745")
 EUROS = Money("50.00", "EUR")
 VECTORS = Path(__file__).parent.parent / "vectors" / "replies"
 #: Only the wait for what never comes is short: a busy machine must not look like a gateway that says nothing.
-SOON = Timeouts(connect=20, read=20, total=30, settle=0.4)
+SOON = Timeouts(connect=20, read=20, total=30, inquiry=0.4)
 
 
 def vector(name: str) -> dict[str, Any]:
@@ -67,10 +67,10 @@ async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
     route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.payment_id, payment.settled_by) == (
+    assert (payment.outcome, payment.payment_id, payment.outcome_source) == (
         Outcome.SUCCEEDED,
         "54279",
-        SettledBy.REPLY,
+        OutcomeSource.REPLY,
     )
     assert payment.raise_for_outcome() is payment
     assert route.calls.last.request.headers["authtoken"] == vector("token")["AuthToken"]
@@ -179,7 +179,7 @@ async def test_follow_up_is_not_settled_by_anothers_trace(
         return httpx.Response(200, json=vector(operation) | {"paymentId": "54304"})
 
     wire.post(f"{API}/payments/54304").mock(side_effect=gateway_of)
-    async with opened(timeouts=Timeouts(connect=20, read=20, total=30, settle=20)) as gateway:
+    async with opened(timeouts=Timeouts(connect=20, read=20, total=30, inquiry=20)) as gateway:
         await gateway.inquire(payment_id="54304")
         asked.clear()
         lost = asyncio.create_task(getattr(gateway, operation)("54304", Money("30.00", "EUR")))
@@ -405,9 +405,9 @@ async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any
     )
     async with opened() as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.settled_by, payment.payment_id) == (
+    assert (payment.outcome, payment.outcome_source, payment.payment_id) == (
         Outcome.SUCCEEDED,
-        SettledBy.INQUIRY,
+        OutcomeSource.INQUIRY,
         "10617",
     )
     assert route.call_count == 1
@@ -423,7 +423,7 @@ async def test_a_lost_answer_is_asked_about_until_patience_ends(
     """Where no inquiry finds the payment the error says so, names the id, and tells not to send again."""
     route = wire.post(f"{API}/payments").mock(side_effect=error("cut"))
     inquiry = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
-    async with opened(timeouts=Timeouts(connect=20, read=20, total=30, settle=3)) as gateway:
+    async with opened(timeouts=Timeouts(connect=20, read=20, total=30, inquiry=3)) as gateway:
         with pytest.raises(errors.OutcomeUnknown) as unknown:
             await debit(gateway)
     assert unknown.value.merchant_transaction_id == "TX-1001"
@@ -445,9 +445,9 @@ async def test_a_record_that_appears_late_is_waited_for(wire: Any) -> None:
             httpx.Response(200, json=found),
         ]
     )
-    async with opened(timeouts=Timeouts(settle=5)) as gateway:
+    async with opened(timeouts=Timeouts(inquiry=5)) as gateway:
         payment = await debit(gateway)
-    assert (payment.outcome, payment.settled_by) == (Outcome.SUCCEEDED, SettledBy.INQUIRY)
+    assert (payment.outcome, payment.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.INQUIRY)
 
 
 async def test_an_inquiry_that_never_answers_is_said_so(wire: Any) -> None:
@@ -503,7 +503,7 @@ async def test_an_xml_page_without_the_extra_is_a_doubt(
         json=vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
     )
     async with opened() as gateway:
-        assert (await debit(gateway)).settled_by is SettledBy.INQUIRY
+        assert (await debit(gateway)).outcome_source is OutcomeSource.INQUIRY
 
 
 async def test_a_transport_that_raises_could_not_tell() -> None:
@@ -550,8 +550,8 @@ async def test_a_question_that_is_never_answered_leaves_time_for_others(wire: An
         return httpx.Response(200, json=found)
 
     wire.post(f"{API}/payments/TX-1001").mock(side_effect=hang_once)
-    async with opened(timeouts=Timeouts(settle=3)) as gateway:
-        assert (await debit(gateway)).settled_by is SettledBy.INQUIRY
+    async with opened(timeouts=Timeouts(inquiry=3)) as gateway:
+        assert (await debit(gateway)).outcome_source is OutcomeSource.INQUIRY
     assert asked == 2
 
 
@@ -638,15 +638,15 @@ async def test_a_follow_up_is_asked_about_by_payment_id(
         route.mock(side_effect=answers)
         await gateway.inquire(payment_id="54304")
         doubtful = await getattr(gateway, operation)(*arguments)
-    assert (plain.outcome, plain.payment_id, plain.settled_by) == (
+    assert (plain.outcome, plain.payment_id, plain.outcome_source) == (
         Outcome.SUCCEEDED,
         "54304",
-        SettledBy.REPLY,
+        OutcomeSource.REPLY,
     )
     assert plain.amount == (None if operation == "reversal" else EUROS)
-    assert (doubtful.outcome, doubtful.settled_by, doubtful.amount) == (
+    assert (doubtful.outcome, doubtful.outcome_source, doubtful.amount) == (
         outcome,
-        SettledBy.INQUIRY,
+        OutcomeSource.INQUIRY,
         None,
     )
     assert route.call_count == 4
@@ -715,7 +715,7 @@ async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
         paid = await gateway.payout(Money(100, "JPY"), **arguments)
         failed = await gateway.payout(Money(100, "JPY"), **arguments)
     assert (paid.outcome, paid.payment_id) == (Outcome.SUCCEEDED, "18608029")
-    assert (failed.outcome, failed.settled_by) == (Outcome.FAILED, SettledBy.INQUIRY)
+    assert (failed.outcome, failed.outcome_source) == (Outcome.FAILED, OutcomeSource.INQUIRY)
 
 
 async def test_an_inquiry_is_tried_again(wire: Any) -> None:
@@ -886,7 +886,7 @@ class TestCancelling:
         wire.post(f"{API}/payments").mock(side_effect=slow)
         wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
         async with opened(
-            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=2, settle=0.3)
+            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=2, inquiry=0.3)
         ) as gateway:
             await gateway.tokens.merchant()
             first = asyncio.create_task(debit(gateway))
@@ -908,7 +908,7 @@ class TestCancelling:
 
         wire.post(f"{API}/payments").mock(side_effect=stuck)
         async with opened(
-            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=3, settle=0.1)
+            limits=Limits(max_in_flight=1), timeouts=Timeouts(total=3, inquiry=0.1)
         ) as gateway:
             await gateway.tokens.merchant()
             tasks = [asyncio.create_task(debit(gateway, f"TX-{number}")) for number in range(4)]
@@ -1029,7 +1029,7 @@ def test_retries_spread() -> None:
 async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> None:
     """Where another server answers 404, the error names the status, the URL without ids, and the setting to look at."""
     base = f"{sandbox.base_url}/elsewhere"
-    async with Gateway(base, MERCHANT, timeouts=Timeouts(total=5, settle=1)) as gateway:
+    async with Gateway(base, MERCHANT, timeouts=Timeouts(total=5, inquiry=1)) as gateway:
         for call in (
             gateway.inquire(payment_id="54281"),
             gateway.capture("54281", Money("1.00", "EUR")),
@@ -1045,7 +1045,7 @@ async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> Non
 
 async def test_call_html_page_names_url_and_status(sandbox: Sandbox) -> None:
     """A page in place of the API's answer is named with its status and URL, whatever moved."""
-    timeouts = Timeouts(total=5, settle=0.5)
+    timeouts = Timeouts(total=5, inquiry=0.5)
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway:
         await gateway.tokens.merchant()
         sandbox.faults.add("html", times=None)

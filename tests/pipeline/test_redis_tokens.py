@@ -37,7 +37,7 @@ from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
 
 redis = pytest.importorskip("redis.asyncio")
 TESTS = Path(__file__).parent.parent
-QUICK = Timeouts(connect=20, read=20, total=30, settle=3)
+QUICK = Timeouts(connect=20, read=20, total=30, inquiry=3)
 #: For who waits for Redis to answer, and for who waits until it has not.
 SLOW, SOON = 20.0, 0.2
 NUMBERS = count()

@@ -87,7 +87,7 @@ class BothBooks(RuleBasedStateMachine):
             transport=transport,
             body=body,
             accept=accept,
-            timeouts=Timeouts(total=5, settle=0.3),
+            timeouts=Timeouts(total=5, inquiry=0.3),
         )
         self.runner.run(self.gateway.__aenter__())
         self.known: list[Known] = []

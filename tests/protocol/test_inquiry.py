@@ -14,10 +14,10 @@ from gatewaypy import (
     Invoice,
     Money,
     Outcome,
+    OutcomeSource,
     Payment,
     Payout,
     Platform,
-    SettledBy,
 )
 from gatewaypy.models import ResultCode
 from gatewaypy.protocol import decode, operations, records, requests
@@ -72,9 +72,9 @@ def test_a_record_that_is_found_decides(
     """The record's state becomes the outcome, marked as learnt by inquiry."""
     result = settle(new(operation), record(status, short), duplicate=True)
     assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
-    assert (result.outcome, result.settled_by, result.duplicate) == (
+    assert (result.outcome, result.outcome_source, result.duplicate) == (
         outcome,
-        SettledBy.INQUIRY,
+        OutcomeSource.INQUIRY,
         True,
     )
     assert (result.payment_id, result.merchant_transaction_id, result.amount) == (
@@ -157,11 +157,11 @@ def test_a_follow_up_is_told_by_the_payments_status(
         assert isinstance(answer, Unsettled)
         return
     assert not isinstance(answer, Unsettled)
-    assert (answer.outcome, answer.amount, answer.payment_id, answer.settled_by) == (
+    assert (answer.outcome, answer.amount, answer.payment_id, answer.outcome_source) == (
         outcome,
         None,
         "54279",
-        SettledBy.INQUIRY,
+        OutcomeSource.INQUIRY,
     )
 
 
@@ -222,4 +222,4 @@ def test_settle_invoice_does_not_take_the_lookups_code() -> None:
     )
     settled = settle_invoice(request, invoice)
     assert isinstance(settled, Invoice)
-    assert (settled.settled_by, settled.result) == (SettledBy.INQUIRY, ResultCode())
+    assert (settled.outcome_source, settled.result) == (OutcomeSource.INQUIRY, ResultCode())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CVV, KEY, LOGIN_KEY = "9173", "canaryKeyQ7xW2zP9canaryKey", "canaryPartnerKeyZ8yV3"
 EUROS = Money("5.00", "EUR")
-PATIENT = Timeouts(connect=20, read=20, total=30, settle=10)
+PATIENT = Timeouts(connect=20, read=20, total=30, inquiry=10)
 MERCHANT = Credentials(
     member_id="11344",
     partner_id="4",

@@ -25,7 +25,7 @@ DECLINED = Card("4000 0000 0000 0077", 7, 2030, "745", "Ada Lovelace")
 THREE_D = Card("4000 0000 0000 0002", 7, 2030, "237", "Ada Lovelace")
 ADA = Customer("Ada", "Lovelace", "ada@shop.example", "201234567", "+44")
 BACK = "https://shop.example/back"
-QUICK = Timeouts(connect=2, read=2, total=5, settle=1)
+QUICK = Timeouts(connect=2, read=2, total=5, inquiry=1)
 
 
 def loaded() -> set[str]:

@@ -26,11 +26,11 @@ QUICK = (
     "0.3",
     "--timeout",
     "5",
-    "--settle",
+    "--inquiry-timeout",
     "0.2",
     "--pending-patience",
     "0",
-    "--every",
+    "--progress-interval",
     "0.5",
 )
 

@@ -15,7 +15,7 @@ from gatewaypy import Customer, Gateway, Money, Timeouts
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder
 from gatewaypy.sandbox import MERCHANT
 
-TIMEOUTS = Timeouts(connect=2, read=1, total=3, settle=1.5)
+TIMEOUTS = Timeouts(connect=2, read=1, total=3, inquiry=1.5)
 
 
 def orders(count: int) -> list[PayoutOrder]:

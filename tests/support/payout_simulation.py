@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from gatewaypy import Credentials, Customer, Money, Outcome, Payout, Transaction, errors
-from gatewaypy.models import Fields, ResultCode, SettledBy
+from gatewaypy.models import Fields, OutcomeSource, ResultCode
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
 from gatewaypy.storage.sqlite import _dialect, bound
 
@@ -241,7 +241,7 @@ class SimulatedGateway:
         )
         code = "10001" if outcome is Outcome.FAILED else "00001"
         return Payout(outcome=outcome, payment_id=f"G-{mtid}", merchant_transaction_id=mtid, amount=amount,
-                      status=world.status[mtid], result=ResultCode(code, ""), settled_by=SettledBy.REPLY)  # fmt: skip
+                      status=world.status[mtid], result=ResultCode(code, ""), outcome_source=OutcomeSource.REPLY)  # fmt: skip
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
         world = self.world

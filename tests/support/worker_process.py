@@ -19,7 +19,7 @@ from gatewaypy.payouts.distributed import PayoutWorker
 from gatewaypy.sandbox import MERCHANT
 
 OPTIONS: Any = {"quiet_period": 1.0, "resend_unknown": True}
-QUICK = Timeouts(connect=5, read=5, total=20, settle=0.5)
+QUICK = Timeouts(connect=5, read=5, total=20, inquiry=0.5)
 
 
 def main(url: str, queue: str, journal: str, base_url: str) -> None:

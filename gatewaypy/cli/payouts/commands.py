@@ -62,10 +62,10 @@ _PAUSE_AFTER = Annotated[
 _TIMEOUT = Annotated[
     float, typer.Option(min=0.1, help="seconds for one payout, from its turn to its answer")
 ]
-_SETTLE = Annotated[
+_INQUIRY_TIMEOUT = Annotated[
     float, typer.Option(min=0.1, help="seconds to go on asking about it after that")
 ]
-_EVERY = Annotated[
+_PROGRESS_INTERVAL = Annotated[
     float,
     typer.Option(min=0.1, help="seconds between two lines of progress where there is no terminal"),
 ]
@@ -116,8 +116,8 @@ def run(
     pending_patience: _PATIENCE = 60.0,
     pause_after: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
-    settle: _SETTLE = 30.0,
-    every: _EVERY = 5.0,
+    inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
+    progress_interval: _PROGRESS_INTERVAL = 5.0,
     transport: TRANSPORT = TransportChoice.AUTO,
     *,
     resend_unknown: _RESEND = False,
@@ -140,8 +140,8 @@ def run(
         pending_patience=pending_patience,
         pause_after=pause_after,
         timeout=timeout,
-        settle=settle,
-        every=every,
+        inquiry_timeout=inquiry_timeout,
+        progress_interval=progress_interval,
         transport=transport,
         strict=strict,
         batch=file.name if batch is None else batch,
@@ -159,8 +159,8 @@ def resume(
     pending_patience: _PATIENCE = 60.0,
     pause_after: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
-    settle: _SETTLE = 30.0,
-    every: _EVERY = 5.0,
+    inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
+    progress_interval: _PROGRESS_INTERVAL = 5.0,
     transport: TRANSPORT = TransportChoice.AUTO,
     *,
     resend_unknown: _RESEND = False,
@@ -178,8 +178,8 @@ def resume(
             pending_patience=pending_patience,
             pause_after=pause_after,
             timeout=timeout,
-            settle=settle,
-            every=every,
+            inquiry_timeout=inquiry_timeout,
+            progress_interval=progress_interval,
             transport=transport,
         )
         return await PayoutRun(PlainConsole(ends_with_reader=False), settings).run()

@@ -32,7 +32,7 @@ _HOUR: Final = 3600
 class PayoutProgress:
     """Shows a run while the block runs.
 
-    :param every: seconds between two plain lines, where there is no terminal.
+    :param progress_interval: seconds between two plain lines, where there is no terminal.
     :param before: how many orders the journal had to settle when the run began.
     :param rows: how many rows the file has, or about; ``None`` where nobody knows before they are read.
     """
@@ -40,7 +40,7 @@ class PayoutProgress:
     console: PlainConsole
     feed: Feed
     journal: Journal
-    every: float
+    progress_interval: float
     before: int
     rows: int | None
     ended: dict[State, int] = field(factory=dict)
@@ -149,7 +149,7 @@ class PayoutProgress:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self.every if self._bar is None else _REFRESH)
+            await asyncio.sleep(self.progress_interval if self._bar is None else _REFRESH)
             if time.monotonic() >= self._next_look:
                 await self._look()
             self._show()

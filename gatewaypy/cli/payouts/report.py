@@ -42,7 +42,7 @@ _COLUMNS: Final = (
     "code",
     "description",
     "status",
-    "settled_by",
+    "outcome_source",
     "seconds",
     "evidence",
     "planned_at",

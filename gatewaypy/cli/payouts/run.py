@@ -55,8 +55,8 @@ class RunSettings:
     pending_patience: float
     pause_after: int
     timeout: float
-    settle: float
-    every: float
+    inquiry_timeout: float
+    progress_interval: float
     strict: bool = False
     batch: str = ""
     transport: TransportChoice = TransportChoice.AUTO
@@ -68,7 +68,7 @@ class RunSettings:
             connect=min(usual.connect, self.timeout),
             read=min(usual.read, self.timeout),
             total=self.timeout,
-            settle=self.settle,
+            inquiry=self.inquiry_timeout,
         )
         limits = Limits(max_in_flight=max(Limits().max_in_flight, self.concurrency + _BESIDE))
         return Gateway(
@@ -125,7 +125,7 @@ class PayoutRun:
             before = await job.report()
             self._say_restored(before)
             progress = PayoutProgress(
-                self.console, self.feed, journal, settings.every, open_orders(before), rows
+                self.console, self.feed, journal, settings.progress_interval, open_orders(before), rows
             )
             async with self._stopped_by_signals(job), progress:
                 try:

@@ -410,7 +410,7 @@ class Journal:
         """Write down that the library itself refused a planned row: nothing was sent, and nothing will be."""
         (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET state = 'failed', evidence = ?, settled_by = 'refused' WHERE id = ?"
+                "UPDATE gatewaypy_payouts SET state = 'failed', evidence = ?, outcome_source = 'refused' WHERE id = ?"
                 " AND state IN ('planned', 'sending') AND owner = ? AND fence = ? RETURNING id",
                 (_text(evidence), row.id, row.owner, row.fence),
             )
@@ -448,7 +448,7 @@ class Journal:
         """
         (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET state = 'review', settled_by = ?, evidence = ?, changed_at = CURRENT_TIMESTAMP"
+                "UPDATE gatewaypy_payouts SET state = 'review', outcome_source = ?, evidence = ?, changed_at = CURRENT_TIMESTAMP"
                 " WHERE id = ? AND state IN ('unknown', 'pending') AND owner = ? AND fence = ? RETURNING id",
                 ("absence" if is_absent else None, _text(evidence), row.id, row.owner, row.fence),
             )
@@ -546,7 +546,7 @@ class Journal:
             (doubled,) = await self._store.run(
                 (
                     "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ? || payment_id || ?,"
-                    " settled_by = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
+                    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
                     " AND (state IN ('unknown', 'pending') AND (? <> 'failed' OR resent = 0)"
                     " OR state IN ('succeeded', 'failed') AND ? <> 'failed') RETURNING id",
                     (
@@ -571,7 +571,7 @@ class Journal:
             statements.append(
                 (
                     "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ?,"
-                    " settled_by = NULL, changed_at = CURRENT_TIMESTAMP"
+                    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP"
                     " WHERE member = ? AND mtid = ? AND state = ? AND attempt = COALESCE(?, attempt)",
                     (told, *own, contradicted.value, failed_before),
                 )
@@ -629,7 +629,7 @@ class Journal:
         """
         (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET state = ?, settled_by = 'person', absent_by = '', fence = fence + 1,"
+                "UPDATE gatewaypy_payouts SET state = ?, outcome_source = 'person', absent_by = '', fence = fence + 1,"
                 " payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END, resent = 1,"
                 " evidence = COALESCE(evidence, '') || ' / decided: ' || ?, changed_at = CURRENT_TIMESTAMP"
                 " WHERE member = ? AND mtid = ? AND state = 'review' RETURNING id",
@@ -695,7 +695,7 @@ def _values(finding: Finding) -> tuple[Any, ...]:
         _text(finding.code),
         _text(finding.description),
         _text(finding.status),
-        finding.settled_by,
+        finding.outcome_source,
         finding.seconds,
         _text(finding.evidence),
     )
@@ -718,7 +718,7 @@ def _may_tell(told: Told, evidence: Evidence) -> bool:
 
 
 def _told(finding: Finding) -> str:
-    said = f"{finding.settled_by or 'something'} says {finding.state.value}"
+    said = f"{finding.outcome_source or 'something'} says {finding.state.value}"
     return (
         _text(
             f"{said} ({finding.code or finding.status or 'no code'}, payment {finding.payment_id or 'without id'})"

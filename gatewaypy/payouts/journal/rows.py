@@ -45,7 +45,7 @@ class Listed:
     code: str | None
     description: str | None
     status: str | None
-    settled_by: str | None
+    outcome_source: str | None
     seconds: float | None
     evidence: str | None
     planned_at: object

@@ -34,7 +34,7 @@ SCHEMA: Final = (
         code TEXT,
         description TEXT,
         status TEXT,
-        settled_by TEXT,
+        outcome_source TEXT,
         seconds DOUBLE PRECISION,
         evidence TEXT,
         planned_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -80,7 +80,7 @@ COLUMNS: Final = (
     "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
 )
 LISTED: Final = (
-    "id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, settled_by, seconds, evidence,"
+    "id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, outcome_source, seconds, evidence,"
     " planned_at, changed_at"
 )
 
@@ -171,7 +171,7 @@ def _may_move() -> str:
         among = ", ".join(f"'{state.value}'" for state in before)
         cases.append(f"WHEN '{found.value}' THEN payout.state IN ({among})")
     return (
-        f"CASE given.found {' '.join(cases)} END AND (payout.state <> 'review' OR payout.settled_by = 'absence')"
+        f"CASE given.found {' '.join(cases)} END AND (payout.state <> 'review' OR payout.outcome_source = 'absence')"
         " AND (payout.state <> 'planned' OR (given.found = 'review') = (payout.resent = 0))"
         " AND (given.found <> 'review' OR payout.state <> 'sending' OR payout.attempt = given.attempt)"
     )
@@ -192,7 +192,7 @@ _IS_OF_THIS_PAYMENT: Final = (
 
 LEARN: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = given.found, payment_id = COALESCE(given.payment, payout.payment_id),"  # noqa: S608
-    " code = given.answer, description = given.words, status = given.said, settled_by = given.teller,"
+    " code = given.answer, description = given.words, status = given.said, outcome_source = given.teller,"
     " seconds = COALESCE(given.took, payout.seconds), evidence = COALESCE(given.reason, payout.evidence),"
     " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
     " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
-from gatewaypy.models import Outcome, SettledBy
+from gatewaypy.models import Outcome, OutcomeSource
 from gatewaypy.payouts.states import State
 from gatewaypy.protocol.evidence import Record
 
@@ -32,7 +32,7 @@ class Finding:
     code: str | None = None
     description: str | None = None
     status: str | None = None
-    settled_by: str | None = None
+    outcome_source: str | None = None
     seconds: float | None = None
     evidence: str | None = None
 
@@ -67,21 +67,21 @@ def finding_of(
         seconds: How long the answer took.
     """
     # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
-    code = told.result if hasattr(told, "settled_by") else None
+    code = told.result if hasattr(told, "outcome_source") else None
     return Finding(
         state=_STATES.get(told.outcome if outcome is None else outcome, State.UNKNOWN),
         payment_id=told.payment_id,
         code=(code.code or None) if code else None,
         description=(code.description if code else None) or told.remark,
         status=told.status or told.transaction_status,
-        settled_by=source_of(told),
+        outcome_source=source_of(told),
         seconds=seconds,
     )
 
 
 def source_of(told: object) -> str:
     """Return what told of a payout: ``reply``, ``inquiry`` or ``callback``."""
-    settled_by: object = getattr(told, "settled_by", None)
+    outcome_source: object = getattr(told, "outcome_source", None)
     if hasattr(told, "found"):
         return "inquiry"
-    return settled_by.value if isinstance(settled_by, SettledBy) else "callback"
+    return outcome_source.value if isinstance(outcome_source, OutcomeSource) else "callback"
