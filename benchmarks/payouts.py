@@ -62,7 +62,7 @@ class StandIn:
     async def __aexit__(self, *_: object) -> None:
         """Be closed."""
 
-    async def send(self, request: Any, *, about_to_send: Any, **_: Any) -> WireReply:  # noqa: ANN401 - any request
+    async def send(self, request: Any, *, send_guard: Any, **_: Any) -> WireReply:  # noqa: ANN401 - any request
         """Answer a token call or a payout."""
         if request.url.endswith("authToken"):
             return WireReply(
@@ -70,7 +70,7 @@ class StandIn:
                 "application/json",
                 b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}',
             )
-        about_to_send()
+        send_guard()
         self._number += 1
         await asyncio.sleep(self._pause)
         mtid = bytes(request.body).split(b"merchantTransactionId=")[1].split(b"&")[0].decode()

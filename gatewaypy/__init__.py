@@ -36,7 +36,7 @@ from gatewaypy.models import (
     Wallet,
 )
 from gatewaypy.money import Money
-from gatewaypy.observe import CallEnded, LateResult, TokenRenewalFailed, TokenStoreLost
+from gatewaypy.observe import CallEnded, LateResult, TokenRenewalFailed, TokenStoreUnavailable
 from gatewaypy.platforms import Platform
 from gatewaypy.resources import ChargeOptions, PaymentOptions
 from gatewaypy.secret import Secret
@@ -133,7 +133,7 @@ __all__ = [
     "StoredCard",
     "Timeouts",
     "TokenRenewalFailed",
-    "TokenStoreLost",
+    "TokenStoreUnavailable",
     "Totals",
     "Transaction",
     "Upi",

@@ -321,7 +321,7 @@ class Gateway:
         notification_url: str | None = None,
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
-        may_send: Callable[[], bool] | None = None,
+        send_guard: Callable[[], bool] | None = None,
     ) -> Payout:
         """Send money to the payer of an earlier payment, or to a customer's account (protocol sections 4 and 6, documented).
 
@@ -329,15 +329,15 @@ class Gateway:
         :param payment_id: a captured or settled sale whose card is paid; or else
         :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them; or else
         :param stored_card: the registration id of a stored card or account (our choice: no field is documented).
-        :param may_send: asked right before the first byte goes out; unless it answers ``True``, nothing is sent and `NotSent` is
+        :param send_guard: asked right before the first byte goes out; unless it answers ``True``, nothing is sent and `NotSent` is
             raised. A journal's last word: its intent may have grown too old meanwhile.
 
         Errors as in :meth:`debit`.
         """
         extra = requests.sealed(extra)
         pipeline = self._open_pipeline()
-        if may_send is not None:
-            check_plain_function("may_send", may_send)
+        if send_guard is not None:
+            check_plain_function("send_guard", send_guard)
         request = requests.payout(
             credentials=self.credentials,
             amount=amount,
@@ -349,7 +349,7 @@ class Gateway:
             terminal_id=terminal_id,
             extra=extra,
         )
-        payout: Payout = await pipeline.run(request, may_send=may_send)
+        payout: Payout = await pipeline.run(request, send_guard=send_guard)
         return payout
 
     async def inquire(

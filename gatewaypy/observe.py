@@ -52,13 +52,13 @@ class TokenRenewalFailed:
 
 
 @frozen(kw_only=True)
-class TokenStoreLost:
+class TokenStoreUnavailable:
     """The shared token store could not be used: tokens are asked for without it. Told once, until it has worked again."""
 
     reason: str
 
 
-Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed | TokenStoreLost
+Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed | TokenStoreUnavailable
 Observer: TypeAlias = "Callable[[Event], None]"
 
 
@@ -84,7 +84,7 @@ def log_event(event: Event) -> None:
             )
         case TokenRenewalFailed():
             logger.warning("no new token for %s: %s", event.root, event.reason)
-        case TokenStoreLost():
+        case TokenStoreUnavailable():
             logger.warning(
                 "the shared token store cannot be used (%s): tokens are asked for without it",
                 event.reason,

@@ -56,13 +56,13 @@ class Secret:
         raise TypeError(msg)
 
 
-class SealedBytes(bytes):
+class SecretBytes(bytes):
     """The bytes of a request or reply on their way: the same bytes, with a ``repr`` that shows only how many."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"SealedBytes({len(self)} bytes)"
+        return f"SecretBytes({len(self)} bytes)"
 
     def __str__(self) -> str:
         return repr(self)

@@ -40,14 +40,14 @@ class Answers:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, request: Any, *, about_to_send: Callable[[], bool], **_: Any) -> WireReply:
+    async def send(self, request: Any, *, send_guard: Callable[[], bool], **_: Any) -> WireReply:
         if request.url.endswith("authToken"):
             return WireReply(
                 200,
                 "application/json",
                 b'{"result": {"code": "200"}, "AuthToken": "a.b.c", "memberId": "11344"}',
             )
-        assert about_to_send()
+        assert send_guard()
         own = (
             bytes(request.body).partition(b"merchantTransactionId=")[2].partition(b"&")[0].decode()
         )

@@ -15,7 +15,7 @@ from gatewaypy import Customer, Gateway, Money, errors
 from gatewaypy.callables import finish
 from gatewaypy.callbacks import CallbackEvent, Receiver, Reconciler, Router
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.observe import TokenStoreLost, tell
+from gatewaypy.observe import TokenStoreUnavailable, tell
 from gatewaypy.payouts import Journal
 
 if TYPE_CHECKING:
@@ -122,24 +122,24 @@ def test_token_store_that_cannot_be_asked_is_refused(store: Any) -> None:
 
 
 async def test_payout_with_async_send_guard_is_refused() -> None:
-    """A coroutine is true, so an async may_send would let every payout go out."""
+    """A coroutine is true, so an async send_guard would let every payout go out."""
 
     async def never() -> bool:
         return False
 
     async with Gateway("https://127.0.0.1:9", MERCHANT) as gateway:
-        with pytest.raises(ConfigurationError, match="may_send"):
+        with pytest.raises(ConfigurationError, match="send_guard"):
             await gateway.payout(
                 Money("5.00", "EUR"),
                 merchant_transaction_id="P-1",
                 customer=Customer("Ada", "Lovelace", "ada@shop.example"),
-                may_send=never,  # type: ignore[arg-type]
+                send_guard=never,  # type: ignore[arg-type]
             )
 
 
 async def test_payout_guard_that_is_no_bool_sends_nothing(gateway: Gateway) -> None:
     """A guard that answers anything but True keeps the payout from going out."""
-    options: Any = {"may_send": lambda: "a text, which is true"}
+    options: Any = {"send_guard": lambda: "a text, which is true"}
     with pytest.raises(errors.NotSent):
         await gateway.payout(
             Money("5.00", "EUR"),
@@ -151,7 +151,7 @@ async def test_payout_guard_that_is_no_bool_sends_nothing(gateway: Gateway) -> N
 
 def test_observer_result_that_has_not_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A lambda around a coroutine function is an observer that does nothing, and the log says so."""
-    tell(lambda event: coroutine(event), TokenStoreLost(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
+    tell(lambda event: coroutine(event), TokenStoreUnavailable(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
     assert "which has not run" in caplog.text
 
 

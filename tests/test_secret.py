@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from gatewaypy import Secret
-from gatewaypy.secret import SealedBytes, shape_of
+from gatewaypy.secret import SecretBytes, shape_of
 
 
 def test_a_secret_shows_itself_to_reveal_alone() -> None:
@@ -39,8 +39,8 @@ def test_secrets_compare_by_text() -> None:
 
 def test_sealed_bytes_show_their_length_alone() -> None:
     """A body's repr and str give its size; it cannot be pickled."""
-    body = SealedBytes(b"card.number=4000000000000051")
-    assert f"{body} {body!r}" == "SealedBytes(28 bytes) SealedBytes(28 bytes)"
+    body = SecretBytes(b"card.number=4000000000000051")
+    assert f"{body} {body!r}" == "SecretBytes(28 bytes) SecretBytes(28 bytes)"
     assert bytes(body).startswith(b"card")
     with pytest.raises(TypeError):
         pickle.dumps(body)

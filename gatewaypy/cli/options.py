@@ -33,7 +33,7 @@ class TransportChoice(enum.Enum):
         """Make it; ``auto`` takes the fastest that is installed and asks at the first byte, as a payout job must."""
         match self:
             case TransportChoice.AUTO:
-                return fastest_transport(asks_at_first_byte=True)
+                return fastest_transport(guard_at_first_byte=True)
             case TransportChoice.AIOHTTP:
                 return AiohttpTransport()
             case TransportChoice.HTTPTOOLS:

@@ -410,7 +410,7 @@ class PayoutJob:
                 stored_card=order.stored_card,
                 terminal_id=order.terminal_id,
                 extra=order.extra,
-                may_send=lambda: self._clock() - begun <= SEND_WITHIN,
+                send_guard=lambda: self._clock() - begun <= SEND_WITHIN,
             )
         except (*NOTHING_DONE, OutcomeUnknown) as error:
             told = error

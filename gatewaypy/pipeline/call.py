@@ -33,7 +33,7 @@ class Call:
     started: float
     deadline: float
     secrets: tuple[Secret, ...]
-    may_send: Callable[[], bool] | None = None
+    send_guard: Callable[[], bool] | None = None
     caller: asyncio.Future[Any] | None = None
     began: bool = False
     requests: int = 0
@@ -45,14 +45,14 @@ class Call:
         """Whether the caller has gone away."""
         return self.caller is not None and self.caller.cancelled()
 
-    def about_to_send(self) -> bool:
+    def may_send(self) -> bool:
         """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back.
 
         Once a request has begun to go out, only its own guard can break it off: its process may have been frozen meanwhile.
         """
         if self.is_abandoned and not self.began:
             return False
-        self.began = self.may_send is None or self.may_send() is True
+        self.began = self.send_guard is None or self.send_guard() is True
         return self.began
 
     # Errors

@@ -103,10 +103,10 @@ class Pipeline:
     def __attrs_post_init__(self) -> None:
         self._keys = self.credentials.every_key
 
-    async def run(self, request: Request, *, may_send: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
+    async def run(self, request: Request, *, send_guard: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
         """Carry a request to its result.
 
-        :param may_send: asked right before the first byte goes out; where it answers false, nothing is sent.
+        :param send_guard: asked right before the first byte goes out; where it answers false, nothing is sent.
         :raises InvalidRequest: refused; nothing was sent.
         :raises NotSent: no byte of it left.
         :raises AuthenticationFailed: no token, or a fresh one refused; nothing was done.
@@ -125,7 +125,7 @@ class Pipeline:
         now = self.loop.time()
         deadline, secrets = now + self.timeouts.total, secrets_of(request.fields)
         call = Call(
-            request, wire, started=now, deadline=deadline, secrets=secrets, may_send=may_send
+            request, wire, started=now, deadline=deadline, secrets=secrets, send_guard=send_guard
         )
         await self._take_slot(call)
         # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
@@ -367,7 +367,7 @@ class Pipeline:
                 timeouts=self.timeouts,
                 limits=self.limits,
                 deadline=call.deadline,
-                about_to_send=call.about_to_send,
+                send_guard=call.may_send,
             )
         except Exception as error:  # noqa: BLE001 - a transport that raises could not tell, so the request counts as sent
             answer = WireFailure(

@@ -45,11 +45,11 @@ class RedisTokens:
     only your key makes. Give it a password, TLS (``rediss://``) and no other users. Its keys are digests, and tell nothing.
 
     Where Redis is down, slow or broken the gateway is asked as if there were no store, and the observer hears of it once, as
-    a `TokenStoreLost`.
+    a `TokenStoreUnavailable`.
 
     :param url: ``redis://``, ``rediss://`` or ``unix://``; a password in it is never shown.
-    :param timeout: seconds that one command to Redis may take.
-    :param patience: seconds to wait for another process's token call before making one's own.
+    :param command_timeout: seconds that one command to Redis may take.
+    :param lock_timeout: seconds to wait for another process's token call before making one's own.
     :param prefix: what every key begins with.
     :raises ConfigurationError: where the extra ``gatewaypy[redis]`` is missing, or the URL is none of these.
     """
@@ -58,20 +58,20 @@ class RedisTokens:
         self,
         url: str,
         *,
-        timeout: float = 0.5,
-        patience: float = 5.0,
+        command_timeout: float = 0.5,
+        lock_timeout: float = 5.0,
         prefix: str = "gatewaypy:token:",
     ) -> None:
         """Name the server; nothing is connected before the first token is needed."""
-        check_number("timeout", timeout, above=0)
-        check_number("patience", patience, least=0)
-        self._timeout = timeout
-        self._patience = patience
+        check_number("command_timeout", command_timeout, above=0)
+        check_number("lock_timeout", lock_timeout, least=0)
+        self._command_timeout = command_timeout
+        self._lock_timeout = lock_timeout
         self._prefix = prefix
         self._place = ""
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        client = _client(url, timeout)
+        client = _client(url, command_timeout)
         if client is not None:
             self._place = _place(url)
             self._url = Secret(url)
@@ -94,7 +94,7 @@ class RedisTokens:
             raise ConfigurationError(msg)
         if not self._users and self._loop not in {None, loop}:
             # Its connections and locks belong to the loop on which they were made.
-            self._client = _client(self._url.reveal(), self._timeout)
+            self._client = _client(self._url.reveal(), self._command_timeout)
         self._loop = loop
         self._users += 1
         return self
@@ -109,83 +109,87 @@ class RedisTokens:
         self._users -= 1
         if self._users == 0:
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self._command_timeout):
                     await self._client.aclose()
 
-    async def token(
+    async def get(
         self,
         name: str,
         fetch: Callable[[], Awaitable[AuthToken]],
         *,
-        instead_of: Secret | None,
-        is_refused: bool,
-        heard: Callable[[str | None], None],
+        replacing: Secret | None,
+        rejected: bool,
+        on_status: Callable[[str | None], None],
     ) -> AuthToken:
         """Return the token of that name; see `TokenStore.token`."""
         key, ticket = self._prefix + name, secrets.token_hex(8)
         found, is_usable = None, True
         try:
-            found = await self._find(key, ticket, instead_of, is_refused=is_refused)
+            found = await self._find(key, ticket, replacing, rejected=rejected)
         except Exception as error:  # noqa: BLE001 - whatever it is that Redis does, the gateway can be asked without it
             # The kind alone: Redis's own words may repeat what it was sent.
-            heard(type(error).__name__)
+            on_status(type(error).__name__)
             is_usable = False
         # Out here nothing that the token call raises drags what Redis raised along.
         if not is_usable:
             return await fetch()
-        heard(None)
+        on_status(None)
         if found is not None:
             return found
         try:
             granted = await fetch()
         except BaseException:
-            await self._keep(key, ticket, None, heard)
+            await self._keep(key, ticket, None, on_status)
             raise
-        await self._keep(key, ticket, granted, heard)
+        await self._keep(key, ticket, granted, on_status)
         return granted
 
     async def _find(
-        self, key: str, ticket: str, instead_of: Secret | None, *, is_refused: bool
+        self, key: str, ticket: str, replacing: Secret | None, *, rejected: bool
     ) -> AuthToken | None:
         """Return another process's token; ``None`` where it is up to this one to ask: it has the lock, or waited long enough."""
         loop = asyncio.get_running_loop()
-        pause, give_up = _FIRST_PAUSE, loop.time() + self._patience
+        pause, give_up = _FIRST_PAUSE, loop.time() + self._lock_timeout
         while True:
-            found = await self._look(key, instead_of, is_refused=is_refused)
+            found = await self._look(key, replacing, rejected=rejected)
             if found is not None:
                 return found
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._command_timeout):
                 is_mine = await self._client.set(
-                    key + _LOCK, ticket, nx=True, px=_milliseconds(2 * self._patience)
+                    key + _LOCK, ticket, nx=True, px=_milliseconds(2 * self._lock_timeout)
                 )
             if is_mine:
                 # Whoever had the lock before may have left a token between the two questions.
-                return await self._look(key, instead_of, is_refused=is_refused)
+                return await self._look(key, replacing, rejected=rejected)
             if loop.time() >= give_up:
                 return None
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def _look(
-        self, key: str, instead_of: Secret | None, *, is_refused: bool
+        self, key: str, replacing: Secret | None, *, rejected: bool
     ) -> AuthToken | None:
-        async with asyncio.timeout(self._timeout):
+        async with asyncio.timeout(self._command_timeout):
             text, left = await self._client.pipeline().get(key).pttl(key).execute()
             kept, sealed = _read(text, left / 1000), Secret(text or "")
             # A frame that an error passes through stays in its traceback.
             del text
-            if kept is None or kept.value != instead_of:
+            if kept is None or kept.value != replacing:
                 return kept
-            if is_refused:
+            if rejected:
                 await self._client.eval(_DROP, 1, key, sealed.reveal())
         return None
 
     async def _keep(
-        self, key: str, ticket: str, granted: AuthToken | None, heard: Callable[[str | None], None]
+        self,
+        key: str,
+        ticket: str,
+        granted: AuthToken | None,
+        on_status: Callable[[str | None], None],
     ) -> None:
         """Put a token where the others find it, then let go of the lock."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._command_timeout):
                 if granted is not None:
                     lifetime = granted.lifetime
                     await self._client.set(
@@ -193,7 +197,7 @@ class RedisTokens:
                     )
                 await self._client.eval(_DROP, 1, key + _LOCK, ticket)
         except Exception as error:  # noqa: BLE001 - see token; the lock ends by itself
-            heard(type(error).__name__)
+            on_status(type(error).__name__)
 
 
 def _read(text: str | None, left: float) -> AuthToken | None:
@@ -216,7 +220,7 @@ def _milliseconds(seconds: float) -> int:
     return max(int(seconds * 1000), 1)
 
 
-def _client(url: str, timeout: float) -> Any:  # noqa: ANN401 - an extra
+def _client(url: str, command_timeout: float) -> Any:  # noqa: ANN401 - an extra
     try:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra
@@ -231,8 +235,8 @@ def _client(url: str, timeout: float) -> Any:  # noqa: ANN401 - an extra
         return Redis.from_url(
             url,
             retry=once,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
+            socket_timeout=command_timeout,
+            socket_connect_timeout=command_timeout,
             decode_responses=True,
             max_connections=8,
             **tls,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from attrs import define
 
 from gatewaypy.errors import GatewayError
-from gatewaypy.observe import TokenRenewalFailed, TokenStoreLost, tell
+from gatewaypy.observe import TokenRenewalFailed, TokenStoreUnavailable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,22 +45,22 @@ class TokenStore(Protocol):
         """Let a user go."""
         ...
 
-    async def token(
+    async def get(
         self,
         name: str,
         fetch: Callable[[], Awaitable[AuthToken]],
         *,
-        instead_of: Secret | None,
-        is_refused: bool,
-        heard: Callable[[str | None], None],
+        replacing: Secret | None,
+        rejected: bool,
+        on_status: Callable[[str | None], None],
     ) -> AuthToken:
         """Return the token that is shared under a name; make the call that gets one where there is none, once for all processes.
 
         :param name: tells an account's token at one service root from all others; nothing in it is secret.
         :param fetch: makes the token call; what it raises is for the caller.
-        :param instead_of: a token that is not wanted any more.
-        :param is_refused: the gateway refused that one: nobody must be given it again.
-        :param heard: to be told why the store could not be used, or ``None`` where it could.
+        :param replacing: a token that is not wanted any more.
+        :param rejected: the gateway refused that one: nobody must be given it again.
+        :param on_status: to be told why the store could not be used, or ``None`` where it could.
         """
         ...
 
@@ -73,22 +73,22 @@ class SharedTokens:
     observer: Observer
     _is_lost: bool = False
 
-    async def token(
+    async def get(
         self,
         name: str,
         fetch: Callable[[], Awaitable[AuthToken]],
         *,
-        instead_of: Secret | None,
-        is_refused: bool,
+        replacing: Secret | None,
+        rejected: bool,
     ) -> AuthToken:
         """Return a token; see `TokenStore.token`."""
-        return await self.store.token(
-            name, fetch, instead_of=instead_of, is_refused=is_refused, heard=self._heard
+        return await self.store.get(
+            name, fetch, replacing=replacing, rejected=rejected, on_status=self._heard
         )
 
     def _heard(self, reason: str | None) -> None:
         if reason is not None and not self._is_lost:
-            tell(self.observer, TokenStoreLost(reason=reason))
+            tell(self.observer, TokenStoreUnavailable(reason=reason))
         self._is_lost = reason is not None
 
 
@@ -175,13 +175,13 @@ class TokenSource:
     async def _run(self) -> Secret:
         if self._shared is None:
             return self.accept(await self._fetch())
-        old, is_refused = (
+        old, rejected = (
             (self._token, False)
             if self._token is not None
             else (self._refused, self._refused is not None)
         )
         return self.accept(
-            await self._shared.token(self._name, self._fetch, instead_of=old, is_refused=is_refused)
+            await self._shared.get(self._name, self._fetch, replacing=old, rejected=rejected)
         )
 
     def _ended(self, renewal: asyncio.Task[Secret]) -> None:

@@ -15,7 +15,7 @@ from gatewaypy.protocol.checksum import KEY, RULES, checksum, signed_values
 from gatewaypy.protocol.fields import check
 from gatewaypy.protocol.operations import Login, ReplyKind
 from gatewaypy.protocol.wire import WireRequest
-from gatewaypy.secret import SealedBytes, Secret
+from gatewaypy.secret import Secret, SecretBytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,19 +169,19 @@ def _path(operation: Operation, subject: str | None) -> str:
     )
 
 
-def write(fields: Mapping[str, str | Secret], body: str) -> SealedBytes:
+def write(fields: Mapping[str, str | Secret], body: str) -> SecretBytes:
     """Write fields as a body. The only place where secrets are revealed; nothing here raises once they are."""
     texts = {
         name: value.reveal() if isinstance(value, Secret) else value
         for name, value in fields.items()
     }
     if body == "form":
-        return SealedBytes(
+        return SecretBytes(
             "&".join(
                 [f"{_quoted_name(name)}={_quoted(text)}" for name, text in texts.items()]
             ).encode("ascii")
         )
-    return SealedBytes(json.dumps(_nested(texts)).encode())
+    return SecretBytes(json.dumps(_nested(texts)).encode())
 
 
 # Every request has the same few names, and of values it is characters alone that are kept: no value ever is.

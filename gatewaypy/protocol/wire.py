@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field, frozen, setters
 
-from gatewaypy.secret import SealedBytes, Secret
+from gatewaypy.secret import Secret, SecretBytes
 
 
 @frozen
@@ -14,7 +14,7 @@ class WireRequest:
     url: str
     content_type: str
     accept: str
-    body: SealedBytes
+    body: SecretBytes
     token: Secret | None = None
 
     def with_token(self, token: Secret) -> WireRequest:
@@ -38,7 +38,7 @@ class WireReply:
 
     http_status: int
     content_type: str
-    body: SealedBytes = field(converter=SealedBytes)
+    body: SecretBytes = field(converter=SecretBytes)
     retry_after: str | None = None
     # When a reply was written is no part of what it says.
     date: str | None = field(default=None, eq=False)

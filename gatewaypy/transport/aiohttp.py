@@ -31,7 +31,7 @@ class AiohttpTransport(SharedTransport):
         transport, and close it after the gateway.
     :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
         Payments go by it, or by the default one, on a shared session too.
-    :param keepalive: how many seconds an idle connection is kept; a shared session's connector keeps to its own time.
+    :param keepalive_timeout: how many seconds an idle connection is kept; a shared session's connector keeps to its own time.
     :raises InsecureConnection: for a context, or a session's connector, that does not verify.
     :raises ConfigurationError: for a session that is closed.
 
@@ -40,7 +40,7 @@ class AiohttpTransport(SharedTransport):
 
     _shared: aiohttp.ClientSession | None = field(repr=False)
     _context: ssl.SSLContext | None
-    _keepalive: float
+    _keepalive_timeout: float
     _sender: Sender | None = field(repr=False)
 
     def __init__(
@@ -48,20 +48,20 @@ class AiohttpTransport(SharedTransport):
         session: aiohttp.ClientSession | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        keepalive: float = 15.0,
+        keepalive_timeout: float = 15.0,
     ) -> None:
         super().__init__()
-        check_number("keepalive", keepalive, least=0)
+        check_number("keepalive_timeout", keepalive_timeout, least=0)
         self._shared = session
         self._context = checked(ssl_context) if ssl_context is not None else None
-        self._keepalive = keepalive
+        self._keepalive_timeout = keepalive_timeout
         self._sender = None
         if session is not None:
             _loaded().connector_of(session)
 
     def _open(self) -> None:
         self._context = self._context or default_context()
-        self._sender = _loaded().Sender(self._shared, self._context, self._keepalive)
+        self._sender = _loaded().Sender(self._shared, self._context, self._keepalive_timeout)
 
     async def _close(self) -> None:
         sender, self._sender = self._sender, None
@@ -75,7 +75,7 @@ class AiohttpTransport(SharedTransport):
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if self._sender is None:
@@ -85,7 +85,7 @@ class AiohttpTransport(SharedTransport):
             timeouts=timeouts,
             limits=limits,
             deadline=deadline,
-            about_to_send=about_to_send,
+            send_guard=send_guard,
         )
 
 

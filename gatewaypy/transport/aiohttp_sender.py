@@ -47,7 +47,7 @@ class _SpoiltError(Exception):
 class Progress:
     """How far one request has come, as aiohttp's trace tells it."""
 
-    about_to_send: Callable[[], bool]
+    send_guard: Callable[[], bool]
     has_begun: bool = False
     is_connecting: bool = False
     is_sending: bool = False
@@ -72,14 +72,14 @@ async def _connects(_: aiohttp.ClientSession, context: SimpleNamespace, __: obje
 
 async def _head_goes(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     progress: Progress = context.trace_request_ctx
-    if not progress.about_to_send():
+    if not progress.send_guard():
         raise _CalledOffError
     progress.is_sending = True
 
 
 async def _body_goes(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     progress: Progress = context.trace_request_ctx
-    if not progress.about_to_send():
+    if not progress.send_guard():
         # Older versions have written the head by now, newer ones write it with the body: without that nobody can carry it out.
         progress.is_torn = True
         raise _CalledOffError
@@ -124,7 +124,7 @@ def connector_of(session: aiohttp.ClientSession) -> aiohttp.TCPConnector:
 
 
 def _session(
-    shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float
+    shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive_timeout: float
 ) -> aiohttp.ClientSession:
     """Make a session of our own; of a shared one it takes the connections and nothing else."""
     trace = aiohttp.TraceConfig()
@@ -134,7 +134,7 @@ def _session(
     trace.on_request_chunk_sent.append(_body_goes)
     return aiohttp.ClientSession(
         # No limit of its own: the library's slots bound what is in flight.
-        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=keepalive)
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=keepalive_timeout)
         if shared is None
         else connector_of(shared),
         connector_owner=shared is None,
@@ -156,10 +156,13 @@ class Sender:
     _timeouts: dict[Timeouts, aiohttp.ClientTimeout] = field(repr=False)
 
     def __init__(
-        self, shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive: float
+        self,
+        shared: aiohttp.ClientSession | None,
+        context: ssl.SSLContext,
+        keepalive_timeout: float,
     ) -> None:
         self._context = context
-        self._session = _session(shared, context, keepalive)
+        self._session = _session(shared, context, keepalive_timeout)
         self._owns_connections = shared is None
         self._timeouts = {}
 
@@ -174,12 +177,12 @@ class Sender:
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if self._session.closed:
             return WireFailure(sent=False, reason="the session is closed")
-        progress = Progress(about_to_send)
+        progress = Progress(send_guard)
         try:
             async with asyncio.timeout_at(deadline):
                 while True:

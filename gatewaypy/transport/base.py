@@ -39,14 +39,14 @@ class Transport(Protocol):
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request exactly once and return its whole reply, or say that there is none.
 
         It must never send twice, follow a redirect, or raise anything but ``asyncio.CancelledError``.
 
         :param deadline: the loop's time at which to give up.
-        :param about_to_send: to be called right before the first byte goes; where it answers false, nothing must be sent. A
+        :param send_guard: to be called right before the first byte goes; where it answers false, nothing must be sent. A
             transport that writes head and body apart may call it again in between, and break the request off where it answers
             false; that counts as sent.
         :returns: a ``WireFailure`` with ``sent=False`` only where it is certain that no byte left; what a transport cannot

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from gatewaypy.transport.base import Transport
 
 
-def fastest_transport(*, asks_at_first_byte: bool = False) -> Transport:
+def fastest_transport(*, guard_at_first_byte: bool = False) -> Transport:
     """Make the fastest transport whose library is installed: httptools, then pyreqwest, then aiohttp, then httpx.
 
-    :param asks_at_first_byte: only one that asks ``may_send`` at the first byte itself, as payout jobs must: a process that was
+    :param guard_at_first_byte: only one that asks ``send_guard`` at the first byte itself, as payout jobs must: a process that was
         frozen since its intent became durable must not send any more. That leaves pyreqwest out, which connects after the
         question.
     """
     if find_spec("httptools") is not None and find_spec("aiohappyeyeballs") is not None:
         return HttptoolsTransport()
-    if not asks_at_first_byte and find_spec("pyreqwest") is not None:
+    if not guard_at_first_byte and find_spec("pyreqwest") is not None:
         return PyreqwestTransport()
     if find_spec("aiohttp") is not None:
         return AiohttpTransport()

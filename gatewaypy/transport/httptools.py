@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.secret import SealedBytes
+from gatewaypy.secret import SecretBytes
 from gatewaypy.transport.shared import (
     CALLED_OFF,
     DEADLINE,
@@ -60,17 +60,17 @@ class HttptoolsTransport(SharedTransport):
     """The fastest transport (extra ``httptools``).
 
     :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
-    :param keepalive: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
+    :param keepalive_timeout: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
         documented, lest a request go out on a connection that is being closed.
     :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
 
-    Head and body are written in one piece, right after ``may_send`` was asked on an open connection: before that a request is
+    Head and body are written in one piece, right after ``send_guard`` was asked on an open connection: before that a request is
     certainly not sent, after it, it counts as sent.
 
     No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
     """
 
-    _keepalive: float
+    _keepalive_timeout: float
     _context: ssl.SSLContext | None
     _httptools_line: Any = field(repr=False)
     _eyeballs: Any = field(repr=False)
@@ -78,11 +78,11 @@ class HttptoolsTransport(SharedTransport):
     _idle: defaultdict[_Origin, deque[Line]] = field(repr=False)
 
     def __init__(
-        self, *, ssl_context: ssl.SSLContext | None = None, keepalive: float = 15.0
+        self, *, ssl_context: ssl.SSLContext | None = None, keepalive_timeout: float = 15.0
     ) -> None:
         super().__init__()
-        check_number("keepalive", keepalive, least=0)
-        self._keepalive = keepalive
+        check_number("keepalive_timeout", keepalive_timeout, least=0)
+        self._keepalive_timeout = keepalive_timeout
         self._context = checked(ssl_context) if ssl_context is not None else None
         self._lines = set()
         self._idle = defaultdict(deque)
@@ -111,7 +111,7 @@ class HttptoolsTransport(SharedTransport):
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if not self._users:
@@ -127,19 +127,19 @@ class HttptoolsTransport(SharedTransport):
             return line
         try:
             # Nothing is awaited from here to the write: the connection that was looked at is the one that is written to.
-            withheld = self._withheld(deadline, about_to_send)
+            withheld = self._withheld(deadline, send_guard)
             if withheld is not None:
                 return withheld
             return await line.ask(_written(target, request), timeouts, limits, deadline)
         finally:
             self._put_back(line, target.origin)
 
-    def _withheld(self, deadline: float, about_to_send: Callable[[], bool]) -> WireFailure | None:
+    def _withheld(self, deadline: float, send_guard: Callable[[], bool]) -> WireFailure | None:
         """Ask for the last time whether to send; say why not."""
         if self._loop.time() >= deadline:
             return WireFailure(sent=False, reason=DEADLINE)
         try:
-            return None if about_to_send() else CALLED_OFF
+            return None if send_guard() else CALLED_OFF
         except Exception as error:  # noqa: BLE001 - whoever cannot answer has not said yes
             return WireFailure(
                 sent=False,
@@ -149,7 +149,7 @@ class HttptoolsTransport(SharedTransport):
     def _used(self, origin: _Origin) -> Line | None:
         """Take the connection that was used last, if there is one that is still good."""
         idle = self._idle[origin]
-        oldest = self._loop.time() - self._keepalive
+        oldest = self._loop.time() - self._keepalive_timeout
         # One look at the connection that has been idle longest keeps their number down to what is in use.
         if idle and idle[0].used < oldest:
             idle.popleft().close()
@@ -252,11 +252,11 @@ def _can_be_said(request: WireRequest) -> bool:
     return _is_plain(f"{request.content_type}{request.accept}{token}")
 
 
-def _written(target: _Target, request: WireRequest) -> SealedBytes:
+def _written(target: _Target, request: WireRequest) -> SecretBytes:
     token = "" if request.token is None else f"AuthToken: {request.token.reveal()}\r\n"
     headers = (
         f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\n"
         f"Content-Length: {len(request.body)}\r\n{token}\r\n"
     )
     # Sealed, as a local of whoever writes it may be shown should that fail.
-    return SealedBytes(b"".join((target.start, headers.encode("ascii"), request.body)))
+    return SecretBytes(b"".join((target.start, headers.encode("ascii"), request.body)))

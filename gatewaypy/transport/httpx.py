@@ -57,18 +57,18 @@ class _WithheldError(Exception):
 class _Progress:
     """Listens to httpcore's trace of one request."""
 
-    about_to_send: Callable[[], bool]
+    send_guard: Callable[[], bool]
     stage: _Stage = _Stage.UNTOLD
     withheld: bool = False
     torn: bool = False
 
     async def trace(self, event: str, _: dict[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
-            if not self.about_to_send():
+            if not self.send_guard():
                 self.withheld = True
                 raise _WithheldError
             self.stage = _Stage.SENDING
-        elif event == "http11.send_request_body.started" and not self.about_to_send():
+        elif event == "http11.send_request_body.started" and not self.send_guard():
             # Its head is out, so it counts as sent; without its body nobody can carry it out.
             self.torn = True
             raise _WithheldError
@@ -91,7 +91,7 @@ class HttpxTransport(SharedTransport):
 
     :param library: ``"httpx"``, or ``"httpx2"`` (the extra of that name).
     :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
-    :param keepalive: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
+    :param keepalive_timeout: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
         documented, lest a request go out on a connection that is being closed.
     :param app: an ASGI application to call in this process in place of the network, such as a `Sandbox`.
     :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
@@ -100,7 +100,7 @@ class HttpxTransport(SharedTransport):
     """
 
     library: str
-    _keepalive: float
+    _keepalive_timeout: float
     _context: ssl.SSLContext | None
     _app: Any
     _httpx: Any = field(repr=False)
@@ -113,13 +113,13 @@ class HttpxTransport(SharedTransport):
         *,
         library: Literal["httpx", "httpx2"] = "httpx",
         ssl_context: ssl.SSLContext | None = None,
-        keepalive: float = 15.0,
+        keepalive_timeout: float = 15.0,
         app: Any = None,  # noqa: ANN401 - any ASGI application
     ) -> None:
         super().__init__()
-        check_number("keepalive", keepalive, least=0)
+        check_number("keepalive_timeout", keepalive_timeout, least=0)
         self.library = library
-        self._keepalive = keepalive
+        self._keepalive_timeout = keepalive_timeout
         self._context = checked(ssl_context) if ssl_context is not None else None
         self._app = app
         self._httpx = None
@@ -147,7 +147,7 @@ class HttpxTransport(SharedTransport):
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once on a line of its own; see `Transport.send`."""
         try:
@@ -156,7 +156,7 @@ class HttpxTransport(SharedTransport):
             return WireFailure(
                 sent=False, reason=f"the HTTP client failed with {type(error).__name__}"
             )
-        progress = _Progress(about_to_send)
+        progress = _Progress(send_guard)
         reusable = False
         try:
             try:
@@ -189,7 +189,7 @@ class HttpxTransport(SharedTransport):
         timeouts: Timeouts,
         limits: Limits,
     ) -> WireReply | WireFailure:
-        if self._app is not None and not progress.about_to_send():
+        if self._app is not None and not progress.send_guard():
             # In process nothing tells when a request begins to go out: it is as good as gone from here on.
             progress.withheld = True
             raise _WithheldError
@@ -244,7 +244,7 @@ class HttpxTransport(SharedTransport):
 
     def _line(self, now: float) -> _Line:
         # One look at the line that has been idle longest keeps their number down to what is in use.
-        if self._idle and now - self._idle[0].used > self._keepalive:
+        if self._idle and now - self._idle[0].used > self._keepalive_timeout:
             self._drop(self._idle.popleft())
         return self._idle.pop() if self._idle else self._new_line()
 
@@ -252,7 +252,7 @@ class HttpxTransport(SharedTransport):
         if self._app is not None:
             return _Line(self._httpx.ASGITransport(app=self._app))
         one = self._httpx.Limits(
-            max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive_timeout
         )
         return _Line(
             self._httpx.AsyncHTTPTransport(

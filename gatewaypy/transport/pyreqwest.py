@@ -47,7 +47,7 @@ class PyreqwestTransport(SharedTransport):
 
     :param ca_certificates: certificate authorities of your own in PEM form, or a file of them; they are trusted beside the
         system's.
-    :param keepalive: how many seconds an idle connection is kept.
+    :param keepalive_timeout: how many seconds an idle connection is kept.
     :raises ConfigurationError: where the file cannot be read, or holds no certificate.
 
     It knows that nothing was sent where no connection came about; everything else counts as sent. And it asks for the last
@@ -59,17 +59,17 @@ class PyreqwestTransport(SharedTransport):
     """
 
     _authorities: tuple[bytes, ...] = field(repr=False)
-    _keepalive: float
+    _keepalive_timeout: float
     _pyreqwest: Any = field(repr=False)
     _clients: dict[Timeouts, Any] = field(repr=False)
 
     def __init__(
-        self, *, ca_certificates: bytes | str | Path | None = None, keepalive: float = 15.0
+        self, *, ca_certificates: bytes | str | Path | None = None, keepalive_timeout: float = 15.0
     ) -> None:
         super().__init__()
-        check_number("keepalive", keepalive, least=0)
+        check_number("keepalive_timeout", keepalive_timeout, least=0)
         self._authorities = _read(ca_certificates)
-        self._keepalive = keepalive
+        self._keepalive_timeout = keepalive_timeout
         self._pyreqwest = None
         self._clients = {}
 
@@ -92,7 +92,7 @@ class PyreqwestTransport(SharedTransport):
         timeouts: Timeouts,
         limits: Limits,
         deadline: float,
-        about_to_send: Callable[[], bool],
+        send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         loop = asyncio.get_running_loop()
@@ -106,7 +106,7 @@ class PyreqwestTransport(SharedTransport):
                 sent=False,
                 reason=f"the HTTP client refused the request with {type(error).__name__}",
             )
-        if not about_to_send():
+        if not send_guard():
             return CALLED_OFF
         try:
             async with built as response:
@@ -155,7 +155,7 @@ class PyreqwestTransport(SharedTransport):
             .default_headers({"Accept-Encoding": "identity"})
             .connect_timeout(timedelta(seconds=timeouts.connect))
             .read_timeout(timedelta(seconds=timeouts.read))
-            .pool_idle_timeout(timedelta(seconds=self._keepalive))
+            .pool_idle_timeout(timedelta(seconds=self._keepalive_timeout))
         )
         for authority in self._authorities:
             builder = builder.add_root_certificate_pem(authority)

@@ -190,8 +190,8 @@ class Repeating:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, request: Any, *, about_to_send: Any, **_: Any) -> WireReply:
-        assert about_to_send()
+    async def send(self, request: Any, *, send_guard: Any, **_: Any) -> WireReply:
+        assert send_guard()
         words = f"{self.words} {'' if request.token is None else request.token.reveal()}"
         self.has_card = self.has_card or NUMBER.encode() in request.body
         if self.has_card:

@@ -58,7 +58,7 @@ class LateReader:
     async def payout(self, *arguments: Any, **options: Any) -> Any:
         now = self._clock()
         return await self._payout(
-            *arguments, **(options | {"may_send": lambda: self._clock() - now <= 5.0})
+            *arguments, **(options | {"send_guard": lambda: self._clock() - now <= 5.0})
         )
 
 

@@ -29,7 +29,7 @@ from gatewaypy import (
     RedisTokens,
     Secret,
     Timeouts,
-    TokenStoreLost,
+    TokenStoreUnavailable,
     errors,
 )
 from gatewaypy.protocol.auth_token import AuthToken
@@ -124,7 +124,7 @@ def make(sandbox: Sandbox, store: RedisTokens, heard: list[object]) -> Gateway:
 
 
 def losses(heard: list[object]) -> list[object]:
-    return [event for event in heard if isinstance(event, TokenStoreLost)]
+    return [event for event in heard if isinstance(event, TokenStoreUnavailable)]
 
 
 async def speak(process: asyncio.subprocess.Process, line: bytes) -> None:
@@ -173,7 +173,7 @@ async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, p
     """A token lies in Redis under a name that tells nothing, for as long as it lives, and whoever comes later uses it."""
     for _ in range(3):
         async with make(
-            sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []
+            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
         ) as gateway:
             assert (await pay(gateway)).succeeded
     assert sandbox.requests["token"] == 1
@@ -193,7 +193,7 @@ async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
     )
     async with Sandbox((MERCHANT, other)).serve() as sandbox:
         for account in (MERCHANT, other):
-            store = RedisTokens(need_redis(), prefix=prefix, timeout=SLOW)
+            store = RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW)
             async with Gateway(
                 sandbox.base_url, account, token_store=store, timeouts=QUICK
             ) as gateway:
@@ -204,12 +204,16 @@ async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
 
 async def test_a_token_near_its_end_is_not_handed_on(sandbox: Sandbox, prefix: str) -> None:
     """Of a token with less than a tenth of its life left nobody takes a copy."""
-    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []) as gateway:
+    async with make(
+        sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
+    ) as gateway:
         await pay(gateway)
     ((key, _),) = (await kept(prefix)).items()
     async with redis.Redis.from_url(need_redis()) as client:
         await client.expire(key, 300)
-    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []) as gateway:
+    async with make(
+        sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
+    ) as gateway:
         await pay(gateway)
     assert sandbox.requests["token"] == 2
 
@@ -217,12 +221,16 @@ async def test_a_token_near_its_end_is_not_handed_on(sandbox: Sandbox, prefix: s
 @pytest.mark.parametrize("planted", ["", "x", "3600 a\r\nb: c", "inf abc", "3600 ", "nan abc"])
 async def test_what_is_no_token_is_replaced(sandbox: Sandbox, prefix: str, planted: str) -> None:
     """Whatever somebody wrote under the key, nothing but a token is ever sent, and a good one takes its place."""
-    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []) as gateway:
+    async with make(
+        sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
+    ) as gateway:
         await pay(gateway)
     ((key, token),) = (await kept(prefix)).items()
     async with redis.Redis.from_url(need_redis()) as client:
         await client.set(key, planted, px=3_600_000)
-    async with make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), []) as gateway:
+    async with make(
+        sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
+    ) as gateway:
         assert (await pay(gateway)).succeeded
     assert (await kept(prefix))[key] not in {token, planted}
 
@@ -231,8 +239,12 @@ async def test_a_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: s
     """Where this process's token and the store's newer one are both refused, a fresh one is asked for, and the payment is made."""
     heard: list[object] = []
     async with (
-        make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), heard) as first,
-        make(sandbox, RedisTokens(need_redis(), prefix=prefix, timeout=SLOW), heard) as second,
+        make(
+            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), heard
+        ) as first,
+        make(
+            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), heard
+        ) as second,
     ):
         await asyncio.gather(pay(first), pay(second))
         sandbox.tokens.expire_all()
@@ -250,18 +262,18 @@ async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix
     async def fetch() -> AuthToken:
         return AuthToken(value=Secret(f"token-{next(calls)}"), lifetime=100.0)
 
-    async def ask(store: RedisTokens, instead_of: str | None, *, is_refused: bool) -> str:
-        old = None if instead_of is None else Secret(instead_of)
-        granted = await store.token(
-            "x", fetch, instead_of=old, is_refused=is_refused, heard=lambda _: None
+    async def ask(store: RedisTokens, replacing: str | None, *, rejected: bool) -> str:
+        old = None if replacing is None else Secret(replacing)
+        granted = await store.get(
+            "x", fetch, replacing=old, rejected=rejected, on_status=lambda _: None
         )
         return granted.value.reveal()
 
-    async with RedisTokens(need_redis(), prefix=prefix, timeout=SLOW) as store:
-        assert await ask(store, None, is_refused=False) == "token-1"
-        assert await ask(store, "older", is_refused=True) == "token-1"
-        assert await ask(store, "token-1", is_refused=False) == "token-2"
-        assert await ask(store, "token-1", is_refused=True) == "token-2"
+    async with RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW) as store:
+        assert await ask(store, None, rejected=False) == "token-1"
+        assert await ask(store, "older", rejected=True) == "token-1"
+        assert await ask(store, "token-1", rejected=False) == "token-2"
+        assert await ask(store, "token-1", rejected=True) == "token-2"
 
         async def fail() -> AuthToken:
             assert await kept(prefix) == {
@@ -270,8 +282,8 @@ async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix
             raise errors.NotSent("no connection")
 
         with pytest.raises(errors.NotSent):
-            await store.token(
-                "x", fail, instead_of=Secret("token-2"), is_refused=True, heard=lambda _: None
+            await store.get(
+                "x", fail, replacing=Secret("token-2"), rejected=True, on_status=lambda _: None
             )
     assert await kept(prefix) == {}
 
@@ -284,9 +296,11 @@ async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
 
     async with redis.Redis.from_url(need_redis()) as client:
         await client.set(f"{prefix}x:lock", "somebody else's")
-        async with RedisTokens(need_redis(), prefix=prefix, timeout=SLOW, patience=0.2) as store:
-            granted = await store.token(
-                "x", fetch, instead_of=None, is_refused=False, heard=lambda _: None
+        async with RedisTokens(
+            need_redis(), prefix=prefix, command_timeout=SLOW, lock_timeout=0.2
+        ) as store:
+            granted = await store.get(
+                "x", fetch, replacing=None, rejected=False, on_status=lambda _: None
             )
         assert granted.value == Secret("mine")
         assert await client.get(f"{prefix}x:lock") == b"somebody else's"
@@ -296,20 +310,20 @@ async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, quiet_por
     """Without Redis payments go on, each process with a token of its own, and the observer hears of it once."""
     heard: list[object] = []
     async with make(
-        sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", timeout=SLOW), heard
+        sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW), heard
     ) as gateway:
         for _ in range(3):
             assert (await pay(gateway)).succeeded
             sandbox.tokens.expire_all()
     assert sandbox.requests["token"] == 3
-    assert losses(heard) == [TokenStoreLost(reason="ConnectionError")]
+    assert losses(heard) == [TokenStoreUnavailable(reason="ConnectionError")]
 
 
 async def test_without_an_observer_the_log_tells_of_the_loss(
     sandbox: Sandbox, quiet_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nobody observes, the loss is a warning in the log, once."""
-    store = RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", timeout=SLOW)
+    store = RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW)
     async with Gateway(
         sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK
     ) as gateway:
@@ -321,7 +335,7 @@ async def test_without_an_observer_the_log_tells_of_the_loss(
 
 async def test_two_gateways_may_use_one_store(sandbox: Sandbox, prefix: str) -> None:
     """The store stays connected until the last of its gateways is closed."""
-    store = RedisTokens(need_redis(), prefix=prefix, timeout=SLOW)
+    store = RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW)
     async with make(sandbox, store, []) as first:
         async with make(sandbox, store, []) as second:
             await pay(second)
@@ -337,7 +351,7 @@ async def test_redis_that_goes_away_stops_no_payment(
     """Redis may go down or stand still in mid-run: payments go on, and the loss is told once."""
     heard: list[object] = []
     async with Proxy() as proxy:
-        store = RedisTokens(proxy.url, prefix=prefix, timeout=SLOW)
+        store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
         await _goes_away(sandbox, proxy, store, heard, how)
     assert sandbox.requests["token"] == 4
     assert len(losses(heard)) == 1
@@ -368,7 +382,7 @@ async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(
     """Each outage is told once, however many calls it lasts for."""
     heard: list[object] = []
     async with Proxy() as proxy:
-        store = RedisTokens(proxy.url, prefix=prefix, timeout=SLOW)
+        store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
         async with make(sandbox, store, heard) as gateway:
             for is_still in (True, True, False, True, True):
                 (proxy.still.set if is_still else proxy.still.clear)()
@@ -383,14 +397,17 @@ async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_
 ) -> None:
     """A token that could not be put away is used all the same."""
     reasons: list[str | None] = []
-    async with Proxy() as proxy, RedisTokens(proxy.url, prefix=prefix, timeout=SLOW) as store:
+    async with (
+        Proxy() as proxy,
+        RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW) as store,
+    ):
 
         async def fetch() -> AuthToken:
             await proxy.cut()
             return AuthToken(value=Secret("mine"), lifetime=100.0)
 
-        granted = await store.token(
-            "x", fetch, instead_of=None, is_refused=False, heard=reasons.append
+        granted = await store.get(
+            "x", fetch, replacing=None, rejected=False, on_status=reasons.append
         )
     assert granted.value == Secret("mine")
     assert reasons == [None, "ConnectionError"]
@@ -405,7 +422,7 @@ async def test_refused_credentials_reach_the_caller(prefix: str) -> None:
             username="shop",
             secret_key="not0the0Key0That0Was0Agreed0On00",
         )
-        store = RedisTokens(need_redis(), prefix=prefix, timeout=SLOW)
+        store = RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW)
         async with Gateway(sandbox.base_url, wrong, token_store=store, timeouts=QUICK) as gateway:
             with pytest.raises(errors.AuthenticationFailed):
                 await pay(gateway)
@@ -465,7 +482,7 @@ async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(
         async def __aexit__(self, *_: object) -> None:
             raise AssertionError("what was not entered is not left")
 
-        async def token(self, *_: object, **__: object) -> None:
+        async def get(self, *_: object, **__: object) -> None:
             raise AssertionError("no token is asked for")
 
     class Counting:
@@ -507,7 +524,7 @@ async def test_no_token_and_no_key_is_shown(
         told.write(f"{gateway!r} {heard!r}")
 
     async with Proxy() as proxy:
-        store = RedisTokens(proxy.url, prefix=prefix, timeout=SLOW)
+        store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
         told.write(repr(store))
         async with make(sandbox, store, heard) as gateway:
             await pay(gateway)

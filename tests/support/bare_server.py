@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewaypy import Limits, Secret, Timeouts
 from gatewaypy.protocol.wire import WireRequest
-from gatewaypy.secret import SealedBytes
+from gatewaypy.secret import SecretBytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,7 +91,7 @@ async def send(
         f"{scheme}://127.0.0.1:{port}/path",
         "application/json",
         "application/json",
-        SealedBytes(body),
+        SecretBytes(body),
         Secret("token"),
     )
     return await transport.send(
@@ -99,5 +99,5 @@ async def send(
         timeouts=timeouts,
         limits=Limits(max_reply_bytes=limit),
         deadline=asyncio.get_running_loop().time() + total,
-        about_to_send=say,
+        send_guard=say,
     )

@@ -62,14 +62,14 @@ def lay(trap: Trap, job: PayoutJob, gateway: Gateway) -> None:
     trap.around(gateway, "inquire", "inquiry")
     payout = gateway.payout
 
-    async def paying(*arguments: Any, may_send: Any, **options: Any) -> Any:
+    async def paying(*arguments: Any, send_guard: Any, **options: Any) -> Any:
         trap.passed("before payout")
 
         def asked() -> bool:
             trap.passed("at the first byte")
-            return bool(may_send())
+            return bool(send_guard())
 
-        result = await payout(*arguments, may_send=asked, **options)
+        result = await payout(*arguments, send_guard=asked, **options)
         trap.passed("after the answer")
         return result
 

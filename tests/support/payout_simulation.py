@@ -185,7 +185,12 @@ class SimulatedGateway:
     checks_deadline: bool = True
 
     async def payout(
-        self, amount: Money, *, merchant_transaction_id: str, may_send: Callable[[], bool], **_: Any
+        self,
+        amount: Money,
+        *,
+        merchant_transaction_id: str,
+        send_guard: Callable[[], bool],
+        **_: Any,
     ) -> Payout:
         world, chance = self.world, self.world.random.random()
         # A slot, a token, a connection; now and then the whole process is frozen for long before the first byte goes.
@@ -196,7 +201,7 @@ class SimulatedGateway:
         )
         if not self.store.alive:
             raise KilledError
-        if self.checks_deadline and not may_send():
+        if self.checks_deadline and not send_guard():
             raise errors.NotSent("the intent is too old")
         if world.random.random() < 0.05:
             raise errors.NotSent("no connection")

@@ -29,7 +29,7 @@ WANT_A_LENGTH = {"aiohttp", "aiohttp shared"}
 
 @contextlib.asynccontextmanager
 async def made(
-    kind: str, authority: trustme.CA | None = None, keepalive: float = 15.0
+    kind: str, authority: trustme.CA | None = None, keepalive_timeout: float = 15.0
 ) -> AsyncIterator[Transport]:
     """Make a transport that trusts a test's authority, or the system's; the gateway that gets it opens it."""
     library = kind.split(maxsplit=1)[0]
@@ -40,17 +40,19 @@ async def made(
         authority.configure_trust(context)
     if library == "pyreqwest":
         pem = None if authority is None else authority.cert_pem.bytes()
-        yield PyreqwestTransport(ca_certificates=pem, keepalive=keepalive)
+        yield PyreqwestTransport(ca_certificates=pem, keepalive_timeout=keepalive_timeout)
     elif kind == "aiohttp shared":
         import aiohttp
 
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=keepalive)
+            connector=aiohttp.TCPConnector(keepalive_timeout=keepalive_timeout)
         ) as session:
             yield AiohttpTransport(session, ssl_context=context)
     elif kind == "aiohttp":
-        yield AiohttpTransport(ssl_context=context, keepalive=keepalive)
+        yield AiohttpTransport(ssl_context=context, keepalive_timeout=keepalive_timeout)
     elif kind == "httptools":
-        yield HttptoolsTransport(ssl_context=context, keepalive=keepalive)
+        yield HttptoolsTransport(ssl_context=context, keepalive_timeout=keepalive_timeout)
     else:
-        yield HttpxTransport(library=library, ssl_context=context, keepalive=keepalive)
+        yield HttpxTransport(
+            library=library, ssl_context=context, keepalive_timeout=keepalive_timeout
+        )

@@ -37,4 +37,4 @@ def test_the_fastest_that_is_installed(
         fastest, "find_spec", lambda name: None if name in missing else util.find_spec(name)
     )
     assert type(fastest_transport()) is expected
-    assert type(fastest_transport(asks_at_first_byte=True)) is for_jobs
+    assert type(fastest_transport(guard_at_first_byte=True)) is for_jobs

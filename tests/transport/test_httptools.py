@@ -19,7 +19,7 @@ from support.transports import made
 
 from gatewaypy import HttptoolsTransport, Limits, Secret, Timeouts
 from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
-from gatewaypy.secret import SealedBytes
+from gatewaypy.secret import SecretBytes
 from gatewaypy.transport.httptools_connection import Line
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport
 )
 async def test_a_url_that_is_none_is_not_sent(transport: HttptoolsTransport, url: str) -> None:
     """What cannot be connected to is refused before anything is asked."""
-    request = WireRequest(url, "application/json", "application/json", SealedBytes(b"{}"))
+    request = WireRequest(url, "application/json", "application/json", SecretBytes(b"{}"))
     deadline = asyncio.get_running_loop().time() + 5
     answer = await transport.send(
-        request, timeouts=Timeouts(), limits=Limits(), deadline=deadline, about_to_send=lambda: True
+        request, timeouts=Timeouts(), limits=Limits(), deadline=deadline, send_guard=lambda: True
     )
     assert isinstance(answer, WireFailure)
     assert not answer.sent
@@ -175,7 +175,7 @@ async def test_what_fits_into_no_head_is_not_sent(
         f"http://127.0.0.1:1{path}",
         content_type,
         "application/json",
-        SealedBytes(b"{}"),
+        SecretBytes(b"{}"),
         Secret(token),
     )
     answer = await transport.send(
@@ -183,7 +183,7 @@ async def test_what_fits_into_no_head_is_not_sent(
         timeouts=Timeouts(),
         limits=Limits(),
         deadline=asyncio.get_running_loop().time() + 5,
-        about_to_send=lambda: pytest.fail("it was about to be sent"),
+        send_guard=lambda: pytest.fail("it was about to be sent"),
     )
     assert isinstance(answer, WireFailure)
     assert not answer.sent
@@ -365,7 +365,7 @@ async def test_idle_connections_are_closed_in_passing() -> None:
         finally:
             open_now -= 1
 
-    async with listening(serve) as port, HttptoolsTransport(keepalive=0.2) as transport:
+    async with listening(serve) as port, HttptoolsTransport(keepalive_timeout=0.2) as transport:
         await asyncio.gather(*(send(transport, port) for _ in range(20)))
         assert open_now > 1
         async with asyncio.timeout(10):

@@ -65,7 +65,7 @@ async def test_idle_connections_do_not_pile_up(library: str) -> None:
     """Connections that a burst needed are closed when they have been idle for long enough."""
     async with (
         listening(answer_each) as port,
-        HttpxTransport(library=library, keepalive=0.05) as transport,
+        HttpxTransport(library=library, keepalive_timeout=0.05) as transport,
     ):
         await asyncio.gather(*(send(transport, port) for _ in range(20)))
         most = len(transport._idle)

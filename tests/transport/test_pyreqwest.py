@@ -89,7 +89,7 @@ async def test_connections_that_idle_too_long_are_not_used() -> None:
             await read_request(reader)
             writer.write(OK)
 
-    async with listening(serve) as port, PyreqwestTransport(keepalive=0.05) as transport:
+    async with listening(serve) as port, PyreqwestTransport(keepalive_timeout=0.05) as transport:
         await send(transport, port)
         await asyncio.sleep(0.1)
         await send(transport, port)

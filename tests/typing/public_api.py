@@ -89,7 +89,7 @@ def transports(ours: HttpxTransport) -> Transport:
 
 async def loaded_late(gateway: Gateway, card: Card, credentials: Credentials) -> None:
     """What is loaded when it is first asked for has its types like everything else."""
-    assert_type(AiohttpTransport(keepalive=5.0), AiohttpTransport)
+    assert_type(AiohttpTransport(keepalive_timeout=5.0), AiohttpTransport)
     assert_type(fastest_transport(), Transport)
     assert_type(await gateway.stored_cards.store(card), StoredCard)
     assert_type(await gateway.invoices.status("INV-1"), Invoice)

@@ -125,7 +125,12 @@ class PayoutRun:
             before = await job.report()
             self._say_restored(before)
             progress = PayoutProgress(
-                self.console, self.feed, journal, settings.progress_interval, open_orders(before), rows
+                self.console,
+                self.feed,
+                journal,
+                settings.progress_interval,
+                open_orders(before),
+                rows,
             )
             async with self._stopped_by_signals(job), progress:
                 try:
