@@ -81,10 +81,10 @@ class Card:
     """A card to pay with (protocol section 6, documented).
 
     :param number: 12 to 19 digits with a valid Luhn digit, which UnionPay's numbers (62…, 81…, or ``brand="CUP"``) need not
-        have; spaces and dashes are taken out. Kept as a `Secret`.
+        have; spaces and dashes are taken out. Stored as a `Secret`.
     :param expiry_month: 1 to 12; the wire gets ``07``.
     :param expiry_year: four digits; the wire gets ``2030``.
-    :param cvv: three digits, four for AMEX. Kept as a `Secret`, sent once, stored nowhere.
+    :param cvv: three digits, four for AMEX. Stored as a `Secret`, sent once, stored nowhere.
     :param holder: the name on the card.
     :param brand: the ``paymentBrand``, where the number's first digits do not tell, or tell wrong.
     :param mode: the ``paymentMode``: ``"CC"``, or ``"DC"`` for a debit card where the acquirer tells them apart.

@@ -27,7 +27,7 @@ def late(
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg, name=name, obj=door)
         value = getattr(import_module(places[name]), name)
-        # Kept, so that this is asked once for each name.
+        # InboxEntry, so that this is asked once for each name.
         setattr(door, name, value)
         return value
 

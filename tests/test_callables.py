@@ -80,7 +80,7 @@ def test_check_that_cannot_run_is_refused(function: Any, tmp_path: Path) -> None
         Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", check=function)
 
 
-class Asks:
+class InquiryClient:
     async def inquire(self, **_: Any) -> Any: ...
 
 
@@ -89,7 +89,7 @@ class AsksWithYield:
         yield
 
 
-@pytest.mark.parametrize("gateway", [Asks, object(), AsksWithYield()], ids=range(3))
+@pytest.mark.parametrize("gateway", [InquiryClient, object(), AsksWithYield()], ids=range(3))
 def test_confirm_that_cannot_be_asked_is_refused(gateway: Any, tmp_path: Path) -> None:
     """The class in place of the gateway, and an object without inquiries, are refused."""
     inbox = f"sqlite:///{tmp_path}/x.db"
@@ -114,7 +114,7 @@ def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) ->
             Journal(f"sqlite:///{tmp_path}/x.db", "11344", **hooks)
 
 
-@pytest.mark.parametrize("store", [Asks, Asks()], ids=["class", "no method"])
+@pytest.mark.parametrize("store", [InquiryClient, InquiryClient()], ids=["class", "no method"])
 def test_token_store_that_cannot_be_asked_is_refused(store: Any) -> None:
     """A token store must be an object with the methods that are awaited."""
     with pytest.raises(ConfigurationError, match="token_store"):

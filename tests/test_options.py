@@ -119,7 +119,7 @@ def test_job_wrong_option_is_named(tmp_path: Path, name: str, value: object) -> 
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: str(value)[:8])
-@pytest.mark.parametrize("name", ["concurrency", "max_attempts", "first_pause", "max_open"])
+@pytest.mark.parametrize("name", ["concurrency", "max_attempts", "initial_delay", "max_open"])
 def test_receiver_wrong_number_is_named(name: str, value: object) -> None:
     """A receiver's numbers are checked when it is made, with an inbox and without."""
     with pytest.raises(errors.ConfigurationError, match=name):
@@ -148,7 +148,7 @@ def test_inbox_and_reconciler_wrong_number_is_named(value: Any) -> None:
     """Leases, intervals and counts are numbers greater than zero."""
     with pytest.raises(errors.ConfigurationError, match="lease"):
         Inbox("sqlite:///inbox.db", lease=value)
-    for name in ("first", "poll", "give_up_after"):
+    for name in ("initial_delay", "poll_interval", "max_inquiries"):
         with pytest.raises(errors.ConfigurationError, match=name):
             Reconciler(Gateway(URL, MERCHANT), Inbox("sqlite:///inbox.db"), **{name: value})
 

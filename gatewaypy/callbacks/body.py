@@ -56,7 +56,7 @@ def read_body(body: bytes, content_type: str) -> dict[str, Any]:
     if kind == JSON or is_json(body):
         return _read_json(*decode_text(body, content_type))
     if kind in {FORM, ""}:
-        return nested(_read_form(body, content_type))
+        return nest_fields(_read_form(body, content_type))
     reason = "the content type is neither JSON nor a form"
     raise UnreadableCallback(reason)
 
@@ -70,7 +70,7 @@ def _read_json(text: str, is_guessed: bool) -> dict[str, Any]:  # noqa: FBT001 -
         reason = str(unreadable)
     else:
         if not _has_half_characters(text, fields):
-            return fields if isinstance(fields.get("result"), dict) else nested(fields)
+            return fields if isinstance(fields.get("result"), dict) else nest_fields(fields)
         reason = "the body has half a character, or a NUL"
     raise UnreadableCallback(reason)
 
@@ -106,7 +106,7 @@ def _read_form(body: bytes, content_type: str) -> dict[str, str]:
     raise UnreadableCallback(reason)
 
 
-def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+def nest_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Bring flat fields into the nested shape; what has no counterpart stays as it is."""
     shaped = dict(fields)
     for name, twins in _FLAT.items():

@@ -1,4 +1,4 @@
-"""The payer's browser coming back to ``merchantRedirectUrl`` (protocol section 11): what it says, and whether that is proven."""
+"""The payer's browser coming back to ``merchantRedirectUrl`` (protocol section 11): what it says, and whether that is verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from gatewaypy.callbacks.body import FORM, read_body
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.callbacks.signature import find_signer
 from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
@@ -42,9 +42,9 @@ _SIGNED: Final = (
 class BrowserReturn:
     """What a returning browser says of its payment.
 
-    ``proven`` is true where one of the merchant's keys signed it. A cancel return that older platforms sign with the literal text
+    ``verified`` is true where one of the merchant's keys signed it. A cancel return that older platforms sign with the literal text
     ``null`` is not: anybody could have made it. Before anything is shipped or an order is closed on a return that is not
-    proven, ask ``gateway.inquire``.
+    verified, ask ``gateway.inquire``.
     """
 
     payment_id: str | None
@@ -53,7 +53,7 @@ class BrowserReturn:
     outcome: Outcome
     status: str | None
     result: ResultCode
-    proven: bool
+    verified: bool
     member_id: str | None
     raw: Fields = field(repr=False, eq=False)
 
@@ -74,7 +74,7 @@ def read_return(
         reason = "no key fits the browser return's signature"
         raise SignatureMismatch(reason)
     try:
-        event = event_of(
+        event = read_event(
             fields,
             signed=signer is not None,
             member_id=None if signer is None else signer.member_id,
@@ -89,7 +89,7 @@ def read_return(
             outcome=event.outcome,
             status=event.status or event.transaction_status,
             result=event.result,
-            proven=signer is not None,
+            verified=signer is not None,
             member_id=event.member_id,
             raw=event.raw,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import define, field
 
 from gatewaypy.callables import check_methods
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.protocol.evidence import Evidence, Subject, mismatch_of
@@ -17,14 +17,14 @@ from gatewaypy.protocol.transitions import Step, step
 
 if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent
-    from gatewaypy.callbacks.inbox import Entry
+    from gatewaypy.callbacks.inbox import ClaimedEntry
     from gatewaypy.models import Transaction
 
 # A gateway has limits of its own; another client may have none.
 _INQUIRY_TIMEOUT: Final = 300.0
 
 
-class Asks(Protocol):
+class InquiryClient(Protocol):
     """What confirming needs of a gateway."""
 
     async def inquire(
@@ -59,7 +59,7 @@ class UnconfirmedError(Exception):
         self.retry_after = retry_after
 
 
-async def inquire(gateway: Asks, by: Mapping[str, str]) -> Transaction:
+async def inquire(gateway: InquiryClient, by: Mapping[str, str]) -> Transaction:
     """Inquire by one id.
 
     Raises:
@@ -93,7 +93,7 @@ class Confirmation:
         unsigned_only: Believe signed events without an inquiry.
     """
 
-    gateways: Asks | Mapping[str, Asks]
+    gateways: InquiryClient | Mapping[str, InquiryClient]
     unsigned_only: bool = False
     #: Until when each merchant's gateway asked to wait.
     _until: dict[str | None, float] = field(factory=dict, init=False)
@@ -104,7 +104,7 @@ class Confirmation:
         for gateway in each:
             check_methods("confirm", gateway, "inquire")
 
-    async def confirm(self, entry: Entry, event: CallbackEvent) -> CallbackEvent | None:
+    async def confirm(self, entry: ClaimedEntry, event: CallbackEvent) -> CallbackEvent | None:
         """Return the event that handlers may receive; ``None`` if the gateway does not support it.
 
         Raises:
@@ -124,7 +124,9 @@ class Confirmation:
         found = await self._ask(gateway, entry, event)
         return None if found is None else confirmed(entry, event, found)
 
-    async def _ask(self, gateway: Asks, entry: Entry, event: CallbackEvent) -> Transaction | None:
+    async def _ask(
+        self, gateway: InquiryClient, entry: ClaimedEntry, event: CallbackEvent
+    ) -> Transaction | None:
         """Return the gateway's answer; ``None`` if it cannot be asked about an unsigned event."""
         clock = asyncio.get_running_loop().time
         if (held := self._until.get(entry.member, 0.0) - clock()) > 0:
@@ -153,7 +155,9 @@ class Confirmation:
         raise UnconfirmedError(reason, answered=False, retry_after=retry_after)
 
 
-def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> CallbackEvent | None:
+def confirmed(
+    entry: ClaimedEntry, event: CallbackEvent, found: Transaction
+) -> CallbackEvent | None:
     """Turn the gateway's answer into what handlers receive: the answer alone, and never less than a signed callback said."""
     if not found.found:
         if entry.signed:
@@ -174,7 +178,7 @@ def confirmed(entry: Entry, event: CallbackEvent, found: Transaction) -> Callbac
             return None
         reason = f"the callback does not fit the gateway's record: {mismatch.reason}"
         raise NotOursError(reason)
-    answer = event_of(
+    answer = read_event(
         found.raw, signed=entry.signed, member_id=entry.member, confirmed=found, result=event.result
     )
     is_behind = (

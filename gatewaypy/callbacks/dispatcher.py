@@ -12,8 +12,13 @@ import anyio
 from attrs import define, field
 
 from gatewaypy.callables import check_function
-from gatewaypy.callbacks.confirmation import Asks, Confirmation, NotOursError, UnconfirmedError
-from gatewaypy.callbacks.events import PaymentSucceeded, event_of
+from gatewaypy.callbacks.confirmation import (
+    Confirmation,
+    InquiryClient,
+    NotOursError,
+    UnconfirmedError,
+)
+from gatewaypy.callbacks.events import PaymentSucceeded, read_event
 from gatewaypy.callbacks.payment_progress import Progress, joined, linking, names_of
 from gatewaypy.callbacks.repeated_log import RepeatedLog
 from gatewaypy.callbacks.router import EventContext, call
@@ -27,10 +32,10 @@ if TYPE_CHECKING:
     from random import Random
 
     from gatewaypy.callbacks.events import CallbackEvent
-    from gatewaypy.callbacks.inbox import Entry, Inbox
+    from gatewaypy.callbacks.inbox import ClaimedEntry, Inbox
     from gatewaypy.callbacks.router import Router
 
-__all__ = ["Asks", "Dispatcher"]
+__all__ = ["Dispatcher", "InquiryClient"]
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 
@@ -67,7 +72,7 @@ class _HandlerFailedError(Exception):
 class _Running:
     """An event that is being handled, what is being called for it, and since when."""
 
-    entry: Entry
+    entry: ClaimedEntry
     task: asyncio.Task[None] | None = None
     kind: str = "event"
     what: str = ""
@@ -101,7 +106,7 @@ class _Allowance:
         self._left -= number
 
 
-def describe(entry: Entry) -> str:
+def describe(entry: ClaimedEntry) -> str:
     """Name an event in a log: its number, status and ids, and nothing else of what it says."""
     fields = entry.fields
     status = fields.get("status") or fields.get("transactionStatus")
@@ -115,7 +120,7 @@ class Dispatcher:
     """Takes events out of the inbox and gives them to handlers.
 
     Several processes may dispatch from one inbox: an event belongs to the one that took it, which renews its lease while handlers
-    run. A handler that fails is tried again after ``first_pause`` seconds, twice that, and so on up to an hour, each spread
+    run. A handler that fails is tried again after ``initial_delay`` seconds, twice that, and so on up to an hour, each spread
     by chance; after ``max_attempts`` the event is parked until it is put back.
 
     :param confirm: asked before handlers hear of an event, where ``confirm_unsigned_only`` does not limit it to unsigned ones.
@@ -129,12 +134,12 @@ class Dispatcher:
     router: Router
     inbox: Inbox
     random: Random
-    confirm: Asks | Mapping[str, Asks] | None = None
+    confirm: InquiryClient | Mapping[str, InquiryClient] | None = None
     confirm_unsigned_only: bool = False
     check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None
     concurrency: int = field(default=32, validator=number(least=1, is_whole=True))
     max_attempts: int = field(default=12, validator=number(least=1, is_whole=True))
-    first_pause: float = field(default=1.0, validator=number(above=0))
+    initial_delay: float = field(default=1.0, validator=number(above=0))
     handler_timeout: float = field(default=60.0, validator=number(above=0))
     unsigned_per_second: float = field(default=5.0, validator=number(above=0))
     prune_after_days: float = field(default=90.0, validator=number(above=0))
@@ -284,7 +289,7 @@ class Dispatcher:
 
     async def _take(self) -> bool:
         room = self._room()
-        entries = await self.inbox.take(room) if room > 0 else []
+        entries = await self.inbox.claim(room) if room > 0 else []
         if self._confirmation is not None and len(entries) < room:
             # After the signed ones, so that no stranger is ahead of the gateway.
             here = sum(not running.entry.signed for running in self._running.values())
@@ -293,7 +298,7 @@ class Dispatcher:
                 room - len(entries), max(self.concurrency // _UNSIGNED_PART, 1) - here, allowed
             )
             if most > 0:
-                unsigned = await self.inbox.take(most, signed=False)
+                unsigned = await self.inbox.claim(most, signed=False)
                 self._allowance.use(len(unsigned))
                 entries += unsigned
         for entry in entries:
@@ -338,7 +343,7 @@ class Dispatcher:
         moves = _is_forward(entry, event)
         if not moves and not entry.forced:
             await self.inbox.finish(
-                entry, "swallowed", note="no news", progress=linking(entry.names, entry.known)
+                entry, "ignored", note="no news", progress=linking(entry.names, entry.known)
             )
             return
         if not _is_old_news(entry, event):
@@ -363,7 +368,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
             raise _HandlerFailedError(error) from None
 
-    async def _named(self, running: _Running, event: CallbackEvent) -> Entry | None:
+    async def _named(self, running: _Running, event: CallbackEvent) -> ClaimedEntry | None:
         """Return the entry under all names that its event has; ``None`` if another event of the payment comes first."""
         names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
         if set(names.all) <= set(running.entry.names.all):
@@ -379,7 +384,7 @@ class Dispatcher:
     async def _believed(self, running: _Running) -> CallbackEvent | None:
         """Return what handlers may hear: the event, or the gateway's answer; ``None`` where it knows nothing of it."""
         entry = running.entry
-        event = event_of(entry.fields, signed=entry.signed, member_id=entry.member)
+        event = read_event(entry.fields, signed=entry.signed, member_id=entry.member)
         if self._confirmation is None:
             return event if entry.signed else None
         running.calls("the inquiry", asyncio.get_running_loop().time())
@@ -417,7 +422,7 @@ class Dispatcher:
             running.calls(handler.name, asyncio.get_running_loop().time())
             await handler(event, context, timeout=self.handler_timeout, threads=self._threads)
 
-    async def _contradicted(self, entry: Entry, reason: NotOursError) -> None:
+    async def _contradicted(self, entry: ClaimedEntry, reason: NotOursError) -> None:
         """Keep an event for a person. Unsigned ones, which anybody can send, cannot fill the list.
 
         Of these only what the shop's own check said of the gateway's answer is kept, and once for each payment.
@@ -429,10 +434,10 @@ class Dispatcher:
         self._log.warn("unsigned", f"{describe(entry)} is refused: {printable(str(reason))}")
         await self.inbox.finish(entry, "refused", note=str(reason))
 
-    async def _unconfirmed(self, entry: Entry, reason: UnconfirmedError) -> None:
+    async def _unconfirmed(self, entry: ClaimedEntry, reason: UnconfirmedError) -> None:
         """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
         told = printable(str(reason))
-        if entry.asked + 1 >= _MOST_ASKED and (reason.answered or not entry.signed):
+        if entry.inquiries + 1 >= _MOST_ASKED and (reason.answered or not entry.signed):
             if entry.signed:
                 logger.warning("%s is kept for review: never confirmed: %s", describe(entry), told)
             else:
@@ -449,7 +454,7 @@ class Dispatcher:
             # The gateway asked to wait: that was no question.
             await self.inbox.put_back(entry, max(reason.retry_after, self._pause(0)), note=note)
             return
-        await self.inbox.postpone(entry, self._pause(entry.asked), note=note, asked=True)
+        await self.inbox.retry_later(entry, self._pause(entry.inquiries), note=note, asked=True)
 
     async def _failed(self, running: _Running, error: BaseException) -> None:
         entry, what = running.entry, f"{describe(running.entry)}: {running.kind}"
@@ -471,10 +476,10 @@ class Dispatcher:
             note,
             exc_info=printable_error(error),
         )
-        await self.inbox.postpone(entry, self._pause(entry.attempts), note=note)
+        await self.inbox.retry_later(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
-        return min(self.first_pause * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (
+        return min(self.initial_delay * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (
             0.5 + self.random.random() / 2
         )
 
@@ -483,13 +488,13 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _is_old_news(entry: Entry, event: CallbackEvent) -> bool:
+def _is_old_news(entry: ClaimedEntry, event: CallbackEvent) -> bool:
     """Tell whether a payment had succeeded already: being settled after its capture is progress, but no second success."""
     is_known = any(known.state == "capturesuccess" for known in entry.known)
     return not entry.forced and isinstance(event, PaymentSucceeded) and is_known
 
 
-def _is_forward(entry: Entry, event: CallbackEvent) -> bool:
+def _is_forward(entry: ClaimedEntry, event: CallbackEvent) -> bool:
     """Tell whether an event is news to its payment, whatever name the payment was known by.
 
     Raises:
@@ -513,7 +518,7 @@ def _is_forward(entry: Entry, event: CallbackEvent) -> bool:
     return is_news
 
 
-def _progress_of(entry: Entry, event: CallbackEvent) -> Progress | None:
+def _progress_of(entry: ClaimedEntry, event: CallbackEvent) -> Progress | None:
     if event.state is None:
         return None
     said = Evidence.of(event)

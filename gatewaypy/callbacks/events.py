@@ -147,7 +147,7 @@ _BY_STATE: Final[Mapping[str, type[CallbackEvent]]] = {
 }
 
 
-def event_of(
+def read_event(
     fields: Mapping[str, Any],
     *,
     signed: bool,

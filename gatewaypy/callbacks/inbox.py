@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from gatewaypy.storage import Store
     from gatewaypy.storage.base import Rows
 
-#: What becomes of an event: open until its handlers have succeeded, then done; swallowed where it was no news; parked after too
+#: What becomes of an event: open until its handlers have succeeded, then done; ignored if it was no news; parked after too
 #: many failures; review where it contradicts what is known, or the shop's own order; refused where it was unsigned and the
 #: gateway does not know it.
-STATES: Final = ("open", "done", "swallowed", "parked", "review", "refused")
+STATES: Final = ("open", "done", "ignored", "parked", "review", "refused")
 
 _KEPT: Final = frozenset({"parked", "review"})
 # Until an event is taken again that another one of its payment was ahead of, and one that another was handled before.
@@ -75,7 +75,7 @@ _Row: TypeAlias = "tuple[str, str, str | None, str | None, str | None, int, str]
 
 
 @frozen
-class Entry:
+class ClaimedEntry:
     """An event as it lies in the inbox."""
 
     id: int
@@ -86,14 +86,14 @@ class Entry:
     signed: bool
     fields: dict[str, Any]
     attempts: int
-    asked: int
+    inquiries: int
     forced: bool
     #: What was known of its payment when it was taken, under each of its names.
     known: tuple[Progress, ...] = ()
 
 
 @frozen
-class Kept:
+class InboxEntry:
     """An event that waits for a person: its state, and why."""
 
     id: int
@@ -137,7 +137,7 @@ class Watched:
     operation: str | None
     amount: str | None
     currency: str | None
-    asked: int
+    inquiries: int
 
 
 class Inbox:
@@ -235,14 +235,14 @@ class Inbox:
             known.add(key)
         return answers
 
-    async def take(self, most: int, *, signed: bool = True) -> list[Entry]:
+    async def claim(self, most: int, *, signed: bool = True) -> list[ClaimedEntry]:
         """Take signed or unsigned events that are due: the next one of each payment, in no other process's hands."""
         while True:
             looked_at, due = await self._store.run(
                 (TAKE, (int(signed), most, self._owner, self.lease)), (IS_ANY_DUE, (int(signed),))
             )
             entries = [
-                Entry(
+                ClaimedEntry(
                     i,
                     key,
                     queue,
@@ -251,10 +251,10 @@ class Inbox:
                     bool(proven),
                     json.loads(fields),
                     tries,
-                    asked,
+                    inquiries,
                     bool(forced),
                 )
-                for i, key, queue, member, own, name, proven, fields, tries, asked, forced, owner in looked_at
+                for i, key, queue, member, own, name, proven, fields, tries, inquiries, forced, owner in looked_at
                 if owner is not None
             ]
             # All that were read may have been put off, or taken by another process; further ones may be due behind them.
@@ -263,7 +263,7 @@ class Inbox:
                     await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
                 )
 
-    async def _next(self, entries: list[Entry]) -> list[Entry]:
+    async def _next(self, entries: list[ClaimedEntry]) -> list[ClaimedEntry]:
         """Return those that no other event of their payment is ahead of, with what is known of it; give the others back."""
         probes = [
             (entry.id, queue, after, name)
@@ -300,7 +300,7 @@ class Inbox:
         (rows,) = await self._store.run((KNOWN, (values((name,) for name in names),)))
         return _read_progress(rows)
 
-    async def rename(self, entry: Entry, names: PaymentNames) -> Entry | None:
+    async def rename(self, entry: ClaimedEntry, names: PaymentNames) -> ClaimedEntry | None:
         """Add a name to an event's payment that the gateway told.
 
         Returns:
@@ -321,7 +321,12 @@ class Inbox:
             await self._store.run((RENEW, (self.lease, values(given), self._owner)))
 
     async def finish(
-        self, entry: Entry, state: str, *, note: str | None = None, progress: Progress | None = None
+        self,
+        entry: ClaimedEntry,
+        state: str,
+        *,
+        note: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """End an event, and in the same commit record ``progress`` under every name of its payment.
 
@@ -354,19 +359,19 @@ class Inbox:
         )
         return [None] * len(endings)
 
-    async def postpone(
-        self, entry: Entry, seconds: float, *, note: str, asked: bool = False
+    async def retry_later(
+        self, entry: ClaimedEntry, seconds: float, *, note: str, asked: bool = False
     ) -> None:
         """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
         await self._store.run(
             (
-                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, asked = asked + ?, due = {now} + ?, note = ?, owner = NULL"
+                "UPDATE gatewaypy_inbox SET attempts = attempts + ?, inquiries = inquiries + ?, due = {now} + ?, note = ?, owner = NULL"
                 " WHERE id = ? AND owner = ?",
                 (int(not asked), int(asked), seconds, printable(note), entry.id, self._owner),
             )
         )
 
-    async def put_back(self, entry: Entry, seconds: float, *, note: str) -> None:
+    async def put_back(self, entry: ClaimedEntry, seconds: float, *, note: str) -> None:
         """Try an event again after a while, and count neither a failure nor a question."""
         await self._store.run(
             (
@@ -375,7 +380,7 @@ class Inbox:
             )
         )
 
-    async def kept(self, *states: str) -> list[Kept]:
+    async def list_entries(self, *states: str) -> list[InboxEntry]:
         """List events in these states, the oldest first: ``parked`` and ``review`` where none is named."""
         chosen = IS_KEPT if _KEPT.issuperset(states) else "true"
         if states:
@@ -387,7 +392,7 @@ class Inbox:
             )
         )
         return [
-            Kept(identifier, key, state, attempts, note, json.loads(fields), member)
+            InboxEntry(identifier, key, state, attempts, note, json.loads(fields), member)
             for identifier, key, state, attempts, note, fields, member in rows
         ]
 
@@ -401,7 +406,7 @@ class Inbox:
             if identifiers
             else f"state = 'parked' AND {IS_KEPT}"
         )
-        put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, asked = 0, forced = 1, due = 0, note = NULL"
+        put_back = "UPDATE gatewaypy_inbox SET state = 'open', attempts = 0, inquiries = 0, forced = 1, due = 0, note = NULL"
         (rows,) = await self._store.run((f"{put_back} WHERE {chosen} RETURNING id", identifiers))
         return len(rows)
 
@@ -410,7 +415,7 @@ class Inbox:
         cutoff = _before(days)
         (rows,) = await self._store.run(
             (
-                "DELETE FROM gatewaypy_inbox WHERE state IN ('done', 'swallowed', 'refused') AND CAST(received_at AS TEXT) < ?"
+                "DELETE FROM gatewaypy_inbox WHERE state IN ('done', 'ignored', 'refused') AND CAST(received_at AS TEXT) < ?"
                 " RETURNING id",
                 (cutoff,),
             )
@@ -459,32 +464,32 @@ class Inbox:
         member_id: str,
         payment_id: str | None,
         merchant_transaction_id: str | None,
-        seconds: float,
+        delay: float,
         operation: str | None = None,
         amount: Money | None = None,
     ) -> None:
-        """Record that a payment has to be asked about after that many seconds.
+        """Record that a payment has to be inquired about after ``delay`` seconds.
 
         Args:
             member_id: The merchant's id, as in its credentials.
             payment_id: The gateway's id; or
             merchant_transaction_id: your own id. At least one of the two.
-            seconds: Time until the first inquiry.
+            delay: Seconds until the first inquiry.
             operation: What was asked for: ``"debit"``, ``"preauth"``, ``"capture"``, ``"refund"``, ``"reversal"``, ``"payout"``.
                 It decides which status ends the watch. ``None`` if it is not known.
             amount: The operation's amount, if it is known.
 
         Raises:
             InvalidRequest: Neither id, or an id or a merchant outside its format: no gateway could be asked about it.
-            ConfigurationError: There is no such operation, or ``seconds`` is no finite number.
+            ConfigurationError: There is no such operation, or ``delay`` is not a finite number.
         """
         check_ids(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
         check_owner(member_id, operation)
-        check_number("seconds", seconds, least=-_LONGEST_AGO)
+        check_number("delay", delay, least=-_LONGEST_AGO)
         name = json.dumps([member_id, operation, merchant_transaction_id, payment_id])
         text, currency = (None, None) if amount is None else (amount.wire(), amount.currency)
         row = (name, member_id, payment_id, merchant_transaction_id, operation, text, currency)
-        await self._store.run((WATCH, (*row, seconds)))
+        await self._store.run((WATCH, (*row, delay)))
 
     async def watched(self, member_id: str, most: int, pause: float) -> list[Watched]:
         """Take one merchant's watched payments that are due; put each off by ``pause``, doubled with each inquiry."""
@@ -495,7 +500,7 @@ class Inbox:
         """Ask about a watched payment after that many seconds, and do not count the question that was taken last."""
         await self._store.run(
             (
-                "UPDATE gatewaypy_watched SET due = {now} + ?, asked = asked - 1 WHERE name = ?",
+                "UPDATE gatewaypy_watched SET due = {now} + ?, inquiries = inquiries - 1 WHERE name = ?",
                 (seconds, name),
             )
         )

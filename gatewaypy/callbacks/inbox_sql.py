@@ -18,7 +18,7 @@ SCHEMA: Final = (
         fields TEXT NOT NULL,
         state TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
-        asked INTEGER NOT NULL DEFAULT 0,
+        inquiries INTEGER NOT NULL DEFAULT 0,
         forced INTEGER NOT NULL DEFAULT 0,
         due DOUBLE PRECISION NOT NULL,
         owner TEXT,
@@ -51,7 +51,7 @@ SCHEMA: Final = (
         amount TEXT,
         currency TEXT,
         due DOUBLE PRECISION NOT NULL,
-        asked INTEGER NOT NULL DEFAULT 0
+        inquiries INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX IF NOT EXISTS gatewaypy_watched_due ON gatewaypy_watched (member, due, name)",
     "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
@@ -90,7 +90,7 @@ TAKE: Final = (
     " due = CASE WHEN chosen.earlier > {now} THEN chosen.earlier ELSE {now} + ? END"
     " FROM chosen WHERE gatewaypy_inbox.id BETWEEN chosen.number AND chosen.number"
     " AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.due BETWEEN chosen.was AND chosen.was"
-    " RETURNING id, key, payment, member, own_name, payment_name, signed, fields, attempts, asked, forced, owner"
+    " RETURNING id, key, payment, member, own_name, payment_name, signed, fields, attempts, inquiries, forced, owner"
 )
 # Events of one payment may wait in several queues: unsigned ones have one of their own, so that they delay no signed one, and an
 # event without the merchant's own id waits under the gateway's. This is the first event of each queue in question.
@@ -165,10 +165,10 @@ WATCH: Final = (
 )
 # Watched payments that are due, put off by a pause times two to the power of their askings.
 WATCHED: Final = (
-    "WITH chosen AS MATERIALIZED (SELECT name AS number, asked AS times FROM gatewaypy_watched"
+    "WITH chosen AS MATERIALIZED (SELECT name AS number, inquiries AS times FROM gatewaypy_watched"
     " WHERE member = ? AND due <= {now} ORDER BY due, name LIMIT ?)"
-    " UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN asked > 6 THEN 6 ELSE asked END), asked = asked + 1"
+    " UPDATE gatewaypy_watched SET due = {now} + ? * (1 << CASE WHEN inquiries > 6 THEN 6 ELSE inquiries END), inquiries = inquiries + 1"
     " FROM chosen WHERE gatewaypy_watched.name BETWEEN chosen.number AND chosen.number"
-    " AND gatewaypy_watched.asked BETWEEN chosen.times AND chosen.times"
-    " RETURNING name, member, payment_id, merchant_transaction_id, operation, amount, currency, asked"
+    " AND gatewaypy_watched.inquiries BETWEEN chosen.times AND chosen.times"
+    " RETURNING name, member, payment_id, merchant_transaction_id, operation, amount, currency, inquiries"
 )

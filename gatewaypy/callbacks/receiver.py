@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from gatewaypy.callbacks.confirmation import Asks
+    from gatewaypy.callbacks.confirmation import InquiryClient
     from gatewaypy.callbacks.events import CallbackEvent
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
@@ -82,12 +82,12 @@ class Receiver:
         credentials: Credentials | Iterable[Credentials],
         *,
         inbox: Inbox | str | None = None,
-        confirm: Asks | Mapping[str, Asks] | None = None,
+        confirm: InquiryClient | Mapping[str, InquiryClient] | None = None,
         confirm_when: Literal["always", "unsigned_only", "never"] = "always",
         check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None = None,
         concurrency: int = 32,
         max_attempts: int = 12,
-        first_pause: float = 1.0,
+        initial_delay: float = 1.0,
         handler_timeout: float = 60.0,
         max_open: int = 100_000,
         max_unsigned: int = 1_000,
@@ -113,7 +113,7 @@ class Receiver:
         # Checked without an inbox too: one that is added later must not bring a mistake to light.
         check_number("concurrency", concurrency, least=1, is_whole=True)
         check_number("max_attempts", max_attempts, least=1, is_whole=True)
-        check_number("first_pause", first_pause, above=0)
+        check_number("initial_delay", initial_delay, above=0)
         check_number("handler_timeout", handler_timeout, above=0)
         check_number("max_open", max_open, least=1, is_whole=True)
         check_number("max_unsigned", max_unsigned, least=0, is_whole=True)
@@ -152,13 +152,13 @@ class Receiver:
                 check=check,
                 concurrency=concurrency,
                 max_attempts=max_attempts,
-                first_pause=first_pause,
+                initial_delay=initial_delay,
                 handler_timeout=handler_timeout,
                 unsigned_per_second=unsigned_per_second,
                 on_counted=self._counted,
             )
 
-    def _check_merchants(self, confirm: Asks | Mapping[str, Asks] | None) -> None:
+    def _check_merchants(self, confirm: InquiryClient | Mapping[str, InquiryClient] | None) -> None:
         """Check that each event and each gateway are of a merchant that is known."""
         owners: dict[str, str] = {}
         for account in self._accounts:

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from gatewaypy.callables import check_methods
 from gatewaypy.callbacks.confirmation import check_merchant, inquire
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.config import number
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest, OutcomeUnknown
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from gatewaypy.callbacks.confirmation import Asks
+    from gatewaypy.callbacks.confirmation import InquiryClient
     from gatewaypy.callbacks.inbox import Inbox, Watched
     from gatewaypy.models import OperationResult, Transaction
     from gatewaypy.money import Money
@@ -45,7 +45,7 @@ _OPERATION_OF: Final = {
 _PAYMENT_TYPES: Final = {"DB": "debit", "PA": "preauth"}
 
 
-class Reconciled(Protocol):
+class Reconcilable(Protocol):
     """A payout journal, or whatever else has pending payments of its own."""
 
     async def reconcile(self, gateway: Any) -> int:  # noqa: ANN401 - an open gateway
@@ -63,30 +63,30 @@ class Reconciler:
             payment = await gateway.debit(...)
             await reconciler.watch(payment, operation="debit")
 
-    A payment is asked about ``first`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
+    A payment is asked about ``initial_delay`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
     that. Callbacks and inquiries go through one function that only moves a payment forward, so it does no harm where both come.
 
     Several merchants may share an inbox: a reconciler asks about the payments of the merchants whose gateways it has.
 
     Payout journals can be looked after as well: ``Reconciler(gateway, inbox, journals=[journal])`` asks about their pending rows
-    every ``first`` seconds.
+    every ``initial_delay`` seconds.
 
     :param gateway: an open `Gateway`, or one for each merchant by its member id.
     :param inbox: an open `Inbox`: the receiver's.
-    :param first: seconds before the first question.
+    :param initial_delay: seconds before the first question.
     :param member_id: the merchant's, as in the receiver's credentials; the gateway's own where none is given.
-    :param give_up_after: answers after which a payment is no longer asked about; it is logged as a warning then.
+    :param max_inquiries: answers after which a payment is no longer asked about; it is logged as a warning then.
     :raises ConfigurationError: where it is not known whose payments a gateway can be asked about.
     """
 
-    gateway: Asks | Mapping[str, Asks]
+    gateway: InquiryClient | Mapping[str, InquiryClient]
     inbox: Inbox
-    first: float = field(default=300.0, validator=number(above=0))
-    give_up_after: int = field(default=40, validator=number(least=1, is_whole=True))
+    initial_delay: float = field(default=300.0, validator=number(above=0))
+    max_inquiries: int = field(default=40, validator=number(least=1, is_whole=True))
     member_id: str | None = None
-    poll: float = field(default=5.0, validator=number(above=0))
-    journals: Sequence[Reconciled] = ()
-    _gateways: Mapping[str, Asks] = field(init=False)
+    poll_interval: float = field(default=5.0, validator=number(above=0))
+    journals: Sequence[Reconcilable] = ()
+    _gateways: Mapping[str, InquiryClient] = field(init=False)
     #: Until when each merchant's gateway asked to wait.
     _until: dict[str, float] = field(factory=dict, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
@@ -115,7 +115,7 @@ class Reconciler:
             check_methods("journals", journal, "reconcile")
             self._gateway_of(journal)
 
-    def _gateway_of(self, journal: Reconciled) -> Asks:
+    def _gateway_of(self, journal: Reconcilable) -> InquiryClient:
         gateway = self._gateways.get(getattr(journal, "member_id", self.member_id or ""))
         if gateway is None:
             msg = "journals: must be of a merchant whose gateway was given"
@@ -177,19 +177,19 @@ class Reconciler:
             member_id=str(member),
             payment_id=payment.payment_id,
             merchant_transaction_id=payment.merchant_transaction_id,
-            seconds=self.first,
+            delay=self.initial_delay,
             operation=operation,
             amount=amount,
         )
         return True
 
-    async def ask(self) -> int:
+    async def inquire_due(self) -> int:
         """Ask about every watched payment that is due; return how many were."""
         number_due = 0
         for member, gateway in self._gateways.items():
             if self._until.get(member, 0.0) > asyncio.get_running_loop().time():
                 continue
-            due = await self.inbox.watched(member, _AT_ONCE, self.first)
+            due = await self.inbox.watched(member, _AT_ONCE, self.initial_delay)
             ends = await asyncio.gather(
                 *(self._ask(gateway, watched) for watched in due), return_exceptions=True
             )
@@ -209,14 +209,14 @@ class Reconciler:
         while True:
             try:
                 if self.journals and loop.time() >= due:
-                    due = loop.time() + self.first
+                    due = loop.time() + self.initial_delay
                     await self._reconcile_journals()
-                if await self.ask():
+                if await self.inquire_due():
                     continue
             except Exception:
                 # A store that fails now may work again soon; asking must go on then.
                 logger.exception("watched payments could not be read")
-            await asyncio.sleep(self.poll)
+            await asyncio.sleep(self.poll_interval)
 
     async def _reconcile_journals(self) -> None:
         for journal in self.journals:
@@ -228,7 +228,7 @@ class Reconciler:
                     "pending payouts could not be asked about", exc_info=printable_error(error)
                 )
 
-    async def _ask(self, gateway: Asks, watched: Watched) -> None:
+    async def _ask(self, gateway: InquiryClient, watched: Watched) -> None:
         by = usable_ids(watched.payment_id, watched.merchant_transaction_id)
         name = ascii(watched.merchant_transaction_id or watched.payment_id)[:104]
         try:
@@ -248,7 +248,7 @@ class Reconciler:
             await self.inbox.unwatch(watched.name)
         except (GatewayError, UnreadableError, TimeoutError) as error:
             # It is asked about again, for as long as nothing was answered.
-            level = logging.WARNING if watched.asked >= self.give_up_after else logging.INFO
+            level = logging.WARNING if watched.inquiries >= self.max_inquiries else logging.INFO
             logger.log(
                 level,
                 "%s could not be asked about: %s: %s",
@@ -258,7 +258,7 @@ class Reconciler:
             )
             if isinstance(error, GatewayError) and error.retry_after is not None:
                 # The gateway asked to wait: that was no question. It may say 0 seconds, as often as it is asked.
-                pause = max(error.retry_after, self.poll)
+                pause = max(error.retry_after, self.poll_interval)
                 self._until[watched.member_id] = asyncio.get_running_loop().time() + pause
                 await self.inbox.put_off(watched.name, pause)
 
@@ -266,16 +266,16 @@ class Reconciler:
         is_end, is_news, state = _meaning(watched, found)
         if is_news:
             await self.inbox.put(
-                event_of(found.raw, signed=True, member_id=watched.member_id, confirmed=found)
+                read_event(found.raw, signed=True, member_id=watched.member_id, confirmed=found)
             )
         if is_end:
             await self.inbox.unwatch(watched.name)
-        elif watched.asked >= self.give_up_after:
+        elif watched.inquiries >= self.max_inquiries:
             logger.warning(
                 "%s is %s after %d questions; it is no longer asked about",
                 name,
                 printable(state),
-                watched.asked,
+                watched.inquiries,
             )
             await self.inbox.unwatch(watched.name)
 

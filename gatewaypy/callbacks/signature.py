@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatewaypy.callbacks.body import JSON, nested, read_body
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.body import JSON, nest_fields, read_body
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Outcome
@@ -66,7 +66,7 @@ def verify_callback(
     :raises UnreadableCallback: where it is no callback.
     :raises SignatureMismatch: where no key fits, or there is no signature.
     """
-    fields = read_body(body, content_type) if isinstance(body, bytes) else nested(body)
+    fields = read_body(body, content_type) if isinstance(body, bytes) else nest_fields(body)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
     signer = find_signer(fields, accounts)
     if signer is None:
@@ -85,7 +85,7 @@ def typed(fields: Mapping[str, Any], *, signed: bool, member_id: str | None) -> 
     :raises UnreadableCallback: where a field that decides is no text.
     """
     try:
-        return event_of(fields, signed=signed, member_id=member_id)
+        return read_event(fields, signed=signed, member_id=member_id)
     except UnreadableError as unreadable:
         reason = str(unreadable)
     raise UnreadableCallback(reason)

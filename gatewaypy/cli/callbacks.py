@@ -78,7 +78,7 @@ async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
     console = PlainConsole()
     async with Inbox(existing(url, what="inbox")) as inbox:
         console.say(f"{await inbox.replay(*identifiers)} put back")
-        for kept in await inbox.kept("parked", "review"):
+        for kept in await inbox.list_entries("parked", "review"):
             order = kept.fields.get("merchantTransactionId") or kept.fields.get("paymentId")
             status = kept.fields.get("status") or kept.fields.get("transactionStatus")
             console.say(

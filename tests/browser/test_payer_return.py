@@ -61,7 +61,7 @@ async def test_payer_return_has_no_lax_cookie_until_redirected(
         )
         assert (thanks.method, thanks.headers["cookie"]) == ("GET", "session=s1")
         returned = read_return(back.body, merchant)
-        assert (returned.proven, returned.merchant_transaction_id) == (True, "ORDER-1")
+        assert (returned.verified, returned.merchant_transaction_id) == (True, "ORDER-1")
 
 
 @pytest.mark.parametrize(

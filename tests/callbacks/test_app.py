@@ -308,7 +308,7 @@ async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
             for _ in range(number % 8):
                 await asyncio.sleep(0)
         async with Inbox(url) as inbox:
-            assert (await inbox.counts())["done"] or await inbox.take(1)
+            assert (await inbox.counts())["done"] or await inbox.claim(1)
 
 
 async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
@@ -367,7 +367,7 @@ def test_a_second_event_loop_dispatches_too(tmp_path: Path) -> None:
         if len(heard) % 2:
             raise ZeroDivisionError
 
-    app = CallbackApp(told, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db", first_pause=0.01)
+    app = CallbackApp(told, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db", initial_delay=0.01)
 
     async def serve(payment: str) -> None:
         async with app, asyncio.timeout(10):

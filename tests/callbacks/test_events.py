@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gatewaypy import Money
 from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, UnknownEvent
-from gatewaypy.callbacks.events import _meaning, event_of
+from gatewaypy.callbacks.events import _meaning, read_event
 from gatewaypy.models import Fields, Outcome
 
 TOLD = {
@@ -45,7 +45,7 @@ ANY = st.recursive(
 
 
 def received(fields: dict[str, Any] = TOLD) -> CallbackEvent:
-    return event_of(fields, signed=True, member_id="11344")
+    return read_event(fields, signed=True, member_id="11344")
 
 
 def told_of(event: CallbackEvent) -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def test_handlers_that_hang_let_later_events_through(store_url: str) -> No
         for number in (1, 2, 9):
             await receiver.receive(order(number), JSON)
         counts = await emptied(receiver)
-        notes = {kept.note for kept in await receiver.inbox.kept("parked")}
+        notes = {kept.note for kept in await receiver.inbox.list_entries("parked")}
     assert (heard, counts["parked"]) == (["TX-9"], 2)
     assert all("did not end within 0.05 s" in str(note) for note in notes)
 
@@ -80,7 +80,7 @@ async def test_inquiry_that_hangs_is_asked_again(
 
     gateway = Gateway()
     async with Receiver(
-        Router(), MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        Router(), MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
     ) as receiver:
         await receiver.receive(order(1), JSON)
         async with asyncio.timeout(10):

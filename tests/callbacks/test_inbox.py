@@ -43,7 +43,7 @@ async def test_who_opens_an_inbox_anew_is_somebody_else(store_url: str) -> None:
     inbox = Inbox(store_url)
     async with inbox:
         await inbox.put(event())
-        (entry,) = await inbox.take(10)
+        (entry,) = await inbox.claim(10)
     async with inbox:
         await inbox.finish(entry, "done")
         assert await inbox.waiting() == 1
@@ -87,7 +87,7 @@ async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
     statuses = ["authstarted", "authsuccessful", "capturestarted", "capturesuccess", "settled"]
     await asyncio.gather(*(inbox.put(event(status)) for status in statuses))
     taken = []
-    while entries := await inbox.take(10):
+    while entries := await inbox.claim(10):
         (entry,) = entries
         taken.append(entry.fields["status"])
         await inbox.finish(entry, "done", progress=Progress(entry.names, entry.fields["status"]))
@@ -116,7 +116,7 @@ async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
     """Ended by one statement, the later event's progress counts for the name that both have."""
     await inbox.put(event("authsuccessful", paymentId="1", merchantTransactionId="TX-1"))
     await inbox.put(event("capturesuccess", paymentId="2", merchantTransactionId="TX-2"))
-    first, second = await inbox.take(10)
+    first, second = await inbox.claim(10)
     both = PaymentNames(second.names.own, first.names.payment)
     await asyncio.gather(
         inbox.finish(second, "done", progress=Progress(second.names, "capturesuccess")),
@@ -132,12 +132,12 @@ async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
 async def test_a_payments_progress_comes_with_its_next_event(inbox: Inbox) -> None:
     """What is taken brings along what is known of its payment, and by which event."""
     await inbox.put(event("authsuccessful"))
-    (first,) = await inbox.take(1)
+    (first,) = await inbox.claim(1)
     await inbox.finish(
         first, "done", progress=Progress(first.names, "authsuccessful", "50.00", "EUR")
     )
     await inbox.put(event("capturesuccess"))
-    (second,) = await inbox.take(1)
+    (second,) = await inbox.claim(1)
     assert first.known == ()
     assert [(known.state, known.amount, known.event) for known in second.known] == [
         ("authsuccessful", "50.00", first.id)
@@ -157,24 +157,24 @@ async def test_take_puts_off_what_has_an_earlier_event(inbox: Inbox) -> None:
     statuses = ["authstarted", "authsuccessful", "capturesuccess"]
     for status in statuses:
         await inbox.put(event(status))
-    (first,) = await inbox.take(10)
+    (first,) = await inbox.claim(10)
     assert await due_events(inbox) == 0
     await inbox.finish(first, "done")
     assert await due_events(inbox) == 1
-    (second,) = await inbox.take(10)
+    (second,) = await inbox.claim(10)
     assert [entry.fields["status"] for entry in (first, second)] == statuses[:2]
 
 
 async def test_take_keeps_later_events_behind_a_failed_one(inbox: Inbox) -> None:
     """While an event waits for its next try, later events of its payment wait with it, and other payments do not."""
     await inbox.put(event("authsuccessful"))
-    (first,) = await inbox.take(10)
-    await inbox.postpone(first, 3600.0, note="a handler failed")
+    (first,) = await inbox.claim(10)
+    await inbox.retry_later(first, 3600.0, note="a handler failed")
     await inbox.put(event("capturesuccess"))
     await inbox.put(event("capturesuccess", paymentId="8", merchantTransactionId="TX-8"))
-    (other,) = await inbox.take(1)
+    (other,) = await inbox.claim(1)
     assert other.fields["paymentId"] == "8"
-    assert await inbox.take(10) == []
+    assert await inbox.claim(10) == []
     assert await due_events(inbox) == 0
 
 
@@ -184,7 +184,7 @@ async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
         await asyncio.gather(
             *(one.put(event(paymentId=str(n), merchantTransactionId=f"TX-{n}")) for n in range(40))
         )
-        taken = await asyncio.gather(one.take(20), other.take(20))
+        taken = await asyncio.gather(one.claim(20), other.claim(20))
         assert [len(entries) for entries in taken] == [20, 20]
         assert len({entry.id for entries in taken for entry in entries}) == 40
 

@@ -44,21 +44,21 @@ async def statements_of(inbox: Inbox) -> list[Any]:
     """Do once whatever an inbox does, and return the statements."""
     await inbox.put(event(1))
     await inbox.put(event(2))
-    first, second = await inbox.take(10)
+    first, second = await inbox.claim(10)
     work: list[Callable[[], Awaitable[object]]] = [
         lambda: inbox.put(event(1)),
-        lambda: inbox.take(32),
+        lambda: inbox.claim(32),
         lambda: inbox.renew([first.id, second.id]),
         lambda: inbox.finish(first, "done", progress=Progress(first.names, "capturesuccess")),
         lambda: inbox.rename(second, second.names),
         lambda: inbox.has_kept(second.names),
-        lambda: inbox.take(32, signed=False),
-        lambda: inbox.postpone(second, 60.0, note="a handler failed"),
+        lambda: inbox.claim(32, signed=False),
+        lambda: inbox.retry_later(second, 60.0, note="a handler failed"),
         lambda: inbox.progress_of(first.names),
-        inbox.kept,
+        inbox.list_entries,
         lambda: inbox.replay(first.id),
         lambda: inbox.watch(
-            member_id="11344", payment_id="7", merchant_transaction_id="TX-1", seconds=0.0
+            member_id="11344", payment_id="7", merchant_transaction_id="TX-1", delay=0.0
         ),
         lambda: inbox.watched("11344", 20, 300.0),
         lambda: inbox.unwatch("x"),

@@ -77,7 +77,7 @@ async def test_success_under_each_name_is_heard_once(
             await receiver.receive(signed(fields("capturesuccess", **changes)), JSON)
             counts = await emptied(receiver.inbox)
     assert shop.names == ["PaymentSucceeded"]
-    assert counts["swallowed"] == len(names) - 1
+    assert counts["ignored"] == len(names) - 1
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         await receiver.receive(signed(fields("authfailed", "N", **names[-1])), JSON)
         assert (await emptied(receiver.inbox))["review"] == 1
@@ -121,11 +121,11 @@ async def test_events_with_a_common_name_are_taken_in_order(
     async with Inbox(store_url) as first, Inbox(store_url) as second:
         for made in changes:
             await first.put(verify_callback(signed(fields(**made)), MERCHANT))
-        (entry,) = await first.take(10)
-        assert await second.take(10) == []
+        (entry,) = await first.claim(10)
+        assert await second.claim(10) == []
         await first.finish(entry, "done")
         async with asyncio.timeout(10):
-            while not (taken := await second.take(10)):
+            while not (taken := await second.claim(10)):
                 await asyncio.sleep(0.01)
         assert len(taken) == 1
 
@@ -139,7 +139,7 @@ async def test_late_stored_event_waits_for_one_in_hand(store_url: str) -> None:
         )
         await inbox.put(verify_callback(signed(fields()), MERCHANT))
         await inbox._store.run(("UPDATE gatewaypy_inbox SET id = 999 WHERE id <> 1000", ()))
-        assert await inbox.take(10) == []
+        assert await inbox.claim(10) == []
 
 
 async def test_confirmed_events_of_one_payment_are_heard_once(store_url: str) -> None:
@@ -151,14 +151,14 @@ async def test_confirmed_events_of_one_payment_are_heard_once(store_url: str) ->
         )
         counts = await emptied(receiver.inbox)
     assert shop.names == ["PaymentSucceeded"]
-    assert (counts["done"], counts["swallowed"]) == (1, 1)
+    assert (counts["done"], counts["ignored"]) == (1, 1)
 
 
 async def test_reconciled_payment_and_its_callback_are_heard_once(store_url: str) -> None:
     """What the reconciler learnt under both ids is known for a callback that has the own one alone."""
     shop, gateway = Shop(), Gateway(fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
+        reconciler = Reconciler(gateway, receiver.inbox, initial_delay=0.001, member_id="11344")
         await reconciler.watch(
             Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001"), operation="debit"
         )
@@ -171,7 +171,7 @@ async def test_reconciled_payment_and_its_callback_are_heard_once(store_url: str
 
 async def asked(reconciler: Reconciler) -> None:
     async with asyncio.timeout(10):
-        while not await reconciler.ask():
+        while not await reconciler.inquire_due():
             await asyncio.sleep(0.001)
 
 
@@ -181,7 +181,7 @@ async def test_watched_payments_are_asked_at_their_merchant(store_url: str) -> N
     pending = Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001")
     shop = Shop()
     async with Receiver(shop.router, [MERCHANT, OTHER], inbox=store_url) as receiver:
-        both = Reconciler({"11344": mine, "2": theirs}, receiver.inbox, first=0.001)
+        both = Reconciler({"11344": mine, "2": theirs}, receiver.inbox, initial_delay=0.001)
         await both.watch(pending, operation="debit", member_id="11344")
         await both.watch(pending, operation="debit", member_id="2")
         with pytest.raises(ConfigurationError, match="member_id"):
@@ -200,7 +200,7 @@ async def test_reconciler_of_one_merchant_leaves_the_others(store_url: str) -> N
     mine = Gateway(fields())
     async with Inbox(store_url) as inbox:
         ids = {"payment_id": None, "merchant_transaction_id": "TX-1"}
-        await inbox.watch(member_id="2", seconds=-1.0, **ids)
-        assert await Reconciler(mine, inbox, member_id="11344").ask() == 0
-        assert await Reconciler(mine, inbox, member_id="2").ask() == 1
+        await inbox.watch(member_id="2", delay=-1.0, **ids)
+        assert await Reconciler(mine, inbox, member_id="11344").inquire_due() == 0
+        assert await Reconciler(mine, inbox, member_id="2").inquire_due() == 1
     assert len(mine.asked) == 1

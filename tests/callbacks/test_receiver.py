@@ -62,7 +62,7 @@ def shop() -> Shop:
 @pytest.fixture
 async def receiver(shop: Shop, store_url: str) -> AsyncIterator[Receiver]:
     async with Receiver(
-        shop.router, [MERCHANT, OTHER], inbox=store_url, first_pause=0.01, max_attempts=3
+        shop.router, [MERCHANT, OTHER], inbox=store_url, initial_delay=0.01, max_attempts=3
     ) as opened:
         yield opened
 
@@ -76,7 +76,7 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
 
 
 async def test_an_event_is_stored_and_heard_once(receiver: Receiver, shop: Shop) -> None:
-    """Exact repeats are acknowledged and swallowed; another merchant's same event is its own."""
+    """Exact repeats are acknowledged and ignored; another merchant's same event is its own."""
     for _ in range(3):
         assert (await receiver.receive(signed(fields()), JSON)).status == 200
     assert (await receiver.receive(signed(fields(), OTHER), JSON)).status == 200
@@ -97,8 +97,8 @@ async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> 
         "PaymentRefunded",
         "UnknownEvent",
     ]
-    assert (counts["swallowed"], counts["review"]) == (2, 1)
-    (kept,) = await receiver.inbox.kept()
+    assert (counts["ignored"], counts["review"]) == (2, 1)
+    (kept,) = await receiver.inbox.list_entries()
     assert kept.state == "review"
     assert "authfailed, but the payment was reversed" in (kept.note or "")
     assert '"status": "reversed"' in (kept.note or "")
@@ -112,7 +112,7 @@ async def test_dispatcher_contradiction_logs_no_callback_whole(
     for status, short in (("reversed", "Y"), ("authfailed", "N")):
         await receiver.receive(signed(fields(status, short, **told)), JSON)
         await emptied(receiver)
-    (kept,) = await receiver.inbox.kept()
+    (kept,) = await receiver.inbox.list_entries()
     (logged,) = [
         record.getMessage() for record in caplog.records if "kept for review" in record.getMessage()
     ]
@@ -139,7 +139,7 @@ async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(
     await receiver.receive(signed(fields(merchantTransactionId="TX-2")), JSON)
     counts = await emptied(receiver)
     assert counts["parked"] == 1
-    (kept,) = await receiver.inbox.kept("parked")
+    (kept,) = await receiver.inbox.list_entries("parked")
     assert (kept.attempts, kept.note) == (2, "RuntimeError: the shop is down")
     assert await receiver.inbox.replay(kept.id + 1000) == 0
     assert await receiver.inbox.replay(kept.id) == 1
@@ -150,7 +150,7 @@ async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(
 async def test_a_payments_events_keep_their_order(shop: Shop, store_url: str) -> None:
     """While one event of a payment is being tried again its later ones wait, and other payments go on."""
     shop.fail = 1
-    async with Receiver(shop.router, MERCHANT, inbox=store_url, first_pause=2.0) as receiver:
+    async with Receiver(shop.router, MERCHANT, inbox=store_url, initial_delay=2.0) as receiver:
         await receiver.receive(signed(fields("authsuccessful", merchantTransactionId="TX-1")), JSON)
         async with asyncio.timeout(10):
             while shop.fail:
@@ -194,8 +194,8 @@ async def test_what_an_earlier_process_left_is_handled_after_its_lease(
         from gatewaypy.callbacks import verify_callback
 
         assert await inbox.put(verify_callback(signed(made), MERCHANT))
-        assert len(await inbox.take(10)) == 1
-        assert await inbox.take(10) == []
+        assert len(await inbox.claim(10)) == 1
+        assert await inbox.claim(10) == []
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         await emptied(receiver)
     assert shop.names == ["PaymentSucceeded"]
@@ -209,7 +209,7 @@ async def test_no_card_number_is_stored(receiver: Receiver) -> None:
     }
     await receiver.receive(signed(made), JSON)
     await emptied(receiver)
-    (kept,) = await receiver.inbox.kept("done")
+    (kept,) = await receiver.inbox.list_entries("done")
     assert "4000000000000051" not in json.dumps(kept.fields)
     assert kept.fields["card"] == {"bin": "400000"}
 
@@ -284,7 +284,7 @@ async def test_a_confirmed_event_is_the_inquirys(
     """Handlers hear what the gateway answers; while it cannot be asked the event waits; a difference goes to review."""
     gateway = Asked(*answers)
     async with Receiver(
-        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01, max_attempts=1
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01, max_attempts=1
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         counts = await emptied(receiver)
@@ -396,7 +396,7 @@ class TestReconciler:
             record("cancelled", short="C"),
         )
         async with Reconciler(
-            gateway, receiver.inbox, first=0.01, poll=0.01, member_id="11344"
+            gateway, receiver.inbox, initial_delay=0.01, poll_interval=0.01, member_id="11344"
         ) as reconciler:
             assert await reconciler.watch(
                 Payment(
@@ -407,7 +407,7 @@ class TestReconciler:
             async with asyncio.timeout(10):
                 while not shop.heard:
                     await asyncio.sleep(0.01)
-            while await reconciler.ask():
+            while await reconciler.inquire_due():
                 pass
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 4
@@ -422,7 +422,12 @@ class TestReconciler:
             *[busy] * 5, record("3D Authstarted", short="3D"), record("cancelled", short="C")
         )
         async with Reconciler(
-            gateway, receiver.inbox, first=0.01, poll=0.01, give_up_after=3, member_id="11344"
+            gateway,
+            receiver.inbox,
+            initial_delay=0.01,
+            poll_interval=0.01,
+            max_inquiries=3,
+            member_id="11344",
         ) as reconciler:
             await reconciler.watch(
                 Payment(
@@ -441,7 +446,12 @@ class TestReconciler:
         """After so many questions the payment is logged as a warning, and asked about no more."""
         gateway = Asked(MISSING)
         async with Reconciler(
-            gateway, receiver.inbox, first=0.001, poll=0.01, give_up_after=3, member_id="11344"
+            gateway,
+            receiver.inbox,
+            initial_delay=0.001,
+            poll_interval=0.01,
+            max_inquiries=3,
+            member_id="11344",
         ) as reconciler:
             await reconciler.watch(
                 Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001")
@@ -457,7 +467,7 @@ class TestReconciler:
         """The trouble is logged, and asking goes on."""
         await receiver.inbox._store.run(("DROP TABLE gatewaypy_watched", ()))
         async with (
-            Reconciler(Asked(MISSING), receiver.inbox, poll=0.01, member_id="11344"),
+            Reconciler(Asked(MISSING), receiver.inbox, poll_interval=0.01, member_id="11344"),
             asyncio.timeout(10),
         ):
             while caplog.text.count("watched payments could not be read") < 2:

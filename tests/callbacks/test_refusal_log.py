@@ -75,7 +75,7 @@ async def test_failing_handler_is_logged_with_its_event(
     async def broken(event: CallbackEvent) -> None:
         raise RuntimeError("the shop is down")
 
-    options: dict[str, Any] = {"max_attempts": 2, "first_pause": 0.01}
+    options: dict[str, Any] = {"max_attempts": 2, "initial_delay": 0.01}
     async with Receiver(
         router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
     ) as receiver:

@@ -296,7 +296,7 @@ class TestBrowserReturn:
             self.form(status, sign_callback({**self.FIELDS, "status": status}, MERCHANT)),
             [OTHER, MERCHANT],
         )
-        assert (back.outcome, back.proven, back.member_id, back.amount) == (
+        assert (back.outcome, back.verified, back.member_id, back.amount) == (
             outcome,
             True,
             "11344",
@@ -304,7 +304,7 @@ class TestBrowserReturn:
         )
 
     def test_a_null_signed_cancel_proves_nothing(self) -> None:
-        """Older platforms sign a cancel with the text null, as anybody can: it is read, and not proven."""
+        """Older platforms sign a cancel with the text null, as anybody can: it is read, and not verified."""
         values = {
             "paymentId": "null",
             "merchantTransactionId": "TX-1001",
@@ -313,7 +313,7 @@ class TestBrowserReturn:
             KEY: "null",
         }
         back = read_return(self.form("C", checksum(RULES["S"], values)), MERCHANT)
-        assert (back.outcome, back.proven, back.member_id) == (Outcome.CANCELLED, False, None)
+        assert (back.outcome, back.verified, back.member_id) == (Outcome.CANCELLED, False, None)
 
     def test_null_signs_nothing_but_a_cancel(self) -> None:
         """The same trick with any other status is refused, as is a signature that fits nothing."""
@@ -334,7 +334,7 @@ class TestBrowserReturn:
         back = read_return(
             self.form("Y", digest) + b"&firstName=J%FCrgen&lastName=M\xfcller&", MERCHANT
         )
-        assert (back.proven, back.raw["firstName"], back.raw["lastName"]) == (
+        assert (back.verified, back.raw["firstName"], back.raw["lastName"]) == (
             True,
             "Jürgen",
             "Müller",

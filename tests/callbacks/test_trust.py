@@ -100,7 +100,7 @@ async def test_an_inquiry_that_lags_behind_a_signed_event_is_waited_for(store_ur
         ),
     )
     async with Receiver(
-        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await emptied(receiver)
@@ -114,11 +114,11 @@ async def test_an_inquiry_that_never_agrees_goes_to_review(
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 3)
     shop, gateway = Shop(), Gateway(record("authstarted", "P"))
     async with Receiver(
-        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         assert (await emptied(receiver))["review"] == 1
-        (kept,) = await receiver.inbox.kept()
+        (kept,) = await receiver.inbox.list_entries()
     assert (shop.names, gateway.asked) == ([], 3)
     assert "the gateway still authstarted" in (kept.note or "")
 
@@ -127,7 +127,7 @@ async def test_an_unsigned_event_does_not_stand_in_for_the_signed_one(store_url:
     """Whoever sends a chargeback ahead of the gateway, unsigned, gets the inquiry's answer heard, and takes nothing from the real one."""
     shop, gateway = Shop(), Gateway(record("settled"), record("chargeback", "N"))
     async with Receiver(
-        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
     ) as receiver:
         await receiver.receive(unsigned(fields("chargeback", "N")), JSON)
         await emptied(receiver)
@@ -142,7 +142,7 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
     async with (
         gatewaypy.Gateway("http://127.0.0.1:9", MERCHANT) as gateway,
         Receiver(
-            shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+            shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
         ) as receiver,
     ):
         for body in (b"{}", unsigned({"merchantTransactionId": "bad_1", "transactionStatus": "Y"})):
@@ -151,7 +151,7 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
             signed(fields(paymentId="", merchantTransactionId="old_shop_7")), JSON
         )
         counts = await emptied(receiver)
-        (kept,) = await receiver.inbox.kept()
+        (kept,) = await receiver.inbox.list_entries()
     assert (counts["refused"], counts["review"], shop.names) == (0, 1, [])
     assert "InvalidRequest: merchantTransactionId" in (kept.note or "")
 
@@ -209,7 +209,9 @@ async def test_a_callback_and_an_inquiry_of_one_payment_are_one(store_url: str) 
         outcome=Outcome.PENDING, payment_id="54279", merchant_transaction_id="TX-1001"
     )
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        async with Reconciler(gateway, receiver.inbox, first=0.001, poll=0.01) as reconciler:
+        async with Reconciler(
+            gateway, receiver.inbox, initial_delay=0.001, poll_interval=0.01
+        ) as reconciler:
             await reconciler.watch(payment)
             while not shop.heard:
                 await asyncio.sleep(0.01)
@@ -224,14 +226,14 @@ async def test_who_lost_its_lease_changes_nothing(store_url: str) -> None:
     """A process that comes back late neither ends the event again nor takes the payment back."""
     async with Inbox(store_url, lease=0.05) as late, Inbox(store_url) as other:
         await late.put(verify_callback(signed(fields("authsuccessful")), MERCHANT))
-        (mine,) = await late.take(1)
+        (mine,) = await late.claim(1)
         taken: list[Any] = []
         async with asyncio.timeout(10):
-            while not (taken := await other.take(1)):
+            while not (taken := await other.claim(1)):
                 await asyncio.sleep(0.01)
         await other.finish(taken[0], "done", progress=Progress(mine.names, "authsuccessful"))
         await other.put(verify_callback(signed(fields("capturesuccess")), MERCHANT))
-        (captured,) = await other.take(1)
+        (captured,) = await other.claim(1)
         await other.finish(captured, "done", progress=Progress(mine.names, "capturesuccess"))
         await late.finish(mine, "parked", progress=Progress(mine.names, "authsuccessful"))
         assert {known.state for known in await other.progress_of(mine.names)} == {"capturesuccess"}
@@ -280,7 +282,7 @@ async def test_a_handler_that_met_a_cancellation_has_failed(store_url: str) -> N
         raise asyncio.CancelledError
 
     async with Receiver(
-        router, MERCHANT, inbox=store_url, max_attempts=2, first_pause=0.01
+        router, MERCHANT, inbox=store_url, max_attempts=2, initial_delay=0.01
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         assert (await emptied(receiver))["parked"] == 1
@@ -338,7 +340,7 @@ async def test_what_is_put_back_is_heard_though_the_payment_moved_on(store_url: 
             await receiver.receive(signed(fields(status, short)), JSON)
             await emptied(receiver)
         fail.clear()
-        parked, review = await receiver.inbox.kept()
+        parked, review = await receiver.inbox.list_entries()
         assert (parked.state, review.state) == ("parked", "review")
         assert await receiver.inbox.replay() == 1
         assert await receiver.inbox.replay(review.id) == 1
@@ -346,7 +348,7 @@ async def test_what_is_put_back_is_heard_though_the_payment_moved_on(store_url: 
         await emptied(receiver)
         assert sorted(shop.names) == ["PaymentFailed", "PaymentRefunded", "PaymentSucceeded"]
         await receiver.receive(signed(fields("settled")), JSON)
-        assert (await emptied(receiver))["swallowed"] == 1
+        assert (await emptied(receiver))["ignored"] == 1
 
 
 async def test_a_plain_function_around_a_coroutine_is_awaited(store_url: str) -> None:
@@ -371,7 +373,7 @@ async def test_numbers_are_known_by_their_looks_too(store_url: str) -> None:
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         await receiver.receive(signed(made), JSON)
         await emptied(receiver)
-        (kept,) = await receiver.inbox.kept("done")
+        (kept,) = await receiver.inbox.list_entries("done")
     assert kept.fields["paymentId"] == "4000000000000051"
     assert json.dumps(kept.fields).count("4000000000000051") == 1
     assert kept.fields["extra"]["account"] == "400000******0051"
@@ -383,10 +385,10 @@ async def test_after_a_restart_of_the_machine_everything_is_due(
     """A clock that counts from the machine's start has begun anew: what was put off or leased by the old one is not waited for."""
     async with Inbox(store_url) as inbox:
         await inbox.put(verify_callback(signed(fields()), MERCHANT))
-        (entry,) = await inbox.take(1)
-        await inbox.postpone(entry, 10_000.0, note="later")
+        (entry,) = await inbox.claim(1)
+        await inbox.retry_later(entry, 10_000.0, note="later")
     async with Inbox(store_url) as inbox:
-        assert await inbox.take(1) == []
+        assert await inbox.claim(1) == []
     kind = (
         "gatewaypy.storage.sqlite.SqliteStore"
         if store_url.startswith("sqlite")
@@ -394,7 +396,7 @@ async def test_after_a_restart_of_the_machine_everything_is_due(
     )
     monkeypatch.setattr(f"{kind}.boot", "another start")
     async with Inbox(store_url) as inbox:
-        assert len(await inbox.take(1)) == 1
+        assert len(await inbox.claim(1)) == 1
 
 
 async def test_never_confirmed_event_is_logged(
@@ -403,7 +405,7 @@ async def test_never_confirmed_event_is_logged(
     """A signed event that waits for the gateway, and one that goes to review for it, are in the log."""
     gateway = Gateway(record("authstarted", "P"))
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
-    options: dict[str, Any] = {"confirm": gateway, "first_pause": 0.01}
+    options: dict[str, Any] = {"confirm": gateway, "initial_delay": 0.01}
     async with Receiver(
         Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
     ) as receiver:
@@ -438,7 +440,7 @@ async def test_slow_down_is_no_question_of_a_confirmation(
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
     shop, gateway = Shop(), BusyGateway(5, 0.01)
     async with Receiver(
-        shop.router, MERCHANT, inbox=store_url, confirm=gateway, first_pause=0.01
+        shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await emptied(receiver)

@@ -77,7 +77,7 @@ async def test_unsigned_body_is_stored_reduced(store_url: str) -> None:
     async with Receiver(Router(), MERCHANT, inbox=store_url, confirm=Gateway(MISSING)) as receiver:
         await receiver.receive(unsigned(remark="x" * 60_000), JSON)
         assert (await emptied(receiver))["refused"] == 1
-        (kept,) = await receiver.inbox.kept("refused")
+        (kept,) = await receiver.inbox.list_entries("refused")
         assert len(json.dumps(kept.fields)) < 400
         assert await receiver.inbox.forget_refused(10.0) == 0
         assert await receiver.inbox.forget_refused(-1.0) == 1

@@ -58,7 +58,7 @@ async def asked_until_over(reconciler: Reconciler) -> int:
     times = 0
     async with asyncio.timeout(20):
         while True:
-            times += await reconciler.ask()
+            times += await reconciler.inquire_due()
             ((watched,),) = await reconciler.inbox._store.run(
                 ("SELECT COUNT(*) FROM gatewaypy_watched", ())
             )
@@ -100,7 +100,7 @@ async def test_watch_ends_with_its_operation(
     short = {"chargeback": "N", "capturefailed": "N", "authcancelled": "C", "3D Authstarted": "3D"}
     shop, gateway = Shop(), Gateway(*(fields(state, short.get(state, "Y")) for state in states))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
+        reconciler = Reconciler(gateway, receiver.inbox, initial_delay=0.001, member_id="11344")
         assert await reconciler.watch(watched, operation=operation)
         assert await asked_until_over(reconciler) == asked
         await emptied(receiver)
@@ -118,7 +118,7 @@ async def test_watch_of_another_payment_is_not_ended(
     shop, gateway = Shop(), Gateway(fields(**answer))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(
-            gateway, receiver.inbox, first=0.001, member_id="11344", give_up_after=2
+            gateway, receiver.inbox, initial_delay=0.001, member_id="11344", max_inquiries=2
         )
         await reconciler.watch(
             Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), operation="debit"
@@ -138,7 +138,7 @@ async def test_watch_id_outside_its_format_is_refused(store_url: str, ids: dict[
     """What no gateway can be asked about is refused when it is watched."""
     async with Inbox(store_url) as inbox:
         with pytest.raises(errors.InvalidRequest):
-            await inbox.watch(member_id="11344", seconds=0.0, **ids)
+            await inbox.watch(member_id="11344", delay=0.0, **ids)
         with pytest.raises(errors.InvalidRequest):
             await Reconciler(Gateway({}), inbox, member_id="11344").watch(
                 Payment(outcome=Outcome.PENDING, **ids)
@@ -209,7 +209,7 @@ async def test_confirmed_amount_is_compared_without_currency(
 
 @pytest.mark.parametrize(
     ("repeated", "state"),
-    [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "swallowed")],
+    [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "ignored")],
 )
 async def test_same_status_with_another_amount_is_reviewed(
     store_url: str, repeated: dict[str, str], state: str
@@ -235,8 +235,8 @@ async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"member_id": "shop 1"}, {"member_id": ""}, {"operation": "token"}, {"operation": "sale"}, {"seconds": float("inf")},
-     {"seconds": float("nan")}],
+    [{"member_id": "shop 1"}, {"member_id": ""}, {"operation": "token"}, {"operation": "sale"}, {"delay": float("inf")},
+     {"delay": float("nan")}],
     ids=range(6),
 )  # fmt: skip
 async def test_watch_that_nobody_would_end_is_refused(
@@ -247,7 +247,7 @@ async def test_watch_that_nobody_would_end_is_refused(
         "member_id": "11344",
         "payment_id": "7",
         "merchant_transaction_id": None,
-        "seconds": 0.0,
+        "delay": 0.0,
     } | wrong
     async with Inbox(store_url) as inbox:
         with pytest.raises((errors.InvalidRequest, errors.ConfigurationError)):
@@ -258,12 +258,15 @@ async def test_watch_of_an_unknown_operation_ends(store_url: str) -> None:
     """A row with an operation that only another version knows is asked about until its payment is captured."""
     async with Inbox(store_url) as inbox:
         await inbox.watch(
-            member_id="11344", payment_id="54279", merchant_transaction_id=None, seconds=0.0
+            member_id="11344", payment_id="54279", merchant_transaction_id=None, delay=0.0
         )
         await inbox._store.run(("UPDATE gatewaypy_watched SET operation = 'of tomorrow'", ()))
         gateway = Gateway(fields("authsuccessful"), fields())
         assert (
-            await asked_until_over(Reconciler(gateway, inbox, first=0.001, member_id="11344")) == 2
+            await asked_until_over(
+                Reconciler(gateway, inbox, initial_delay=0.001, member_id="11344")
+            )
+            == 2
         )
 
 
@@ -271,7 +274,7 @@ async def test_watched_debit_at_a_bare_y_goes_on(store_url: str) -> None:
     """Approved without a long status may be a hold: a watched debit is asked about until its success is heard."""
     shop, gateway = Shop(), Gateway(fields("", "Y"), fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
-        reconciler = Reconciler(gateway, receiver.inbox, first=0.001, member_id="11344")
+        reconciler = Reconciler(gateway, receiver.inbox, initial_delay=0.001, member_id="11344")
         await reconciler.watch(Payment(outcome=Outcome.PENDING, **IDS), operation="debit")
         assert await asked_until_over(reconciler) == 2
         await emptied(receiver)
@@ -296,10 +299,10 @@ async def test_slow_down_pauses_the_merchants_questions(store_url: str) -> None:
     async with Inbox(store_url) as inbox:
         for number in range(25):
             await inbox.watch(
-                member_id="11344", payment_id=str(number), merchant_transaction_id=None, seconds=0.0
+                member_id="11344", payment_id=str(number), merchant_transaction_id=None, delay=0.0
             )
-        reconciler = Reconciler(gateway, inbox, member_id="11344", poll=60.0)
-        assert [await reconciler.ask() for _ in range(3)] == [20, 0, 0]
+        reconciler = Reconciler(gateway, inbox, member_id="11344", poll_interval=60.0)
+        assert [await reconciler.inquire_due() for _ in range(3)] == [20, 0, 0]
     assert gateway.asked == 20
 
 
@@ -309,7 +312,9 @@ async def test_log_of_a_watch_is_printable(
     """A status in the gateway's words puts no line break or escape into the log."""
     gateway = Gateway(fields("on hold\n\x1b[2J", "Y"))
     async with Inbox(store_url) as inbox:
-        reconciler = Reconciler(gateway, inbox, first=0.001, member_id="11344", give_up_after=1)
+        reconciler = Reconciler(
+            gateway, inbox, initial_delay=0.001, member_id="11344", max_inquiries=1
+        )
         await reconciler.watch(UNKNOWN)
         await asked_until_over(reconciler)
     assert "on hold\\n\\x1b[2J after 1 questions" in caplog.text
@@ -330,9 +335,9 @@ async def test_merchant_that_cannot_be_asked_stops_no_other(
     async with Inbox(store_url) as inbox:
         for member in ("1", "11344"):
             await inbox.watch(
-                member_id=member, payment_id="54279", merchant_transaction_id=None, seconds=0.0
+                member_id=member, payment_id="54279", merchant_transaction_id=None, delay=0.0
             )
-        assert await Reconciler({"1": BrokenGateway(), "11344": gateway}, inbox).ask() == 2
+        assert await Reconciler({"1": BrokenGateway(), "11344": gateway}, inbox).inquire_due() == 2
     assert len(gateway.asked) == 1
     assert "a watched payment of 1 could not be asked about" in caplog.text
 

@@ -64,7 +64,7 @@ async def test_checkout_ends_with_a_signed_return(
     outcome: Outcome,
     kinds: list[str],
 ) -> None:
-    """Paid, declined or cancelled: the browser comes back with a proven return that agrees with inquiry and ledger."""
+    """Paid, declined or cancelled: the browser comes back with a verified return that agrees with inquiry and ledger."""
     form = await client.checkout.form(
         Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
     )
@@ -73,7 +73,7 @@ async def test_checkout_ends_with_a_signed_return(
     await browser.submit(**typed)
     assert browser.form.action == BACK
     returned = read_return(body(browser), sandbox.credentials)
-    assert (returned.outcome, returned.proven, returned.amount) == (
+    assert (returned.outcome, returned.verified, returned.amount) == (
         outcome,
         True,
         Money("50.00", "EUR"),

@@ -18,7 +18,7 @@ from support.stores import postgres_schema
 
 from gatewaypy import Customer, Gateway, Money, Outcome, Timeouts, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
 from gatewaypy.protocol.decode import transaction
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -208,7 +208,7 @@ def event(number: int, status: str, amount: str | None = "5.00", **told: Any) ->
         "transactionStatus": short,
     }
     fields |= {"amount": amount, "currency": "EUR"} | told
-    return event_of(
+    return read_event(
         {name: value for name, value in fields.items() if value is not None},
         signed=True,
         member_id=member,
@@ -292,7 +292,7 @@ async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None
         (row,) = await journal.plan([order(1)])
         await journal.intend(row)
         await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
-        unsigned = event_of(dict(event(1, "payoutsuccessful").raw), signed=False, member_id=None)
+        unsigned = read_event(dict(event(1, "payoutsuccessful").raw), signed=False, member_id=None)
         assert await journal.hear(unsigned) is None
         (listed,) = await journal.listed()
         assert listed.state is State.UNKNOWN
@@ -825,7 +825,7 @@ async def test_the_reconciler_looks_after_journals(
     async with (
         Journal(store_url, MERCHANT.member_id) as journal,
         Inbox(f"sqlite:///{tmp_path}/inbox.db") as inbox,
-        Reconciler(gateway, inbox, first=0.1, poll=0.02, journals=[journal]),
+        Reconciler(gateway, inbox, initial_delay=0.1, poll_interval=0.02, journals=[journal]),
     ):
         while (await journal.listed())[0].state is not State.SUCCEEDED:
             await asyncio.sleep(0.02)

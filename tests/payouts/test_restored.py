@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors
-from gatewaypy.callbacks.events import event_of
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
 from gatewaypy.payouts.journal.lock import OwnerFile
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -207,7 +207,7 @@ async def test_restored_journal_new_order_is_settled_by_callback(
         "amount": "5.00",
         "currency": "EUR",
     }
-    assert await journal.hear(event_of(fields, signed=True, member_id=MEMBER)) is State.SUCCEEDED
+    assert await journal.hear(read_event(fields, signed=True, member_id=MEMBER)) is State.SUCCEEDED
     await journal.aclose()
 
 

@@ -55,7 +55,7 @@ _ASKED_AT_ONCE: Final = 100
 _STATE: Final = "SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?"
 
 
-class Asks(Protocol):
+class InquiryClient(Protocol):
     """What asking needs of a `Gateway`."""
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
@@ -502,7 +502,7 @@ class Journal:
             )
         return await self.learn(mtid, finding)
 
-    async def reconcile(self, gateway: Asks) -> int:
+    async def reconcile(self, gateway: InquiryClient) -> int:
         """Ask about every pending row once, and take what is told; return how many are no longer pending.
 
         A `gatewaypy.callbacks.Reconciler` does so on a schedule: ``Reconciler(gateway, inbox, journals=[journal])``.
