@@ -73,10 +73,12 @@ class StandIn:
         send_guard()
         self._number += 1
         await asyncio.sleep(self._pause)
-        mtid = bytes(request.body).split(b"merchantTransactionId=")[1].split(b"&")[0].decode()
+        merchant_transaction_id = (
+            bytes(request.body).split(b"merchantTransactionId=")[1].split(b"&")[0].decode()
+        )
         fields = {
             "paymentId": str(self._number),
-            "merchantTransactionId": mtid,
+            "merchantTransactionId": merchant_transaction_id,
             "transactionStatus": "Y",
             "status": "payoutsuccessful",
             "amount": "5.00",

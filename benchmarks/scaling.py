@@ -32,7 +32,7 @@ from server import serving
 
 from gatewaypy import Credentials, Customer, Money, Outcome, OutcomeSource, Payout
 from gatewaypy.models import ResultCode
-from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, PayoutUpdate, State
 
 MERCHANT = Credentials(
     member_id="11344",
@@ -83,7 +83,7 @@ def orders(number: int, prefix: str) -> list[PayoutOrder]:
 
 async def steps(url: str, number: int, prefix: str) -> tuple[float, float]:
     """Return how many payouts a second a journal plans, and how many get their intent and outcome into it, all of it on disk."""
-    done = Finding(
+    done = PayoutUpdate(
         state=State.SUCCEEDED,
         payment_id="18608029",
         code="00001",
@@ -103,9 +103,9 @@ async def steps(url: str, number: int, prefix: str) -> tuple[float, float]:
 
         async def work() -> None:
             for row in left:
-                if not await journal.intend(row):  # type: ignore[arg-type]
+                if not await journal.record_intent(row):  # type: ignore[arg-type]
                     sys.exit("an intent was refused")
-                await journal.learn(row.order.merchant_transaction_id, done)  # type: ignore[union-attr]
+                await journal.record(row.order.merchant_transaction_id, done)  # type: ignore[union-attr]
 
         started = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))

@@ -53,7 +53,7 @@ class TokenRenewalFailed:
 
 @frozen(kw_only=True)
 class TokenStoreUnavailable:
-    """The shared token store could not be used: tokens are asked for without it. Told once, until it has worked again."""
+    """The shared token store could not be used: tokens are asked for without it. PayoutStatus once, until it has worked again."""
 
     reason: str
 

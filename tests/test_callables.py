@@ -107,10 +107,10 @@ def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) ->
     with pytest.raises(ConfigurationError, match="observer"):
         Gateway("https://gateway.example", MERCHANT, observer=function)
     for hooks in (
-        {"seal": function, "unseal": bytes.fromhex},
-        {"seal": bytes.hex, "unseal": function},
+        {"encrypt": function, "decrypt": bytes.fromhex},
+        {"encrypt": bytes.hex, "decrypt": function},
     ):
-        with pytest.raises(ConfigurationError, match="seal"):
+        with pytest.raises(ConfigurationError, match="encrypt"):
             Journal(f"sqlite:///{tmp_path}/x.db", "11344", **hooks)
 
 

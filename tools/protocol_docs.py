@@ -15,7 +15,7 @@ from gatewaypy.protocol.fields import FIELDS
 from gatewaypy.protocol.grades import Grade
 from gatewaypy.protocol.operations import OPERATIONS
 from gatewaypy.protocol.statuses import LONG, SHORT
-from gatewaypy.protocol.transitions import MOVES
+from gatewaypy.protocol.transitions import PAYMENT_TRANSITIONS
 from gatewaypy.sandbox.scenarios import AMOUNTS, CARDS, ELSEWHERE
 
 if TYPE_CHECKING:
@@ -176,14 +176,15 @@ def states() -> Iterator[str]:
     """Write the states and their moves."""
     yield "# The states of a payment and of a payout"
     yield ""
-    yield "Made by `make docs` from `MOVES` in `gatewaypy/protocol/transitions.py`, the one table that results, callbacks,"
+    yield "Made by `make docs` from `PAYMENT_TRANSITIONS` in `gatewaypy/protocol/transitions.py`, the one table that results, callbacks,"
     yield "inquiries, payout jobs and the sandbox's ledger go by. The statuses are documented by the vendor; the moves follow"
     yield "from their meanings and from protocol section 8 (our choice)."
     yield ""
     yield "```mermaid"
     yield "stateDiagram-v2"
     names = {
-        name: name if name.isalpha() else f"s_{re.sub('[^a-z0-9]', '_', name)}" for name in MOVES
+        name: name if name.isalpha() else f"s_{re.sub('[^a-z0-9]', '_', name)}"
+        for name in PAYMENT_TRANSITIONS
     }
     yield from (
         f'    state "{LONG[name].name}" as {alias}'
@@ -191,7 +192,7 @@ def states() -> Iterator[str]:
         if alias != name
     )
     yield f"    [*] --> {names['begun']}"
-    for name, following in MOVES.items():
+    for name, following in PAYMENT_TRANSITIONS.items():
         yield from (f"    {names[name]} --> {names[after]}" for after in following)
         if not following:
             yield f"    {names[name]} --> [*]"
@@ -214,7 +215,7 @@ def states() -> Iterator[str]:
                 LONG[name].outcome.name,
                 ", ".join(code(LONG[after].name) for after in following) or NONE,
             )
-            for name, following in MOVES.items()
+            for name, following in PAYMENT_TRANSITIONS.items()
         ),
     )
     yield "A short status stands for what it proves where no long one is told: a bare `Y` may be an authorisation or a capture,"

@@ -11,7 +11,7 @@ import sys
 from worker import broker, make_gateway
 
 from gatewaypy.payouts import PayoutJob, read_orders
-from gatewaypy.payouts.distributed import finish, remaining, submit
+from gatewaypy.payouts.distributed import remaining, resubmit, submit
 
 
 async def main(batch: str, file: str | None = None) -> None:
@@ -20,7 +20,7 @@ async def main(batch: str, file: str | None = None) -> None:
     try:
         async with job:
             if file is None:
-                print(f"{await finish(job, broker)} chunks handed over once more")
+                print(f"{await resubmit(job, broker)} chunks handed over once more")
             else:
                 # A file with a line that is no order is refused there; the lines before it are submitted.
                 print(await submit(job, broker, orders=read_orders(file, strict=True)))

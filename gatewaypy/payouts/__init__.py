@@ -2,30 +2,30 @@
 
 from gatewaypy.payouts.job import PayoutJob
 from gatewaypy.payouts.journal.journal import Journal
-from gatewaypy.payouts.journal.rows import Listed
-from gatewaypy.payouts.journal.updates import Finding
-from gatewaypy.payouts.latency import Latency, duration
+from gatewaypy.payouts.journal.rows import JournalEntry
+from gatewaypy.payouts.journal.updates import PayoutUpdate
+from gatewaypy.payouts.latency import Latency, format_duration
 from gatewaypy.payouts.order_files import BadRow, numbered_orders, raise_bad_row, read_orders
 from gatewaypy.payouts.order_stream import read_in_thread
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.payouts.report import CurrencyReport, Report
 from gatewaypy.payouts.run import PayoutResult
-from gatewaypy.payouts.states import MOVES, State
+from gatewaypy.payouts.states import PAYOUT_TRANSITIONS, State
 
 __all__ = [
-    "MOVES",
+    "PAYOUT_TRANSITIONS",
     "BadRow",
     "CurrencyReport",
-    "Finding",
     "Journal",
+    "JournalEntry",
     "Latency",
-    "Listed",
     "PayoutJob",
     "PayoutOrder",
     "PayoutResult",
+    "PayoutUpdate",
     "Report",
     "State",
-    "duration",
+    "format_duration",
     "numbered_orders",
     "raise_bad_row",
     "read_in_thread",

@@ -21,9 +21,9 @@ from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
 from gatewaypy.payouts.journal.journal import Journal
 from gatewaypy.payouts.journal.rows import Conflict, Row
 from gatewaypy.payouts.journal.sql import UNSETTLED
-from gatewaypy.payouts.order_stream import chunks
+from gatewaypy.payouts.order_stream import group_orders
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.throttle import Pace
+from gatewaypy.payouts.throttle import Throttle
 
 try:
     from taskiq import Context, TaskiqDepends, TaskiqEvents
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.payouts.journal.chunk import Left
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.run import Pays, Run
+    from gatewaypy.payouts.run import PayoutClient, Run
 
 logger: Final = logging.getLogger("gatewaypy.payouts")
 
@@ -70,12 +70,12 @@ class Submission:
 
 
 class ChunkOptions(TypedDict, total=False):
-    """Options of a `PayoutJob` that a worker takes too, with the same meaning and, but for ``pending_patience``, defaults."""
+    """Options of a `PayoutJob` that a worker takes too, with the same meaning and, but for ``pending_timeout``, defaults."""
 
     quiet_period: float
     resend_unknown: bool
-    pending_patience: float
-    pause_after: int
+    pending_timeout: float
+    failure_threshold: int
     attempts: int
     clock: Callable[[], float]
 
@@ -83,7 +83,7 @@ class ChunkOptions(TypedDict, total=False):
 class _ChunkJob(PayoutJob):
     """A job over one chunk, which shares its worker's turns with the others."""
 
-    def __init__(self, gateway: Pays, turns: _Turns, **options: Any) -> None:  # noqa: ANN401 - see PayoutJob
+    def __init__(self, gateway: PayoutClient, turns: _Turns, **options: Any) -> None:  # noqa: ANN401 - see PayoutJob
         super().__init__(gateway, **options)
         self._turns = turns
 
@@ -101,7 +101,7 @@ class _Turns:
     """How many payouts are on their way in this process, and how fast they begin, over all of its chunks."""
 
     places: asyncio.Semaphore
-    pace: Pace
+    pace: Throttle
 
 
 class PayoutWorker:
@@ -114,23 +114,23 @@ class PayoutWorker:
 
     and then ``taskiq worker module:broker``. The gateway and the journal are opened when the worker starts and closed when it
     ends. A message is acknowledged once no order of its chunk is left planned, on its way or unknown: what died before that is
-    delivered again by the broker, or kicked again by :func:`finish`.
+    delivered again by the broker, or kicked again by :func:`resubmit`.
 
     On SIGTERM and SIGINT no payout is begun any more; what is on its way ends and is journalled, and the rest of each chunk goes
     back to the broker.
 
     :param broker: the broker of one merchant's payouts and one journal; a second merchant's has a queue of its own.
     :param make_gateway: makes the `Gateway`, with its credentials; called in the worker's process alone.
-    :param journal: a PostgreSQL URL, or a `Journal` of your own, with a ``seal`` for instance; not opened yet.
+    :param journal: a PostgreSQL URL, or a `Journal` of your own, with a ``encrypt`` for instance; not opened yet.
     :param concurrency: how many payouts are on their way at a time in this process, over all of its chunks.
     :param per_second: how many may begin in a second in this process; ``None`` for as many as can.
-    :param options: see `ChunkOptions`; ``pending_patience`` is 0 here: pending orders are left to callbacks.
+    :param options: see `ChunkOptions`; ``pending_timeout`` is 0 here: pending orders are left to callbacks.
     """
 
     def __init__(
         self,
         broker: AsyncBroker,
-        make_gateway: Callable[[], AbstractAsyncContextManager[Pays]],
+        make_gateway: Callable[[], AbstractAsyncContextManager[PayoutClient]],
         *,
         journal: str | Journal,
         concurrency: int = 100,
@@ -143,7 +143,7 @@ class PayoutWorker:
         self._make_gateway = make_gateway
         self._given = journal
         self._concurrency = concurrency
-        self._options: ChunkOptions = {"pending_patience": 0.0, **options}
+        self._options: ChunkOptions = {"pending_timeout": 0.0, **options}
         self._patience = 2 * self._options.get("quiet_period", 120.0) + 60.0
         self._opened = contextlib.AsyncExitStack()
         self._per_second = per_second
@@ -167,7 +167,8 @@ class PayoutWorker:
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
         self._turns = _Turns(
-            asyncio.Semaphore(self._concurrency), Pace(per_second=self._per_second, pause_after=1)
+            asyncio.Semaphore(self._concurrency),
+            Throttle(per_second=self._per_second, failure_threshold=1),
         )
 
     def stop(self) -> None:
@@ -295,7 +296,7 @@ async def submit(
     :param job: an open `PayoutJob` with the shared journal and a ``batch``; its gateway need not be open, nothing is sent.
     :param broker: a taskiq broker that was started (``await broker.startup()``).
     :param chunk_size: orders in a chunk: some hundred, so that the broker costs next to nothing and a dead worker leaves little.
-    :raises InvalidRequest: for an order with a card number, where the journal has no ``seal``; the chunks before are submitted.
+    :raises InvalidRequest: for an order with a card number, where the journal has no ``encrypt``; the chunks before are submitted.
     :raises taskiq.SendTaskError: where the broker takes no message; what was planned is in the journal.
     """
     journal, batch = _shared(job), job.batch
@@ -306,7 +307,7 @@ async def submit(
     ):
         await _kick(broker, chunk)
         kicked += 1
-    async with contextlib.aclosing(chunks(orders, chunk_size)) as grouped:
+    async with contextlib.aclosing(group_orders(orders, chunk_size)) as grouped:
         async for group in grouped:
             rows = await job.journal.plan(group, batch=batch)
             ids = [row.id for row in rows if isinstance(row, Row)]
@@ -326,7 +327,7 @@ async def submit(
     )
 
 
-async def finish(
+async def resubmit(
     job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, pending: bool = False
 ) -> int:
     """Hand all of the batch that is not settled to the broker once more; return the number of chunks, 0 where all is done.

@@ -22,13 +22,13 @@ from gatewaypy.errors import (
 from gatewaypy.models import Outcome, Payout
 from gatewaypy.payouts.journal.journal import Journal, refusal_of_batch
 from gatewaypy.payouts.journal.rows import Conflict, Row
-from gatewaypy.payouts.journal.updates import Finding, finding_of
-from gatewaypy.payouts.order_stream import chunks
-from gatewaypy.payouts.outcome_poller import OUTCOMES, Follower, report_ended
+from gatewaypy.payouts.journal.updates import PayoutUpdate
+from gatewaypy.payouts.order_stream import group_orders
+from gatewaypy.payouts.outcome_poller import OUTCOMES, OutcomePoller, report_ended
 from gatewaypy.payouts.report import Report, make_report
-from gatewaypy.payouts.run import PayoutResult, Pays, Run
+from gatewaypy.payouts.run import PayoutClient, PayoutResult, Run
 from gatewaypy.payouts.states import State
-from gatewaypy.payouts.throttle import Pace
+from gatewaypy.payouts.throttle import Throttle
 from gatewaypy.protocol import codes
 from gatewaypy.storage.sqlite import boot_clock
 
@@ -53,9 +53,9 @@ def check_options(
     per_second: float | None,
     quiet_period: float = 0.0,
     resend_unknown: bool = False,
-    pending_patience: float = 0.0,
-    pause_after: int = 1,
-    attempts: int = 1,
+    pending_timeout: float = 0.0,
+    failure_threshold: int = 1,
+    max_attempts: int = 1,
 ) -> None:
     """Check the options of a job or a worker before anything is opened.
 
@@ -67,9 +67,9 @@ def check_options(
         check_number("per_second", per_second, above=0)
     check_number("quiet_period", quiet_period, least=0)
     check_flag("resend_unknown", resend_unknown)
-    check_number("pending_patience", pending_patience, least=0)
-    check_number("pause_after", pause_after, least=1, is_whole=True)
-    check_number("attempts", attempts, least=1, is_whole=True)
+    check_number("pending_timeout", pending_timeout, least=0)
+    check_number("failure_threshold", failure_threshold, least=1, is_whole=True)
+    check_number("max_attempts", max_attempts, least=1, is_whole=True)
 
 
 class PayoutJob:
@@ -88,25 +88,25 @@ class PayoutJob:
         clock, before a payout whose answer was lost counts as not made. Longer than the gateway may still execute a request.
     :param resend_unknown: the platform refuses a used id, so what is not found after the quiet period is sent again under its
         own; otherwise it goes on the review list, and a person decides.
-    :param pending_patience: seconds to go on asking about payouts that are pending once all else is done.
-    :param pause_after: failures in a row (no connection, no plain answer) after which the job pauses, longer each time.
-    :param attempts: how often a payout is begun in one run of which no byte left; it stays planned after that.
+    :param pending_timeout: seconds to go on asking about payouts that are pending once all else is done.
+    :param failure_threshold: failures in a row (no connection, no plain answer) after which the job pauses, longer each time.
+    :param max_attempts: how often a payout is begun in one run of which no byte left; it stays planned after that.
     :param batch: a name for these orders in the journal.
     :param clock: seconds since this machine started, the same in every process; tests give their own.
     """
 
     def __init__(
         self,
-        gateway: Pays,
+        gateway: PayoutClient,
         *,
         journal: str | Journal,
         concurrency: int = 100,
         per_second: float | None = None,
         quiet_period: float = 120.0,
         resend_unknown: bool = False,
-        pending_patience: float = 60.0,
-        pause_after: int = 20,
-        attempts: int = 5,
+        pending_timeout: float = 60.0,
+        failure_threshold: int = 20,
+        max_attempts: int = 5,
         batch: str = "",
         clock: Callable[[], float] = boot_clock,
     ) -> None:
@@ -116,9 +116,9 @@ class PayoutJob:
             per_second=per_second,
             quiet_period=quiet_period,
             resend_unknown=resend_unknown,
-            pending_patience=pending_patience,
-            pause_after=pause_after,
-            attempts=attempts,
+            pending_timeout=pending_timeout,
+            failure_threshold=failure_threshold,
+            max_attempts=max_attempts,
         )
         if not isinstance(journal, str | Journal) or not isinstance(batch, str):
             msg = "journal: must be a store's URL or a Journal; batch: must be a text"
@@ -138,12 +138,12 @@ class PayoutJob:
         self._concurrency = concurrency
         self._quiet_period = quiet_period
         self._resend_unknown = resend_unknown
-        self._pending_patience = pending_patience
-        self._attempts = attempts
+        self._pending_patience = pending_timeout
+        self._attempts = max_attempts
         self.batch = batch
         self._clock = clock
         self._per_second = per_second
-        self._pause_after = pause_after
+        self._pause_after = failure_threshold
         self._stopped = False
         self._run: Run | None = None
         #: Why a run ended whose caller had left its loop by then.
@@ -223,7 +223,7 @@ class PayoutJob:
             results=asyncio.Queue(self._concurrency * 2),
             queue=asyncio.Queue(self._concurrency),
             places=asyncio.Semaphore(self._concurrency),
-            pace=Pace(per_second=self._per_second, pause_after=self._pause_after),
+            pace=Throttle(per_second=self._per_second, failure_threshold=self._pause_after),
         )
 
     async def _turn(self, run: Run) -> bool:
@@ -244,7 +244,7 @@ class PayoutJob:
             # are taken over once, here: two jobs that took them from each other for ever would never see a quiet period's end.
             for state in (State.SENDING, State.UNKNOWN, State.PENDING):
                 after = 0
-                while rows := await self.journal.take(state, after=after):
+                while rows := await self.journal.claim(state, after=after):
                     after = rows[-1].id
                     run.open.update(row.id for row in rows)
                     run.followed.update(row.id for row in rows)
@@ -272,14 +272,14 @@ class PayoutJob:
         if run.failure is not None:
             raise run.failure
 
-    def _follower(self, run: Run) -> Follower:
-        return Follower(
+    def _follower(self, run: Run) -> OutcomePoller:
+        return OutcomePoller(
             run=run,
             gateway=self.gateway,
             journal=self.journal,
             clock=self._clock,
             quiet_period=self._quiet_period,
-            pending_patience=self._pending_patience,
+            pending_timeout=self._pending_patience,
             learn=self._learn,
             resend=self._send if self._resend_unknown else None,
         )
@@ -311,7 +311,7 @@ class PayoutJob:
     ) -> None:
         try:
             await self._feed_planned(run)
-            async with contextlib.aclosing(chunks(orders, _PLANNED_AT_ONCE)) as grouped:
+            async with contextlib.aclosing(group_orders(orders, _PLANNED_AT_ONCE)) as grouped:
                 async for chunk in grouped:
                     if run.stopping.is_set():
                         return
@@ -322,7 +322,7 @@ class PayoutJob:
     async def _feed_planned(self, run: Run) -> None:
         after = 0
         while not run.stopping.is_set() and (
-            rows := await self.journal.take(State.PLANNED, after=after)
+            rows := await self.journal.claim(State.PLANNED, after=after)
         ):
             run.open.update(row.id for row in rows)
             for row in rows:
@@ -361,10 +361,10 @@ class PayoutJob:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
-                mtid = row.order.merchant_transaction_id
+                merchant_transaction_id = row.order.merchant_transaction_id
                 run.fail(
                     RuntimeError(
-                        f"{mtid}: what should have sent it was cancelled; the next run asks what became of it"
+                        f"{merchant_transaction_id}: what should have sent it was cancelled; the next run asks what became of it"
                     )
                 )
 
@@ -380,7 +380,7 @@ class PayoutJob:
                 if row.id in run.open:
                     run.followed.add(row.id)
                 return
-            await self.journal.give_back(row, str(told))
+            await self.journal.mark_unsent(row, str(told))
             if told.retry_after is not None:
                 # The gateway is there, and asked for patience: nothing has failed.
                 await run.pace.hold(told.retry_after)
@@ -398,7 +398,7 @@ class PayoutJob:
             return 0, None
         # Read before the intent is asked for: whatever freezes this process from here on makes the intent too old to be sent.
         begun = self._clock()
-        if not (attempt := await self.journal.intend(row)):
+        if not (attempt := await self.journal.record_intent(row)):
             return 0, None
         order = row.order
         try:
@@ -432,10 +432,10 @@ class PayoutJob:
                 await report_ended(run, self.journal, [row.id])
             case AuthenticationFailed() | ConfigurationError():
                 # No payout of this run will fare better.
-                await self.journal.give_back(row, str(told))
+                await self.journal.mark_unsent(row, str(told))
                 run.fail(told)
             case InvalidRequest():
-                if await self.journal.refuse(row, str(told)):
+                if await self.journal.mark_refused(row, str(told)):
                     await run.report(
                         row.id,
                         PayoutResult(
@@ -457,10 +457,10 @@ class PayoutJob:
         state, evidence = (
             (State.REVIEW, f"{_USED_BEFORE}; {told}") if is_used else (State.UNKNOWN, str(told))
         )
-        finding = Finding(
+        finding = PayoutUpdate(
             state=state, payment_id=told.payment_id, code=told.code, evidence=evidence
         )
-        state_now = await self.journal.learn(
+        state_now = await self.journal.record(
             row.order.merchant_transaction_id, finding, attempt=attempt
         )
         if state_now is not None and state_now.is_end:
@@ -476,7 +476,7 @@ class PayoutJob:
         *,
         seconds: float | None = None,
     ) -> State | None:
-        finding, order = finding_of(told, seconds=seconds), row.order
+        finding, order = PayoutUpdate.from_status(told, seconds=seconds), row.order
         if getattr(told, "duplicate", False) and not row.is_resent:
             # The payout that has this id was made by somebody else, or by this file before the journal was.
             finding = evolve(
@@ -484,7 +484,7 @@ class PayoutJob:
                 state=State.REVIEW,
                 evidence=f"{_USED_BEFORE}; the gateway has payment {told.payment_id}",
             )
-        state = await self.journal.learn(order.merchant_transaction_id, finding, attempt=attempt)
+        state = await self.journal.record(order.merchant_transaction_id, finding, attempt=attempt)
         if state is not None and state.is_end:
             # What is for a person to decide has no outcome yet, whatever was told.
             is_told = state is finding.state and state is not State.REVIEW

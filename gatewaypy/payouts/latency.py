@@ -30,7 +30,7 @@ class Latency:
         """How many answers were counted."""
         return sum(self.counts)
 
-    def within(self, share: float) -> float:
+    def percentile(self, share: float) -> float:
         """Return the seconds within which this share of the answers came: the upper end of a bucket, at most the slowest."""
         wanted, seen = math.ceil(self.total * share), 0
         for edge, count in zip((*_EDGES, math.inf), self.counts, strict=True):
@@ -52,7 +52,7 @@ class Latency:
         buckets = self.buckets()
         fullest = max((count for _, count in buckets), default=0)
         return [
-            f"≤ {duration(end):>8} {count:>9,}  {_BAR * math.ceil(count * width / fullest)}".rstrip()
+            f"≤ {format_duration(end):>8} {count:>9,}  {_BAR * math.ceil(count * width / fullest)}".rstrip()
             for end, count in buckets
         ]
 
@@ -61,11 +61,12 @@ class Latency:
         if not self.total:
             return "no answer was timed"
         shares = ", ".join(
-            f"{share:.0%} within {duration(self.within(share))}" for share in (0.5, 0.9, 0.99)
+            f"{share:.0%} within {format_duration(self.percentile(share))}"
+            for share in (0.5, 0.9, 0.99)
         )
-        return f"{self.total:,} answers: {shares}; the slowest took {duration(self.slowest)}"
+        return f"{self.total:,} answers: {shares}; the slowest took {format_duration(self.slowest)}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write seconds for people: in milliseconds below one second."""
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

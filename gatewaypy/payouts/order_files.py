@@ -146,14 +146,14 @@ def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]
 def _row(
     line: int, content: bytes | InvalidRequest, parse: Callable[[str], dict[str, Any]]
 ) -> PayoutOrder | BadRow:
-    mtid = None
+    merchant_transaction_id = None
     try:
         fields = parse(_text(content))
-        mtid = _showable(fields.get("merchant_transaction_id"))
+        merchant_transaction_id = _showable(fields.get("merchant_transaction_id"))
         order = PayoutOrder.from_fields(fields)
         _check(order)
     except InvalidRequest as refused:
-        return BadRow(line, str(refused), mtid)
+        return BadRow(line, str(refused), merchant_transaction_id)
     return order
 
 
@@ -168,18 +168,22 @@ def _text(content: bytes | InvalidRequest) -> str:
     raise refused
 
 
-def _showable(mtid: object) -> str | None:
+def _showable(merchant_transaction_id: object) -> str | None:
     """Return an id that may be shown: one in the form of an id, and nothing that might be a card number in its column."""
-    if not isinstance(mtid, str):
+    if not isinstance(merchant_transaction_id, str):
         return None
     try:
-        check({"merchantTransactionId": mtid})
+        check({"merchantTransactionId": merchant_transaction_id})
     except InvalidRequest:
         return None
     # A mistyped card number is nearly a whole one: its check digit does not matter here.
-    digits = _SEPARATORS.sub("", mtid)
+    digits = _SEPARATORS.sub("", merchant_transaction_id)
     is_number = digits.isdigit() and len(digits) in _CARD_LENGTHS
-    return None if is_number or contains(mtid, known_issuer=True) else mtid
+    return (
+        None
+        if is_number or contains(merchant_transaction_id, known_issuer=True)
+        else merchant_transaction_id
+    )
 
 
 def _check(order: PayoutOrder) -> None:

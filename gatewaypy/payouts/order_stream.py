@@ -21,7 +21,7 @@ _GROUPING_DELAY: Final = 0.05
 _MAX_READ_AHEAD: Final = 512
 
 
-async def chunks(
+async def group_orders(
     orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder], most: int
 ) -> AsyncGenerator[list[PayoutOrder], None]:
     """Group orders, as many at a time as come together: a slow stream's are not kept waiting for others.

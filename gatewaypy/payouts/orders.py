@@ -83,7 +83,7 @@ class PayoutOrder:
     :param stored_card: the registration id of a stored card or account (our choice of wire name).
     :param terminal_id: the terminal to pay through; the credentials' own where none is given.
     :param extra: further fields by their wire names, each kept as a `Secret`. Never a CVV; a card number only where the job has
-        a ``seal`` to encrypt orders with.
+        a ``encrypt`` to encrypt orders with.
     :raises InvalidRequest: for an id or a payee that no payout could have.
     """
 
@@ -106,7 +106,7 @@ class PayoutOrder:
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Check the order and seal its further fields."""
+        """Check the order and encrypt its further fields."""
         sealed = _sealed(extra)
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del extra
@@ -225,7 +225,7 @@ class PayoutOrder:
         return {name: value for name, value in fields.items() if value is not None}
 
     def to_json(self) -> bytes:
-        """Return the order as JSON, secrets in the clear: what a journal keeps, sealed where the job has a seal."""
+        """Return the order as JSON, secrets in the clear: what a journal keeps, sealed where the job has a encrypt."""
         return json.dumps(self.to_fields()).encode()
 
     @classmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.journal.journal import Journal
     from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.run import Pays, Run
+    from gatewaypy.payouts.run import PayoutClient, Run
 
 _ASKED_AT_ONCE: Final = 64
 _LOOKED_UP_AT_ONCE: Final = 256
@@ -38,7 +38,7 @@ _LONGEST_PAUSE: Final = 10.0
 
 
 @define(eq=False, kw_only=True)
-class Follower:
+class OutcomePoller:
     """Follows one run's unknown and pending rows.
 
     :param learn: writes down what an inquiry tells of a row, and returns the row's state then.
@@ -46,11 +46,11 @@ class Follower:
     """
 
     run: Run
-    gateway: Pays
+    gateway: PayoutClient
     journal: Journal
     clock: Callable[[], float]
     quiet_period: float
-    pending_patience: float
+    pending_timeout: float
     learn: Callable[[Run, Row, OperationResult, int], Awaitable[State | None]]
     resend: Callable[[Run, Row], Awaitable[None]] | None
     _seen: set[int] = field(factory=set, init=False)
@@ -75,7 +75,7 @@ class Follower:
                 await report_ended(run, self.journal, run.followed - self._seen)
             if was_fed and not unknown:
                 since = self.clock() if since is None else since
-                if not pending or self.clock() - since >= self.pending_patience:
+                if not pending or self.clock() - since >= self.pending_timeout:
                     return
             if run.stopping.is_set():
                 return
@@ -88,7 +88,7 @@ class Follower:
     async def _ask_all(self, state: State) -> int:
         """Ask about every row of a state; return how many are left in it."""
         left, after = 0, 0
-        while rows := await self.journal.mine(state, after=after, most=_ASKED_AT_ONCE):
+        while rows := await self.journal.owned_rows(state, after=after, most=_ASKED_AT_ONCE):
             after = rows[-1].id
             self._seen.update(row.id for row in rows)
             # Whatever one of them meets, what the others were told is written down first.
@@ -118,11 +118,11 @@ class Follower:
             return row.state
         except GatewayError:
             # No answer is no absence: the gateway may know it all the same.
-            await self.journal.seen(row)
+            await self.journal.clear_not_found(row)
             return row.state
         if not transaction.found:
             return await self._not_found(row, asked)
-        await self.journal.seen(row)
+        await self.journal.clear_not_found(row)
         settled = settle(request_of(order, self.gateway.credentials), transaction)
         if not isinstance(settled, Unsettled):
             return await self.learn(self.run, row, settled, row.attempt)
@@ -132,7 +132,7 @@ class Follower:
         if row.state is not State.UNKNOWN:
             # It was found before: a gateway that forgets is no reason to send anything.
             return row.state
-        since = await self.journal.absent(row, self.clock())
+        since = await self.journal.record_not_found(row, self.clock())
         if asked - since < self.quiet_period:
             return State.UNKNOWN
         # Without an attempt it is new to a restored journal, which may have lost one.
@@ -140,7 +140,7 @@ class Follower:
         evidence = f"not found for {asked - since:.0f} s{attempt}"
         if self.resend is None:
             return await self._give_to_review(row, evidence, is_absent=True)
-        again = await self.journal.plan_again(
+        again = await self.journal.replan(
             row, f"{evidence}; sent again, as the platform refuses a used id"
         )
         if again is not None:
@@ -151,7 +151,7 @@ class Follower:
     async def _give_to_review(
         self, row: Row, evidence: str, *, is_absent: bool = False
     ) -> State | None:
-        if not await self.journal.review(row, evidence, is_absent=is_absent):
+        if not await self.journal.move_to_review(row, evidence, is_absent=is_absent):
             # It has moved on meanwhile, or another has it: the next round looks what became of it.
             return None
         result = PayoutResult(
@@ -162,7 +162,7 @@ class Follower:
 
     async def _tell_pending(self) -> None:
         after = 0
-        while rows := await self.journal.mine(State.PENDING, after=after):
+        while rows := await self.journal.owned_rows(State.PENDING, after=after):
             after = rows[-1].id
             for row in rows:
                 await self.run.report(

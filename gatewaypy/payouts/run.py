@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.states import State
-    from gatewaypy.payouts.throttle import Pace
+    from gatewaypy.payouts.throttle import Throttle
 
 
-class Pays(Protocol):
+class PayoutClient(Protocol):
     """What a job needs of a `Gateway`; a client with a ``platform`` is also compared with the journal's own gateway."""
 
     @property
@@ -64,7 +64,7 @@ class Run:
     results: asyncio.Queue[PayoutResult | None]
     queue: asyncio.Queue[Row | None]
     places: asyncio.Semaphore
-    pace: Pace
+    pace: Throttle
     driver: asyncio.Task[None] | None = None
     stopping: asyncio.Event = field(factory=asyncio.Event)
     wake: asyncio.Event = field(factory=asyncio.Event)

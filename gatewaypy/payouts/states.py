@@ -28,7 +28,7 @@ class State(enum.Enum):
 
 #: Every move, with what causes it. Nothing but an intent leads to ``SENDING``, and nothing leads back to ``PLANNED`` but the
 #: knowledge that nothing was sent, a platform that refuses used ids, or a person.
-MOVES: Final[Mapping[State, Mapping[State, str]]] = {
+PAYOUT_TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.PLANNED: {
         State.SENDING: "intent, durable before the first byte",
         State.FAILED: "refused by the library before anything was sent; or a callback, if it was sent before",

@@ -21,17 +21,17 @@ _SHORTEST_HOLD: Final = 0.1
 logger: Final = logging.getLogger("gatewaypy.payouts")
 
 
-class Pace:
+class Throttle:
     """Gives payouts their turn.
 
     :param per_second: how many turns a second has; ``None`` for no limit.
-    :param pause_after: failures in a row after which nobody gets a turn for a while, twice as long each time until one succeeds.
+    :param failure_threshold: failures in a row after which nobody gets a turn for a while, twice as long each time until one succeeds.
     """
 
-    def __init__(self, *, per_second: float | None, pause_after: int) -> None:
+    def __init__(self, *, per_second: float | None, failure_threshold: int) -> None:
         """Begin without a pause."""
         self._limiter: Any = None if per_second is None else _limiter(per_second)
-        self._pause_after = pause_after
+        self._pause_after = failure_threshold
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._until = 0.0

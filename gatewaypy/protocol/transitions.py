@@ -36,7 +36,7 @@ class Step(enum.Enum):
 
 #: Every move that a payment or payout makes, by long status in lower case. The statuses are documented; the moves follow from
 #: their meanings and from section 8's rules (our choice). A step may be skipped: nobody promises to tell of each.
-MOVES: Final[Mapping[str, tuple[str, ...]]] = {
+PAYMENT_TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("authstarted", "payoutstarted", "failed", "cancelled"),
     "authstarted": ("3d authstarted", "authsuccessful", "authfailed", "failed", "cancelled"),
     "3d authstarted": ("authsuccessful", "authfailed", "failed", "cancelled"),
@@ -64,7 +64,7 @@ _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("p",),
     "p": ("authstarted", "payoutstarted", "n", "c"),
     "authstarted": ("3d", "n", "c"),
-    "3d": (*MOVES["3d authstarted"], "n", "c"),
+    "3d": (*PAYMENT_TRANSITIONS["3d authstarted"], "n", "c"),
     "3d authstarted": ("n", "c"),
     "payoutstarted": ("y", "n"),
     "authsuccessful": ("y", "c"),
@@ -91,8 +91,8 @@ _ENDS: Final = frozenset(
 def _reachable() -> dict[str, frozenset[str]]:
     """Return what may follow each state, in however many moves; a short status is where a way begins or ends, never a station."""
     moves = {
-        state: {*MOVES.get(state, ()), *_SHORT_MOVES.get(state, ())}
-        for state in {*MOVES, *_SHORT_MOVES}
+        state: {*PAYMENT_TRANSITIONS.get(state, ()), *_SHORT_MOVES.get(state, ())}
+        for state in {*PAYMENT_TRANSITIONS, *_SHORT_MOVES}
     }
     following: dict[str, frozenset[str]] = {}
     for state, ahead in moves.items():
@@ -100,7 +100,12 @@ def _reachable() -> dict[str, frozenset[str]]:
         new = set(ahead)
         while new:
             found |= new
-            new = {after for station in new if station in MOVES for after in moves[station]} - found
+            new = {
+                after
+                for station in new
+                if station in PAYMENT_TRANSITIONS
+                for after in moves[station]
+            } - found
         following[state] = frozenset(found)
     return following
 
@@ -112,7 +117,7 @@ _FOLLOWING: Final = _reachable()
 _FOREIGN: Final[Mapping[Kind, frozenset[str]]] = {
     kind: frozenset(
         state
-        for state in (*MOVES, "3d")
+        for state in (*PAYMENT_TRANSITIONS, "3d")
         if state != kind.value
         and state not in _FOLLOWING[kind.value]
         and kind.value not in _FOLLOWING[state]

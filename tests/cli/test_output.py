@@ -227,7 +227,7 @@ async def test_report_csv_neutralizes_and_names_the_zone(tmp_path: Path) -> None
             ],
             batch="=B",
         )
-        assert await journal.take(State.PLANNED)
+        assert await journal.claim(State.PLANNED)
     (row,) = csv.DictReader(
         io.StringIO((await later("payouts", "report", "--journal", url, "--format", "csv")).stdout)
     )

@@ -97,18 +97,20 @@ async def faulty_sandbox(**options: bool):  # type: ignore[no-untyped-def]  # no
 async def check(sandbox: Sandbox, store: str, count: int) -> None:
     """Compare the ledger with the journal, order by order."""
     paid = Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries)
-    assert [mtid for mtid, times in paid.items() if times > 1] == []
+    assert [
+        merchant_transaction_id for merchant_transaction_id, times in paid.items() if times > 1
+    ] == []
     async with Journal(store, MERCHANT.member_id) as journal:
         rows, after = {}, 0
-        while page := await journal.listed(after=after):
+        while page := await journal.list_entries(after=after):
             rows |= {row.merchant_transaction_id: row for row in page}
             after = page[-1].id
     expected = {order.merchant_transaction_id: order for order in orders(count)}
     assert set(rows) == set(expected)
-    for mtid, row in rows.items():
-        declined = expected[mtid].amount.wire() == "6051.00"
+    for merchant_transaction_id, row in rows.items():
+        declined = expected[merchant_transaction_id].amount.wire() == "6051.00"
         assert row.state is (State.FAILED if declined else State.SUCCEEDED), row
-        assert paid[mtid] == (0 if declined else 1), row
+        assert paid[merchant_transaction_id] == (0 if declined else 1), row
 
 
 async def test_killed_at_every_named_moment(store_url: str) -> None:

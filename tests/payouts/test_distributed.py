@@ -29,7 +29,7 @@ from taskiq.message import BrokerMessage  # noqa: E402 - an extra
 
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors  # noqa: E402 - after the extras
 from gatewaypy.payouts import PayoutJob, PayoutOrder, State  # noqa: E402 - after the extras
-from gatewaypy.payouts.distributed import PayoutWorker, finish, remaining, submit  # noqa: E402 - after the extras
+from gatewaypy.payouts.distributed import PayoutWorker, remaining, resubmit, submit  # noqa: E402 - after the extras
 from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
 from gatewaypy.payouts.journal.rows import Conflict  # noqa: E402 - after the extras
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after the extras
@@ -161,7 +161,11 @@ async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
 def complaints(sandbox: Sandbox, number: int, declined: int) -> list[str]:
     """Say what the ledger has against the payouts."""
     paid = Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries)
-    told = [f"{mtid} was paid {times} times" for mtid, times in paid.items() if times > 1]
+    told = [
+        f"{merchant_transaction_id} was paid {times} times"
+        for merchant_transaction_id, times in paid.items()
+        if times > 1
+    ]
     if len(paid) != number - declined:
         told.append(f"{len(paid)} of {number - declined} were paid")
     return told
@@ -216,7 +220,9 @@ async def test_submit_to_a_restored_journal_sends_nothing_twice(
         assert not (await submit(job, broker, 5, orders=orders(10))).restored
         for chunk in broker.chunks():
             assert await worker.run(chunk)
-    await rows(journal_url, "DELETE FROM gatewaypy_payouts WHERE mtid IN ('P-3', 'P-7')")
+    await rows(
+        journal_url, "DELETE FROM gatewaypy_payouts WHERE merchant_transaction_id IN ('P-3', 'P-7')"
+    )
     await rows(journal_url, "UPDATE gatewaypy_journal SET home = 'elsewhere'")
     async with make_job(journal_url, at=lenient) as job:
         # The submitter ended before the broker had its chunk.
@@ -270,7 +276,7 @@ async def test_two_workers_of_which_one_is_killed_pay_each_order_once(
                 turn += 1
                 # RabbitMQ delivers a dead worker's messages again by itself; Redis only when new ones come.
                 if turn % 20 == 0 and broker_url.startswith("redis"):
-                    await finish(job, broker, 100)
+                    await resubmit(job, broker, 100)
     assert complaints(lenient, 2000, 20) == []
     assert await states(journal_url) == {"succeeded": 1980, "failed": 20}
     ((again,),) = await rows(journal_url, "SELECT COUNT(*) FROM gatewaypy_payouts WHERE fence > 1")
@@ -343,16 +349,18 @@ async def test_rows_are_taken_as_they_are_and_not_as_they_were(
         other = await asyncpg.connect(journal_url)
         async with other.transaction():
             await other.execute(
-                "UPDATE gatewaypy_payouts SET state = $1 WHERE mtid = 'P-1'", meanwhile.value
+                "UPDATE gatewaypy_payouts SET state = $1 WHERE merchant_transaction_id = 'P-1'",
+                meanwhile.value,
             )
-            taking = asyncio.create_task(journal.take(before))
+            taking = asyncio.create_task(journal.claim(before))
             waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE gatewaypy_payouts%'"
             while not await rows(journal_url, waiting):
                 await asyncio.sleep(0.02)
         await other.close()
         assert [row.order.merchant_transaction_id for row in await taking] == ["P-0", "P-2"]
     assert await rows(
-        journal_url, "SELECT state, fence FROM gatewaypy_payouts WHERE mtid = 'P-1'"
+        journal_url,
+        "SELECT state, fence FROM gatewaypy_payouts WHERE merchant_transaction_id = 'P-1'",
     ) == [(meanwhile.value, 0)]
 
 
@@ -428,7 +436,7 @@ async def test_submitting_again_completes_what_was_interrupted(
             for chunk in broker.chunks():
                 assert await worker.run(chunk)
         assert await remaining(job) == 0
-        assert await finish(job, broker) == 0
+        assert await resubmit(job, broker) == 0
     assert complaints(lenient, 40, 0) == []
 
 
@@ -518,8 +526,8 @@ async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(
         await submit(job, broker, 10, orders=[*orders(3), waiting])
         assert await worker.run(broker.chunks()[0])
         assert await states(journal_url) == {"succeeded": 3, "pending": 1}
-        assert await finish(job, broker, 10) == 0
-        assert await finish(job, broker, 10, pending=True) == 1
+        assert await resubmit(job, broker, 10) == 0
+        assert await resubmit(job, broker, 10, pending=True) == 1
         lenient.ledger.approve(
             next(r for r in lenient.ledger.records.values() if r.merchant_transaction_id == "W-1")
         )

@@ -10,7 +10,7 @@ import pytest
 from support.stores import postgres_schema
 
 from gatewaypy import Customer, Gateway, Money, Outcome, Timeouts, errors
-from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, PayoutUpdate, State
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 QUICK = Timeouts(connect=2, read=1, total=3, inquiry=0.1)
 ENDS = [
-    (Finding(state=State.SUCCEEDED, outcome_source="callback"), Outcome.SUCCEEDED),
-    (Finding(state=State.FAILED, outcome_source="callback"), Outcome.FAILED),
+    (PayoutUpdate(state=State.SUCCEEDED, outcome_source="callback"), Outcome.SUCCEEDED),
+    (PayoutUpdate(state=State.FAILED, outcome_source="callback"), Outcome.FAILED),
 ]
 
 
@@ -61,19 +61,19 @@ def told(results: list[Any]) -> Counter[tuple[str, Any, Any]]:
 
 @pytest.mark.parametrize(("finding", "outcome"), ENDS, ids=["paid", "declined"])
 async def test_run_yields_what_a_callback_ends_while_pending(
-    gateway: Gateway, store_url: str, finding: Finding, outcome: Outcome
+    gateway: Gateway, store_url: str, finding: PayoutUpdate, outcome: Outcome
 ) -> None:
     """A pending order that a callback ends is given with its end, and not as pending too."""
     results = []
     async with (
-        PayoutJob(gateway, journal=store_url, pending_patience=60) as job,
+        PayoutJob(gateway, journal=store_url, pending_timeout=60) as job,
         asyncio.timeout(30),
     ):
 
         async def call_back() -> None:
             while not (await job.report()).pending:
                 await asyncio.sleep(0.01)
-            await job.journal.learn("P-0", finding)
+            await job.journal.record("P-0", finding)
 
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run(orders("6091.00", "5.00"))]
@@ -86,13 +86,13 @@ async def test_run_yields_what_a_callback_ends_while_pending(
 
 @pytest.mark.parametrize(("finding", "outcome"), ENDS, ids=["paid", "declined"])
 async def test_run_yields_what_a_callback_ends_before_the_doubt(
-    gateway: Gateway, store_url: str, finding: Finding, outcome: Outcome
+    gateway: Gateway, store_url: str, finding: PayoutUpdate, outcome: Outcome
 ) -> None:
     """An order whose callback is there before its lost answer is given up is given once."""
     jobs: list[PayoutJob] = []
 
     async def payout(*_: Any, merchant_transaction_id: str, **__: Any) -> Any:
-        await jobs[0].journal.learn(merchant_transaction_id, finding)
+        await jobs[0].journal.record(merchant_transaction_id, finding)
         raise errors.OutcomeUnknown("no answer", merchant_transaction_id=merchant_transaction_id)
 
     async with PayoutJob(Client(gateway, payout), journal=store_url) as job, asyncio.timeout(30):
@@ -109,9 +109,9 @@ async def test_run_yields_what_another_process_ended(gateway: Gateway, postgres_
 
     async def take_over() -> None:
         async with Journal(postgres_url, MERCHANT.member_id) as other:
-            while not (rows := await other.take(State.UNKNOWN)):
+            while not (rows := await other.claim(State.UNKNOWN)):
                 await asyncio.sleep(0.01)
-            await other.review(rows[0], "not found by another", is_absent=True)
+            await other.move_to_review(rows[0], "not found by another", is_absent=True)
 
     async with (
         PayoutJob(Client(gateway, payout), journal=postgres_url, quiet_period=60) as job,
@@ -152,7 +152,7 @@ async def test_run_yields_once_what_it_took_over(
             while sandbox.requests.get("inquiry", 0) == asked:
                 await asyncio.sleep(0.01)
             for number in range(3):
-                await job.journal.learn(f"P-{number}", ENDS[0][0])
+                await job.journal.record(f"P-{number}", ENDS[0][0])
 
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run()]

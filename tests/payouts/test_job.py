@@ -19,7 +19,7 @@ from support.stores import postgres_schema
 from gatewaypy import Customer, Gateway, Money, Outcome, Timeouts, errors
 from gatewaypy.callbacks import CallbackEvent, Inbox, Reconciler
 from gatewaypy.callbacks.events import read_event
-from gatewaypy.payouts import Finding, Journal, PayoutJob, PayoutOrder, State
+from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, PayoutUpdate, State
 from gatewaypy.protocol.decode import transaction
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
@@ -53,7 +53,7 @@ async def run(
         "concurrency": 20,
         "quiet_period": 0.4,
         "resend_unknown": True,
-        "pending_patience": 3.0,
+        "pending_timeout": 3.0,
     } | options
     async with PayoutJob(gateway, journal=journal, **options) as job:
         results = [result async for result in job.run(orders)]
@@ -168,12 +168,14 @@ async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: s
     sandbox.faults.add("cut before", operation="payout", times=3)
     await run(gateway, store_url, [order(number) for number in range(3)], resend_unknown=False)
     async with Journal(store_url, MERCHANT.member_id) as journal:
-        assert await journal.decide("PAYOUT-0", State.SUCCEEDED, "the bank's statement has it")
-        assert await journal.decide("PAYOUT-1", State.FAILED, "the bank's statement has it not")
-        assert await journal.decide("PAYOUT-2", State.PLANNED, "the gateway says: send it again")
-        assert not await journal.decide("PAYOUT-2", State.FAILED, "twice")
-        assert not await journal.decide("PAYOUT-9", State.FAILED, "who?")
-        evidence = {row.merchant_transaction_id: row.evidence for row in await journal.listed()}
+        assert await journal.resolve("PAYOUT-0", State.SUCCEEDED, "the bank's statement has it")
+        assert await journal.resolve("PAYOUT-1", State.FAILED, "the bank's statement has it not")
+        assert await journal.resolve("PAYOUT-2", State.PLANNED, "the gateway says: send it again")
+        assert not await journal.resolve("PAYOUT-2", State.FAILED, "twice")
+        assert not await journal.resolve("PAYOUT-9", State.FAILED, "who?")
+        evidence = {
+            row.merchant_transaction_id: row.evidence for row in await journal.list_entries()
+        }
     assert "decided: the bank's statement has it" in (evidence["PAYOUT-0"] or "")
     _, report = await run(gateway, store_url, resend_unknown=False)
     assert (report.succeeded, report.failed, len(sandbox.ledger.entries)) == (2, 1, 1)
@@ -184,7 +186,7 @@ async def test_pending_payouts_are_asked_about(
 ) -> None:
     """One that is decided a moment later ends; one that never is is told as pending, and waits for the next run."""
     results, report = await run(
-        gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_patience=1.0
+        gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_timeout=1.0
     )
     assert {result.order.merchant_transaction_id: result.state for result in results} == {
         "PAYOUT-1": State.SUCCEEDED,
@@ -219,22 +221,22 @@ async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
     """A callback settles an open row, never takes one back, and one that contradicts an end calls for a person."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(number) for number in range(3)]):
-            await journal.intend(row)
-            await journal.learn(
-                row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1
+            await journal.record_intent(row)
+            await journal.record(
+                row.order.merchant_transaction_id, PayoutUpdate(state=State.UNKNOWN), attempt=1
             )
-        assert await journal.hear(event(0, "payoutstarted")) is State.PENDING
-        assert await journal.hear(event(0, "payoutsuccessful")) is State.SUCCEEDED
-        assert await journal.hear(event(0, "payoutstarted")) is State.SUCCEEDED
-        assert await journal.hear(event(0, "payoutfailed")) is State.REVIEW
-        assert await journal.hear(event(1, "payoutfailed")) is State.FAILED
-        assert await journal.hear(event(1, "payoutfailed")) is State.FAILED
-        assert await journal.hear(event(2, "payoutstarted")) is State.PENDING
-        assert await journal.hear(event(2, "payoutsuccessful", "6.00")) is State.REVIEW
-        assert await journal.hear(event(9, "payoutsuccessful")) is None
+        assert await journal.handle_event(event(0, "payoutstarted")) is State.PENDING
+        assert await journal.handle_event(event(0, "payoutsuccessful")) is State.SUCCEEDED
+        assert await journal.handle_event(event(0, "payoutstarted")) is State.SUCCEEDED
+        assert await journal.handle_event(event(0, "payoutfailed")) is State.REVIEW
+        assert await journal.handle_event(event(1, "payoutfailed")) is State.FAILED
+        assert await journal.handle_event(event(1, "payoutfailed")) is State.FAILED
+        assert await journal.handle_event(event(2, "payoutstarted")) is State.PENDING
+        assert await journal.handle_event(event(2, "payoutsuccessful", "6.00")) is State.REVIEW
+        assert await journal.handle_event(event(9, "payoutsuccessful")) is None
         evidence = {
             row.merchant_transaction_id: row.evidence
-            for row in await journal.listed(state=State.REVIEW)
+            for row in await journal.list_entries(state=State.REVIEW)
         }
     assert "callback says failed" in (evidence["PAYOUT-0"] or "")
     assert "another amount: 6.00, not 5.00" in (evidence["PAYOUT-2"] or "")
@@ -246,7 +248,7 @@ async def test_hear_of_an_order_never_sent_reviews_it(
     """A callback settles no order that was never sent; it is for a person, and is not sent meanwhile: its id was used."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         await journal.plan([order(1), order(2)])
-        assert await journal.hear(event(1, "payoutsuccessful")) is State.REVIEW
+        assert await journal.handle_event(event(1, "payoutsuccessful")) is State.REVIEW
     _, report = await run(gateway, store_url)
     assert (report.succeeded, report.review) == (1, 1)
     assert [entry.merchant_transaction_id for entry in sandbox.ledger.entries] == ["PAYOUT-2"]
@@ -261,11 +263,11 @@ async def test_hear_of_another_merchant_or_kind_changes_nothing(
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         if sent:
-            await journal.intend(row)
-            await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
+            await journal.record_intent(row)
+            await journal.record("PAYOUT-1", PayoutUpdate(state=State.UNKNOWN), attempt=1)
         member = MERCHANT.member_id if status == "capturesuccess" else "777"
-        assert await journal.hear(event(1, status, member_id=member)) is None
-        (listed,) = await journal.listed()
+        assert await journal.handle_event(event(1, status, member_id=member)) is None
+        (listed,) = await journal.list_entries()
         assert listed.state is (State.UNKNOWN if sent else State.PLANNED)
 
 
@@ -281,20 +283,22 @@ async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict
     """Amounts are compared by their text whatever the currency, and currencies where they are told."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.SUCCEEDED, payment_id="77"), attempt=1)
-        assert await journal.hear(event(1, "payoutsuccessful", **told)) is State.REVIEW
+        await journal.record_intent(row)
+        await journal.record(
+            "PAYOUT-1", PayoutUpdate(state=State.SUCCEEDED, payment_id="77"), attempt=1
+        )
+        assert await journal.handle_event(event(1, "payoutsuccessful", **told)) is State.REVIEW
 
 
 async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None:
     """An event that no key signed and no inquiry confirmed may be any person's."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=State.UNKNOWN), attempt=1)
         unsigned = read_event(dict(event(1, "payoutsuccessful").raw), signed=False, member_id=None)
-        assert await journal.hear(unsigned) is None
-        (listed,) = await journal.listed()
+        assert await journal.handle_event(unsigned) is None
+        (listed,) = await journal.list_entries()
         assert listed.state is State.UNKNOWN
 
 
@@ -308,10 +312,12 @@ async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str
     }
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
-        assert await journal.hear(transaction(fields)) is None
-        assert await journal.hear(transaction(fields | {"amount": "5.00"})) is State.SUCCEEDED
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=State.PENDING), attempt=1)
+        assert await journal.handle_event(transaction(fields)) is None
+        assert (
+            await journal.handle_event(transaction(fields | {"amount": "5.00"})) is State.SUCCEEDED
+        )
 
 
 async def test_hear_of_a_payments_result_changes_nothing(
@@ -321,17 +327,17 @@ async def test_hear_of_a_payments_result_changes_nothing(
     payment = await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.UNKNOWN), attempt=1)
-        assert await journal.hear(payment) is None  # type: ignore[arg-type]
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=State.UNKNOWN), attempt=1)
+        assert await journal.handle_event(payment) is None  # type: ignore[arg-type]
 
 
 async def test_reconcile_with_a_closed_gateway_says_so(sandbox: Sandbox, store_url: str) -> None:
     """A gateway object that cannot ask at all is an error, and not a gateway without news."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=State.PENDING), attempt=1)
         with pytest.raises(errors.ConfigurationError, match="not open"):
             await journal.reconcile(Gateway(sandbox.base_url, MERCHANT))
         wrong = attrs.evolve(MERCHANT, secret_key="w" * 32)
@@ -344,12 +350,18 @@ async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:
     """A callback whose currency is in lower case, or missing, is the same payout's."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(1), order(2)]):
-            await journal.intend(row)
-            await journal.learn(
-                row.order.merchant_transaction_id, Finding(state=State.UNKNOWN), attempt=1
+            await journal.record_intent(row)
+            await journal.record(
+                row.order.merchant_transaction_id, PayoutUpdate(state=State.UNKNOWN), attempt=1
             )
-        assert await journal.hear(event(1, "payoutsuccessful", currency="eur")) is State.SUCCEEDED
-        assert await journal.hear(event(2, "payoutsuccessful", currency=None)) is State.SUCCEEDED
+        assert (
+            await journal.handle_event(event(1, "payoutsuccessful", currency="eur"))
+            is State.SUCCEEDED
+        )
+        assert (
+            await journal.handle_event(event(2, "payoutsuccessful", currency=None))
+            is State.SUCCEEDED
+        )
 
 
 @pytest.mark.parametrize("first", [State.SUCCEEDED, State.PENDING])
@@ -357,10 +369,10 @@ async def test_second_payment_under_one_id_is_reviewed(store_url: str, first: St
     """A success under another payment id may be a second payment: a person must look at both."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=first, payment_id="76"), attempt=1)
-        assert await journal.hear(event(1, "payoutsuccessful")) is State.REVIEW
-        (listed,) = await journal.listed()
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=first, payment_id="76"), attempt=1)
+        assert await journal.handle_event(event(1, "payoutsuccessful")) is State.REVIEW
+        (listed,) = await journal.list_entries()
         assert "payment 76" in (listed.evidence or "")
         assert "payment 77" in (listed.evidence or "")
 
@@ -369,11 +381,11 @@ async def test_payout_that_is_begun_is_pending(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
     """A record that may still become a payout's end is asked about, not given to a person."""
-    results, _ = await run(gateway, store_url, [order(1, "6091.00")], pending_patience=0.0)
+    results, _ = await run(gateway, store_url, [order(1, "6091.00")], pending_timeout=0.0)
     assert [result.state for result in results] == [State.PENDING]
     record = sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1")
     record.status = "begun"
-    results, report = await run(gateway, store_url, pending_patience=0.3)
+    results, report = await run(gateway, store_url, pending_timeout=0.3)
     assert ([result.state for result in results], report.review) == ([State.PENDING], 0)
 
 
@@ -402,10 +414,10 @@ async def test_reconcile_gives_a_payment_under_the_id_to_review(
     await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
-        await journal.intend(row)
-        await journal.learn("PAYOUT-1", Finding(state=State.PENDING), attempt=1)
+        await journal.record_intent(row)
+        await journal.record("PAYOUT-1", PayoutUpdate(state=State.PENDING), attempt=1)
         await journal.reconcile(gateway)
-        (listed,) = await journal.listed()
+        (listed,) = await journal.list_entries()
         assert listed.state is State.REVIEW
         assert "another kind" in (listed.evidence or "")
 
@@ -569,7 +581,7 @@ async def test_a_cancellation_that_nobody_asked_for_ends_the_run(
         with pytest.raises(RuntimeError, match="cancelled"):
             [result async for result in job.run([order(1)])]
     async with Journal(store_url, MERCHANT.member_id) as journal:
-        (row,) = await journal.listed()
+        (row,) = await journal.list_entries()
     assert row.state in {State.SENDING, State.UNKNOWN}
 
 
@@ -618,7 +630,11 @@ async def test_a_gateway_that_is_down_pauses_the_job(
     """Nothing is sent into the void: orders stay planned, and are paid once the gateway is back."""
     async with sandbox.refusing():
         results, report = await run(
-            gateway, store_url, [order(number) for number in range(8)], attempts=2, pause_after=4
+            gateway,
+            store_url,
+            [order(number) for number in range(8)],
+            attempts=2,
+            failure_threshold=4,
         )
         assert (results, report.planned) == ([], 8)
     _, report = await run(gateway, store_url)
@@ -672,7 +688,7 @@ async def test_a_restored_backup_is_not_believed(
     path.write_bytes(backup)
     async with Journal(url, MERCHANT.member_id) as journal:
         assert journal.restored
-        assert {row.state for row in await journal.listed()} == {State.UNKNOWN}
+        assert {row.state for row in await journal.list_entries()} == {State.UNKNOWN}
     sandbox.desk.refuse_duplicates = False
     _, report = await run(gateway, url, resend_unknown=False)
     assert (report.succeeded, len(sandbox.ledger.entries)) == (20, 20)
@@ -731,7 +747,7 @@ async def test_card_numbers_are_sealed_or_refused(
     told = {result.order.merchant_transaction_id: result for result in results}
     assert (
         told["PAYOUT-1"].state,
-        "seal" in told["PAYOUT-1"].evidence,
+        "encrypt" in told["PAYOUT-1"].evidence,
         told["PAYOUT-2"].state,
         report.total,
     ) == (
@@ -742,14 +758,17 @@ async def test_card_numbers_are_sealed_or_refused(
     )
     flip = bytes(range(255, -1, -1))
     path = tmp_path / "sealed.db"
-    hooks = {"seal": lambda text: text.translate(flip), "unseal": lambda text: text.translate(flip)}
+    hooks = {
+        "encrypt": lambda text: text.translate(flip),
+        "decrypt": lambda text: text.translate(flip),
+    }
     _, report = await run(
         gateway, Journal(f"sqlite:///{path}", MERCHANT.member_id, **hooks), [to_card]
     )
     assert report.succeeded == 1
     assert b"4000000000000051" not in on_disk(tmp_path)
     with pytest.raises(errors.ConfigurationError, match="both hooks"):
-        Journal(plain, "1", seal=hooks["seal"])
+        Journal(plain, "1", encrypt=hooks["encrypt"])
 
 
 @pytest.mark.parametrize(
@@ -813,23 +832,26 @@ async def test_two_merchants_share_a_journal(store_url: str) -> None:
         async with Journal(store_url, member) as journal:
             (planned,) = await journal.plan([order(1)])
             assert planned is not None
-            assert len(await journal.listed()) == 1
+            assert len(await journal.list_entries()) == 1
 
 
 async def test_the_reconciler_looks_after_journals(
     gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path
 ) -> None:
     """A pending payout whose callback never comes is asked about on a schedule, by whoever runs the receiver."""
-    await run(gateway, store_url, [order(1, "6091.00"), order(2, "6091.00")], pending_patience=0.0)
+    await run(gateway, store_url, [order(1, "6091.00"), order(2, "6091.00")], pending_timeout=0.0)
     sandbox.ledger.approve(sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1"))
     async with (
         Journal(store_url, MERCHANT.member_id) as journal,
         Inbox(f"sqlite:///{tmp_path}/inbox.db") as inbox,
         Reconciler(gateway, inbox, initial_delay=0.1, poll_interval=0.02, journals=[journal]),
     ):
-        while (await journal.listed())[0].state is not State.SUCCEEDED:
+        while (await journal.list_entries())[0].state is not State.SUCCEEDED:
             await asyncio.sleep(0.02)
-        assert [row.state for row in await journal.listed()] == [State.SUCCEEDED, State.PENDING]
+        assert [row.state for row in await journal.list_entries()] == [
+            State.SUCCEEDED,
+            State.PENDING,
+        ]
 
 
 async def cut(killer: Any, pid: int, after: float) -> None:
@@ -907,7 +929,7 @@ async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -
     """Every step's query finds its rows by an index: a job's cost does not grow with what is done already."""
     async with Journal(f"sqlite:///{tmp_path}/plan.db", MERCHANT.member_id) as journal:
         await journal.plan([order(number) for number in range(50)])
-        (row, *_) = await journal.take(State.PLANNED)
+        (row, *_) = await journal.claim(State.PLANNED)
         store, seen = journal._store, []
 
         async def explaining(*statements: Any) -> Any:
@@ -918,11 +940,11 @@ async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -
 
         store.run = explaining  # type: ignore[method-assign]
         work: dict[str, Callable[[], Any]] = {
-            "take": lambda: journal.take(State.PLANNED, after=3),
-            "mine": lambda: journal.mine(State.UNKNOWN),
-            "listed": lambda: journal.listed(state=State.REVIEW),
-            "learn": lambda: journal.hear(event(1, "payoutsuccessful")),
-            "intend": lambda: journal.intend(row),
+            "take": lambda: journal.claim(State.PLANNED, after=3),
+            "mine": lambda: journal.owned_rows(State.UNKNOWN),
+            "listed": lambda: journal.list_entries(state=State.REVIEW),
+            "learn": lambda: journal.handle_event(event(1, "payoutsuccessful")),
+            "intend": lambda: journal.record_intent(row),
         }
         await work[statement]()
     assert seen

@@ -9,16 +9,16 @@ import attrs
 import pytest
 
 from gatewaypy import Customer, Money, errors
-from gatewaypy.payouts import Finding, Journal, PayoutOrder, State
+from gatewaypy.payouts import Journal, PayoutOrder, PayoutUpdate, State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBER = "11344"
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
-PAID = Finding(state=State.SUCCEEDED, payment_id="7", outcome_source="reply")
-DECLINED = Finding(state=State.FAILED, code="10001", outcome_source="reply")
-UNKNOWN = Finding(state=State.UNKNOWN, evidence="no answer")
+PAID = PayoutUpdate(state=State.SUCCEEDED, payment_id="7", outcome_source="reply")
+DECLINED = PayoutUpdate(state=State.FAILED, code="10001", outcome_source="reply")
+UNKNOWN = PayoutUpdate(state=State.UNKNOWN, evidence="no answer")
 
 
 def order(number: int) -> PayoutOrder:
@@ -30,29 +30,29 @@ def order(number: int) -> PayoutOrder:
 async def sent(journal: Journal, number: int = 1) -> Any:
     """Plan an order and write its intent."""
     (row,) = await journal.plan([order(number)])
-    assert await journal.intend(row) == 1
+    assert await journal.record_intent(row) == 1
     return row
 
 
 async def in_state(journal: Journal, state: State) -> list[Any]:
-    return await journal.listed(state=state)
+    return await journal.list_entries(state=state)
 
 
 async def test_many_at_once_are_told_apart(store_url: str) -> None:
     """Intents and answers that go to the store together have each its own effect, and each caller hears of its own."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(200)])
-        lost, *_ = await journal.take(State.PLANNED, most=1)
-        attempts = await asyncio.gather(*(journal.intend(row) for row in [*rows, rows[5]]))
+        lost, *_ = await journal.claim(State.PLANNED, most=1)
+        attempts = await asyncio.gather(*(journal.record_intent(row) for row in [*rows, rows[5]]))
         assert attempts == [0, *[1] * 199, 0]
         states = await asyncio.gather(
             *(
-                journal.learn(f"P-{n}", DECLINED if n % 2 else PAID, attempt=1)
+                journal.record(f"P-{n}", DECLINED if n % 2 else PAID, attempt=1)
                 for n in range(1, 200)
             )
         )
         assert states == [State.FAILED if n % 2 else State.SUCCEEDED for n in range(1, 200)]
-        assert await journal.learn("P-200", PAID) is None
+        assert await journal.record("P-200", PAID) is None
         (left,) = await in_state(journal, State.PLANNED)
         assert left.id == lost.id
 
@@ -72,25 +72,25 @@ async def test_only_its_owner_puts_a_row_on_the_review_list(store_url: str) -> N
     async with Journal(store_url, MEMBER) as slow:
         other = Journal(slow._store, MEMBER)
         await sent(slow)
-        await slow.learn("P-1", UNKNOWN, attempt=1)
-        (row,) = await slow.mine(State.UNKNOWN)
-        (taken,) = await other.take(State.UNKNOWN)
-        assert not await slow.review(row, "not found", is_absent=True)
+        await slow.record("P-1", UNKNOWN, attempt=1)
+        (row,) = await slow.owned_rows(State.UNKNOWN)
+        (taken,) = await other.claim(State.UNKNOWN)
+        assert not await slow.move_to_review(row, "not found", is_absent=True)
         assert await in_state(slow, State.REVIEW) == []
-        assert await other.review(taken, "not found", is_absent=True)
+        assert await other.move_to_review(taken, "not found", is_absent=True)
         (listed,) = await in_state(slow, State.REVIEW)
         assert listed.evidence == "not found"
 
 
 @pytest.mark.parametrize("told", [PAID, DECLINED], ids=["paid", "declined"])
-async def test_what_was_not_found_may_turn_up(store_url: str, told: Finding) -> None:
+async def test_what_was_not_found_may_turn_up(store_url: str, told: PayoutUpdate) -> None:
     """A row that is on review for not having been found leaves it by what an inquiry or a callback tells."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        await journal.learn("P-1", UNKNOWN, attempt=1)
-        (row,) = await journal.mine(State.UNKNOWN)
-        assert await journal.review(row, "not found for 120 s", is_absent=True)
-        assert await journal.learn("P-1", told) is told.state
+        await journal.record("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.owned_rows(State.UNKNOWN)
+        assert await journal.move_to_review(row, "not found for 120 s", is_absent=True)
+        assert await journal.record("P-1", told) is told.state
         (listed,) = await in_state(journal, told.state)
         assert listed.evidence == "not found for 120 s"
 
@@ -99,29 +99,29 @@ async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
     """Neither side of a contradiction is believed by being told again; a person's decision is taken, and can be contradicted."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        await journal.learn("P-1", PAID, attempt=1)
-        assert await journal.learn("P-1", DECLINED) is State.REVIEW
-        assert [await journal.learn("P-1", told) for told in (PAID, DECLINED, PAID)] == [
+        await journal.record("P-1", PAID, attempt=1)
+        assert await journal.record("P-1", DECLINED) is State.REVIEW
+        assert [await journal.record("P-1", told) for told in (PAID, DECLINED, PAID)] == [
             State.REVIEW
         ] * 3
-        assert await journal.decide("P-1", State.FAILED, "the bank says it never arrived")
-        assert await journal.learn("P-1", DECLINED) is State.FAILED
-        assert await journal.learn("P-1", PAID) is State.REVIEW
+        assert await journal.resolve("P-1", State.FAILED, "the bank says it never arrived")
+        assert await journal.record("P-1", DECLINED) is State.FAILED
+        assert await journal.record("P-1", PAID) is State.REVIEW
 
 
 @pytest.mark.parametrize("is_absent", [True, False], ids=["not found", "contradicted"])
 async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: bool) -> None:
     """What comes while a row is on review is in its evidence, once: a person must not decide without it."""
-    other = Finding(
+    other = PayoutUpdate(
         state=State.REVIEW, evidence="callback: another amount: 6.00, not 5.00, payment 8"
     )
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        await journal.learn("P-1", UNKNOWN, attempt=1)
-        (row,) = await journal.mine(State.UNKNOWN)
-        assert await journal.review(row, "not found for 120 s", is_absent=is_absent)
+        await journal.record("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.owned_rows(State.UNKNOWN)
+        assert await journal.move_to_review(row, "not found for 120 s", is_absent=is_absent)
         for told in (other, other) if is_absent else (other, PAID, DECLINED, PAID, other):
-            assert await journal.learn("P-1", told) is State.REVIEW
+            assert await journal.record("P-1", told) is State.REVIEW
         (listed,) = await in_state(journal, State.REVIEW)
         counts = [
             (listed.evidence or "").count(text)
@@ -135,10 +135,10 @@ async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: St
     """A failure under another payment id leaves open what became of the first payment: a person must look at both."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        await journal.learn("P-1", Finding(state=doubt, payment_id="7"), attempt=1)
+        await journal.record("P-1", PayoutUpdate(state=doubt, payment_id="7"), attempt=1)
         assert (
-            await journal.learn(
-                "P-1", Finding(state=State.FAILED, payment_id="8", outcome_source="callback")
+            await journal.record(
+                "P-1", PayoutUpdate(state=State.FAILED, payment_id="8", outcome_source="callback")
             )
             is State.REVIEW
         )
@@ -152,11 +152,11 @@ async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: St
 async def again(journal: Journal) -> Any:
     """Bring an order to its second attempt: the first was not found, and it is sent again."""
     await sent(journal)
-    await journal.learn("P-1", UNKNOWN, attempt=1)
-    (row,) = await journal.mine(State.UNKNOWN)
-    planned = await journal.plan_again(row, "not found")
+    await journal.record("P-1", UNKNOWN, attempt=1)
+    (row,) = await journal.owned_rows(State.UNKNOWN)
+    planned = await journal.replan(row, "not found")
     assert planned is not None
-    assert await journal.intend(planned) == 2
+    assert await journal.record_intent(planned) == 2
     return planned
 
 
@@ -166,25 +166,26 @@ async def again(journal: Journal) -> Any:
     ids=["declined", "no answer", "a callback"],
 )
 async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
-    store_url: str, late: Finding, attempt: int | None
+    store_url: str, late: PayoutUpdate, attempt: int | None
 ) -> None:
     """While the second attempt is on its way, nothing but its own answer makes it failed or unknown."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
-        assert await journal.learn("P-1", late, attempt=attempt) is State.SENDING
-        assert await journal.learn("P-1", PAID, attempt=2) is State.SUCCEEDED
+        assert await journal.record("P-1", late, attempt=attempt) is State.SENDING
+        assert await journal.record("P-1", PAID, attempt=2) is State.SUCCEEDED
         # Declined once and paid then is no contradiction.
-        assert await journal.learn("P-1", DECLINED, attempt=1) is State.SUCCEEDED
-        assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
+        assert await journal.record("P-1", DECLINED, attempt=1) is State.SUCCEEDED
+        assert await journal.record("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
 async def test_failed_payment_of_an_earlier_attempt_is_ignored(store_url: str) -> None:
     """A late failure of the first attempt's payment says nothing of the second attempt's, which is pending."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
-        await journal.learn("P-1", Finding(state=State.PENDING, payment_id="9"), attempt=2)
+        await journal.record("P-1", PayoutUpdate(state=State.PENDING, payment_id="9"), attempt=2)
         assert (
-            await journal.learn("P-1", Finding(state=State.FAILED, payment_id="7")) is State.PENDING
+            await journal.record("P-1", PayoutUpdate(state=State.FAILED, payment_id="7"))
+            is State.PENDING
         )
 
 
@@ -194,18 +195,18 @@ async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost
     """A late callback of a first attempt's failure leaves the second, whose answer was lost, to the inquiry about it."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
-        await journal.learn("P-1", UNKNOWN, attempt=2)
-        assert await journal.learn("P-1", DECLINED) is State.UNKNOWN
-        assert await journal.learn("P-1", DECLINED, attempt=2) is State.FAILED
+        await journal.record("P-1", UNKNOWN, attempt=2)
+        assert await journal.record("P-1", DECLINED) is State.UNKNOWN
+        assert await journal.record("P-1", DECLINED, attempt=2) is State.FAILED
 
 
 async def test_another_amount_is_kept_as_evidence(store_url: str) -> None:
     """What is told of another amount while an order is on its way is in its evidence, whatever becomes of it."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        told = Finding(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
-        assert await journal.learn("P-1", told) is State.SENDING
-        await journal.learn("P-1", PAID, attempt=1)
+        told = PayoutUpdate(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
+        assert await journal.record("P-1", told) is State.SENDING
+        await journal.record("P-1", PAID, attempt=1)
         (row,) = await in_state(journal, State.SUCCEEDED)
         assert "6.00 EUR" in (row.evidence or "")
 
@@ -214,8 +215,8 @@ async def test_an_earlier_attempts_success_is_a_success(store_url: str) -> None:
     """Money that moved has moved, whichever attempt moved it."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
-        assert await journal.learn("P-1", PAID, attempt=1) is State.SUCCEEDED
-        assert await journal.learn("P-1", DECLINED, attempt=2) is State.REVIEW
+        assert await journal.record("P-1", PAID, attempt=1) is State.SUCCEEDED
+        assert await journal.record("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
 async def test_a_store_that_fails_fails_every_caller(
@@ -229,17 +230,19 @@ async def test_a_store_that_fails_fails_every_caller(
             raise OSError("the disk is gone")
 
         monkeypatch.setattr(journal._store, "run", fail)
-        told = await asyncio.gather(*(journal.intend(row) for row in rows), return_exceptions=True)
+        told = await asyncio.gather(
+            *(journal.record_intent(row) for row in rows), return_exceptions=True
+        )
         assert [str(error) for error in told] == ["the disk is gone"] * 3
         monkeypatch.undo()
-        assert await asyncio.gather(*(journal.intend(row) for row in rows)) == [1, 1, 1]
+        assert await asyncio.gather(*(journal.record_intent(row) for row in rows)) == [1, 1, 1]
 
 
 async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
     """Of calls that go to the store together one may be cancelled: the others are answered."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(3)])
-        calls = [asyncio.ensure_future(journal.intend(row)) for row in rows]
+        calls = [asyncio.ensure_future(journal.record_intent(row)) for row in rows]
         await asyncio.sleep(0)
         calls[1].cancel()
         told = await asyncio.gather(*calls, return_exceptions=True)
@@ -249,7 +252,7 @@ async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
 
 async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
     """Quotes, half an emoji and NUL in what the gateway says break no statement and no other row."""
-    said = Finding(
+    said = PayoutUpdate(
         state=State.FAILED,
         code="10001",
         description='no "}, \\ \ud83d \0 ☃',
@@ -259,7 +262,7 @@ async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
         await sent(journal, 1)
         await sent(journal, 2)
         assert await asyncio.gather(
-            journal.learn("P-1", said, attempt=1), journal.learn("P-2", PAID, attempt=1)
+            journal.record("P-1", said, attempt=1), journal.record("P-2", PAID, attempt=1)
         ) == [
             State.FAILED,
             State.SUCCEEDED,
@@ -306,10 +309,10 @@ async def test_journal_text_of_a_person_has_no_card_number(store_url: str) -> No
             await journal.plan([order(1)], batch=f"pay {pan}")
         assert pan not in str(vars(refused.value))
         await sent(journal)
-        await journal.learn("P-1", UNKNOWN, attempt=1)
-        (row,) = await journal.mine(State.UNKNOWN)
-        assert await journal.review(row, "not found", is_absent=True)
-        assert await journal.decide(
+        await journal.record("P-1", UNKNOWN, attempt=1)
+        (row,) = await journal.owned_rows(State.UNKNOWN)
+        assert await journal.move_to_review(row, "not found", is_absent=True)
+        assert await journal.resolve(
             "P-1", State.FAILED, f"the bank says that 4111 1111 1111 1111 was not\npaid {pan}"
         )
         (listed,) = await in_state(journal, State.FAILED)

@@ -11,7 +11,7 @@ from support.stores import postgres_schema
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import Journal, PayoutOrder, State
 from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
-from gatewaypy.payouts.journal.updates import Finding
+from gatewaypy.payouts.journal.updates import PayoutUpdate
 from gatewaypy.sandbox import MERCHANT
 
 if TYPE_CHECKING:
@@ -55,41 +55,44 @@ async def statements_of(journal: Journal) -> list[Any]:
     planned = await journal.plan([order(number) for number in range(10)], batch=BATCH)
     first, last = planned[0].id, planned[-1].id  # type: ignore[union-attr]
     chunk, batch = (ChunkJournal(journal, Chunk(BATCH, *limits)) for limits in ((first, last), ()))
-    (row, *_) = await journal.take(State.PLANNED, most=PAGE)
+    (row, *_) = await journal.claim(State.PLANNED, most=PAGE)
 
     async def cut() -> None:
         async for _ in batch.parts(PAGE, *State):
             break
 
-    paid = Finding(state=State.SUCCEEDED, outcome_source="answer", payment_id="1")
-    failed = Finding(state=State.FAILED, outcome_source="callback")
-    doubled = Finding(state=State.SUCCEEDED, outcome_source="callback", payment_id="2")
-    reviewed = Finding(state=State.REVIEW, evidence="callback: of another amount")
+    paid = PayoutUpdate(state=State.SUCCEEDED, outcome_source="answer", payment_id="1")
+    failed = PayoutUpdate(state=State.FAILED, outcome_source="callback")
+    doubled = PayoutUpdate(state=State.SUCCEEDED, outcome_source="callback", payment_id="2")
+    reviewed = PayoutUpdate(state=State.REVIEW, evidence="callback: of another amount")
     work: list[Callable[[], Awaitable[object]]] = [
         *(
-            lambda state=state, one=one: one.take(state, most=PAGE)
+            lambda state=state, one=one: one.claim(state, most=PAGE)
             for state in State
             for one in (journal, chunk, batch)
         ),
         *(
-            lambda state=state, one=one: one.mine(state, most=PAGE)
+            lambda state=state, one=one: one.owned_rows(state, most=PAGE)
             for state in (State.UNKNOWN, State.PENDING)
             for one in (journal, chunk)
         ),
-        *(lambda state=state: journal.listed(most=PAGE, state=state) for state in (None, *State)),
+        *(
+            lambda state=state: journal.list_entries(most=PAGE, state=state)
+            for state in (None, *State)
+        ),
         lambda: journal.plan([order(1), order(11)], batch=BATCH),
-        lambda: journal.intend(row),
-        lambda: journal.give_back(row, "no byte left"),
-        lambda: journal.refuse(row, "too long"),
-        lambda: journal.learn("P-1", paid, attempt=1),
-        lambda: journal.learn("P-1", failed),
-        lambda: journal.learn("P-1", doubled),
-        lambda: journal.learn("P-1", reviewed),
-        lambda: journal.review(row, "not found", is_absent=True),
-        lambda: journal.absent(row, 1.0),
-        lambda: journal.seen(row),
-        lambda: journal.plan_again(row, "not found"),
-        lambda: journal.decide("P-1", State.FAILED, "the bank says so"),
+        lambda: journal.record_intent(row),
+        lambda: journal.mark_unsent(row, "no byte left"),
+        lambda: journal.mark_refused(row, "too long"),
+        lambda: journal.record("P-1", paid, attempt=1),
+        lambda: journal.record("P-1", failed),
+        lambda: journal.record("P-1", doubled),
+        lambda: journal.record("P-1", reviewed),
+        lambda: journal.move_to_review(row, "not found", is_absent=True),
+        lambda: journal.record_not_found(row, 1.0),
+        lambda: journal.clear_not_found(row),
+        lambda: journal.replan(row, "not found"),
+        lambda: journal.resolve("P-1", State.FAILED, "the bank says so"),
         lambda: journal.ended([row.id, row.id + 1]),
         chunk.left,
         cut,
@@ -104,7 +107,7 @@ async def statements_of(journal: Journal) -> list[Any]:
 
 async def fill(connection: Any, member: str, batch: str, state: str, owner: str) -> None:
     await connection.execute(
-        "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner)"  # noqa: S608 - the test's own
+        "INSERT INTO gatewaypy_payouts (member, merchant_transaction_id, batch, fingerprint, amount, currency, details, state, owner)"  # noqa: S608 - the test's own
         f" SELECT '{member}', 'Q-' || n, '{batch}', 'x', '5.00', 'EUR', repeat('x', 200), '{state}', '{owner}'"
         " FROM generate_series(1, 30000) AS n"
     )

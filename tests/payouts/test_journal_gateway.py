@@ -35,7 +35,7 @@ async def other() -> AsyncIterator[Sandbox]:
 
 
 async def run(at: Sandbox, journal: str, orders: Any = (), **options: Any) -> Any:
-    options = {"quiet_period": 0.3, "pending_patience": 0.0, "resend_unknown": True} | options
+    options = {"quiet_period": 0.3, "pending_timeout": 0.0, "resend_unknown": True} | options
     async with (
         Gateway(at.base_url, MERCHANT, timeouts=QUICK) as gateway,
         PayoutJob(gateway, journal=journal, **options) as job,
@@ -71,7 +71,7 @@ async def test_journal_at_another_gateway_is_refused(
     await run(sandbox, store_url, [order(1)])
     async with Journal(store_url, MEMBER) as journal:
         (row,) = await journal.plan([order(2)])
-        assert await journal.intend(row) == 1
+        assert await journal.record_intent(row) == 1
     with pytest.raises(errors.ConfigurationError) as refused:
         await run(other, store_url)
     assert refusal(sandbox, other) in str(refused.value)
@@ -79,7 +79,10 @@ async def test_journal_at_another_gateway_is_refused(
     assert (other.ledger.entries, "inquiry" in other.requests) == ([], False)
     # Whoever only looks needs no gateway.
     async with Journal(store_url, MEMBER, read_only=True) as journal:
-        assert [row.state for row in await journal.listed()] == [State.SUCCEEDED, State.SENDING]
+        assert [row.state for row in await journal.list_entries()] == [
+            State.SUCCEEDED,
+            State.SENDING,
+        ]
 
 
 async def test_journal_another_spelling_is_the_same_gateway(
@@ -167,7 +170,7 @@ async def test_mistyped_url_is_put_right_where_nothing_was_sent(
     mistyped = Gateway(
         f"http://127.0.0.1:{quiet_port}", MERCHANT, timeouts=Timeouts(connect=0.2, total=1)
     )
-    async with mistyped as gateway, PayoutJob(gateway, journal=url, attempts=1) as job:
+    async with mistyped as gateway, PayoutJob(gateway, journal=url, max_attempts=1) as job:
         async for _ in job.run([order(1)]):
             pass
         assert (await job.report()).planned == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatewaypy.payouts import Latency, duration
+from gatewaypy.payouts import Latency, format_duration
 
 
 def test_answers_are_counted_by_how_long_they_took() -> None:
@@ -14,8 +14,8 @@ def test_answers_are_counted_by_how_long_they_took() -> None:
         latency.add(number / 1000)
     assert latency.total == 1000
     for share in (0.1, 0.5, 0.9, 0.99):
-        assert share <= latency.within(share) <= share * 1.26
-    assert (latency.within(1.0), latency.slowest) == (1.0, 1.0)
+        assert share <= latency.percentile(share) <= share * 1.26
+    assert (latency.percentile(1.0), latency.slowest) == (1.0, 1.0)
     assert sum(count for _, count in latency.buckets()) == 1000
 
 
@@ -35,12 +35,12 @@ def test_what_takes_longer_than_every_bucket_counts_too() -> None:
     latency = Latency()
     latency.add(500.0)
     assert latency.buckets() == [(500.0, 1)]
-    assert latency.within(0.5) == 500.0
+    assert latency.percentile(0.5) == 500.0
 
 
 def test_nothing_timed_is_said_plainly() -> None:
     """An empty histogram has no line and no share."""
-    assert (Latency().lines(), Latency().summary(), Latency().within(0.5)) == (
+    assert (Latency().lines(), Latency().summary(), Latency().percentile(0.5)) == (
         [],
         "no answer was timed",
         0.0,
@@ -52,4 +52,4 @@ def test_nothing_timed_is_said_plainly() -> None:
 )
 def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
     """Three digits are enough."""
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

@@ -14,7 +14,7 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gatewaypy.payouts.journal.rows import Listed
+    from gatewaypy.payouts.journal.rows import JournalEntry
 
 QUICK = Timeouts(connect=2, read=1, total=3, inquiry=1)
 ORDERS = [
@@ -32,7 +32,7 @@ class Client:
         self.credentials, self.inquire, self.payout = gateway.credentials, gateway.inquire, payout
 
 
-async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> list[Listed]:
+async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> list[JournalEntry]:
     """Run a job that must fail; return the journal's rows."""
     async with (
         PayoutJob(gateway, journal=url, concurrency=3, quiet_period=0.2) as job,
@@ -41,7 +41,7 @@ async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> li
         with pytest.raises(error, match=words):
             [result async for result in job.run(ORDERS)]
     async with Journal(url, MERCHANT.member_id) as journal:
-        return await journal.listed()
+        return await journal.list_entries()
 
 
 async def test_job_gateway_not_open_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
@@ -123,7 +123,10 @@ async def test_job_token_store_that_raises_gives_orders_back(
             await gateway.payout(
                 Money("5.00", "EUR"), merchant_transaction_id="X", customer=Customer("Ada")
             )
-        async with PayoutJob(gateway, journal=store_url, attempts=1) as job, asyncio.timeout(30):
+        async with (
+            PayoutJob(gateway, journal=store_url, max_attempts=1) as job,
+            asyncio.timeout(30),
+        ):
             assert [result async for result in job.run(ORDERS)] == []
             assert (await job.report()).planned == 30
 

@@ -64,8 +64,8 @@ PAYEES = st.one_of(
     CUSTOMERS.map(lambda value: {"customer": value}),
 )
 ORDERS = st.builds(
-    lambda mtid, amount, payee, terminal, extra: PayoutOrder(
-        merchant_transaction_id=mtid, amount=amount, terminal_id=terminal, extra=extra, **payee
+    lambda merchant_transaction_id, amount, payee, terminal, extra: PayoutOrder(
+        merchant_transaction_id=merchant_transaction_id, amount=amount, terminal_id=terminal, extra=extra, **payee
     ),
     IDS, AMOUNTS, PAYEES, st.none() | st.from_regex(r"[0-9]{1,6}", fullmatch=True), EXTRA,
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import PayoutOrder, read_in_thread
-from gatewaypy.payouts.order_stream import chunks
+from gatewaypy.payouts.order_stream import group_orders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,7 +44,7 @@ async def test_chunks_come_before_the_error_that_follows_them(source: Any) -> No
     given: list[list[PayoutOrder]] = []
 
     async def take() -> None:
-        async for chunk in chunks(source(), 256):
+        async for chunk in group_orders(source(), 256):
             given.append(chunk)  # noqa: PERF401 - a comprehension would lose what came before the error
 
     with pytest.raises(OSError, match="the disk is gone"):
@@ -61,7 +61,7 @@ async def test_chunks_do_not_wait_for_a_slow_stream() -> None:
         yield ORDERS[0]
         await silence.wait()
 
-    groups = chunks(slow(), 256)
+    groups = group_orders(slow(), 256)
     async with asyncio.timeout(20):
         assert await anext(groups) == ORDERS[:1]
     await groups.aclose()

@@ -11,7 +11,7 @@ import pytest
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors
 from gatewaypy.callbacks.events import read_event
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
-from gatewaypy.payouts.journal.lock import OwnerFile
+from gatewaypy.payouts.journal.lock import JournalLock
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
 
 async def run(gateway: Gateway, journal: str | Journal, *numbers: int, **options: Any) -> Any:
     """Run a job over some orders to its end; return its report."""
-    options = {"quiet_period": 0.3, "pending_patience": 0.0} | options
+    options = {"quiet_period": 0.3, "pending_timeout": 0.0} | options
     async with PayoutJob(gateway, journal=journal, **options) as job:
         async for _ in job.run(orders(*numbers)):
             pass
@@ -56,7 +56,7 @@ def executed(sandbox: Sandbox) -> Counter[str]:
 
 async def states(url: str) -> dict[str, State]:
     async with Journal(url, MEMBER, read_only=True) as journal:
-        return {row.merchant_transaction_id: row.state for row in await journal.listed()}
+        return {row.merchant_transaction_id: row.state for row in await journal.list_entries()}
 
 
 class Files:
@@ -136,7 +136,7 @@ async def test_restored_postgres_journal_pays_nothing_twice(
         return
     await run(gateway, store_url, 1, 2)
     async with Journal(store_url, MEMBER) as journal:
-        lose = "DELETE FROM gatewaypy_payouts WHERE mtid = 'P-2'"
+        lose = "DELETE FROM gatewaypy_payouts WHERE merchant_transaction_id = 'P-2'"
         if way == "another server":
             await journal._store.run(
                 (lose, ()), ("UPDATE gatewaypy_journal SET home = 'elsewhere'", ())
@@ -173,9 +173,9 @@ async def test_restored_journal_new_order_is_for_review(
     report = await run(gateway, store_url, 1)
     assert (report.review, report.restored, sandbox.ledger.entries) == (1, True, [])
     async with Journal(store_url, MEMBER) as journal:
-        (row,) = await journal.listed()
+        (row,) = await journal.list_entries()
         assert (row.attempt, "no attempt is known" in (row.evidence or "")) == (0, True)
-        assert await journal.decide("P-1", State.PLANNED, "it is nowhere in the statement")
+        assert await journal.resolve("P-1", State.PLANNED, "it is nowhere in the statement")
     # A person's decision stands, however often the journal is opened before it is carried out.
     report = await run(gateway, store_url)
     assert (report.succeeded, executed(sandbox)) == (1, {"P-1": 1})
@@ -198,7 +198,7 @@ async def test_restored_journal_new_order_is_settled_by_callback(
     journal = await restored(gateway, store_url)
     (row,) = await journal.plan(orders(1))
     assert row is not None
-    assert await journal.intend(row) == 0
+    assert await journal.record_intent(row) == 0
     fields = {
         "paymentId": "77",
         "merchantTransactionId": "P-1",
@@ -207,7 +207,10 @@ async def test_restored_journal_new_order_is_settled_by_callback(
         "amount": "5.00",
         "currency": "EUR",
     }
-    assert await journal.hear(read_event(fields, signed=True, member_id=MEMBER)) is State.SUCCEEDED
+    assert (
+        await journal.handle_event(read_event(fields, signed=True, member_id=MEMBER))
+        is State.SUCCEEDED
+    )
     await journal.aclose()
 
 
@@ -250,13 +253,16 @@ async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url
     """What another process has planned is nobody's to send any more; what waits for a person says what may be missing."""
     async with Journal(store_url, MEMBER) as journal:
         planned, reviewed = await journal.plan(orders(1, 2))
-        assert await journal.intend(reviewed) == 1
+        assert await journal.record_intent(reviewed) == 1
         await journal._store.run(
-            ("UPDATE gatewaypy_payouts SET state = 'review' WHERE mtid = 'P-2'", ())
+            (
+                "UPDATE gatewaypy_payouts SET state = 'review' WHERE merchant_transaction_id = 'P-2'",
+                (),
+            )
         )
         await journal.distrust("a snapshot was restored")
-        assert await journal.intend(planned) == 0
-        rows = {row.merchant_transaction_id: row for row in await journal.listed()}
+        assert await journal.record_intent(planned) == 0
+        rows = {row.merchant_transaction_id: row for row in await journal.list_entries()}
     assert (rows["P-1"].state, rows["P-2"].state) == (State.UNKNOWN, State.REVIEW)
     assert "what was decided or sent since the backup is lost" in (rows["P-2"].evidence or "")
 
@@ -317,11 +323,11 @@ async def test_killed_between_two_writes_is_not_restored(
 
     for _ in range(2):
         with monkeypatch.context() as killed:
-            killed.setattr(OwnerFile, "begin", die)
+            killed.setattr(JournalLock, "begin", die)
             with pytest.raises(OSError, match="killed"):
                 await Journal(files.url, MEMBER).__aenter__()
     with monkeypatch.context() as killed:
-        killed.setattr(OwnerFile, "count", lambda *_: None)
+        killed.setattr(JournalLock, "count", lambda *_: None)
         assert not (await run(gateway, files.url, 2)).restored
     assert not (await run(gateway, files.url, 3)).restored
 

@@ -34,7 +34,7 @@ def send_without_intent(job: PayoutJob) -> None:
     async def intend(row: Any) -> int:
         return 1
 
-    job.journal.intend = intend  # type: ignore[method-assign]
+    job.journal.record_intent = intend  # type: ignore[method-assign]
 
 
 def send_what_is_anothers(job: PayoutJob) -> None:
@@ -45,7 +45,7 @@ def send_what_is_anothers(job: PayoutJob) -> None:
         await job.journal._store.run((sql, (row.id,)))
         return int(row.attempt) + 1
 
-    job.journal.intend = intend  # type: ignore[method-assign]
+    job.journal.record_intent = intend  # type: ignore[method-assign]
 
 
 class LateReader:
@@ -68,7 +68,7 @@ def read_the_clock_late(job: PayoutJob) -> None:
 
 def plan_what_was_being_sent(job: PayoutJob) -> None:
     """Take rows over as if what their owner was sending had not been sent."""
-    take = job.journal.take
+    take = job.journal.claim
 
     async def taking(state: State, **options: Any) -> Any:
         if state is State.SENDING:
@@ -78,12 +78,12 @@ def plan_what_was_being_sent(job: PayoutJob) -> None:
             return []
         return await take(state, **options)
 
-    job.journal.take = taking  # type: ignore[method-assign]
+    job.journal.claim = taking  # type: ignore[method-assign]
 
 
 def keep_the_fence(job: PayoutJob) -> None:
     """Take rows over without a new owner and fence."""
-    take = job.journal.take
+    take = job.journal.claim
 
     async def taking(state: State, **options: Any) -> Any:
         rows = await take(state, **options)
@@ -104,19 +104,19 @@ def keep_the_fence(job: PayoutJob) -> None:
         job.journal.owner = ""
         return await own(state, **options)
 
-    plan, own = job.journal.plan, job.journal.mine
-    job.journal.take, job.journal.plan, job.journal.mine = taking, planning, mine  # type: ignore[method-assign]
+    plan, own = job.journal.plan, job.journal.owned_rows
+    job.journal.claim, job.journal.plan, job.journal.owned_rows = taking, planning, mine  # type: ignore[method-assign]
 
 
 def believe_the_last_word(journal: Journal) -> None:
     """Let whatever is heard last decide, forward or not."""
 
-    async def learn(mtid: str, finding: Any, **_: Any) -> State:
-        sql = "UPDATE gatewaypy_payouts SET state = ? WHERE mtid = ?"
-        await journal._store.run((sql, (finding.state.value, mtid)))
+    async def learn(merchant_transaction_id: str, finding: Any, **_: Any) -> State:
+        sql = "UPDATE gatewaypy_payouts SET state = ? WHERE merchant_transaction_id = ?"
+        await journal._store.run((sql, (finding.state.value, merchant_transaction_id)))
         return finding.state
 
-    journal.learn = learn  # type: ignore[method-assign]
+    journal.record = learn  # type: ignore[method-assign]
 
 
 def trust_at_once(job: PayoutJob) -> None:
@@ -151,15 +151,15 @@ def trust_open_rows(job: PayoutJob) -> None:
 def take_no_answer_for_absence(job: PayoutJob) -> None:
     """Send again at once what got no plain answer."""
 
-    async def unknown(mtid: str, finding: Any, **options: Any) -> State | None:
+    async def unknown(merchant_transaction_id: str, finding: Any, **options: Any) -> State | None:
         if finding.state is State.UNKNOWN:
-            sql = "UPDATE gatewaypy_payouts SET state = 'planned' WHERE mtid = ? AND state = 'sending'"
-            await job.journal._store.run((sql, (mtid,)))
+            sql = "UPDATE gatewaypy_payouts SET state = 'planned' WHERE merchant_transaction_id = ? AND state = 'sending'"
+            await job.journal._store.run((sql, (merchant_transaction_id,)))
             return State.PLANNED
-        return await learn(mtid, finding, **options)
+        return await learn(merchant_transaction_id, finding, **options)
 
-    learn = job.journal.learn
-    job.journal.learn = unknown  # type: ignore[method-assign]
+    learn = job.journal.record
+    job.journal.record = unknown  # type: ignore[method-assign]
 
 
 TAKES_USED_IDS = {"refuses_duplicates": False}
@@ -206,7 +206,7 @@ def test_a_seed_is_a_whole_story() -> None:
     for _ in range(2):
         world = Simulation(11).run().world
         rows = world.disk.execute(
-            "SELECT mtid, state, attempt, evidence FROM gatewaypy_payouts ORDER BY id"
+            "SELECT merchant_transaction_id, state, attempt, evidence FROM gatewaypy_payouts ORDER BY id"
         ).fetchall()
         stories.append((world.sends, world.executions, world.now, rows))
     assert stories[0] == stories[1]

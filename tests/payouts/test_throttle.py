@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatewaypy import errors
-from gatewaypy.payouts.throttle import Pace, failure_of
+from gatewaypy.payouts.throttle import Throttle, failure_of
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_failure_is_described_for_an_operator(
 
 async def test_pace_logs_the_first_failure_and_each_pause(caplog: pytest.LogCaptureFixture) -> None:
     """The first failure since a success is told, and then each pause alone, with the seconds until the next try."""
-    pace = Pace(per_second=None, pause_after=3)
+    pace = Throttle(per_second=None, failure_threshold=3)
     dead = errors.NotSent("no connection: [Errno 111] Connect call failed")
     for tries in range(6):
         pace.failed(dead, tries)
@@ -68,7 +68,7 @@ async def test_pace_logs_unanswered_payouts_at_a_pause_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One payout without an answer is no news; a pause for a run of them is."""
-    pace = Pace(per_second=None, pause_after=2)
+    pace = Throttle(per_second=None, failure_threshold=2)
     for _ in range(2):
         pace.failed(errors.OutcomeUnknown("HTTP 502"))
     assert [record.getMessage() for record in caplog.records] == [

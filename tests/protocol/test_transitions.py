@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy.protocol.statuses import LONG, SHORT
-from gatewaypy.protocol.transitions import MOVES, Kind, Step, may_be_of, state_of, step
+from gatewaypy.protocol.transitions import (
+    PAYMENT_TRANSITIONS,
+    Kind,
+    Step,
+    may_be_of,
+    state_of,
+    step,
+)
 
 STATES = [*LONG, *(short.casefold() for short in SHORT)]
 MOVED = {
@@ -150,26 +157,26 @@ def reachable(state: str) -> set[str]:
     found: set[str] = set()
     ahead = [state]
     while ahead:
-        news = set(MOVES[ahead.pop()]) - found
+        news = set(PAYMENT_TRANSITIONS[ahead.pop()]) - found
         found |= news
         ahead += news
     return found
 
 
-REACHABLE = {state: reachable(state) for state in MOVES}
+REACHABLE = {state: reachable(state) for state in PAYMENT_TRANSITIONS}
 
 
 def test_every_long_status_has_its_moves() -> None:
     """The table and the statuses of protocol section 8 name the same states, in the form that a state is kept in."""
-    assert set(MOVES) == set(LONG)
-    assert all(state_of(status.name, None) in MOVES for status in LONG.values())
+    assert set(PAYMENT_TRANSITIONS) == set(LONG)
+    assert all(state_of(status.name, None) in PAYMENT_TRANSITIONS for status in LONG.values())
 
 
-@pytest.mark.parametrize("state", MOVES)
+@pytest.mark.parametrize("state", PAYMENT_TRANSITIONS)
 def test_every_move_leads_to_another_status(state: str) -> None:
     """No move goes nowhere, to itself, or twice to the same place."""
-    assert set(MOVES[state]) <= set(LONG) - {state}
-    assert len(set(MOVES[state])) == len(MOVES[state])
+    assert set(PAYMENT_TRANSITIONS[state]) <= set(LONG) - {state}
+    assert len(set(PAYMENT_TRANSITIONS[state])) == len(PAYMENT_TRANSITIONS[state])
 
 
 def test_every_status_can_come_about() -> None:
@@ -191,13 +198,13 @@ def test_every_status_can_come_about() -> None:
 )
 def test_an_end_has_no_way_on(end: str) -> None:
     """Nothing is news after it."""
-    assert MOVES[end] == ()
+    assert PAYMENT_TRANSITIONS[end] == ()
     assert not any(step(end, heard) is Step.FORWARD for heard in LONG)
 
 
 def test_what_is_no_end_is_under_way_or_may_be_undone() -> None:
     """A status that is not final has a next one."""
-    assert all(MOVES[state] for state, status in LONG.items() if not status.final)
+    assert all(PAYMENT_TRANSITIONS[state] for state, status in LONG.items() if not status.final)
 
 
 @pytest.mark.parametrize("known", LONG)

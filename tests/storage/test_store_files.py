@@ -74,11 +74,11 @@ async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: 
                 for n in range(2)
             ]
         )
-        first, second = await journal.take(State.PLANNED)
-        assert await journal.intend(first) == 1
+        first, second = await journal.claim(State.PLANNED)
+        assert await journal.record_intent(first) == 1
         lose(path)
         with pytest.raises(StoreUnavailableError, match="deleted or replaced"):
-            await journal.intend(second)
+            await journal.record_intent(second)
 
 
 async def test_store_behind_a_lock_fails_each_in_its_time(

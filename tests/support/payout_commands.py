@@ -28,7 +28,7 @@ QUICK = (
     "5",
     "--inquiry-timeout",
     "0.2",
-    "--pending-patience",
+    "--pending-timeout",
     "0",
     "--progress-interval",
     "0.5",

@@ -86,8 +86,8 @@ async def main() -> None:
             concurrency=50,
             quiet_period=1.0,
             resend_unknown=True,
-            pending_patience=5.0,
-            pause_after=200,
+            pending_timeout=5.0,
+            failure_threshold=200,
         )
         if trap:
             lay(Trap(trap[0], int(trap[1]), trap[2]), job, gateway)

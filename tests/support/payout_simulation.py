@@ -66,36 +66,51 @@ class World:
         self.disk.deserialize(backup)
         self.home += 1
 
-    def arrive(self, mtid: str, fate: str, delay: float) -> None:
+    def arrive(self, merchant_transaction_id: str, fate: str, delay: float) -> None:
         """Put a request on its way; it arrives whatever becomes of its sender."""
         self.sends += 1
-        heapq.heappush(self.on_its_way, (self.now + delay, self.sends, mtid, fate))
+        heapq.heappush(
+            self.on_its_way, (self.now + delay, self.sends, merchant_transaction_id, fate)
+        )
 
     def settle(self) -> None:
         """Let everything happen that was due."""
         while self.on_its_way and self.on_its_way[0][0] <= self.now:
-            when, _, mtid, fate = heapq.heappop(self.on_its_way)
+            when, _, merchant_transaction_id, fate = heapq.heappop(self.on_its_way)
             if fate == "decided":
-                self._become(mtid, "payoutsuccessful" if mtid[-1] != "7" else "payoutfailed")
+                self._become(
+                    merchant_transaction_id,
+                    "payoutsuccessful" if merchant_transaction_id[-1] != "7" else "payoutfailed",
+                )
                 continue
-            if mtid in self.status and self.refuses_duplicates:
+            if merchant_transaction_id in self.status and self.refuses_duplicates:
                 continue
-            self.visible.setdefault(mtid, when + self.random.choice((0.0, 0.0, 2.0)))
+            self.visible.setdefault(
+                merchant_transaction_id, when + self.random.choice((0.0, 0.0, 2.0))
+            )
             if fate == "declined":
-                if mtid not in self.status:
-                    self._become(mtid, "payoutfailed")
+                if merchant_transaction_id not in self.status:
+                    self._become(merchant_transaction_id, "payoutfailed")
                 continue
-            self.executions[mtid] += 1
-            self._become(mtid, "payoutstarted" if fate == "pending" else "payoutsuccessful")
+            self.executions[merchant_transaction_id] += 1
+            self._become(
+                merchant_transaction_id,
+                "payoutstarted" if fate == "pending" else "payoutsuccessful",
+            )
             if fate == "pending":
                 heapq.heappush(
                     self.on_its_way,
-                    (when + self.random.uniform(0, 30), self.sends, mtid, "decided"),
+                    (
+                        when + self.random.uniform(0, 30),
+                        self.sends,
+                        merchant_transaction_id,
+                        "decided",
+                    ),
                 )
 
-    def _become(self, mtid: str, status: str) -> None:
-        self.status[mtid] = status
-        self.heard.append((mtid, status))
+    def _become(self, merchant_transaction_id: str, status: str) -> None:
+        self.status[merchant_transaction_id] = status
+        self.heard.append((merchant_transaction_id, status))
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -206,19 +221,22 @@ class SimulatedGateway:
         if world.random.random() < 0.05:
             raise errors.NotSent("no connection")
         row = world.disk.execute(
-            "SELECT state FROM gatewaypy_payouts WHERE mtid = ?", (merchant_transaction_id,)
+            "SELECT state FROM gatewaypy_payouts WHERE merchant_transaction_id = ?",
+            (merchant_transaction_id,),
         ).fetchone()
         if row is None or row[0] == "planned":
             world.sent_without_intent.append(merchant_transaction_id)
         return await self._send(amount, merchant_transaction_id)
 
-    async def _send(self, amount: Money, mtid: str) -> Payout:
+    async def _send(self, amount: Money, merchant_transaction_id: str) -> Payout:
         world, kind = self.world, self.world.random.random()
         world.settle()
-        duplicate = mtid in world.status
+        duplicate = merchant_transaction_id in world.status
         if kind < 0.06:
             await asyncio.sleep(world.random.uniform(0, 3))
-            raise errors.OutcomeUnknown("cut before it arrived", merchant_transaction_id=mtid)
+            raise errors.OutcomeUnknown(
+                "cut before it arrived", merchant_transaction_id=merchant_transaction_id
+            )
         fate = (
             "declined"
             if world.random.random() < 0.08
@@ -231,22 +249,26 @@ class SimulatedGateway:
             if kind < 0.16
             else world.random.uniform(0, 0.3)
         )
-        world.arrive(mtid, fate, slow)
+        world.arrive(merchant_transaction_id, fate, slow)
         if kind < 0.24:
             await asyncio.sleep(world.random.uniform(0, 3))
-            raise errors.OutcomeUnknown("the answer was lost", merchant_transaction_id=mtid)
+            raise errors.OutcomeUnknown(
+                "the answer was lost", merchant_transaction_id=merchant_transaction_id
+            )
         await asyncio.sleep(slow + 0.001)
         world.settle()
         if not self.store.alive:
             raise KilledError
         if duplicate and world.random.random() < 0.5:
-            raise errors.OutcomeUnknown("the id was used before", merchant_transaction_id=mtid)
+            raise errors.OutcomeUnknown(
+                "the id was used before", merchant_transaction_id=merchant_transaction_id
+            )
         outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(
-            world.status[mtid], Outcome.FAILED
+            world.status[merchant_transaction_id], Outcome.FAILED
         )
         code = "10001" if outcome is Outcome.FAILED else "00001"
-        return Payout(outcome=outcome, payment_id=f"G-{mtid}", merchant_transaction_id=mtid, amount=amount,
-                      status=world.status[mtid], result=ResultCode(code, ""), outcome_source=OutcomeSource.REPLY)  # fmt: skip
+        return Payout(outcome=outcome, payment_id=f"G-{merchant_transaction_id}", merchant_transaction_id=merchant_transaction_id, amount=amount,
+                      status=world.status[merchant_transaction_id], result=ResultCode(code, ""), outcome_source=OutcomeSource.REPLY)  # fmt: skip
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
         world = self.world
@@ -270,14 +292,14 @@ class SimulatedGateway:
         return transaction(merchant_transaction_id, status)
 
 
-def transaction(mtid: str, status: str) -> Transaction:
+def transaction(merchant_transaction_id: str, status: str) -> Transaction:
     """Make what the gateway tells of a payout in some state."""
     outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(
         status, Outcome.FAILED
     )
-    fields = {"merchantTransactionId": mtid, "status": status, "amount": "5.00", "currency": "EUR", "paymentId": f"G-{mtid}",
+    fields = {"merchantTransactionId": merchant_transaction_id, "status": status, "amount": "5.00", "currency": "EUR", "paymentId": f"G-{merchant_transaction_id}",
               "result": {"code": "00026"}}  # fmt: skip
-    return Transaction(outcome=outcome, found=True, status=status, payment_id=f"G-{mtid}", merchant_transaction_id=mtid,
+    return Transaction(outcome=outcome, found=True, status=status, payment_id=f"G-{merchant_transaction_id}", merchant_transaction_id=merchant_transaction_id,
                        amount=Money("5.00", "EUR"), raw=Fields(fields))  # fmt: skip
 
 
@@ -382,9 +404,9 @@ class Simulation:
             await asyncio.sleep(world.random.uniform(0.1, 15))
             world.settle()
             if world.heard:
-                mtid, status = world.random.choice(world.heard)
+                merchant_transaction_id, status = world.random.choice(world.heard)
                 with contextlib.suppress(KilledError, StoreLostError):
-                    await journal.hear(transaction(mtid, status))
+                    await journal.handle_event(transaction(merchant_transaction_id, status))
 
     async def _work(self, store: SimulatedStore, number: int) -> None:
         world = self.world
@@ -400,7 +422,7 @@ class Simulation:
             gateway,
             journal=journal,
             quiet_period=self.quiet_period,
-            pending_patience=1200,
+            pending_timeout=1200,
             clock=lambda: world.now,
             **options,
         )
@@ -416,47 +438,67 @@ class Simulation:
         world = self.world
         world.now += 10 * LONGEST_EXECUTION
         world.settle()
-        rows = dict(world.disk.execute("SELECT mtid, state FROM gatewaypy_payouts").fetchall())
+        rows = dict(
+            world.disk.execute(
+                "SELECT merchant_transaction_id, state FROM gatewaypy_payouts"
+            ).fetchall()
+        )
         absent = world.disk.execute(
-            "SELECT mtid FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'"
+            "SELECT merchant_transaction_id FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'"
         )
         told = [
-            f"{mtid} was paid {times} times"
-            for mtid, times in world.executions.items()
+            f"{merchant_transaction_id} was paid {times} times"
+            for merchant_transaction_id, times in world.executions.items()
             if times > 1
         ]
         told += [
-            f"{mtid} is not found, and was paid after all"
-            for (mtid,) in absent.fetchall()
-            if world.executions[mtid]
+            f"{merchant_transaction_id} is not found, and was paid after all"
+            for (merchant_transaction_id,) in absent.fetchall()
+            if world.executions[merchant_transaction_id]
         ]
-        told += [f"{mtid} was sent without an intent" for mtid in world.sent_without_intent]
+        told += [
+            f"{merchant_transaction_id} was sent without an intent"
+            for merchant_transaction_id in world.sent_without_intent
+        ]
         told += [
             f"{order.merchant_transaction_id} was forgotten"
             for order in self._orders()
             if order.merchant_transaction_id not in rows
         ]
-        for mtid, text in rows.items():
-            state, executed = State(text), world.executions[mtid] > 0
+        for merchant_transaction_id, text in rows.items():
+            state, executed = State(text), world.executions[merchant_transaction_id] > 0
             if executed and state not in {
                 State.SUCCEEDED,
                 State.PENDING,
                 State.REVIEW,
                 State.FAILED,
             }:
-                told.append(f"{mtid} was paid, and its row says {text}")
-            if state is State.FAILED and world.status.get(mtid) != "payoutfailed":
-                told.append(f"{mtid} is failed, and the gateway says {world.status.get(mtid)}")
-            if state is State.SUCCEEDED and world.status.get(mtid) != "payoutsuccessful":
-                told.append(f"{mtid} is succeeded, and the gateway says {world.status.get(mtid)}")
-            if state is State.PENDING and world.status.get(mtid) != "payoutstarted":
+                told.append(f"{merchant_transaction_id} was paid, and its row says {text}")
+            if (
+                state is State.FAILED
+                and world.status.get(merchant_transaction_id) != "payoutfailed"
+            ):
                 told.append(
-                    f"{mtid} is left pending, and the gateway says {world.status.get(mtid)}"
+                    f"{merchant_transaction_id} is failed, and the gateway says {world.status.get(merchant_transaction_id)}"
+                )
+            if (
+                state is State.SUCCEEDED
+                and world.status.get(merchant_transaction_id) != "payoutsuccessful"
+            ):
+                told.append(
+                    f"{merchant_transaction_id} is succeeded, and the gateway says {world.status.get(merchant_transaction_id)}"
+                )
+            if (
+                state is State.PENDING
+                and world.status.get(merchant_transaction_id) != "payoutstarted"
+            ):
+                told.append(
+                    f"{merchant_transaction_id} is left pending, and the gateway says {world.status.get(merchant_transaction_id)}"
                 )
             if state in {State.SENDING, State.UNKNOWN} or (
                 state is State.PLANNED and self.jobs_at_once == 1
             ):
-                told.append(f"{mtid} is left {text}")
+                told.append(f"{merchant_transaction_id} is left {text}")
         return told
 
 

@@ -113,8 +113,8 @@ def run(
         str | None,
         typer.Option(help="these orders' name in the journal; the file's name by default"),
     ] = None,
-    pending_patience: _PATIENCE = 60.0,
-    pause_after: _PAUSE_AFTER = 20,
+    pending_timeout: _PATIENCE = 60.0,
+    failure_threshold: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
     inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
     progress_interval: _PROGRESS_INTERVAL = 5.0,
@@ -137,8 +137,8 @@ def run(
         per_second=per_second,
         quiet_period=quiet_period,
         resend_unknown=resend_unknown,
-        pending_patience=pending_patience,
-        pause_after=pause_after,
+        pending_timeout=pending_timeout,
+        failure_threshold=failure_threshold,
         timeout=timeout,
         inquiry_timeout=inquiry_timeout,
         progress_interval=progress_interval,
@@ -156,8 +156,8 @@ def resume(
     concurrency: _CONCURRENCY = 100,
     per_second: _PER_SECOND = None,
     quiet_period: _QUIET_PERIOD = 120.0,
-    pending_patience: _PATIENCE = 60.0,
-    pause_after: _PAUSE_AFTER = 20,
+    pending_timeout: _PATIENCE = 60.0,
+    failure_threshold: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
     inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
     progress_interval: _PROGRESS_INTERVAL = 5.0,
@@ -175,8 +175,8 @@ def resume(
             per_second=per_second,
             quiet_period=quiet_period,
             resend_unknown=resend_unknown,
-            pending_patience=pending_patience,
-            pause_after=pause_after,
+            pending_timeout=pending_timeout,
+            failure_threshold=failure_threshold,
             timeout=timeout,
             inquiry_timeout=inquiry_timeout,
             progress_interval=progress_interval,
@@ -228,17 +228,17 @@ def resolve(
     run_command(_resolve, journal, merchant_transaction_id, decision, because)
 
 
-async def _resolve(url: str, mtid: str, decision: Decision, because: str) -> int:
+async def _resolve(url: str, merchant_transaction_id: str, decision: Decision, because: str) -> int:
     _check_reason(because)
     async with Journal(existing(url), member_id()) as journal:
-        is_decided = await journal.decide(mtid, decision.state, because)
-    mtid = printable(mask(mtid))
+        is_decided = await journal.resolve(merchant_transaction_id, decision.state, because)
+    merchant_transaction_id = printable(mask(merchant_transaction_id))
     if not is_decided:
         sys.exit(
-            f"{mtid} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'"
+            f"{merchant_transaction_id} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'"
         )
     further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
-    PlainConsole().say(f"{mtid} is {decision.state.value}{further}")
+    PlainConsole().say(f"{merchant_transaction_id} is {decision.state.value}{further}")
     return 0
 
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _PIECE: Final = 1 << 20
 _UNSEALED: Final = (
     "must not contain a card number, because this journal is not encrypted; "
-    "pay to a stored card, or give a job of your own seal="
+    "pay to a stored card, or give a job of your own encrypt="
 )
 
 
 @define(eq=False)
-class Feed:
+class OrderImport:
     """What became of a file's lines so far.
 
     ``known`` counts orders that the journal had already, ``conflicts`` those whose id it has with another amount or payee.
@@ -102,10 +102,10 @@ class Feed:
                 self.new += 1
 
 
-class FedJournal(Journal):
+class ImportJournal(Journal):
     """A journal that tells a feed what it says of each order."""
 
-    def __init__(self, url: str, member_id: str, feed: Feed) -> None:
+    def __init__(self, url: str, member_id: str, feed: OrderImport) -> None:
         """Choose the store; nothing is opened yet."""
         super().__init__(url, member_id)
         self._feed = feed

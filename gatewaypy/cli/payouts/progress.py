@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gatewaypy.cli.output import PlainConsole
-    from gatewaypy.cli.payouts.order_import import Feed
+    from gatewaypy.cli.payouts.order_import import OrderImport
     from gatewaypy.payouts import Journal, PayoutResult
 
 _REFRESH: Final = 0.25
@@ -38,7 +38,7 @@ class PayoutProgress:
     """
 
     console: PlainConsole
-    feed: Feed
+    feed: OrderImport
     journal: Journal
     progress_interval: float
     before: int
@@ -156,7 +156,7 @@ class PayoutProgress:
 
     async def _look(self) -> None:
         begun = time.monotonic()
-        self.unknown = len(await self.journal.listed(state=State.UNKNOWN, most=_MOST_COUNTED))
+        self.unknown = len(await self.journal.list_entries(state=State.UNKNOWN, most=_MOST_COUNTED))
         # The payouts' own writes wait while a journal is looked at: a large one is looked at less often.
         now = time.monotonic()
         self._next_look = now + max(_LOOK_EVERY, (now - begun) * _LOOKS_SHARE)

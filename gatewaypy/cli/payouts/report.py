@@ -18,7 +18,7 @@ from gatewaypy.cli.payouts.restored_notice import notice
 from gatewaypy.config import check_member_id
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.money import decimals_of
-from gatewaypy.payouts import Journal, Latency, State, duration
+from gatewaypy.payouts import Journal, Latency, State, format_duration
 from gatewaypy.payouts.report import make_report
 from gatewaypy.protocol.codes import meaning_of
 from gatewaypy.storage.url import sqlite_path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from decimal import Decimal
 
-    from gatewaypy.payouts import Listed, Report
+    from gatewaypy.payouts import JournalEntry, Report
 
 # What the names of a journal's files end in: SQLite's own, and the file that tells its owner.
 _ENDINGS: Final = ("", "-wal", "-shm", "-journal", ".owner")
@@ -111,10 +111,10 @@ def _check_is_no_journal(name: str, path: Path | None, url: str) -> None:
         raise ConfigurationError(msg)
 
 
-async def pages(journal: Journal, state: State | None = None) -> AsyncIterator[Listed]:
+async def pages(journal: Journal, state: State | None = None) -> AsyncIterator[JournalEntry]:
     """Give row after row, reading page after page."""
     after = 0
-    while page := await journal.listed(after=after, state=state):
+    while page := await journal.list_entries(after=after, state=state):
         after = page[-1].id
         for row in page:
             yield row
@@ -141,7 +141,7 @@ async def _write_rows(file: TextIO, journal: Journal, query: ReportQuery) -> Non
             file.write(json.dumps(cells) + "\n")
 
 
-def _cells(row: Listed) -> dict[str, Any]:
+def _cells(row: JournalEntry) -> dict[str, Any]:
     amount, currency = str(row.amount).split(" ")
     known = {"amount": amount, "currency": currency, "state": row.state.value}
     known |= {name: utc(getattr(row, name)) for name in ("planned_at", "changed_at")}
@@ -213,7 +213,7 @@ def _amount(amount: Decimal, currency: str) -> str:
     return f"{amount:,.{decimals_of(currency)}f}"
 
 
-def _said(row: Listed) -> str:
+def _said(row: JournalEntry) -> str:
     return plain(" ".join(told for told in (row.code, row.description, row.status) if told))
 
 
@@ -234,7 +234,11 @@ def _drawing() -> Any:  # noqa: ANN401 - an extra's
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         buckets = latency.buckets()
-        axes.bar([duration(end) for end, _ in buckets], [count for _, count in buckets], width=0.95)
+        axes.bar(
+            [format_duration(end) for end, _ in buckets],
+            [count for _, count in buckets],
+            width=0.95,
+        )
         axes.set_title(latency.summary(), fontsize="medium")
         axes.set_xlabel("answered within")
         axes.set_ylabel("payouts")

@@ -14,8 +14,8 @@ from attrs import define, field, frozen
 from gatewaypy.cli.options import TransportChoice
 from gatewaypy.cli.payouts.exit_codes import judge, open_orders
 from gatewaypy.cli.payouts.order_import import (
-    FedJournal,
-    Feed,
+    ImportJournal,
+    OrderImport,
     about_how_many,
     check_whole,
     is_read_twice,
@@ -52,8 +52,8 @@ class RunSettings:
     per_second: float | None
     quiet_period: float
     resend_unknown: bool
-    pending_patience: float
-    pause_after: int
+    pending_timeout: float
+    failure_threshold: int
     timeout: float
     inquiry_timeout: float
     progress_interval: float
@@ -84,8 +84,8 @@ class RunSettings:
             per_second=self.per_second,
             quiet_period=self.quiet_period,
             resend_unknown=self.resend_unknown,
-            pending_patience=self.pending_patience,
-            pause_after=self.pause_after,
+            pending_timeout=self.pending_timeout,
+            failure_threshold=self.failure_threshold,
             batch=self.batch,
         )
 
@@ -101,10 +101,10 @@ class PayoutRun:
     settings: RunSettings
     path: Path | None = None
     is_interrupted: bool = False
-    feed: Feed = field(init=False)
+    feed: OrderImport = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.feed = Feed(self.say)
+        self.feed = OrderImport(self.say)
 
     async def run(self) -> int:
         """Run it; return the exit code.
@@ -115,7 +115,7 @@ class PayoutRun:
         credentials = Credentials.from_env()
         settings = self.settings
         orders, rows = self._open_file()
-        journal = FedJournal(settings.journal, credentials.member_id, self.feed)
+        journal = ImportJournal(settings.journal, credentials.member_id, self.feed)
         failure: GatewayError | None = None
         async with (
             contextlib.aclosing(orders),
@@ -192,7 +192,7 @@ class PayoutRun:
         if self.path is None or not report.failed:
             return report.failed
         count = after = 0
-        while page := await journal.listed(after=after, state=State.FAILED):
+        while page := await journal.list_entries(after=after, state=State.FAILED):
             after = page[-1].id
             count += sum(row.batch == self.settings.batch for row in page)
         return count

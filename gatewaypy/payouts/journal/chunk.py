@@ -48,7 +48,7 @@ class ChunkJournal(Journal):
             msg = "a journal in a file belongs to one machine: many share one in PostgreSQL"
             raise ConfigurationError(msg)
 
-    async def take(
+    async def claim(
         self,
         state: State,
         *,
@@ -57,17 +57,19 @@ class ChunkJournal(Journal):
         batch: str | None = None,
         last: int | None = None,
     ) -> list[Row]:
-        """Make rows of the chunk one's own; see `Journal.take`."""
+        """Make rows of the chunk one's own; see `Journal.claim`."""
         chunk, first, last = self._chunk, self._after(after), self._last(last)
-        return await super().take(
+        return await super().claim(
             state, after=first, most=most, batch=chunk.batch if batch is None else batch, last=last
         )
 
-    async def mine(
+    async def owned_rows(
         self, state: State, *, after: int = 0, most: int = 256, last: int | None = None
     ) -> list[Row]:
-        """Return rows of the chunk that are one's own already; see `Journal.mine`."""
-        return await super().mine(state, after=self._after(after), most=most, last=self._last(last))
+        """Return rows of the chunk that are one's own already; see `Journal.owned_rows`."""
+        return await super().owned_rows(
+            state, after=self._after(after), most=most, last=self._last(last)
+        )
 
     def _after(self, number: int) -> int:
         return max(number, self._chunk.first - 1)

@@ -13,17 +13,17 @@ from gatewaypy.models import OperationResult, Payout, Transaction
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.journal.gateway_address import JournalGateway
-from gatewaypy.payouts.journal.lock import OwnerFile
-from gatewaypy.payouts.journal.rows import UNSEALED, Conflict, Listed, Row
+from gatewaypy.payouts.journal.lock import JournalLock
+from gatewaypy.payouts.journal.rows import UNSEALED, Conflict, JournalEntry, Row
 from gatewaypy.payouts.journal.sql import (
     COLUMNS,
     ENDED,
+    ENTRY_COLUMNS,
     FINGERPRINTS,
-    INTEND,
     LAST_ID,
-    LEARN,
-    LISTED,
     PLAN,
+    RECORD_INTENT,
+    RECORD_UPDATES,
     SCHEMA,
     SHARED_SCHEMA,
     select_merged_page,
@@ -31,7 +31,7 @@ from gatewaypy.payouts.journal.sql import (
     take_page,
 )
 from gatewaypy.payouts.journal.trust import JournalTrust, checked_reason
-from gatewaypy.payouts.journal.updates import Finding, finding_of, source_of
+from gatewaypy.payouts.journal.updates import PayoutUpdate, source_of
 from gatewaypy.payouts.orders import PayoutOrder, fingerprint
 from gatewaypy.payouts.states import State
 from gatewaypy.printable import printable
@@ -48,11 +48,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gatewaypy.payouts.journal.trust import HistoryEntry
-    from gatewaypy.payouts.journal.updates import Told
+    from gatewaypy.payouts.journal.updates import PayoutStatus
     from gatewaypy.storage import Statement, Store
 
 _ASKED_AT_ONCE: Final = 100
-_STATE: Final = "SELECT state FROM gatewaypy_payouts WHERE member = ? AND mtid = ?"
+_STATE: Final = (
+    "SELECT state FROM gatewaypy_payouts WHERE member = ? AND merchant_transaction_id = ?"
+)
 
 
 class InquiryClient(Protocol):
@@ -64,7 +66,7 @@ class InquiryClient(Protocol):
 
 
 #: Of which order, by which attempt where that is known, and what.
-_Learnt: TypeAlias = "tuple[str, int | None, Finding]"
+_Learnt: TypeAlias = "tuple[str, int | None, PayoutUpdate]"
 
 
 class Journal:
@@ -72,8 +74,8 @@ class Journal:
 
     :param url: ``sqlite:///payouts.db`` or ``postgresql://user@host/database``.
     :param member_id: whose payouts these are; several merchants may share a journal.
-    :param seal: encrypts what is kept of an order, and
-    :param unseal: decrypts it: hooks of your own, needed where orders hold card numbers.
+    :param encrypt: encrypts what is kept of an order, and
+    :param decrypt: decrypts it: hooks of your own, needed where orders hold card numbers.
     :param read_only: only look at it: without the lock of the process that sends, so that it can be open meanwhile.
     """
 
@@ -82,30 +84,30 @@ class Journal:
         url: str | Store,
         member_id: str,
         *,
-        seal: Callable[[bytes], bytes] | None = None,
-        unseal: Callable[[bytes], bytes] | None = None,
+        encrypt: Callable[[bytes], bytes] | None = None,
+        decrypt: Callable[[bytes], bytes] | None = None,
         read_only: bool = False,
     ) -> None:
         """Choose the store; nothing is opened yet."""
-        if (seal is None) is not (unseal is None):
-            msg = "a journal that seals its orders must be able to unseal them: give both hooks, or neither"
+        if (encrypt is None) is not (decrypt is None):
+            msg = "a journal that seals its orders must be able to decrypt them: give both hooks, or neither"
             raise ConfigurationError(msg)
-        for name, hook in (("seal", seal), ("unseal", unseal)):
+        for name, hook in (("encrypt", encrypt), ("decrypt", decrypt)):
             if hook is not None:
                 check_plain_function(name, hook)
         self._store: Store = open_store(url) if isinstance(url, str) else url
         self._member = member_id
-        self._seal = seal
-        self._unseal = unseal
+        self._encrypt = encrypt
+        self._decrypt = decrypt
         path = sqlite_path(url) if isinstance(url, str) else None
-        beside = None if path is None else OwnerFile(path)
+        beside = None if path is None else JournalLock(path)
         self._file = None if read_only else beside
         self._schema = SHARED_SCHEMA if beside is None else SCHEMA
         self._trust = JournalTrust(self._store, beside, is_looking=read_only)
         self._gateway = JournalGateway(self._store, member_id, is_exclusive=self._file is not None)
         self.owner = secrets.token_hex(8)
-        self._intents: Together[Row, int] = Together(self._intend, lambda row: row.id)
-        self._findings: Together[_Learnt, bool] = Together(self._learn, lambda learnt: learnt[0])
+        self._intents: Together[Row, int] = Together(self._record_intent, lambda row: row.id)
+        self._findings: Together[_Learnt, bool] = Together(self._record, lambda learnt: learnt[0])
 
     async def __aenter__(self) -> Self:
         """Open the store, and mark the journal where it was restored from a backup.
@@ -237,7 +239,7 @@ class Journal:
         While the journal counts as restored, a new order's row is ``UNKNOWN`` and must not be sent: the journal may have lost it.
 
         :returns: for each order its row where it is new, ``None`` where the journal has it already, or a `Conflict` where it has
-            the id with another amount or payee, or the order has a card number and the journal no ``seal``.
+            the id with another amount or payee, or the order has a card number and the journal no ``encrypt``.
         :raises InvalidRequest: the batch's name is a card number.
         """
         malformed = refusal_of_batch(batch)
@@ -245,7 +247,7 @@ class Journal:
             # A frame that raises stays in the traceback, with whatever its names still hold.
             del batch
             raise malformed
-        refused = [order.card_number_field if self._seal is None else None for order in orders]
+        refused = [order.card_number_field if self._encrypt is None else None for order in orders]
         taken = [order for order, field in zip(orders, refused, strict=True) if field is None]
         planned = iter(await self._insert(taken, batch) if taken else ())
         return [
@@ -267,7 +269,10 @@ class Journal:
         (inserted,) = await self._store.run(
             (PLAN, (self._member, batch, self.owner, values(given)))
         )
-        new = {mtid: (int(number), State(state)) for mtid, number, state in inserted}
+        new = {
+            merchant_transaction_id: (int(number), State(state))
+            for merchant_transaction_id, number, state in inserted
+        }
         planned: list[Row | Conflict | None] = []
         known: list[int] = []
         for order in orders:
@@ -291,19 +296,19 @@ class Journal:
 
     def _sealed(self, fields: dict[str, Any]) -> str:
         text = json.dumps(fields)
-        return text if self._seal is None else "sealed:" + self._seal(text.encode()).hex()
+        return text if self._encrypt is None else "sealed:" + self._encrypt(text.encode()).hex()
 
     def _order(self, details: str) -> PayoutOrder:
         if not details.startswith("sealed:"):
             return PayoutOrder.from_json(details.encode())
-        if self._unseal is None:
-            msg = "this journal's orders are sealed: give the hook unseal= that opens them"
+        if self._decrypt is None:
+            msg = "this journal's orders are sealed: give the hook decrypt= that opens them"
             raise ConfigurationError(msg)
-        return PayoutOrder.from_json(self._unseal(bytes.fromhex(details.removeprefix("sealed:"))))
+        return PayoutOrder.from_json(self._decrypt(bytes.fromhex(details.removeprefix("sealed:"))))
 
     # Taking rows
 
-    async def take(
+    async def claim(
         self,
         state: State,
         *,
@@ -334,7 +339,7 @@ class Journal:
             if rows or not there:
                 return sorted((self._row(row) for row in rows), key=lambda row: row.id)
 
-    async def mine(
+    async def owned_rows(
         self, state: State, *, after: int = 0, most: int = 256, last: int | None = None
     ) -> list[Row]:
         """Return unknown or pending rows that are this owner's already, in order of their ids."""
@@ -358,8 +363,8 @@ class Journal:
             owner,
             fence,
             details,
-            absent_by,
-            absent_since,
+            not_found_by,
+            not_found_since,
             payment_id,
             resent,
         ) = row
@@ -370,15 +375,15 @@ class Journal:
             attempt,
             owner,
             fence,
-            absent_by,
-            float(absent_since),
+            not_found_by,
+            float(not_found_since),
             payment_id,
             bool(resent),
         )
 
     # Sending
 
-    async def intend(self, row: Row) -> int:
+    async def record_intent(self, row: Row) -> int:
         """Write down that a row is about to be sent; return the number of this attempt.
 
         0 where the row is no longer this owner's, or no longer planned: it must not be sent. When this returns the intent is on
@@ -386,16 +391,16 @@ class Journal:
         """
         return await self._intents(row)
 
-    async def _intend(self, rows: list[Row]) -> list[int]:
+    async def _record_intent(self, rows: list[Row]) -> list[int]:
         (moved,) = await self._store.run(
-            (INTEND, (values((row.id, row.owner, row.fence) for row in rows),))
+            (RECORD_INTENT, (values((row.id, row.owner, row.fence) for row in rows),))
         )
         if moved and self._file is not None:
             self._file.count(len(moved))
         attempts: dict[int, int] = dict(moved)
         return [attempts.get(row.id, 0) for row in rows]
 
-    async def give_back(self, row: Row, evidence: str) -> bool:
+    async def mark_unsent(self, row: Row, evidence: str) -> bool:
         """Write down that no byte of a row left, so that it may be sent. False where it is no longer this owner's."""
         (rows,) = await self._store.run(
             (
@@ -406,7 +411,7 @@ class Journal:
         )
         return bool(rows)
 
-    async def refuse(self, row: Row, evidence: str) -> bool:
+    async def mark_refused(self, row: Row, evidence: str) -> bool:
         """Write down that the library itself refused a planned row: nothing was sent, and nothing will be."""
         (rows,) = await self._store.run(
             (
@@ -419,8 +424,8 @@ class Journal:
 
     # Learning
 
-    async def learn(
-        self, merchant_transaction_id: str, finding: Finding, *, attempt: int | None = None
+    async def record(
+        self, merchant_transaction_id: str, finding: PayoutUpdate, *, attempt: int | None = None
     ) -> State | None:
         """Take what an answer, an inquiry or a callback tells of a row, forward only; return its state afterwards.
 
@@ -435,13 +440,16 @@ class Journal:
             return finding.state
         return await self._contradict(merchant_transaction_id, attempt, finding)
 
-    async def _learn(self, learnt: list[_Learnt]) -> list[bool]:
-        given = values((mtid, attempt, *_values(finding)) for mtid, attempt, finding in learnt)
-        (rows,) = await self._store.run((LEARN, (given, self._member)))
-        moved = {mtid for (mtid,) in rows}
-        return [mtid in moved for mtid, *_ in learnt]
+    async def _record(self, learnt: list[_Learnt]) -> list[bool]:
+        given = values(
+            (merchant_transaction_id, attempt, *_values(finding))
+            for merchant_transaction_id, attempt, finding in learnt
+        )
+        (rows,) = await self._store.run((RECORD_UPDATES, (given, self._member)))
+        moved = {merchant_transaction_id for (merchant_transaction_id,) in rows}
+        return [merchant_transaction_id in moved for merchant_transaction_id, *_ in learnt]
 
-    async def review(self, row: Row, evidence: str, *, is_absent: bool) -> bool:
+    async def move_to_review(self, row: Row, evidence: str, *, is_absent: bool) -> bool:
         """Put a row of one's own on the review list. False where it is no longer this owner's, or has moved on.
 
         :param is_absent: it is there since the gateway does not know it: what an inquiry or a callback tells later takes it off.
@@ -455,10 +463,10 @@ class Journal:
         )
         return bool(rows)
 
-    async def hear(self, told: Told) -> State | None:
+    async def handle_event(self, told: PayoutStatus) -> State | None:
         """Take a callback, or another record of a payout, and return the row's state afterwards.
 
-        It moves a row forward alone, and never causes a send: ``router.on(PayoutSucceeded)(journal.hear)`` hangs it on a router.
+        It moves a row forward alone, and never causes a send: ``router.on(PayoutSucceeded)(journal.handle_event)`` hangs it on a router.
         The record is judged like a reply (`protocol.evidence`). One of another amount, or of a second payment under the same
         id, puts the row on the review list; so does one of an order that was never sent, since its id was used by another.
 
@@ -467,13 +475,13 @@ class Journal:
             no key signed it and no inquiry confirmed it, it is an inquiry's and has no amount, or it says neither yes nor no.
         """
         evidence = Evidence.of(told)
-        mtid = evidence.merchant_transaction_id
-        if mtid is None or not _may_tell(told, evidence):
+        merchant_transaction_id = evidence.merchant_transaction_id
+        if merchant_transaction_id is None or not _may_tell(told, evidence):
             return None
         (rows,) = await self._store.run(
             (
-                "SELECT amount, currency, state, resent FROM gatewaypy_payouts WHERE member = ? AND mtid = ?",
-                (self._member, mtid),
+                "SELECT amount, currency, state, resent FROM gatewaypy_payouts WHERE member = ? AND merchant_transaction_id = ?",
+                (self._member, merchant_transaction_id),
             )
         )
         if not rows:
@@ -482,25 +490,25 @@ class Journal:
         subject = Subject(
             payment_type=PAYOUT.payment_type,
             member_id=self._member,
-            merchant_transaction_id=mtid,
+            merchant_transaction_id=merchant_transaction_id,
             amount=amount,
             currency=currency,
         )
         judgement = judge(subject, evidence)
-        finding = finding_of(told, outcome=judgement.outcome)
+        finding = PayoutUpdate.from_status(told, outcome=judgement.outcome)
         if (mismatch := judgement.mismatch) is not None:
             was_asked_for = source_of(told) == "inquiry"
             if mismatch.check in {Check.MERCHANT, Check.KIND} and not was_asked_for:
                 return None
             reason = f"{source_of(told)}: {mismatch.reason}, payment {evidence.payment_id or 'without an id'}"
-            finding = Finding(state=State.REVIEW, evidence=reason)
+            finding = PayoutUpdate(state=State.REVIEW, evidence=reason)
         elif finding.state is State.UNKNOWN:
             return None
         elif State(state) is State.PLANNED and not is_resent:
-            finding = Finding(
+            finding = PayoutUpdate(
                 state=State.REVIEW, evidence=f"{_told(finding)}, but this journal never sent it"
             )
-        return await self.learn(mtid, finding)
+        return await self.record(merchant_transaction_id, finding)
 
     async def reconcile(self, gateway: InquiryClient) -> int:
         """Ask about every pending row once, and take what is told; return how many are no longer pending.
@@ -514,7 +522,9 @@ class Journal:
         self.check_merchant(gateway)
         await self.check_gateway(gateway)
         moved, after = 0, 0
-        while page := await self.listed(state=State.PENDING, after=after, most=_ASKED_AT_ONCE):
+        while page := await self.list_entries(
+            state=State.PENDING, after=after, most=_ASKED_AT_ONCE
+        ):
             after = page[-1].id
             for row in page:
                 try:
@@ -530,12 +540,17 @@ class Journal:
                         return moved
                     continue
                 if found.found:
-                    moved += await self.hear(found) is not State.PENDING
+                    moved += await self.handle_event(found) is not State.PENDING
         return moved
 
-    async def _contradict(self, mtid: str, attempt: int | None, finding: Finding) -> State | None:
+    async def _contradict(
+        self, merchant_transaction_id: str, attempt: int | None, finding: PayoutUpdate
+    ) -> State | None:
         """Compare what was learnt with an end that is known already."""
-        own, told = (self._member, mtid), f" / but: {_text(finding.evidence) or _told(finding)}"
+        own, told = (
+            (self._member, merchant_transaction_id),
+            f" / but: {_text(finding.evidence) or _told(finding)}",
+        )
         if finding.state is State.UNKNOWN:
             (rows,) = await self._store.run((_STATE, own))
             return State(rows[0][0]) if rows else None
@@ -546,7 +561,8 @@ class Journal:
             (doubled,) = await self._store.run(
                 (
                     "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ? || payment_id || ?,"
-                    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND mtid = ? AND payment_id <> ?"
+                    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ? AND"
+                    " merchant_transaction_id = ? AND payment_id <> ?"
                     " AND (state IN ('unknown', 'pending') AND (? <> 'failed' OR resent = 0)"
                     " OR state IN ('succeeded', 'failed') AND ? <> 'failed') RETURNING id",
                     (
@@ -572,7 +588,7 @@ class Journal:
                 (
                     "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ?,"
                     " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP"
-                    " WHERE member = ? AND mtid = ? AND state = ? AND attempt = COALESCE(?, attempt)",
+                    " WHERE member = ? AND merchant_transaction_id = ? AND state = ? AND attempt = COALESCE(?, attempt)",
                     (told, *own, contradicted.value, failed_before),
                 )
             )
@@ -581,7 +597,8 @@ class Journal:
         keeps = "'planned', 'sending', 'review'" if finding.state is State.REVIEW else "'review'"
         statements.append(
             (
-                "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE member = ? AND mtid = ?"  # noqa: S608
+                "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE member = ? AND"  # noqa: S608
+                " merchant_transaction_id = ?"
                 f" AND state IN ({keeps}) AND REPLACE(COALESCE(evidence, ''), ?, '') = COALESCE(evidence, '')",
                 (told, *own, told),
             )
@@ -589,32 +606,33 @@ class Journal:
         *_, rows = await self._store.run(*statements, (_STATE, own))
         return State(rows[0][0]) if rows else None
 
-    async def absent(self, row: Row, now: float) -> float:
+    async def record_not_found(self, row: Row, now: float) -> float:
         """Write down that the gateway does not know a row; return since when this owner has found it so, by its own clock."""
         (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET absent_since = CASE WHEN absent_by = ? THEN absent_since ELSE ? END, absent_by = ?"
-                " WHERE id = ? RETURNING absent_since",
+                "UPDATE gatewaypy_payouts SET not_found_since = CASE WHEN not_found_by = ? THEN"
+                " not_found_since ELSE ? END, not_found_by = ?"
+                " WHERE id = ? RETURNING not_found_since",
                 (self.owner, now, self.owner, row.id),
             )
         )
         return float(rows[0][0])
 
-    async def seen(self, row: Row) -> None:
+    async def clear_not_found(self, row: Row) -> None:
         """Write down that the gateway answered something else than that it does not know a row: absence begins anew."""
         await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET absent_by = '' WHERE id = ? AND absent_by <> ''",
+                "UPDATE gatewaypy_payouts SET not_found_by = '' WHERE id = ? AND not_found_by <> ''",
                 (row.id,),
             )
         )
 
-    async def plan_again(self, row: Row, evidence: str) -> Row | None:
+    async def replan(self, row: Row, evidence: str) -> Row | None:
         """Have an unknown row sent again under its own id: only where the platform is known to refuse a used one."""
         (rows,) = await self._store.run(
             (
                 # The fence is raised: whoever still works on an earlier attempt must not take this one's for its own.
-                "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, absent_by = '', fence = fence + 1,"  # noqa: S608
+                "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, not_found_by = '', fence = fence + 1,"  # noqa: S608
                 " payment_id = NULL, resent = 1 WHERE id = ?"
                 f" AND state = 'unknown' AND owner = ? AND fence = ? RETURNING {COLUMNS}",
                 (_text(evidence), row.id, row.owner, row.fence),
@@ -622,17 +640,17 @@ class Journal:
         )
         return self._row(rows[0]) if rows else None
 
-    async def decide(self, merchant_transaction_id: str, state: State, evidence: str) -> bool:
+    async def resolve(self, merchant_transaction_id: str, state: State, evidence: str) -> bool:
         """Take a person's decision on a row of the review list: paid, not paid, or to be sent again.
 
         Card numbers in the ``evidence`` are masked.
         """
         (rows,) = await self._store.run(
             (
-                "UPDATE gatewaypy_payouts SET state = ?, outcome_source = 'person', absent_by = '', fence = fence + 1,"
+                "UPDATE gatewaypy_payouts SET state = ?, outcome_source = 'person', not_found_by = '', fence = fence + 1,"
                 " payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END, resent = 1,"
                 " evidence = COALESCE(evidence, '') || ' / decided: ' || ?, changed_at = CURRENT_TIMESTAMP"
-                " WHERE member = ? AND mtid = ? AND state = 'review' RETURNING id",
+                " WHERE member = ? AND merchant_transaction_id = ? AND state = 'review' RETURNING id",
                 (
                     state.value,
                     state.value,
@@ -646,16 +664,16 @@ class Journal:
 
     # Looking
 
-    async def listed(
+    async def list_entries(
         self, *, after: int = 0, most: int = 1000, state: State | None = None
-    ) -> list[Listed]:
+    ) -> list[JournalEntry]:
         """Return rows in the order in which they were planned, a page at a time: those with a greater number than ``after``."""
         page = (self._member, after, most, LAST_ID)
         if state is not None:
-            (rows,) = await self._store.run((select_page(LISTED, "member", state), page))
+            (rows,) = await self._store.run((select_page(ENTRY_COLUMNS, "member", state), page))
         else:
             (rows,) = await self._store.run(
-                (select_merged_page(LISTED, "member", State), (*page * len(State), most))
+                (select_merged_page(ENTRY_COLUMNS, "member", State), (*page * len(State), most))
             )
         return [_listed(row) for row in rows]
 
@@ -683,12 +701,14 @@ def refusal_of_batch(batch: str) -> InvalidRequest | None:
     )
 
 
-def _listed(row: tuple[Any, ...]) -> Listed:
-    number, mtid, batch, amount, currency, state, *rest = row
-    return Listed(number, mtid, batch, Money(amount, currency), State(state), *rest)
+def _listed(row: tuple[Any, ...]) -> JournalEntry:
+    number, merchant_transaction_id, batch, amount, currency, state, *rest = row
+    return JournalEntry(
+        number, merchant_transaction_id, batch, Money(amount, currency), State(state), *rest
+    )
 
 
-def _values(finding: Finding) -> tuple[Any, ...]:
+def _values(finding: PayoutUpdate) -> tuple[Any, ...]:
     return (
         finding.state.value,
         _text(finding.payment_id),
@@ -705,7 +725,7 @@ def _text(said: str | None) -> str | None:
     return None if said is None else printable(said)
 
 
-def _may_tell(told: Told, evidence: Evidence) -> bool:
+def _may_tell(told: PayoutStatus, evidence: Evidence) -> bool:
     """Return whether a record can tell of a payout: it was found, and is a payout's own, a record with an amount, or a verified
     event.
     """  # noqa: D205 - one sentence
@@ -717,7 +737,7 @@ def _may_tell(told: Told, evidence: Evidence) -> bool:
     return isinstance(told, Payout)
 
 
-def _told(finding: Finding) -> str:
+def _told(finding: PayoutUpdate) -> str:
     said = f"{finding.outcome_source or 'something'} says {finding.state.value}"
     return (
         _text(

@@ -14,7 +14,7 @@ _DIGITS: Final = 20
 _NAME: Final = 32
 
 
-class OwnerFile:
+class JournalLock:
     """Locks a journal for one process, and counts its intents next to it.
 
     The count is written after an intent is on disk and before its payout is sent; it never falls. The name of an opening is

@@ -2,7 +2,7 @@
 
 A journal that was restored from a backup lacks the orders and intents that were written since. Its
 store must not be trusted about what it does not hold, so such a journal is marked in its store
-until a person ends the mark. A SQLite journal is compared with the file next to it (`OwnerFile`):
+until a person ends the mark. A SQLite journal is compared with the file next to it (`JournalLock`):
 
 - The file counts intents. A journal with fewer intents than that is older than what was sent.
 - Each opening has a random name, written into the journal first and into the file then. Journal

@@ -25,14 +25,14 @@ class Row:
     attempt: int
     owner: str
     fence: int
-    absent_by: str = ""
-    absent_since: float = 0.0
+    not_found_by: str = ""
+    not_found_since: float = 0.0
     payment_id: str | None = None
     is_resent: bool = False
 
 
 @frozen
-class Listed:
+class JournalEntry:
     """A row as a report shows it; nothing in it is secret. The times are the store's, in UTC, for people alone."""
 
     id: int
@@ -55,7 +55,7 @@ class Listed:
 _KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
 UNSEALED: Final = (
     "must not contain a card number, because this journal is not encrypted; "
-    "give seal= and unseal=, or pay to a stored card"
+    "give encrypt= and decrypt=, or pay to a stored card"
 )
 
 

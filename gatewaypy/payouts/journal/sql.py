@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatewaypy.payouts.journal.restoration import NEW_TO_RESTORED
-from gatewaypy.payouts.states import MOVES, State
+from gatewaypy.payouts.states import PAYOUT_TRANSITIONS, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS gatewaypy_payouts (
         id {serial},
         member TEXT NOT NULL,
-        mtid TEXT NOT NULL,
+        merchant_transaction_id TEXT NOT NULL,
         batch TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
         amount TEXT NOT NULL,
@@ -28,8 +28,8 @@ SCHEMA: Final = (
         fence BIGINT NOT NULL DEFAULT 0,
         attempt INTEGER NOT NULL DEFAULT 0,
         resent INTEGER NOT NULL DEFAULT 0,
-        absent_by TEXT NOT NULL DEFAULT '',
-        absent_since DOUBLE PRECISION NOT NULL DEFAULT 0,
+        not_found_by TEXT NOT NULL DEFAULT '',
+        not_found_since DOUBLE PRECISION NOT NULL DEFAULT 0,
         payment_id TEXT,
         code TEXT,
         description TEXT,
@@ -39,7 +39,7 @@ SCHEMA: Final = (
         evidence TEXT,
         planned_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
         changed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        UNIQUE (mtid, member)
+        UNIQUE (merchant_transaction_id, member)
     )""",
     # An index of earlier versions, in which another member's rows stood among a member's own.
     "DROP INDEX IF EXISTS gatewaypy_payouts_open",
@@ -76,11 +76,10 @@ SHARED_SCHEMA: Final = (
 )
 
 LAST_ID: Final = 2**63 - 1
-COLUMNS: Final = (
-    "id, mtid, state, attempt, owner, fence, details, absent_by, absent_since, payment_id, resent"
-)
-LISTED: Final = (
-    "id, mtid, batch, amount, currency, state, attempt, payment_id, code, description, status, outcome_source, seconds, evidence,"
+COLUMNS: Final = "id, merchant_transaction_id, state, attempt, owner, fence, details, not_found_by, not_found_since, payment_id, resent"
+ENTRY_COLUMNS: Final = (
+    "id, merchant_transaction_id, batch, amount, currency, state, attempt, payment_id, code, description, status,"
+    " outcome_source, seconds, evidence,"
     " planned_at, changed_at"
 )
 
@@ -156,7 +155,7 @@ COUNT_UNSETTLED: Final = (
 
 
 def _may_move() -> str:
-    """Write `MOVES` down as a condition on a row ``payout`` and what was found, ``given``.
+    """Write `PAYOUT_TRANSITIONS` down as a condition on a row ``payout`` and what was found, ``given``.
 
     What is planned has not been sent, whatever became of an earlier attempt: only what is being sent becomes unknown.
     A row that was never sent is settled by nothing, but evidence that its id was used sends it to review. While a row is
@@ -165,7 +164,7 @@ def _may_move() -> str:
     """
     cases = []
     for found in State:
-        before = [state for state, following in MOVES.items() if found in following]
+        before = [state for state, following in PAYOUT_TRANSITIONS.items() if found in following]
         if found is State.UNKNOWN:
             before = [State.SENDING]
         among = ", ".join(f"'{state.value}'" for state in before)
@@ -190,16 +189,16 @@ _IS_OF_THIS_PAYMENT: Final = (
     " OR payout.payment_id IS NULL OR payout.payment_id = given.payment)"
 )
 
-LEARN: Final = (
+RECORD_UPDATES: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = given.found, payment_id = COALESCE(given.payment, payout.payment_id),"  # noqa: S608
     " code = given.answer, description = given.words, status = given.said, outcome_source = given.teller,"
     " seconds = COALESCE(given.took, payout.seconds), evidence = COALESCE(given.reason, payout.evidence),"
     " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
     " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"
-    " WHERE payout.mtid BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
-    f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} AND {_IS_OF_THIS_PAYMENT} RETURNING mtid"
+    " WHERE payout.merchant_transaction_id BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
+    f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} AND {_IS_OF_THIS_PAYMENT} RETURNING merchant_transaction_id"
 )
-INTEND: Final = (
+RECORD_INTENT: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = 'sending', attempt = payout.attempt + 1"
     " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id BETWEEN given.number AND given.number"
     " AND payout.state = 'planned'"
@@ -208,17 +207,17 @@ INTEND: Final = (
 # An order that is new to a restored journal may be one that it lost. The journal's row is locked, so that no order is planned by
 # what the mark was before.
 PLAN: Final = (
-    "INSERT INTO gatewaypy_payouts (member, mtid, batch, fingerprint, amount, currency, details, state, owner, evidence)"  # noqa: S608
+    "INSERT INTO gatewaypy_payouts (member, merchant_transaction_id, batch, fingerprint, amount, currency, details, state, owner, evidence)"  # noqa: S608
     " SELECT ?, given.order_id, ?, given.mark, given.sum, given.unit, given.written,"
     " CASE WHEN journal.restored = '' THEN 'planned' ELSE 'unknown' END, ?,"
     f" CASE WHEN journal.restored = '' THEN NULL ELSE '{NEW_TO_RESTORED}' END"
     " FROM {given order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT}"
     " CROSS JOIN gatewaypy_journal AS journal WHERE journal.id = 1{share journal}"
-    " ON CONFLICT (mtid, member) DO NOTHING RETURNING mtid, id, state"
+    " ON CONFLICT (merchant_transaction_id, member) DO NOTHING RETURNING merchant_transaction_id, id, state"
 )
 FINGERPRINTS: Final = (
-    "SELECT payout.mtid, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
-    " WHERE payout.mtid BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
+    "SELECT payout.merchant_transaction_id, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
+    " WHERE payout.merchant_transaction_id BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
 )
 REMEMBER: Final = "INSERT INTO gatewaypy_journal_history (event, reason, person) VALUES (?, ?, ?)"
 MARK: Final = "UPDATE gatewaypy_journal SET restored = ? WHERE id = 1"

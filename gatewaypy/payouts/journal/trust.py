@@ -18,7 +18,7 @@ from gatewaypy.payouts.journal.restoration import (
 from gatewaypy.payouts.journal.sql import DOUBT, DOUBT_REVIEWED, MARK, REMEMBER
 
 if TYPE_CHECKING:
-    from gatewaypy.payouts.journal.lock import OwnerFile
+    from gatewaypy.payouts.journal.lock import JournalLock
     from gatewaypy.storage import Statement, Store
 
 
@@ -43,7 +43,7 @@ class JournalTrust:
     """
 
     store: Store
-    file: OwnerFile | None
+    file: JournalLock | None
     is_looking: bool = False
     #: The key of the orders' fingerprints, once it is open.
     key: bytes = b""

@@ -24,8 +24,8 @@ _STATES: Final[Mapping[Outcome, State]] = {
 
 
 @frozen(kw_only=True)
-class Finding:
-    """What came of a row: its new state, and the evidence, nothing secret in it."""
+class PayoutUpdate:
+    """The new state of a row, with the evidence for it. Nothing in it is secret."""
 
     state: State
     payment_id: str | None = None
@@ -36,8 +36,31 @@ class Finding:
     seconds: float | None = None
     evidence: str | None = None
 
+    @classmethod
+    def from_status(
+        cls, status: PayoutStatus, *, outcome: Outcome | None = None, seconds: float | None = None
+    ) -> PayoutUpdate:
+        """Turn a record into an update. A record that is neither a success nor a failure leaves the row unknown.
 
-class Told(Record, Protocol):
+        Args:
+            status: The reply, inquiry or callback.
+            outcome: The judged outcome; the record's own outcome if it was not judged.
+            seconds: How long the answer took.
+        """
+        # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
+        code = status.result if hasattr(status, "outcome_source") else None
+        return cls(
+            state=_STATES.get(status.outcome if outcome is None else outcome, State.UNKNOWN),
+            payment_id=status.payment_id,
+            code=(code.code or None) if code else None,
+            description=(code.description if code else None) or status.remark,
+            status=status.status or status.transaction_status,
+            outcome_source=source_of(status),
+            seconds=seconds,
+        )
+
+
+class PayoutStatus(Record, Protocol):
     """A `Payout`, a `Transaction` or a `CallbackEvent`: which of them does not matter."""
 
     @property
@@ -54,29 +77,6 @@ class Told(Record, Protocol):
     def remark(self) -> str | None:
         """The bank's words."""
         ...
-
-
-def finding_of(
-    told: Told, *, outcome: Outcome | None = None, seconds: float | None = None
-) -> Finding:
-    """Turn a record into a finding; a record that says neither yes nor no leaves the row unknown.
-
-    Args:
-        told: What told of the payout.
-        outcome: How the record was judged; its own outcome if it was not.
-        seconds: How long the answer took.
-    """
-    # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
-    code = told.result if hasattr(told, "outcome_source") else None
-    return Finding(
-        state=_STATES.get(told.outcome if outcome is None else outcome, State.UNKNOWN),
-        payment_id=told.payment_id,
-        code=(code.code or None) if code else None,
-        description=(code.description if code else None) or told.remark,
-        status=told.status or told.transaction_status,
-        outcome_source=source_of(told),
-        seconds=seconds,
-    )
 
 
 def source_of(told: object) -> str:

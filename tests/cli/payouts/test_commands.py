@@ -200,13 +200,22 @@ async def test_what_nobody_knows_is_for_a_person(
     assert "3 review: decide with 'gatewaypy payouts resolve'" in listed.stdout
     assert "not found for" in listed.stdout
     review = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("PAYOUT")]
-    for mtid, decision, state in zip(
+    for merchant_transaction_id, decision, state in zip(
         review, ("paid", "not-paid", "send-again"), ("succeeded", "failed", "planned"), strict=True
     ):
         decided = await run(
-            "resolve", mtid, *at, "--as", decision, "--because", "the bank's statement of 3 May"
+            "resolve",
+            merchant_transaction_id,
+            *at,
+            "--as",
+            decision,
+            "--because",
+            "the bank's statement of 3 May",
         )
-        assert (decided.returncode, decided.stdout.startswith(f"{mtid} is {state}")) == (0, True)
+        assert (
+            decided.returncode,
+            decided.stdout.startswith(f"{merchant_transaction_id} is {state}"),
+        ) == (0, True)
     twice = await run("resolve", review[0], *at, "--as", "not-paid", "--because", "second thoughts")
     assert (twice.returncode, "is not on the review list" in twice.stderr) == (1, True)
     rows = (
@@ -295,8 +304,8 @@ async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_p
     """An order with one is a bad row like any other: the rest of the file is paid, and the number is nowhere."""
     file = tmp_path / "orders.jsonl"
     lines = [
-        {"merchant_transaction_id": mtid, "amount": "1.00", "currency": "EUR", "customer": {"surname": "Lovelace"}, "extra": extra}
-        for mtid, extra in (("P-1", {"account": "4000 0000 0000 0051"}), ("P-2", {"bankAccount.iban": "DE89370400440532013000"}))
+        {"merchant_transaction_id": merchant_transaction_id, "amount": "1.00", "currency": "EUR", "customer": {"surname": "Lovelace"}, "extra": extra}
+        for merchant_transaction_id, extra in (("P-1", {"account": "4000 0000 0000 0051"}), ("P-2", {"bankAccount.iban": "DE89370400440532013000"}))
     ]  # fmt: skip
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
@@ -453,7 +462,7 @@ async def test_dead_gateway_is_named_at_once(sandbox: Sandbox, tmp_path: Path) -
     )
     async with sandbox.refusing():
         to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
-        done = await run("run", file, *to, "--pause-after", "2")
+        done = await run("run", file, *to, "--failure-threshold", "2")
     assert done.returncode == Exit.UNFINISHED
     assert done.stderr.startswith("gateway unreachable: connection refused; next try in 0.1 s\n")
     assert "gateway unreachable: connection refused; next try in 0.5 s\n" in done.stderr

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gatewaypy import Customer, Money, Outcome
 from gatewaypy.cli.payouts import progress
-from gatewaypy.cli.payouts.order_import import Feed
+from gatewaypy.cli.payouts.order_import import OrderImport
 from gatewaypy.cli.payouts.progress import PayoutProgress
 from gatewaypy.payouts import PayoutOrder, PayoutResult, State
 
@@ -25,8 +25,10 @@ class Clock:
         return self.now
 
 
-def make(monkeypatch: Any, *, rows: int, before: int = 0) -> tuple[PayoutProgress, Feed, Clock]:
-    clock, feed = Clock(), Feed(lambda _: None)
+def make(
+    monkeypatch: Any, *, rows: int, before: int = 0
+) -> tuple[PayoutProgress, OrderImport, Clock]:
+    clock, feed = Clock(), OrderImport(lambda _: None)
     monkeypatch.setattr(progress, "time", clock)
     journal: Any = None
     return (
