@@ -9,7 +9,7 @@ import pytest
 from gatewaypy import Credentials, Gateway, HttpxTransport, Limits, Platform, Timeouts, errors
 from gatewaypy.callbacks import CallbackApp, Inbox, Receiver, Reconciler, Router
 from gatewaypy.payouts import PayoutJob
-from gatewaypy.protocol.operations import Root
+from gatewaypy.protocol.operations import ServiceRoot
 from gatewaypy.sandbox import MERCHANT, CallbackStyle, Sandbox
 
 if TYPE_CHECKING:
@@ -200,10 +200,12 @@ def test_platform_wrong_field_is_named(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("base", [URL, f"{URL}:8443/base"])
 @pytest.mark.parametrize("tail", ["", "/", "/payments", "/authToken"])
-@pytest.mark.parametrize("root", Root)
-def test_base_url_with_service_root_says_what_to_write(root: Root, tail: str, base: str) -> None:
+@pytest.mark.parametrize("root", ServiceRoot)
+def test_base_url_with_service_root_says_what_to_write(
+    root: ServiceRoot, tail: str, base: str
+) -> None:
     """The service root is added by the library: a base URL that has it already is refused, with the right one named."""
-    if root is Root.PAGES and tail not in {"", "/"}:
+    if root is ServiceRoot.PAGES and tail not in {"", "/"}:
         tail = "/"
     with pytest.raises(errors.InvalidRequest, match="must end before the service root") as refused:
         Gateway(f"{base}{root.value}{tail}", MERCHANT)

@@ -41,7 +41,7 @@ def is_json(body: bytes) -> bool:
 
 
 def read_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read a callback's fields, flat ones brought into the nested shape; every scalar is the text that was received.
+    """Read a callback's fields, flat ones brought into the nested shape; every read_text is the text that was received.
 
     A body whose first character is ``{`` is read as JSON, whatever its content type. The charset is
     found as `gatewaypy.protocol.charset.decode_text` says.

@@ -13,7 +13,7 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Fields, Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
-from gatewaypy.protocol.classify import scalar
+from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.statuses import short_outcome
@@ -104,7 +104,7 @@ def _read_texts(body: bytes, content_type: str) -> dict[str, Any]:
     fields = read_body(body, content_type)
     try:
         for name in _SIGNED:
-            scalar(fields, name)
+            read_text(fields, name)
     except UnreadableError as unreadable:
         reason = str(unreadable)
     else:

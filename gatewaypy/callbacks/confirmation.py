@@ -13,7 +13,7 @@ from gatewaypy.callbacks.events import read_event
 from gatewaypy.callbacks.payment_progress import check_ids, usable_ids
 from gatewaypy.errors import ConfigurationError, GatewayError, InvalidRequest
 from gatewaypy.protocol.evidence import Evidence, Subject, mismatch_of
-from gatewaypy.protocol.transitions import Step, step
+from gatewaypy.protocol.transitions import Transition, classify_transition
 
 if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent
@@ -184,7 +184,7 @@ def confirmed(
     is_behind = (
         answer.state is not None
         and event.state is not None
-        and step(answer.state, event.state) is Step.FORWARD
+        and classify_transition(answer.state, event.state) is Transition.FORWARD
     )
     if is_behind and entry.signed:
         reason = f"the callback says {event.state}, the gateway still {answer.state}"

@@ -25,7 +25,7 @@ from gatewaypy.callbacks.router import EventContext, call
 from gatewaypy.config import number
 from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, mismatch_of_amount
-from gatewaypy.protocol.transitions import Step, step
+from gatewaypy.protocol.transitions import Transition, classify_transition
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -504,8 +504,8 @@ def _is_forward(entry: ClaimedEntry, event: CallbackEvent) -> bool:
         return True
     is_news = True
     for known in entry.known:
-        meaning = step(known.state, event.state)
-        if not entry.forced and meaning is Step.CONTRADICTION:
+        meaning = classify_transition(known.state, event.state)
+        if not entry.forced and meaning is Transition.CONTRADICTION:
             reason = f"it says {event.state}, but the payment was {known.state} by event {known.event}: both cannot be true"
             raise NotOursError(reason, f"; known by {known.evidence}")
         if not entry.forced and known.state == event.state:
@@ -514,7 +514,7 @@ def _is_forward(entry: ClaimedEntry, event: CallbackEvent) -> bool:
             if mismatch is not None:
                 reason = f"it repeats {event.state} of event {known.event}, but {mismatch.reason}"
                 raise NotOursError(reason, f"; known by {known.evidence}")
-        is_news = is_news and meaning is Step.FORWARD
+        is_news = is_news and meaning is Transition.FORWARD
     return is_news
 
 

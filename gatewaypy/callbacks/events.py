@@ -11,7 +11,7 @@ from attrs import field, frozen
 from gatewaypy.models import Fields, MaskedCard, Outcome, ResultCode, Transaction
 from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read the annotations
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.classify import scalar
+from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.statuses import outcome_of
 from gatewaypy.protocol.transitions import state_of
@@ -162,7 +162,7 @@ def read_event(
     """
     fields = redact(fields)
     long, short, outcome, kind = _read_meaning(
-        scalar(fields, "status"), scalar(fields, "transactionStatus")
+        read_text(fields, "status"), read_text(fields, "transactionStatus")
     )
     event = kind.__new__(kind)
     # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.

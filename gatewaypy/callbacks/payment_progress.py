@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.protocol.fields import check
 from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
-from gatewaypy.protocol.transitions import Step, step
+from gatewaypy.protocol.transitions import Transition, classify_transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -164,7 +164,7 @@ def furthest(known: Sequence[Progress]) -> Progress | None:
     """Return the record that is ahead of the others; ``None`` if there is none."""
     ahead: Progress | None = None
     for record in known:
-        if ahead is None or step(ahead.state, record.state) is Step.FORWARD:
+        if ahead is None or classify_transition(ahead.state, record.state) is Transition.FORWARD:
             ahead = record
     return ahead
 

@@ -10,7 +10,7 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
-from gatewaypy.protocol.classify import scalar
+from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import long_status
 
@@ -97,8 +97,8 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
     :raises UnreadableCallback: where a signed field is no text, or holds what cannot be signed.
     """
     try:
-        received = scalar(fields, "checksum")
-        values: dict[str, str | Secret] = {name: scalar(fields, name) or "" for name in _NAMES}
+        received = read_text(fields, "checksum")
+        values: dict[str, str | Secret] = {name: read_text(fields, name) or "" for name in _NAMES}
         statuses = _statuses(fields)
         if received is None:
             return None
@@ -123,7 +123,7 @@ def _statuses(fields: Mapping[str, Any]) -> list[str]:
 
     A short form of the long status is tried only where the short one is missing: it must not stand in for one that was changed.
     """
-    short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
+    short, long = read_text(fields, "transactionStatus"), read_text(fields, "status")
     statuses = [status for status in (short, long) if status]
     if "transactionStatus" in fields:
         return statuses

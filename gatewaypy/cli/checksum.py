@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest
-from gatewaypy.protocol.checksum import KEY, RULES, checksum, joined
+from gatewaypy.protocol.checksum import KEY, RULES, checksum, masked_signed_text
 from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _CARD_NUMBER: Final = "cardNumber"
 
 
 def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
-    """Print a rule's fields, the joined text with its key masked, and the digest.
+    """Print a rule's fields, the masked_signed_text text with its key masked, and the digest.
 
     :raises InvalidRequest: for an unknown rule, or a value that is missing or cannot be signed.
     """
@@ -47,7 +47,7 @@ def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
     for label, text in (
         ("rule", f"{name} ({rule.signs}; {rule.grade.value})"),
         ("fields", ", ".join(rule.fields)),
-        ("joined", joined(rule, values)),
+        ("masked_signed_text", masked_signed_text(rule, values)),
         ("checksum", checksum(rule, values)),
     ):
         console.say(f"{label:9}{text}")

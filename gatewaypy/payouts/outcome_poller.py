@@ -14,7 +14,7 @@ from gatewaypy.models import Outcome
 from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import State
 from gatewaypy.protocol import requests
-from gatewaypy.protocol.inquiry import Unsettled, settle
+from gatewaypy.protocol.inquiry import Unresolved, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -123,10 +123,10 @@ class OutcomePoller:
         if not transaction.found:
             return await self._not_found(row, asked)
         await self.journal.clear_not_found(row)
-        settled = settle(request_of(order, self.gateway.credentials), transaction)
-        if not isinstance(settled, Unsettled):
+        settled = resolve(request_of(order, self.gateway.credentials), transaction)
+        if not isinstance(settled, Unresolved):
             return await self.learn(self.run, row, settled, row.attempt)
-        return await self._give_to_review(row, settled.reason) if settled.hopeless else row.state
+        return await self._give_to_review(row, settled.reason) if settled.final else row.state
 
     async def _not_found(self, row: Row, asked: float) -> State | None:
         if row.state is not State.UNKNOWN:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from gatewaypy.errors import NotSent, OutcomeUnknown, UnreadableReply
-from gatewaypy.protocol.inquiry import Unsettled
-from gatewaypy.protocol.operations import InquireBy, Repeat
+from gatewaypy.protocol.inquiry import Unresolved
+from gatewaypy.protocol.operations import InquireBy, RetryPolicy
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,17 +70,17 @@ class Call:
         return NotSent(reason, **self.facts)
 
     def unanswered(
-        self, reason: str, last: Unsettled | None = None
+        self, reason: str, last: Unresolved | None = None
     ) -> OutcomeUnknown | UnreadableReply:
         """Make the error of a request that was sent and whose outcome is unknown."""
         operation = self.request.operation
         if not operation.moves_money:
             if last is not None:
                 reason = f"{reason}; asked afterwards: {last.reason}"
-            if operation.repeat is Repeat.ONLY_UNSENT:
+            if operation.retry is RetryPolicy.IF_NOT_SENT:
                 reason = f"{reason}; it may have been carried out: look before you call again"
             return UnreadableReply(reason, http_status=self.http_status, **self.facts)
-        told = Unsettled("none was possible") if last is None else last
+        told = Unresolved("none was possible") if last is None else last
         by_payment = operation.inquire_by is InquireBy.PAYMENT_ID
         return OutcomeUnknown(
             reason,

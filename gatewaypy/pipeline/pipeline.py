@@ -29,18 +29,25 @@ from gatewaypy.pipeline.slots import ClosedError
 from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol import auth_token, codes, decode, requests
 from gatewaypy.protocol.answer import (
-    fields_of,
     is_duplicate,
     judged,
     own_code,
-    record_of,
+    read_fields,
+    read_record,
     tells_of_something,
 )
 from gatewaypy.protocol.charset import media_type
 from gatewaypy.protocol.classify import result_code
 from gatewaypy.protocol.encode import encode
-from gatewaypy.protocol.inquiry import Unsettled, is_about, question_about, settle, settle_invoice
-from gatewaypy.protocol.operations import DEBIT, InquireBy, Login, Repeat, ReplyKind, Root
+from gatewaypy.protocol.inquiry import Unresolved, inquiry_about, is_about, resolve, resolve_invoice
+from gatewaypy.protocol.operations import (
+    DEBIT,
+    InquireBy,
+    Login,
+    ReplyKind,
+    RetryPolicy,
+    ServiceRoot,
+)
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
@@ -95,7 +102,7 @@ class Pipeline:
     wall_clock: Callable[[], float]
     random: Random
     shared_tokens: SharedTokens | None = None
-    _tokens: dict[tuple[Root, Login], TokenSource] = field(factory=dict, init=False)
+    _tokens: dict[tuple[ServiceRoot, Login], TokenSource] = field(factory=dict, init=False)
     # Until when the gateway asked not to be called again (the loop's time), by what was asked.
     holds: dict[ReplyKind, float] = field(factory=dict, init=False)
     _keys: tuple[Secret, ...] = field(init=False)
@@ -144,7 +151,7 @@ class Pipeline:
             raise
 
     def _on_platform(self, request: Request) -> Request:
-        operation = request.operation.on(self.platform)
+        operation = request.operation.for_platform(self.platform)
         return request if operation is request.operation else evolve(request, operation=operation)
 
     async def aclose(self) -> None:
@@ -198,7 +205,7 @@ class Pipeline:
             self._tell_late(call, error=error, result=result)
 
     def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
-        if call.request.operation.repeat is Repeat.FREELY or isinstance(error, NOTHING_DONE):
+        if call.request.operation.retry is RetryPolicy.ALWAYS or isinstance(error, NOTHING_DONE):
             return
         tell(
             self.observer,
@@ -213,7 +220,7 @@ class Pipeline:
 
     async def _carry(self, call: Call) -> Any:  # noqa: ANN401 - see run
         try:
-            if call.request.operation.repeat is Repeat.FREELY:
+            if call.request.operation.retry is RetryPolicy.ALWAYS:
                 return await self._read(call)
             if not call.request.operation.moves_money:
                 return await self._change(call)
@@ -236,7 +243,7 @@ class Pipeline:
             self.bounds.refused(call.request)
             raise
         try:
-            fields = fields_of(answer)
+            fields = read_fields(answer)
             duplicate = result_code(fields) == codes.DUPLICATE
             verdict, result = judged(call.request, fields)
             doubt = verdict.doubt
@@ -259,14 +266,14 @@ class Pipeline:
         self, call: Call, doubt: str, *, duplicate: bool, told: ResultCode | None
     ) -> OperationResult:
         """Ask what became of a payment whose own reply cannot tell."""
-        question = question_about(call.request)
+        question = inquiry_about(call.request)
 
-        def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
+        def settled(answer: WireReply | WireFailure) -> OperationResult | Unresolved:
             transaction = self._transaction(question, answer)
             # Judged by what is known now: another follow-up may have been sent since this one was. A duplicate was not
             # carried out, so the trace is another's.
             is_only = not duplicate and self.bounds.is_only(call.request)
-            return settle(
+            return resolve(
                 call.request, transaction, duplicate=duplicate, is_only=is_only, told=told
             )
 
@@ -276,7 +283,7 @@ class Pipeline:
         """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
         answer = await self._send_with_token(call)
         try:
-            changed: OperationResult = record_of(call.request, answer)
+            changed: OperationResult = read_record(call.request, answer)
         except UnreadableError as unreadable:
             doubt = self._doubt(call.request, answer, unreadable)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
@@ -288,10 +295,10 @@ class Pipeline:
             doubt = f"the reply's code {changed.result.code} says neither yes nor no"
         if call.request.operation.inquire_by is not InquireBy.MERCHANT_INVOICE_ID:
             raise call.unanswered(doubt)
-        question = self._on_platform(question_about(call.request))
+        question = self._on_platform(inquiry_about(call.request))
 
-        def settled(answer: WireReply | WireFailure) -> OperationResult | Unsettled:
-            return settle_invoice(call.request, record_of(question, answer))
+        def settled(answer: WireReply | WireFailure) -> OperationResult | Unresolved:
+            return resolve_invoice(call.request, read_record(question, answer))
 
         return await self._inquire_about(call, doubt, question, settled)
 
@@ -305,7 +312,7 @@ class Pipeline:
         status, kind = answer.http_status, media_type(answer.content_type)
         if status < _FIRST_ERROR and kind.endswith(_API_TYPES):
             return reason
-        operation = request.operation.on(self.platform)
+        operation = request.operation.for_platform(self.platform)
         # The path as the table has it: ids have no place in an error's text.
         place = f"HTTP {status} from {self.platform.base_url}{operation.root.value}{operation.path}"
         hint = "; check the base URL" if status in _NOT_THERE or "html" in kind else ""
@@ -348,7 +355,7 @@ class Pipeline:
     def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
         """Raise `NotProcessed`, unless the reply says all the same that something was done, or the request is a question."""
         operation = call.request.operation
-        if operation.repeat is Repeat.FREELY or tells_of_something(operation, answer):
+        if operation.retry is RetryPolicy.ALWAYS or tells_of_something(operation, answer):
             return
         error = NotProcessed(f"the gateway answered HTTP {answer.http_status}", **call.facts)
         error.retry_after = read_delay(answer, now=self.wall_clock())
@@ -388,11 +395,11 @@ class Pipeline:
         call: Call,
         doubt: str,
         question: Request,
-        settled: Callable[[WireReply | WireFailure], OperationResult | Unsettled],
+        settled: Callable[[WireReply | WireFailure], OperationResult | Unresolved],
     ) -> OperationResult:
         """Ask what became of a sent request, with patience: its record may appear late."""
         call.deadline = self.loop.time() + self.timeouts.inquiry
-        pause, last = _FIRST_PAUSE, Unsettled("none was possible")
+        pause, last = _FIRST_PAUSE, Unresolved("none was possible")
         kinds = (call.request.operation.reply, question.operation.reply)
         await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
         while True:
@@ -407,10 +414,10 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
                 last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
-                if not isinstance(result, Unsettled):
+                if not isinstance(result, Unresolved):
                     return result
                 last = result
-                if last.hopeless:
+                if last.final:
                     break
             rest = call.deadline - self.loop.time()
             # A gateway that asks to wait longer than that is asked once more, at the end.
@@ -444,7 +451,7 @@ class Pipeline:
             call.requests += inquiry.requests
 
     def _transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
-        transaction = decode.transaction(fields_of(answer))
+        transaction = decode.transaction(read_fields(answer))
         payment_id = question.subject if question.merchant_transaction_id is None else None
         if transaction.found and not is_about(
             transaction,
@@ -463,7 +470,7 @@ class Pipeline:
             ReplyKind.TOKEN: self._granted,
             ReplyKind.INQUIRY: self._transaction,
         }
-        read = readers.get(call.request.operation.reply, record_of)
+        read = readers.get(call.request.operation.reply, read_record)
         kind, tries_left = call.request.operation.reply, _READ_TRIES
         while not self._is_held(kind, call.deadline):
             await self._wait_held((kind,), call.deadline - _SHORTEST_QUESTION)
@@ -516,7 +523,7 @@ class Pipeline:
 
     def _source(self, operation: Operation) -> TokenSource:
         # The partner's own token is documented at one root alone.
-        root = Root.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
+        root = ServiceRoot.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
         key = (root, operation.login)
         source = self._tokens.get(key)
         if source is None:
@@ -530,7 +537,7 @@ class Pipeline:
             )
         return source
 
-    def _shared_name(self, root: Root, login: Login) -> str:
+    def _shared_name(self, root: ServiceRoot, login: Login) -> str:
         """Name a token for all processes: whose it is and where it is good, by a digest; the key has no part in it."""
         mine = self.credentials
         account = (
@@ -572,7 +579,9 @@ class Pipeline:
         unsent.retry_after = retry_after
         raise unsent
 
-    async def token(self, request: Request, root: Root = Root.TRANSACTIONS) -> AuthToken:
+    async def token(
+        self, request: Request, root: ServiceRoot = ServiceRoot.TRANSACTIONS
+    ) -> AuthToken:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
         rooted = evolve(request, operation=evolve(request.operation, root=root))
         wire = encode(
@@ -592,7 +601,7 @@ class Pipeline:
         self._source(DEBIT).accept(granted)
 
     def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
-        granted = auth_token.read(fields_of(answer, keep_token=True), now=self.wall_clock())
+        granted = auth_token.read(read_fields(answer, keep_token=True), now=self.wall_clock())
         if isinstance(granted, auth_token.AuthToken):
             return granted
         message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"

@@ -28,7 +28,7 @@ _UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = range(300, 400)
 
 
-def fields_of(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:
+def read_fields(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:
     """Read a reply's fields, without card numbers and without the secrets that its request knew.
 
     :param keep_token: a token was asked for: the field that has it stays.
@@ -53,12 +53,12 @@ def is_duplicate(answer: WireReply | WireFailure) -> bool:
         return False
 
 
-def record_of(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation
+def read_record(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation
     """Read the answer to an operation that moves no money.
 
     :raises UnreadableError: where there is none, or one that cannot be told from none.
     """
-    told = record(request.operation, fields_of(answer))
+    told = record(request.operation, read_fields(answer))
     if not _is_about(request, told):
         msg = "the reply is about another record than the one asked for"
         raise UnreadableError(msg)

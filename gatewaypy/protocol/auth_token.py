@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from gatewaypy.protocol.charset import decode_text
-from gatewaypy.protocol.classify import result_code, scalar
+from gatewaypy.protocol.classify import read_text, result_code
 from gatewaypy.protocol.codes import TOKEN_GRANTED
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.secret import Secret
@@ -52,17 +52,17 @@ def read(fields: Mapping[str, Any], *, now: float) -> AuthToken | Refused:
     :param now: the wall clock, in seconds since the epoch, against which the token's ``exp`` is read.
     :raises UnreadableError: where the reply is neither.
     """
-    code, token = result_code(fields), (scalar(fields, "AuthToken") or "").strip()
+    code, token = result_code(fields), (read_text(fields, "AuthToken") or "").strip()
     if code == TOKEN_GRANTED and token and _PRINTABLE.issuperset(token):
         return AuthToken(
             value=Secret(token),
             lifetime=lifetime(token, now=now),
-            partner_id=scalar(fields, "partnerId"),
-            member_id=scalar(fields, "memberId"),
-            login_name=scalar(fields, "LoginName"),
+            partner_id=read_text(fields, "partnerId"),
+            member_id=read_text(fields, "memberId"),
+            login_name=read_text(fields, "LoginName"),
         )
     if code and code != TOKEN_GRANTED and not token:
-        return Refused(code, scalar(fields["result"], "description") or "")
+        return Refused(code, read_text(fields["result"], "description") or "")
     msg = "the reply to the token call has no token and no refusal"
     raise UnreadableError(msg)
 

@@ -1,4 +1,4 @@
-"""The checksum rules of protocol section 5: which fields are joined, in which order, and their MD5."""
+"""The checksum rules of protocol section 5: which fields are masked_signed_text, in which order, and their MD5."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNSIGNABLE: Final = re.compile(r"[|\r\n\x00\ud800-\udfff]")
 
 @frozen
 class Rule:
-    """One way of signing: the names of the joined values, in order."""
+    """One way of signing: the names of the masked_signed_text values, in order."""
 
     name: str
     signs: str
@@ -121,7 +121,7 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
     return values
 
 
-def joined(rule: Rule, values: Mapping[str, str | Secret]) -> str:
+def masked_signed_text(rule: Rule, values: Mapping[str, str | Secret]) -> str:
     """Return the text that a rule signs with every secret in it masked: what may be shown to the gateway's support."""
     if _digest(rule, values) is None:
         raise _refusal(rule, values)
@@ -129,7 +129,7 @@ def joined(rule: Rule, values: Mapping[str, str | Secret]) -> str:
 
 
 def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
-    """Return the MD5 of a rule's values joined with ``|``, as 32 lower-case hexadecimal digits.
+    """Return the MD5 of a rule's values masked_signed_text with ``|``, as 32 lower-case hexadecimal digits.
 
     :raises InvalidRequest: for a value with ``|``, a line break or NUL in it.
     """

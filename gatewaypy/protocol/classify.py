@@ -27,7 +27,7 @@ class Verdict:
     doubt: str | None = None
 
 
-def scalar(fields: Mapping[str, Any], name: str) -> str | None:
+def read_text(fields: Mapping[str, Any], name: str) -> str | None:
     """Return a field that decides something: its text, ``None`` where it is missing.
 
     :raises UnreadableError: where it is an object, a list or a truth value.
@@ -47,7 +47,7 @@ def result_code(fields: Mapping[str, Any]) -> str:
     if not isinstance(result, dict):
         msg = "the reply's result is no object"
         raise UnreadableError(msg)
-    return (scalar(result, "code") or "").strip()
+    return (read_text(result, "code") or "").strip()
 
 
 def _doubt(reason: str) -> Verdict:
@@ -69,7 +69,7 @@ def judge(operation: Operation, fields: Mapping[str, Any], *, redirected: bool) 
 
 
 def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str) -> Verdict:
-    brief = short_outcome(scalar(fields, "transactionStatus"))
+    brief = short_outcome(read_text(fields, "transactionStatus"))
     if code in operation.success and brief in {None, Outcome.SUCCEEDED}:
         return Verdict(Outcome.SUCCEEDED)
     if codes.is_refusal(code) and brief in {None, Outcome.FAILED, Outcome.CANCELLED}:
@@ -82,7 +82,7 @@ def _judge_follow_up(operation: Operation, fields: Mapping[str, Any], code: str)
 def _judge_payment(
     operation: Operation, fields: Mapping[str, Any], code: str, *, redirected: bool
 ) -> Verdict:
-    short, long = scalar(fields, "transactionStatus"), scalar(fields, "status")
+    short, long = read_text(fields, "transactionStatus"), read_text(fields, "status")
     if redirected:
         return Verdict(Outcome.REDIRECT)
     brief = short_outcome(short)
@@ -113,8 +113,8 @@ def found(fields: Mapping[str, Any]) -> bool:
     """
     code = result_code(fields)
     has_status = bool(
-        (scalar(fields, "status") or "").strip()
-        or (scalar(fields, "transactionStatus") or "").strip()
+        (read_text(fields, "status") or "").strip()
+        or (read_text(fields, "transactionStatus") or "").strip()
     )
     if code in {codes.RECORD_FOUND, codes.SUCCEEDED} and has_status:
         return True

@@ -26,7 +26,7 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe, named_pairs
 from gatewaypy.money import Money
-from gatewaypy.protocol.classify import found, scalar
+from gatewaypy.protocol.classify import found, read_text
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import outcome_of
 
@@ -108,7 +108,7 @@ def _own(kind: type[AttrsInstance]) -> Mapping[str, str]:
 
 def payment_id(fields: Mapping[str, Any]) -> str | None:
     """Return the reply's paymentId; ``"-"`` and an empty text are none (protocol section 7, seen)."""
-    identifier = (scalar(fields, "paymentId") or "").strip()
+    identifier = (read_text(fields, "paymentId") or "").strip()
     return identifier if identifier not in {"", "-"} else None
 
 
@@ -198,17 +198,21 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
     target = fields.get("redirect")
     if not isinstance(target, dict) or not target:
         return None
-    url = (scalar(target, "url") or "").strip()
+    url = (read_text(target, "url") or "").strip()
     if not is_safe(url):
         msg = "the reply sends the payer to a URL that is not https"
         raise UnreadableError(msg)
     listed = ("parameters", "listofParameters", "listOfParameters", "params")
     parameters = next((_parameters(target[name]) for name in listed if target.get(name)), ())
-    method = (scalar(target, "method") or "").strip().upper() or ("POST" if parameters else "GET")
+    method = (read_text(target, "method") or "").strip().upper() or (
+        "POST" if parameters else "GET"
+    )
     if method not in {"GET", "POST"}:
         msg = "the reply sends the payer on by a method that is neither GET nor POST"
         raise UnreadableError(msg)
-    return Redirect(url=url, method=method, parameters=parameters, target=scalar(target, "target"))
+    return Redirect(
+        url=url, method=method, parameters=parameters, target=read_text(target, "target")
+    )
 
 
 def _parameters(values: object) -> tuple[tuple[str, str], ...]:
@@ -226,7 +230,9 @@ def _parameters(values: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(values, list) or not all(isinstance(pair, dict) for pair in values):
         msg = "the reply's redirect parameters are no list of names and values"
         raise UnreadableError(msg)
-    return named_pairs((scalar(pair, "name") or "", scalar(pair, "value") or "") for pair in values)
+    return named_pairs(
+        (read_text(pair, "name") or "", read_text(pair, "value") or "") for pair in values
+    )
 
 
 def payment(fields: Mapping[str, Any], verdict: Verdict, target: Redirect | None) -> Payment:
@@ -241,7 +247,7 @@ def transaction(fields: Mapping[str, Any]) -> Transaction:
     """
     is_found = found(fields)
     outcome = (
-        outcome_of(scalar(fields, "status"), scalar(fields, "transactionStatus"))
+        outcome_of(read_text(fields, "status"), read_text(fields, "transactionStatus"))
         if is_found
         else Outcome.UNKNOWN
     )

@@ -47,7 +47,7 @@ def encode(
 
     :raises InvalidRequest: naming the field that breaks its rule; nothing has been sent.
     """
-    operation = request.operation.on(platform)
+    operation = request.operation.for_platform(platform)
     fields = complete(request, platform=platform, credentials=credentials)
     body = operation.body or body
     return WireRequest(
@@ -63,7 +63,7 @@ def hosted_form(request: Request, *, platform: Platform, credentials: Credential
 
     :raises InvalidRequest: naming the field that breaks its rule.
     """
-    operation = request.operation.on(platform)
+    operation = request.operation.for_platform(platform)
     fields = complete(request, platform=platform, credentials=credentials)
     return HostedForm(
         f"{platform.base_url}{operation.root.value}{operation.path}", tuple(fields.items())
@@ -77,7 +77,7 @@ def complete(
 
     :raises InvalidRequest: naming the field that breaks its rule.
     """
-    operation = request.operation.on(platform)
+    operation = request.operation.for_platform(platform)
     try:
         fields = _complete(operation, request, credentials)
     except InvalidRequest as refusal:

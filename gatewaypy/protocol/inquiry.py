@@ -11,7 +11,7 @@ from gatewaypy.protocol import codes, decode, requests
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
 from gatewaypy.protocol.statuses import long_status
-from gatewaypy.protocol.transitions import Step, state_of, step
+from gatewaypy.protocol.transitions import Transition, classify_transition, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Unsettled:
-    """The answer leaves it open. ``hopeless`` where asking again cannot change that; the rest is what it told all the same."""
+class Unresolved:
+    """The answer leaves it open. ``final`` where asking again cannot change that; the rest is what it told all the same."""
 
     reason: str
-    hopeless: bool = False
+    final: bool = False
     payment_id: str | None = None
     status: str | None = None
 
@@ -81,12 +81,12 @@ def is_over(operation: str, long: str | None) -> bool:
         return trace not in {None, Outcome.PENDING}
     state, traces = state_of(long, None), _FOLLOW_UPS[operation]
     return not any(
-        step(state, trace) is Step.FORWARD
+        classify_transition(state, trace) is Transition.FORWARD
         for trace in (*traces.done, *traces.under_way, *traces.refused)
     )
 
 
-def question_about(request: Request) -> Request:
+def inquiry_about(request: Request) -> Request:
     """Return the request that asks what became of another."""
     if request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID:
         return requests.invoice_status(str(request.fields["merchantInvoiceId"]))
@@ -131,30 +131,30 @@ def is_of_another_amount(request: Request, invoice: Invoice) -> bool:
     )
 
 
-def settle_invoice(request: Request, invoice: Invoice) -> Invoice | Unsettled:
+def resolve_invoice(request: Request, invoice: Invoice) -> Invoice | Unresolved:
     """Turn an invoice's status into the result of its generation, where it can be."""
     if invoice.outcome is not Outcome.SUCCEEDED:
-        return Unsettled("invoice not found")
+        return Unresolved("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
-        return Unsettled(
-            f"an invoice with this id, but an older one, which is {invoice.status}", hopeless=True
+        return Unresolved(
+            f"an invoice with this id, but an older one, which is {invoice.status}", final=True
         )
     if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_of_another_amount(
         request, invoice
     ):
-        return Unsettled("an invoice with this id, but not the one that was sent", hopeless=True)
+        return Unresolved("an invoice with this id, but not the one that was sent", final=True)
     # The inquiry's code is about the look-up.
     return evolve(invoice, outcome_source=OutcomeSource.INQUIRY, result=ResultCode())
 
 
-def settle(
+def resolve(
     request: Request,
     transaction: Transaction,
     *,
     duplicate: bool = False,
     is_only: bool = False,
     told: ResultCode | None = None,
-) -> OperationResult | Unsettled:
+) -> OperationResult | Unresolved:
     """Turn an inquiry's answer into the result of the request that it was made about, where it can be.
 
     Args:
@@ -165,40 +165,40 @@ def settle(
             Without that, a refunded payment may be the work of another refund, and proves nothing about this one.
         told: Code and description of the request's own reply, if it was about this payment.
     """
-    settled = _settle(request, transaction, duplicate=duplicate, is_only=is_only, told=told)
-    if not isinstance(settled, Unsettled):
+    settled = _resolve(request, transaction, duplicate=duplicate, is_only=is_only, told=told)
+    if not isinstance(settled, Unresolved):
         return settled
     return evolve(settled, payment_id=transaction.payment_id, status=transaction.status)
 
 
-def _settle(
+def _resolve(
     request: Request,
     transaction: Transaction,
     *,
     duplicate: bool,
     is_only: bool,
     told: ResultCode | None,
-) -> OperationResult | Unsettled:
+) -> OperationResult | Unresolved:
     if not transaction.found:
-        return Unsettled("record not found")
+        return Unresolved("record not found")
     if transaction.outcome is Outcome.UNKNOWN:
-        return Unsettled(
+        return Unresolved(
             f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}"
         )
     if request.operation.reply is ReplyKind.FOLLOW_UP:
-        return _settle_follow_up(request, transaction, is_only=is_only, told=told)
-    return _settle_new(request, transaction, duplicate=duplicate, told=told)
+        return _resolve_follow_up(request, transaction, is_only=is_only, told=told)
+    return _resolve_new(request, transaction, duplicate=duplicate, told=told)
 
 
-def _settle_new(
+def _resolve_new(
     request: Request, transaction: Transaction, *, duplicate: bool, told: ResultCode | None
-) -> OperationResult | Unsettled:
+) -> OperationResult | Unresolved:
     evidence = Evidence.of(transaction)
     if evidence.amount is None:
-        return Unsettled("a record with this id, but without an amount")
+        return Unresolved("a record with this id, but without an amount")
     judgement = judge(subject_of(request), evidence)
     if judgement.mismatch is not None:
-        return Unsettled(f"a record with this id, but {judgement.mismatch.reason}", hopeless=True)
+        return Unresolved(f"a record with this id, but {judgement.mismatch.reason}", final=True)
     kind: type[Payment | Payout] = (
         Payout if request.operation.reply is ReplyKind.PAYOUT else Payment
     )
@@ -226,24 +226,24 @@ def _own_code(request: Request, told: ResultCode | None, outcome: Outcome) -> Re
     return told if agrees.get(outcome, False) else ResultCode()
 
 
-def _settle_follow_up(
+def _resolve_follow_up(
     request: Request, transaction: Transaction, *, is_only: bool, told: ResultCode | None
-) -> OperationResult | Unsettled:
+) -> OperationResult | Unresolved:
     whole = evolve(subject_of(request), amount=None, currency=None)
     mismatch = mismatch_of(whole, Evidence.of(transaction))
     if mismatch is not None:
-        return Unsettled(mismatch.reason, hopeless=True)
+        return Unresolved(mismatch.reason, final=True)
     status = long_status(transaction.status)
     name = status.name if status is not None else ""
     outcome = trace_of(request.operation.name, transaction.status)
     if outcome is None:
-        return Unsettled(
+        return Unresolved(
             f"the payment's status is {transaction.status or transaction.transaction_status}"
         )
     if not is_only:
-        return Unsettled(
+        return Unresolved(
             f"the payment's status is {name}, but that may be the work of another capture, reversal or refund",
-            hopeless=True,
+            final=True,
         )
     mine, field = (
         subject_of(request),
@@ -255,9 +255,7 @@ def _settle_follow_up(
             mine.amount, mine.currency, str(theirs), Evidence.of(transaction).currency
         )
         if mismatch is not None:
-            return Unsettled(
-                f"the payment's status is {name}, but {mismatch.reason}", hopeless=True
-            )
+            return Unresolved(f"the payment's status is {name}, but {mismatch.reason}", final=True)
     return decode.result(
         decode.FOLLOW_UPS[request.operation.name],
         transaction.raw,

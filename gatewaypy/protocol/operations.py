@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DISCRIMINATORS: Final = ("paymentType", "recurringType", "idType")
 
 
-class Root(enum.Enum):
+class ServiceRoot(enum.Enum):
     """The service roots under a host (protocol section 1, documented). A token serves the root that gave it (our choice)."""
 
     TRANSACTIONS = "/transactionServices/REST/v1"
@@ -61,11 +61,11 @@ class ReplyKind(enum.Enum):
     PAGE = "a page in the payer's browser"
 
 
-class Repeat(enum.Enum):
+class RetryPolicy(enum.Enum):
     """When a request may be sent again."""
 
-    ONLY_UNSENT = "only if no byte of it left, or its token was refused"
-    FREELY = "freely: it moves no money and changes nothing"
+    IF_NOT_SENT = "only if no byte of it left, or its token was refused"
+    ALWAYS = "freely: it moves no money and changes nothing"
 
 
 class InquireBy(enum.Enum):
@@ -74,8 +74,8 @@ class InquireBy(enum.Enum):
     MERCHANT_TRANSACTION_ID = "its own merchantTransactionId"
     PAYMENT_ID = "the paymentId that it acts on"
     MERCHANT_INVOICE_ID = "its merchantInvoiceId"
-    NOTHING = "no need to"
-    NOBODY = "nothing: the caller has to look"
+    NOT_NEEDED = "no need to"
+    NOT_POSSIBLE = "nothing: the caller has to look"
 
 
 class Login(enum.Enum):
@@ -99,11 +99,11 @@ class Operation:
     path: str
     rule: str | None
     reply: ReplyKind
-    repeat: Repeat
+    retry: RetryPolicy
     inquire_by: InquireBy
     grade: Grade
     fixed: Mapping[str, str] = {}
-    root: Root = Root.TRANSACTIONS
+    root: ServiceRoot = ServiceRoot.TRANSACTIONS
     platform_path: str | None = None
     subject: str = "paymentId"
     success: tuple[str, ...] = (SUCCEEDED,)
@@ -125,7 +125,7 @@ class Operation:
             or self.inquire_by is InquireBy.PAYMENT_ID
         )
 
-    def on(self, platform: Platform) -> Operation:
+    def for_platform(self, platform: Platform) -> Operation:
         """Return the operation as this platform has it."""
         if not self.platform_path and self.name not in platform.operations:
             return self
@@ -163,7 +163,7 @@ def _payment(
         path=path,
         rule=rule,
         reply=ReplyKind.PAYMENT,
-        repeat=Repeat.ONLY_UNSENT,
+        retry=RetryPolicy.IF_NOT_SENT,
         inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
         **{
             "fixed": {"paymentType": payment_type} | facts.pop("fixed", {}),
@@ -194,8 +194,8 @@ def _token(name: str, path: str, required: tuple[str, ...], grade: Grade) -> Ope
         path=path,
         rule=None,
         reply=ReplyKind.TOKEN,
-        repeat=Repeat.FREELY,
-        inquire_by=InquireBy.NOTHING,
+        retry=RetryPolicy.ALWAYS,
+        inquire_by=InquireBy.NOT_NEEDED,
         grade=grade,
         success=(TOKEN_GRANTED,),
         required=required,
@@ -211,8 +211,8 @@ def _inquiry(name: str, id_type: str, subject: str, grade: Grade) -> Operation:
         subject=subject,
         rule="C",
         reply=ReplyKind.INQUIRY,
-        repeat=Repeat.FREELY,
-        inquire_by=InquireBy.NOTHING,
+        retry=RetryPolicy.ALWAYS,
+        inquire_by=InquireBy.NOT_NEEDED,
         grade=grade,
         success=(RECORD_FOUND, SUCCEEDED),
     )
@@ -225,7 +225,7 @@ def _follow_up(name: str, payment_type: str, rule: str, success: str, **facts: A
         path="/payments/{id}",
         rule=rule,
         reply=ReplyKind.FOLLOW_UP,
-        repeat=Repeat.ONLY_UNSENT,
+        retry=RetryPolicy.IF_NOT_SENT,
         inquire_by=InquireBy.PAYMENT_ID,
         grade=Grade.DOCUMENTED,
         success=(success,),
@@ -240,8 +240,8 @@ def _change(name: str, path: str, rule: str | None, reply: ReplyKind, **facts: A
         path=path,
         rule=rule,
         reply=reply,
-        repeat=Repeat.ONLY_UNSENT,
-        **{"inquire_by": InquireBy.NOBODY, "grade": Grade.DOCUMENTED, **facts},
+        retry=RetryPolicy.IF_NOT_SENT,
+        **{"inquire_by": InquireBy.NOT_POSSIBLE, "grade": Grade.DOCUMENTED, **facts},
     )
 
 
@@ -251,8 +251,8 @@ def _look(name: str, path: str, rule: str, reply: ReplyKind, **facts: Any) -> Op
         path=path,
         rule=rule,
         reply=reply,
-        repeat=Repeat.FREELY,
-        inquire_by=InquireBy.NOTHING,
+        retry=RetryPolicy.ALWAYS,
+        inquire_by=InquireBy.NOT_NEEDED,
         **{"success": (RECORD_FOUND, SUCCEEDED), **facts},
     )
 
@@ -332,7 +332,7 @@ PAYOUT: Final = Operation(
     path="/payout",
     rule="D",
     reply=ReplyKind.PAYOUT,
-    repeat=Repeat.ONLY_UNSENT,
+    retry=RetryPolicy.IF_NOT_SENT,
     inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
     grade=Grade.DOCUMENTED,
     required=("merchantTransactionId", "amount", "currency"),
@@ -397,7 +397,7 @@ CUSTOMER_SIGN_UP: Final = _change(
     "/customerSignup",
     "I",
     ReplyKind.CUSTOMER,
-    root=Root.MERCHANTS,
+    root=ServiceRoot.MERCHANTS,
     grade=Grade.ONE_SOURCE,
     success=(CUSTOMER_REGISTERED, SUCCEEDED),
     required=("customer.givenName", "customer.surname", "customer.email"),
@@ -408,7 +408,7 @@ MERCHANT_SIGN_UP: Final = _change(
     "/merchantSignup",
     None,
     ReplyKind.MERCHANT,
-    root=Root.MERCHANTS,
+    root=ServiceRoot.MERCHANTS,
     grade=Grade.OUR_CHOICE,
     login=Login.PARTNER,
     required=(
@@ -426,7 +426,7 @@ PAY_BY_LINK: Final = _change(
     "/generatePayByLink",
     "K",
     ReplyKind.LINK,
-    root=Root.MERCHANTS,
+    root=ServiceRoot.MERCHANTS,
     body="json",
     success=(RECORD_FOUND, SUCCEEDED),
     required=("merchant.orderID", "merchant.amount", "merchant.currency"),
@@ -435,7 +435,7 @@ PAY_BY_LINK: Final = _change(
 
 
 def _invoice(name: str, path: str, rule: str | None, **facts: Any) -> Operation:  # noqa: ANN401
-    return _change(name, path, rule, ReplyKind.INVOICE, root=Root.INVOICES, **facts)
+    return _change(name, path, rule, ReplyKind.INVOICE, root=ServiceRoot.INVOICES, **facts)
 
 
 INVOICE_GENERATE: Final = _invoice(
@@ -465,7 +465,7 @@ INVOICE_STATUS: Final = _look(
     "/inquiry",
     "N",
     ReplyKind.INVOICE,
-    root=Root.INVOICES,
+    root=ServiceRoot.INVOICES,
     grade=Grade.DOCUMENTED,
     success=(RECORD_FOUND, SUCCEEDED, INVOICE_GENERATED),
     required=("merchantInvoiceId",),
@@ -491,7 +491,7 @@ INVOICE_CONFIGURATION: Final = _look(
     "/getinvoiceconfigdetails",
     "E",
     ReplyKind.CONFIGURATION,
-    root=Root.INVOICES,
+    root=ServiceRoot.INVOICES,
     grade=Grade.DOCUMENTED,
 )
 
@@ -501,10 +501,10 @@ def _page(name: str, path: str, rule: str, **facts: Any) -> Operation:  # noqa: 
         name=name,
         path=path,
         rule=rule,
-        root=Root.PAGES,
+        root=ServiceRoot.PAGES,
         reply=ReplyKind.PAGE,
-        repeat=Repeat.FREELY,
-        inquire_by=InquireBy.NOTHING,
+        retry=RetryPolicy.ALWAYS,
+        inquire_by=InquireBy.NOT_NEEDED,
         body="form",
         **facts,
     )

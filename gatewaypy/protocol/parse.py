@@ -22,7 +22,7 @@ class UnreadableError(Exception):
 
 
 def parse(reply: WireReply) -> dict[str, Any]:
-    """Read a reply's fields. Every scalar comes as the text that was received: ``00001`` and ``50.00`` stay what they are.
+    """Read a reply's fields. Every read_text comes as the text that was received: ``00001`` and ``50.00`` stay what they are.
 
     A body whose first character is ``{`` is read as JSON, whatever its content type.
 

@@ -24,7 +24,7 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
-from gatewaypy.protocol.classify import result_code, scalar
+from gatewaypy.protocol.classify import read_text, result_code
 from gatewaypy.protocol.operations import (
     DELETE_STORED_CARD,
     INVOICE_GENERATE,
@@ -109,7 +109,7 @@ def _merchant(operation: Operation, fields: Mapping[str, Any]) -> SignedUpMercha
         fields,
         outcome=outcome,
         taken=("memberId",),
-        member_id=scalar(fields, "memberId"),
+        member_id=read_text(fields, "memberId"),
     )
     _require(merchant, "memberId", merchant.member_id)
     return merchant
@@ -117,7 +117,7 @@ def _merchant(operation: Operation, fields: Mapping[str, Any]) -> SignedUpMercha
 
 def _link(operation: Operation, fields: Mapping[str, Any]) -> PaymentLink:
     outcome = outcome_of_code(operation, fields)
-    url = scalar(fields["result"], "url")
+    url = read_text(fields["result"], "url")
     link = decode.result(
         PaymentLink,
         fields,
@@ -133,13 +133,15 @@ def _invoice(operation: Operation, fields: Mapping[str, Any]) -> Invoice:
     details = flat.pop("invoiceDetails", None)
     flat = {**(details if isinstance(details, dict) else {}), **flat}
     outcome = outcome_of_code(operation, flat)
-    created = scalar(flat, "createdTime")
+    created = read_text(flat, "createdTime")
     invoice = decode.result(
         Invoice,
         flat,
         outcome=outcome,
         created_time=None if created is None else created.strip().rstrip("."),
-        payment_url=_safe(scalar(flat, "transactionUrl")) if outcome is Outcome.SUCCEEDED else None,
+        payment_url=_safe(read_text(flat, "transactionUrl"))
+        if outcome is Outcome.SUCCEEDED
+        else None,
         raw=Fields(fields),
     )
     if operation.name in {INVOICE_GENERATE.name, INVOICE_STATUS.name}:
@@ -243,7 +245,7 @@ def _transactions(operation: Operation, fields: Mapping[str, Any]) -> tuple[Tran
 
 
 def _row(fields: Mapping[str, Any]) -> Transaction:
-    word = scalar(fields, "transactionStatus")
+    word = read_text(fields, "transactionStatus")
     return decode.result(
         Transaction,
         {**fields, "paymentId": fields.get("systemPaymentId") or fields.get("paymentId")},

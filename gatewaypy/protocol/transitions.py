@@ -25,7 +25,7 @@ class Kind(enum.Enum):
     PAYOUT = "payoutstarted"
 
 
-class Step(enum.Enum):
+class Transition(enum.Enum):
     """What a status means to a payment whose last one is known."""
 
     FORWARD = "it is news"
@@ -136,21 +136,21 @@ def state_of(long: str | None, short: str | None) -> str | None:
     return short.strip().casefold() if short and short_outcome(short) is not None else None
 
 
-def step(known: str | None, heard: str) -> Step:
+def classify_transition(known: str | None, heard: str) -> Transition:
     """Tell what a state that was heard of means, given the last one.
 
     :param known: the last state that moved the payment forward; ``None`` where none is known.
     :param heard: a state as :func:`state_of` gives it.
     """
     if known is None:
-        return Step.FORWARD
+        return Transition.FORWARD
     if known == heard or any(known in same and heard in same for same in _SAME):
-        return Step.REPEAT
+        return Transition.REPEAT
     if heard in _FOLLOWING[known]:
-        return Step.FORWARD
+        return Transition.FORWARD
     if known in _FOLLOWING[heard] and (known, heard) != _AMBIGUOUS:
-        return Step.STALE
-    return Step.REPEAT if known in _ENDS and heard in _ENDS else Step.CONTRADICTION
+        return Transition.STALE
+    return Transition.REPEAT if known in _ENDS and heard in _ENDS else Transition.CONTRADICTION
 
 
 def may_be_of(kind: Kind, long: str | None, short: str | None) -> bool:

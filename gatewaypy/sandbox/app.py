@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gatewaypy.config import Credentials, check_flag, check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.platforms import Platform
-from gatewaypy.protocol.operations import Login, ReplyKind, Root, check_platform
+from gatewaypy.protocol.operations import Login, ReplyKind, ServiceRoot, check_platform
 from gatewaypy.sandbox import replies
 from gatewaypy.sandbox.bills import Bills
 from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
@@ -180,8 +180,8 @@ class Sandbox:
         root = next(
             (
                 root.value
-                for root in Root
-                if root is not Root.PAGES and path.startswith(f"{root.value}/")
+                for root in ServiceRoot
+                if root is not ServiceRoot.PAGES and path.startswith(f"{root.value}/")
             ),
             None,
         )
@@ -245,7 +245,7 @@ class Sandbox:
         def answer(request: Request) -> dict[str, Any] | None:
             # The partner's own token is documented at one root alone.
             is_partners = operation.login is Login.PARTNER
-            granted_by = Root.TRANSACTIONS.value if is_partners else root
+            granted_by = ServiceRoot.TRANSACTIONS.value if is_partners else root
             holder = self.tokens.holder(granted_by, request.headers.get("authtoken"))
             if holder is None or holder.role != operation.login.value:
                 return None

@@ -75,7 +75,9 @@ class HostedPages:
     ) -> Response:
         fields = named(await receive_form(request), self.desk.platform)
         try:
-            asked = admit(operation.on(self.desk.platform), None, fields, self.desk.merchants)
+            asked = admit(
+                operation.for_platform(self.desk.platform), None, fields, self.desk.merchants
+            )
         except RejectedError as rejection:
             return pages.notice(
                 f"The shop's form was refused: {rejection.description}.", status=400

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from gatewaypy.protocol.transitions import Step, step
+from gatewaypy.protocol.transitions import Transition, classify_transition
 from gatewaypy.sandbox.scenarios import SUCCESS
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ class Ledger:
     @staticmethod
     def _move(record: Record, status: str) -> None:
         known, heard = record.status.casefold(), status.casefold()
-        if step(known, heard) is not Step.FORWARD:
+        if classify_transition(known, heard) is not Transition.FORWARD:
             raise ImpossibleMoveError(_move_of(record, status))
         record.status = status
 

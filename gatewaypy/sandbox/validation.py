@@ -68,7 +68,7 @@ class Routes:
             tuple[str, tuple[str | None, ...]], list[tuple[re.Pattern[str], Operation]]
         ] = {}
         for row in OPERATIONS.values():
-            operation = row.on(platform)
+            operation = row.for_platform(platform)
             if operation.reply not in {ReplyKind.TOKEN, ReplyKind.PAGE}:
                 place, taken, end = operation.path.partition("{id}")
                 pattern = re.compile(

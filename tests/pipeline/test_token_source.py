@@ -36,7 +36,7 @@ class Desk:
         )
 
 
-async def settle() -> None:
+async def resolve() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -69,7 +69,7 @@ async def test_a_token_is_renewed_in_passing() -> None:
     desk.open.clear()
     assert [(await source.get()).reveal() for _ in range(5)] == ["token 1"] * 5
     desk.open.set()
-    await settle()
+    await resolve()
     assert (await source.get()).reveal() == "token 2"
     assert desk.calls == 2
 
@@ -90,16 +90,16 @@ async def test_a_failed_renewal_breaks_no_call() -> None:
     await source.get()
     desk.now, desk.failing = 91.0, True
     await source.get()
-    await settle()
+    await resolve()
     assert desk.events == [
         TokenRenewalFailed(root="transactions", reason=str(errors.NotSent("no connection")))
     ]
     await source.get()
-    await settle()
+    await resolve()
     assert desk.calls == 2
     desk.now, desk.failing = 96.5, False
     await source.get()
-    await settle()
+    await resolve()
     assert (await source.get()).reveal() == "token 3"
 
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
     desk.open.clear()
     source = desk.source()
     first, second = asyncio.ensure_future(source.get()), asyncio.ensure_future(source.get())
-    await settle()
+    await resolve()
     first.cancel()
     desk.open.set()
     assert (await second).reveal() == "token 1"
@@ -155,7 +155,7 @@ async def test_closing_gives_up_a_renewal() -> None:
     desk.open.clear()
     source = desk.source()
     waiting = asyncio.ensure_future(source.get())
-    await settle()
+    await resolve()
     await source.aclose()
     with pytest.raises(asyncio.CancelledError):
         await waiting

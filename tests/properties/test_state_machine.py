@@ -33,7 +33,7 @@ from gatewaypy import (
     Wallet,
     errors,
 )
-from gatewaypy.protocol.transitions import Step, step
+from gatewaypy.protocol.transitions import Transition, classify_transition
 from gatewaypy.sandbox import MERCHANT, Sandbox
 from gatewaypy.sandbox.ledger import ImpossibleMoveError
 
@@ -408,7 +408,7 @@ class BothBooks(RuleBasedStateMachine):
         assert (seen.amount, seen.merchant_transaction_id) == (known.amount, known.own_id)
         assert (record.captured, record.refunded) == (known.captured, known.refunded)
         for earlier, later in zip(known.history, known.history[1:], strict=False):
-            assert step(earlier, later) is Step.FORWARD
+            assert classify_transition(earlier, later) is Transition.FORWARD
 
     @invariant()
     def the_sums_agree(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import Secret, errors
-from gatewaypy.protocol.checksum import KEY, RULES, checksum, joined, matches
+from gatewaypy.protocol.checksum import KEY, RULES, checksum, masked_signed_text, matches
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "checksums.json").read_text())
 TEXT = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["Cs"]), max_size=30)
@@ -26,7 +26,9 @@ def test_every_rule_agrees_with_its_vector(vector: dict) -> None:
         **vector["values"],
     }
     assert list(rule.fields) == vector["fields"]
-    assert joined(rule, values) == vector["joined"].replace("<secureKey>", "***")
+    assert masked_signed_text(rule, values) == vector["masked_signed_text"].replace(
+        "<secureKey>", "***"
+    )
     assert checksum(rule, values) == vector["md5"]
 
 
@@ -40,7 +42,7 @@ def test_no_rule_is_without_a_vector() -> None:
 def test_a_separator_in_a_signed_value_is_refused(bad: str, name: str) -> None:
     """With a separator inside a value, two requests could share one checksum."""
     values = {"memberId": "1", KEY: Secret("k"), "merchantTransactionId": "a", "amount": "1.00"}
-    for function in (checksum, joined):
+    for function in (checksum, masked_signed_text):
         with pytest.raises(errors.InvalidRequest) as refused:
             function(RULES["A"], values | {name: Secret(bad) if name == KEY else bad})
         assert refused.value.field == name
@@ -51,7 +53,9 @@ def test_different_values_never_share_a_joined_text(a: str, b: str, c: str, d: s
     """Two sets of values join to the same text only where they are the same."""
     first = {"memberId": "1", KEY: "k", "merchantTransactionId": a, "amount": b}
     second = {"memberId": "1", KEY: "k", "merchantTransactionId": c, "amount": d}
-    assert (joined(RULES["A"], first) == joined(RULES["A"], second)) is ((a, b) == (c, d))
+    assert (masked_signed_text(RULES["A"], first) == masked_signed_text(RULES["A"], second)) is (
+        (a, b) == (c, d)
+    )
 
 
 def test_checksums_are_compared_by_their_digits() -> None:

@@ -21,7 +21,7 @@ from gatewaypy import (
 )
 from gatewaypy.models import ResultCode
 from gatewaypy.protocol import decode, operations, records, requests
-from gatewaypy.protocol.inquiry import Unsettled, is_about, question_about, settle, settle_invoice
+from gatewaypy.protocol.inquiry import Unresolved, inquiry_about, is_about, resolve, resolve_invoice
 from gatewaypy.protocol.requests import Request
 from gatewaypy.protocol.statuses import LONG
 
@@ -70,7 +70,7 @@ def test_a_record_that_is_found_decides(
     operation: operations.Operation, status: str | None, short: str, outcome: Outcome
 ) -> None:
     """The record's state becomes the outcome, marked as learnt by inquiry."""
-    result = settle(new(operation), record(status, short), duplicate=True)
+    result = resolve(new(operation), record(status, short), duplicate=True)
     assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
     assert (result.outcome, result.outcome_source, result.duplicate) == (
         outcome,
@@ -100,14 +100,14 @@ def test_a_record_of_something_else_settles_nothing(
     operation: operations.Operation, fields: dict[str, Any]
 ) -> None:
     """Another amount, currency or kind under the same id is not what was asked for, and never will be."""
-    answer = settle(
+    answer = resolve(
         new(operation),
         record("capturesuccess", "Y", **fields)
         if "status" not in fields
         else record(**fields, short="Y"),
     )
-    assert isinstance(answer, Unsettled)
-    assert answer.hopeless
+    assert isinstance(answer, Unresolved)
+    assert answer.final
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_a_record_of_something_else_settles_nothing(
 )
 def test_no_record_and_a_contradiction_leave_it_open(transaction: Any) -> None:
     """The record may appear, or its status make sense, later."""
-    answer = settle(new(operations.DEBIT), transaction)
-    assert isinstance(answer, Unsettled)
-    assert not answer.hopeless
+    answer = resolve(new(operations.DEBIT), transaction)
+    assert isinstance(answer, Unresolved)
+    assert not answer.final
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_a_follow_up_is_told_by_the_payments_status(
 ) -> None:
     """Only a status that the operation leaves behind settles it; the amount is left to what the gateway told."""
     request = requests.follow_up(operation, "54279", EUROS)
-    assert isinstance(settle(request, record(status)), Unsettled), (
+    assert isinstance(resolve(request, record(status)), Unresolved), (
         "an earlier follow-up may have left that status"
     )
-    answer = settle(request, record(status), is_only=True)
+    answer = resolve(request, record(status), is_only=True)
     if outcome is None:
-        assert isinstance(answer, Unsettled)
+        assert isinstance(answer, Unresolved)
         return
-    assert not isinstance(answer, Unsettled)
+    assert not isinstance(answer, Unresolved)
     assert (answer.outcome, answer.amount, answer.payment_id, answer.outcome_source) == (
         outcome,
         None,
@@ -168,18 +168,18 @@ def test_a_follow_up_is_told_by_the_payments_status(
 def test_a_follow_up_of_another_amount_is_not_ours() -> None:
     """Where the gateway tells the refunded amount, it must be the one that was asked for."""
     request = requests.follow_up(operations.REFUND, "54279", EUROS)
-    ours = settle(request, record("reversed", refundamount="50.00"), is_only=True)
-    assert not isinstance(ours, Unsettled)
+    ours = resolve(request, record("reversed", refundamount="50.00"), is_only=True)
+    assert not isinstance(ours, Unresolved)
     assert ours.amount == EUROS
-    theirs = settle(request, record("reversed", refundamount="20.00"), is_only=True)
-    assert isinstance(theirs, Unsettled)
-    assert theirs.hopeless
+    theirs = resolve(request, record("reversed", refundamount="20.00"), is_only=True)
+    assert isinstance(theirs, Unresolved)
+    assert theirs.final
 
 
 def test_what_to_ask_by() -> None:
     """New payments are asked about by the merchant's id, follow-ups by the gateway's; other records are recognised."""
-    assert question_about(new(operations.DEBIT)).merchant_transaction_id == "TX-1"
-    assert question_about(requests.follow_up(operations.REFUND, "54279", EUROS)).subject == "54279"
+    assert inquiry_about(new(operations.DEBIT)).merchant_transaction_id == "TX-1"
+    assert inquiry_about(requests.follow_up(operations.REFUND, "54279", EUROS)).subject == "54279"
     assert is_about(record("settled"), payment_id="54279")
     assert not is_about(record("settled"), payment_id="1")
     assert is_about(record("settled"), merchant_transaction_id="TX-1")
@@ -197,8 +197,8 @@ def test_what_to_ask_by() -> None:
 )
 def test_settling_never_invents(status: str, short: str | None, amount: str) -> None:
     """A payment is called paid only by a record of its own amount whose statuses say so."""
-    answer = settle(new(operations.DEBIT), record(status, short, amount=amount))
-    if not isinstance(answer, Unsettled):
+    answer = resolve(new(operations.DEBIT), record(status, short, amount=amount))
+    if not isinstance(answer, Unresolved):
         assert amount == "50.00"
         assert answer.outcome is not Outcome.UNKNOWN
         if answer.outcome is Outcome.SUCCEEDED:
@@ -220,6 +220,6 @@ def test_settle_invoice_does_not_take_the_lookups_code() -> None:
     request = Request(
         operation=operations.INVOICE_GENERATE, fields={"merchantInvoiceId": "INV-1"}, amount=EUROS
     )
-    settled = settle_invoice(request, invoice)
+    settled = resolve_invoice(request, invoice)
     assert isinstance(settled, Invoice)
     assert (settled.outcome_source, settled.result) == (OutcomeSource.INQUIRY, ResultCode())

@@ -28,9 +28,9 @@ from gatewaypy import (
 )
 from gatewaypy.models import NO_FIELDS, Fields, MaskedCard, OperationResult, ResultCode
 from gatewaypy.protocol import operations, requests
-from gatewaypy.protocol.answer import record_of
+from gatewaypy.protocol.answer import read_record
 from gatewaypy.protocol.decode import ATTRIBUTES
-from gatewaypy.protocol.operations import Operation, ReplyKind, Root
+from gatewaypy.protocol.operations import Operation, ReplyKind, ServiceRoot
 from gatewaypy.protocol.parse import UnreadableError, parse, parse_json
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.wire import WireFailure, WireReply
@@ -394,7 +394,11 @@ def test_a_reply_without_a_code_is_unreadable(operation: Operation, fields: dict
 )
 def test_a_refusal_is_a_result(operation: Operation, code: str) -> None:
     """It failed, with the gateway's code and words; invoices may have them under their own name or the common one."""
-    names = ["result"] if operation.root is not Root.INVOICES else ["result", "statusInvoiceResult"]
+    names = (
+        ["result"]
+        if operation.root is not ServiceRoot.INVOICES
+        else ["result", "statusInvoiceResult"]
+    )
     for name in names:
         refused = record(operation, {name: {"code": code, "description": "No"}})
         assert (refused.outcome, refused.result) == (Outcome.FAILED, ResultCode(code, "No"))
@@ -733,14 +737,14 @@ def test_any_json_is_a_result_or_unreadable(operation: Operation, fields: dict[s
 def test_no_answer_is_no_record(answer: WireReply | WireFailure) -> None:
     """Neither a failure nor an error page nor half a body says yes or no."""
     with pytest.raises(UnreadableError):
-        record_of(requests.delete_stored_card("REG123"), answer)
+        read_record(requests.delete_stored_card("REG123"), answer)
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404])
 def test_an_answer_that_can_be_read_is_one(status: int) -> None:
     """The body decides, whatever HTTP says of a request that was understood."""
     answer = WireReply(status, "application/json", (REPLIES / "stored-card.json").read_bytes())
-    assert record_of(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
+    assert read_record(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
 
 
 @pytest.mark.parametrize(
@@ -762,4 +766,4 @@ def test_invoice_of_another_amount_is_unreadable(fields: dict[str, str]) -> None
             http_status=200, content_type="application/json", body=json.dumps(told | place).encode()
         )
         with pytest.raises(UnreadableError, match="another record"):
-            record_of(request, reply)
+            read_record(request, reply)

@@ -706,7 +706,10 @@ def test_a_platform_changes_what_is_a_success() -> None:
     platform = on(operations={"invoice cancel": {"success": ("00099",)}})
     outcomes = [
         record(operation, {"result": {"code": code}}).outcome
-        for operation in (operations.INVOICE_CANCEL, operations.INVOICE_CANCEL.on(platform))
+        for operation in (
+            operations.INVOICE_CANCEL,
+            operations.INVOICE_CANCEL.for_platform(platform),
+        )
         for code in ("00006", "00099")
     ]
     assert outcomes == [Outcome.SUCCEEDED, Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.SUCCEEDED]
@@ -764,8 +767,8 @@ def test_two_fields_never_get_one_name(names: dict[str, str]) -> None:
 
 def test_a_platform_that_changes_nothing_costs_nothing() -> None:
     """An operation without a path of the platform's is used as it is."""
-    assert operations.DEBIT.on(PLATFORM) is operations.DEBIT
-    assert operations.DEBIT.on(on(operations={"capture": {"rule": "C"}})) is operations.DEBIT
+    assert operations.DEBIT.for_platform(PLATFORM) is operations.DEBIT
+    assert operations.DEBIT.for_platform(on(operations={"capture": {"rule": "C"}})) is operations.DEBIT
 
 
 @pytest.mark.parametrize(
@@ -815,7 +818,7 @@ def test_a_change_of_the_wrong_type_is_refused(changes: dict[str, Any]) -> None:
 def test_every_operation_can_be_changed(operation: Operation) -> None:
     """Path, rule, codes and fields, by the name that the table and the documentation have for it."""
     changes = {"path": "/x/{id}", "rule": "E", "success": ("00098",), "required": ("a", "b")}
-    changed = operation.on(on(operations={operation.name: changes}))
+    changed = operation.for_platform(on(operations={operation.name: changes}))
     assert {name: getattr(changed, name) for name in changes} == changes
     assert (
         attrs.evolve(changed, **{name: getattr(operation, name) for name in changes}) == operation

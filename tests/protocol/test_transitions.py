@@ -12,10 +12,10 @@ from gatewaypy.protocol.statuses import LONG, SHORT
 from gatewaypy.protocol.transitions import (
     PAYMENT_TRANSITIONS,
     Kind,
-    Step,
+    Transition,
+    classify_transition,
     may_be_of,
     state_of,
-    step,
 )
 
 STATES = [*LONG, *(short.casefold() for short in SHORT)]
@@ -58,30 +58,30 @@ ENDED = {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcan
 )
 def test_a_payments_usual_ways_are_news_at_each_step(way: list[str]) -> None:
     """Every status of a usual way moves the payment forward, the first from nothing."""
-    assert step(None, way[0]) is Step.FORWARD
+    assert classify_transition(None, way[0]) is Transition.FORWARD
     for known, heard in itertools.pairwise(way):
-        assert step(known, heard) is Step.FORWARD
+        assert classify_transition(known, heard) is Transition.FORWARD
 
 
 @pytest.mark.parametrize(
     ("known", "heard", "meaning"),
     [
-        ("capturesuccess", "authsuccessful", Step.STALE),
-        ("reversed", "capturesuccess", Step.STALE),
-        ("chargeback", "settled", Step.STALE),
-        ("authfailed", "authstarted", Step.STALE),
-        ("authfailed", "failed", Step.REPEAT),
-        ("authfailed", "capturesuccess", Step.CONTRADICTION),
-        ("capturesuccess", "authfailed", Step.CONTRADICTION),
-        ("payoutsuccessful", "payoutfailed", Step.CONTRADICTION),
-        ("authcancelled", "capturesuccess", Step.CONTRADICTION),
-        ("settled", "settled", Step.REPEAT),
-        ("3d", "3d authstarted", Step.REPEAT),
+        ("capturesuccess", "authsuccessful", Transition.STALE),
+        ("reversed", "capturesuccess", Transition.STALE),
+        ("chargeback", "settled", Transition.STALE),
+        ("authfailed", "authstarted", Transition.STALE),
+        ("authfailed", "failed", Transition.REPEAT),
+        ("authfailed", "capturesuccess", Transition.CONTRADICTION),
+        ("capturesuccess", "authfailed", Transition.CONTRADICTION),
+        ("payoutsuccessful", "payoutfailed", Transition.CONTRADICTION),
+        ("authcancelled", "capturesuccess", Transition.CONTRADICTION),
+        ("settled", "settled", Transition.REPEAT),
+        ("3d", "3d authstarted", Transition.REPEAT),
     ],
 )
-def test_what_is_no_news(known: str, heard: str, meaning: Step) -> None:
+def test_what_is_no_news(known: str, heard: str, meaning: Transition) -> None:
     """Older states are stale, repeats are repeats, and a yes after a no, or a no after a yes, cannot be true."""
-    assert step(known, heard) is meaning
+    assert classify_transition(known, heard) is meaning
 
 
 HOLD_ENDED = {("y", "c"), ("y", "authcancelled"), ("y", "capturefailed")}
@@ -90,10 +90,10 @@ HOLD_ENDED = {("y", "c"), ("y", "authcancelled"), ("y", "capturefailed")}
 @pytest.mark.parametrize("ended", ["c", "authcancelled"])
 def test_step_bare_yes_may_be_a_hold_that_is_cancelled(ended: str) -> None:
     """The cancellation of what was a hold is news, not a contradiction; a success after a bare C is for a person."""
-    assert step("y", ended) is Step.FORWARD
-    assert step("c", "y") is Step.CONTRADICTION
-    assert step("y", "authsuccessful") is Step.STALE
-    assert step("y", "authfailed") is Step.CONTRADICTION
+    assert classify_transition("y", ended) is Transition.FORWARD
+    assert classify_transition("c", "y") is Transition.CONTRADICTION
+    assert classify_transition("y", "authsuccessful") is Transition.STALE
+    assert classify_transition("y", "authfailed") is Transition.CONTRADICTION
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_no_order_of_events_takes_money_back(heard: list[str]) -> None:
     """However statuses arrive, a payment that moved money never becomes a failure, nor the other way, by being told so."""
     known = None
     for status in heard:
-        if step(known, status) is Step.FORWARD:
+        if classify_transition(known, status) is Transition.FORWARD:
             # A bare Y may be a hold, which a cancellation ends.
             assert not (known in MOVED and status in ENDED and (known, status) not in HOLD_ENDED)
             assert not (known in ENDED and status in MOVED)
@@ -199,7 +199,7 @@ def test_every_status_can_come_about() -> None:
 def test_an_end_has_no_way_on(end: str) -> None:
     """Nothing is news after it."""
     assert PAYMENT_TRANSITIONS[end] == ()
-    assert not any(step(end, heard) is Step.FORWARD for heard in LONG)
+    assert not any(classify_transition(end, heard) is Transition.FORWARD for heard in LONG)
 
 
 def test_what_is_no_end_is_under_way_or_may_be_undone() -> None:
@@ -211,26 +211,26 @@ def test_what_is_no_end_is_under_way_or_may_be_undone() -> None:
 def test_a_step_is_news_where_the_table_leads_there(known: str) -> None:
     """What can be reached is news, what it could be reached from is stale, and the rest is neither."""
     others = set(LONG) - {known}
-    meanings = {heard: step(known, heard) for heard in others}
+    meanings = {heard: classify_transition(known, heard) for heard in others}
     stale = {heard for heard in others if known in REACHABLE[heard]} - REACHABLE[known]
-    assert {heard for heard in others if meanings[heard] is Step.FORWARD} == REACHABLE[known] - {
+    assert {heard for heard in others if meanings[heard] is Transition.FORWARD} == REACHABLE[
         known
-    }
-    assert {heard for heard in others if meanings[heard] is Step.STALE} == stale
+    ] - {known}
+    assert {heard for heard in others if meanings[heard] is Transition.STALE} == stale
 
 
 @pytest.mark.parametrize("state", LONG)
 def test_a_status_that_was_known_is_a_repeat_and_the_first_is_news(state: str) -> None:
     """Before anything is known, all is news; twice the same is none."""
-    assert step(None, state) is Step.FORWARD
-    assert step(state, state) is Step.REPEAT
+    assert classify_transition(None, state) is Transition.FORWARD
+    assert classify_transition(state, state) is Transition.REPEAT
 
 
 @pytest.mark.parametrize(("earlier", "later"), list(itertools.combinations(MONEY_MOVED, 2)))
 def test_money_that_moved_is_only_ever_given_back(earlier: str, later: str) -> None:
     """After the capture come settlement, refund and chargeback, each overriding what was before, none the other way."""
-    assert step(earlier, later) is Step.FORWARD
-    assert step(later, earlier) is Step.STALE
+    assert classify_transition(earlier, later) is Transition.FORWARD
+    assert classify_transition(later, earlier) is Transition.STALE
 
 
 @given(st.lists(st.sampled_from(list(LONG)), max_size=15))
@@ -239,7 +239,7 @@ def test_however_statuses_arrive_money_never_goes_back(heard: list[str]) -> None
     known: str | None = None
     for status in heard:
         before = known
-        if step(known, status) is Step.FORWARD:
+        if classify_transition(known, status) is Transition.FORWARD:
             known = status
         if before in MONEY_MOVED:
             assert known in MONEY_MOVED
@@ -252,8 +252,16 @@ def test_however_statuses_arrive_money_never_goes_back(heard: list[str]) -> None
 def test_a_payment_never_becomes_a_payout(payout: str) -> None:
     """Money that was to be taken is not paid out, nor the other way: both cannot be true of one record."""
     for payment in PAYMENTS:
-        expected = Step.REPEAT if {payment, payout} <= NOTHING_CAME_OF_IT else Step.CONTRADICTION
-        assert (payment, step(payment, payout), step(payout, payment)) == (
+        expected = (
+            Transition.REPEAT
+            if {payment, payout} <= NOTHING_CAME_OF_IT
+            else Transition.CONTRADICTION
+        )
+        assert (
+            payment,
+            classify_transition(payment, payout),
+            classify_transition(payout, payment),
+        ) == (
             payment,
             expected,
             expected,
