@@ -72,7 +72,7 @@ def protocol() -> Iterator[str]:
                 + (f" (platform: `{o.platform_path}`)" if o.platform_path else ""),
                 o.rule or NONE,
                 o.reply.value,
-                o.repeat.value,
+                o.retry.value,
                 o.inquire_by.value,
                 o.grade.value,
             )

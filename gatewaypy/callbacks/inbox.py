@@ -43,8 +43,8 @@ from gatewaypy.errors import ConfigurationError
 from gatewaypy.printable import printable
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
-from gatewaypy.storage.batching import Together
-from gatewaypy.storage.table_parameter import values
+from gatewaypy.storage.batching import Batcher
+from gatewaypy.storage.table_parameter import table_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -154,8 +154,8 @@ class Inbox:
         # A name for whoever has it open: processes that were forked with the same object are different owners.
         self._owner: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._puts: Together[_Row, bool] = Together(self._put, id)
-        self._endings: Together[_Ending, None] = Together(self._end, lambda ending: ending.id)
+        self._puts: Batcher[_Row, bool] = Batcher(self._put, id)
+        self._endings: Batcher[_Ending, None] = Batcher(self._end, lambda ending: ending.id)
         self.lease = lease
 
     async def __aenter__(self) -> Self:
@@ -224,9 +224,9 @@ class Inbox:
             return is_new
 
     async def _put(self, rows: list[_Row]) -> list[bool]:
-        given = values((place, *row) for place, row in enumerate(rows))
+        given = table_parameter((place, *row) for place, row in enumerate(rows))
         found, _ = await self._store.run(
-            (REPEATED, (values((key,) for key, *_ in rows),)), (PUT, (given,))
+            (REPEATED, (table_parameter((key,) for key, *_ in rows),)), (PUT, (given,))
         )
         known = {key for (key,) in found}
         answers = []
@@ -277,7 +277,8 @@ class Inbox:
         ]
         names = {name for entry in entries for name in entry.names.all}
         heads, rows = await self._store.run(
-            (AHEAD, (values(probes),)), (KNOWN, (values((name,) for name in names),))
+            (AHEAD, (table_parameter(probes),)),
+            (KNOWN, (table_parameter((name,) for name in names),)),
         )
         signed = {entry.id: int(entry.signed) for entry in entries}
         behind: dict[int, float] = {}
@@ -288,7 +289,7 @@ class Inbox:
                 # It came late, or was taken just now by another process, which gives it back.
                 behind.setdefault(number, _BEFORE_PAUSE)
         if behind:
-            await self._store.run((RELEASE, (values(behind.items()), self._owner)))
+            await self._store.run((RELEASE, (table_parameter(behind.items()), self._owner)))
         found = _read_progress(rows)
         return [
             evolve(entry, known=tuple(_of(entry.names, found)))
@@ -297,7 +298,7 @@ class Inbox:
         ]
 
     async def _known(self, names: Iterable[str]) -> dict[str, Progress]:
-        (rows,) = await self._store.run((KNOWN, (values((name,) for name in names),)))
+        (rows,) = await self._store.run((KNOWN, (table_parameter((name,) for name in names),)))
         return _read_progress(rows)
 
     async def rename(self, entry: ClaimedEntry, names: PaymentNames) -> ClaimedEntry | None:
@@ -310,7 +311,7 @@ class Inbox:
         queue = queue_of(entry.member, names, signed=entry.signed)
         await self._store.run(
             (RENAME, (queue, names.own, names.payment, entry.id, self._owner)),
-            (WAKE, (values([(entry.queue,)]),)),
+            (WAKE, (table_parameter([(entry.queue,)]),)),
         )
         return next(iter(await self._next([evolve(entry, queue=queue, names=names)])), None)
 
@@ -318,7 +319,7 @@ class Inbox:
         """Keep events in this process's hands for another lease."""
         given = [(identifier,) for identifier in identifiers]
         if given:
-            await self._store.run((RENEW, (self.lease, values(given), self._owner)))
+            await self._store.run((RENEW, (self.lease, table_parameter(given), self._owner)))
 
     async def finish(
         self,
@@ -353,9 +354,9 @@ class Inbox:
         ends = [(ending.id, ending.state, ending.note) for ending in endings]
         payments = dict.fromkeys(ending.payment for ending in endings)
         await self._store.run(
-            (MOVE, (values(moves), self._owner)),
-            (END, (values(ends), self._owner)),
-            (WAKE, (values((payment,) for payment in payments),)),
+            (MOVE, (table_parameter(moves), self._owner)),
+            (END, (table_parameter(ends), self._owner)),
+            (WAKE, (table_parameter((payment,) for payment in payments),)),
         )
         return [None] * len(endings)
 

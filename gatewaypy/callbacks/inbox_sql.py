@@ -65,13 +65,13 @@ SCHEMA: Final = (
 PUT: Final = (
     "INSERT INTO gatewaypy_inbox (key, payment, member, own_name, payment_name, signed, fields, state, due)"
     " SELECT given.digest, given.queue, given.whose, given.own, given.other, given.proven, given.told, 'open', {now}"
-    " FROM {given place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, proven INTEGER, told TEXT}"
+    " FROM {input place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, proven INTEGER, told TEXT}"
     " WHERE true ORDER BY given.place ON CONFLICT (key) DO NOTHING"
 )
 # Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
 # interpreter's lock.
 REPEATED: Final = (
-    "SELECT inbox.key FROM {given digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
+    "SELECT inbox.key FROM {input digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
     " WHERE inbox.key BETWEEN given.digest AND given.digest"
 )
 
@@ -101,7 +101,7 @@ AHEAD: Final = (
     " ORDER BY head.payment, head.id LIMIT 1) AS queued,"
     " (SELECT head.id FROM gatewaypy_inbox AS head WHERE head.state = 'open' AND head.own_name IS NOT NULL"
     " AND (head.payment_name, head.id) > (given.name, 0) ORDER BY head.payment_name, head.id LIMIT 1) AS named"
-    " FROM {given number BIGINT, queue TEXT, after_id BIGINT, name TEXT})"
+    " FROM {input number BIGINT, queue TEXT, after_id BIGINT, name TEXT})"
     " SELECT probed.number, head.id, head.signed, head.owner FROM probed CROSS JOIN gatewaypy_inbox AS head"
     " WHERE head.id BETWEEN probed.queued AND probed.queued AND head.payment = probed.queue"
     " UNION ALL SELECT probed.number, head.id, head.signed, head.owner FROM probed CROSS JOIN gatewaypy_inbox AS head"
@@ -109,19 +109,19 @@ AHEAD: Final = (
 )
 KNOWN: Final = (
     "SELECT known.name, known.own_name, known.payment_name, known.state, known.amount, known.currency, known.event,"
-    " known.evidence FROM {given name TEXT} CROSS JOIN gatewaypy_progress AS known"
+    " known.evidence FROM {input name TEXT} CROSS JOIN gatewaypy_progress AS known"
     " WHERE known.name BETWEEN given.name AND given.name"
 )
 # For an event whose other name was learnt from the gateway.
 RENAME: Final = "UPDATE gatewaypy_inbox SET payment = ?, own_name = ?, payment_name = ? WHERE id = ? AND owner = ?"
 # For events that another event of their payment is ahead of.
 RELEASE: Final = (
-    "UPDATE gatewaypy_inbox SET owner = NULL, due = {now} + given.pause FROM {given number BIGINT, pause DOUBLE PRECISION}"
+    "UPDATE gatewaypy_inbox SET owner = NULL, due = {now} + given.pause FROM {input number BIGINT, pause DOUBLE PRECISION}"
     " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
 )
 IS_ANY_DUE: Final = "SELECT id FROM gatewaypy_inbox WHERE state = 'open' AND signed = ? AND due <= {now} ORDER BY due, id LIMIT 1"
 RENEW: Final = (
-    "UPDATE gatewaypy_inbox SET due = {now} + ? FROM {given number BIGINT}"
+    "UPDATE gatewaypy_inbox SET due = {now} + ? FROM {input number BIGINT}"
     " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
 )
 # Only what is in this process's hands; of two events that name one payment the later one's progress counts. The evidence is the
@@ -132,7 +132,7 @@ MOVE: Final = (
     " (SELECT given.name, given.own_name, given.payment_name, given.progress, given.amount, given.currency,"
     " COALESCE(given.event, inbox.id) AS event, COALESCE(given.evidence, inbox.fields) AS evidence,"
     " ROW_NUMBER() OVER (PARTITION BY given.name ORDER BY given.number DESC) AS place"
-    " FROM {given number BIGINT, name TEXT, own_name TEXT, payment_name TEXT, progress TEXT, amount TEXT, currency TEXT,"
+    " FROM {input number BIGINT, name TEXT, own_name TEXT, payment_name TEXT, progress TEXT, amount TEXT, currency TEXT,"
     " event BIGINT, evidence TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
     " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?) AS moved WHERE place = 1"
     " ON CONFLICT (name) DO UPDATE SET own_name = COALESCE(excluded.own_name, gatewaypy_progress.own_name),"
@@ -142,14 +142,14 @@ MOVE: Final = (
 )
 END: Final = (
     "UPDATE gatewaypy_inbox AS inbox SET state = given.ending, note = given.reason, owner = NULL"
-    " FROM {given number BIGINT, ending TEXT, reason TEXT}"
+    " FROM {input number BIGINT, ending TEXT, reason TEXT}"
     " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?"
 )
 # The next event of each payment whose earlier one has ended, unless a process has it.
 WAKE: Final = (
     "WITH next AS MATERIALIZED (SELECT given.name, (SELECT waiting.id FROM gatewaypy_inbox AS waiting"
     " WHERE waiting.state = 'open' AND (waiting.payment, waiting.id) > (given.name, 0)"
-    " ORDER BY waiting.payment, waiting.id LIMIT 1) AS number FROM {given name TEXT})"
+    " ORDER BY waiting.payment, waiting.id LIMIT 1) AS number FROM {input name TEXT})"
     " UPDATE gatewaypy_inbox SET due = {now} FROM next WHERE gatewaypy_inbox.id BETWEEN next.number AND next.number"
     " AND gatewaypy_inbox.payment = next.name AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.owner IS NULL"
 )

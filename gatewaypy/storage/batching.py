@@ -20,7 +20,7 @@ _MOST_AT_ONCE: Final = 512
 
 
 @define(eq=False)
-class Together(Generic[Item, Answer]):
+class Batcher(Generic[Item, Answer]):
     """Carries out many calls as one.
 
     :param act: carries out items, no two of which have the same key, and returns an answer for each; what it raises, the callers

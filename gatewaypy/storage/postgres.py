@@ -14,7 +14,7 @@ from attrs import define
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
-from gatewaypy.storage.table_parameter import Given, expanded, specialized
+from gatewaypy.storage.table_parameter import TableParameter, expand, specialized
 
 try:
     import asyncpg
@@ -215,7 +215,7 @@ class PostgresStore:
     async def _fetch(self, statement: Statement) -> Rows:
         sql, parameters = statement
         plain = [
-            parameter.as_json() if isinstance(parameter, Given) else parameter
+            parameter.as_json() if isinstance(parameter, TableParameter) else parameter
             for parameter in parameters
         ]
         return [tuple(row) for row in await self._connection.fetch(_dialect(sql), *plain)]
@@ -250,7 +250,7 @@ def _is_about_sql(error: Exception) -> bool:
 def _dialect(sql: str) -> str:
     numbers, sql = (
         count(1),
-        specialized(expanded(sql, _given), table_id=_TABLE_ID, share=r" FOR SHARE OF \1"),
+        specialized(expand(sql, _given), table_id=_TABLE_ID, share=r" FOR SHARE OF \1"),
     )
     numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
     return numbered.replace(

@@ -18,7 +18,7 @@ from attrs import define
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
-from gatewaypy.storage.table_parameter import Given, expanded, specialized
+from gatewaypy.storage.table_parameter import TableParameter, expand, specialized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -319,7 +319,7 @@ def _as_one(
     try:
         results: list[list[Rows] | Exception] = [
             [
-                connection.execute(*bound(sql, parameters)).fetchall()
+                connection.execute(*bind(sql, parameters)).fetchall()
                 for sql, parameters in transaction.statements
             ]
             for transaction in batch
@@ -332,12 +332,12 @@ def _as_one(
     return results
 
 
-def bound(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+def bind(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
     """Return a statement as SQLite takes it, and its parameters, one by one."""
     plain: list[Any] = []
     sizes: list[int] = []
     for parameter in parameters:
-        if not isinstance(parameter, Given):
+        if not isinstance(parameter, TableParameter):
             plain.append(parameter)
             continue
         # The next power of two, so that a few prepared statements serve every number of rows.
@@ -355,7 +355,7 @@ def bound(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
 @lru_cache(maxsize=512)
 def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
     left = iter(sizes)
-    sql = expanded(sql, lambda columns: _given(columns, next(left, 0)))
+    sql = expand(sql, lambda columns: _given(columns, next(left, 0)))
     # A file can be copied anywhere, and a transaction that writes has the file to itself.
     sql = specialized(sql, table_id="''", share="")
     return sql.replace("{now}", "gatewaypy_now()").replace(

@@ -11,13 +11,13 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_GIVEN: Final = re.compile(r"\{given ([^}]+)\}")
+_GIVEN: Final = re.compile(r"\{input ([^}]+)\}")
 _TABLE_ID: Final = re.compile(r"\{table_id (\w+)\}")
 _SHARE: Final = re.compile(r"\{share (\w+)\}")
 
 
 @frozen(eq=False)
-class Given:
+class TableParameter:
     """The one parameter for rows, which each database is handed in its own way."""
 
     rows: list[Sequence[Any]]
@@ -27,16 +27,16 @@ class Given:
         return json.dumps(self.rows)
 
 
-def values(rows: Iterable[Sequence[Any]]) -> Given:
+def table_parameter(rows: Iterable[Sequence[Any]]) -> TableParameter:
     """Return the one parameter for rows: each a tuple of numbers, texts and ``None`` in the order of the columns.
 
     The first column is never ``None``.
     """
-    return Given([*rows])
+    return TableParameter([*rows])
 
 
-def expanded(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:
-    """Replace ``{given name TYPE, …}``, a table named ``given``, by what a database makes a table of the parameter with.
+def expand(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:
+    """Replace ``{input name TYPE, …}``, a table named ``given``, by what a database makes a table of the parameter with.
 
     :param table: makes that of the columns' names and types; it must hold the one ``?`` of the parameter.
     """

@@ -8,8 +8,8 @@ from attrs import define, field
 
 from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.transport.shared import SharedTransport, required
-from gatewaypy.transport.tls import checked, default_context
+from gatewaypy.transport.shared import SharedTransport, import_extra
+from gatewaypy.transport.tls import default_context, validate_context
 
 if TYPE_CHECKING:
     import ssl
@@ -53,7 +53,7 @@ class AiohttpTransport(SharedTransport):
         super().__init__()
         check_number("keepalive_timeout", keepalive_timeout, least=0)
         self._shared = session
-        self._context = checked(ssl_context) if ssl_context is not None else None
+        self._context = validate_context(ssl_context) if ssl_context is not None else None
         self._keepalive_timeout = keepalive_timeout
         self._sender = None
         if session is not None:
@@ -90,5 +90,5 @@ class AiohttpTransport(SharedTransport):
 
 
 def _loaded() -> Any:  # noqa: ANN401 - a module
-    required("aiohttp")
-    return required("gatewaypy.transport.aiohttp_sender")
+    import_extra("aiohttp")
+    return import_extra("gatewaypy.transport.aiohttp_sender")

@@ -11,10 +11,10 @@ from attrs import define, field
 from gatewaypy.errors import ConfigurationError, InsecureConnection
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.transport.shared import (
+    ABORTED_MID_REQUEST,
     BROKEN,
-    CALLED_OFF,
+    CANCELLED_BEFORE_SEND,
     DEADLINE,
-    TORN,
     reply_of,
     too_late_to_answer,
     too_late_to_connect,
@@ -195,10 +195,10 @@ class Sender:
                                 sent=False, reason="the server spoke before it was asked"
                             )
         except _CalledOffError:
-            return CALLED_OFF
+            return CANCELLED_BEFORE_SEND
         except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
             if progress.is_torn:
-                return TORN
+                return ABORTED_MID_REQUEST
             return WireFailure(sent=progress.sent, reason=_describe(error, timeouts))
 
     async def _exchange(

@@ -15,13 +15,13 @@ from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.secret import SecretBytes
 from gatewaypy.transport.shared import (
-    CALLED_OFF,
+    CANCELLED_BEFORE_SEND,
     DEADLINE,
     SharedTransport,
-    required,
+    import_extra,
     too_late_to_connect,
 )
-from gatewaypy.transport.tls import checked, default_context
+from gatewaypy.transport.tls import default_context, validate_context
 
 if TYPE_CHECKING:
     import ssl
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireReply, WireRequest
-    from gatewaypy.transport.httptools_connection import Line
+    from gatewaypy.transport.httptools_connection import Connection
 
 #: How long a connection that is closed in good order may take to say so.
 _GRACE: Final = 1.0
@@ -72,10 +72,10 @@ class HttptoolsTransport(SharedTransport):
 
     _keepalive_timeout: float
     _context: ssl.SSLContext | None
-    _httptools_line: Any = field(repr=False)
+    _httptools_connection: Any = field(repr=False)
     _eyeballs: Any = field(repr=False)
-    _lines: set[Line] = field(repr=False)
-    _idle: defaultdict[_Origin, deque[Line]] = field(repr=False)
+    _connections: set[Connection] = field(repr=False)
+    _idle: defaultdict[_Origin, deque[Connection]] = field(repr=False)
 
     def __init__(
         self, *, ssl_context: ssl.SSLContext | None = None, keepalive_timeout: float = 15.0
@@ -83,26 +83,26 @@ class HttptoolsTransport(SharedTransport):
         super().__init__()
         check_number("keepalive_timeout", keepalive_timeout, least=0)
         self._keepalive_timeout = keepalive_timeout
-        self._context = checked(ssl_context) if ssl_context is not None else None
-        self._lines = set()
+        self._context = validate_context(ssl_context) if ssl_context is not None else None
+        self._connections = set()
         self._idle = defaultdict(deque)
 
     def _open(self) -> None:
-        required("httptools")
-        self._eyeballs = required("aiohappyeyeballs", "httptools")
-        self._httptools_line = required("gatewaypy.transport.httptools_connection")
+        import_extra("httptools")
+        self._eyeballs = import_extra("aiohappyeyeballs", "httptools")
+        self._httptools_connection = import_extra("gatewaypy.transport.httptools_connection")
         self._context = self._context or default_context()
 
     async def _close(self) -> None:
         self._idle.clear()
         # Those of now: while they close, another gateway may open this transport again.
-        lines = tuple(self._lines)
-        for line in lines:
-            line.close()
-        if lines:
-            await asyncio.wait([line.closed for line in lines], timeout=_GRACE)
-        for line in lines:
-            line.abort()
+        connections = tuple(self._connections)
+        for connection in connections:
+            connection.close()
+        if connections:
+            await asyncio.wait([connection.closed for connection in connections], timeout=_GRACE)
+        for connection in connections:
+            connection.abort()
 
     async def send(
         self,
@@ -122,31 +122,33 @@ class HttptoolsTransport(SharedTransport):
                 sent=False,
                 reason="its URL, a header or its token cannot be written in a request's head",
             )
-        line = self._used(target.origin) or await self._connected(target.origin, timeouts, deadline)
-        if isinstance(line, WireFailure):
-            return line
+        connection = self._used(target.origin) or await self._connected(
+            target.origin, timeouts, deadline
+        )
+        if isinstance(connection, WireFailure):
+            return connection
         try:
             # Nothing is awaited from here to the write: the connection that was looked at is the one that is written to.
             withheld = self._withheld(deadline, send_guard)
             if withheld is not None:
                 return withheld
-            return await line.ask(_written(target, request), timeouts, limits, deadline)
+            return await connection.ask(_written(target, request), timeouts, limits, deadline)
         finally:
-            self._put_back(line, target.origin)
+            self._put_back(connection, target.origin)
 
     def _withheld(self, deadline: float, send_guard: Callable[[], bool]) -> WireFailure | None:
         """Ask for the last time whether to send; say why not."""
         if self._loop.time() >= deadline:
             return WireFailure(sent=False, reason=DEADLINE)
         try:
-            return None if send_guard() else CALLED_OFF
+            return None if send_guard() else CANCELLED_BEFORE_SEND
         except Exception as error:  # noqa: BLE001 - whoever cannot answer has not said yes
             return WireFailure(
                 sent=False,
                 reason=f"the last question whether to send failed with {type(error).__name__}",
             )
 
-    def _used(self, origin: _Origin) -> Line | None:
+    def _used(self, origin: _Origin) -> Connection | None:
         """Take the connection that was used last, if there is one that is still good."""
         idle = self._idle[origin]
         oldest = self._loop.time() - self._keepalive_timeout
@@ -154,25 +156,25 @@ class HttptoolsTransport(SharedTransport):
         if idle and idle[0].used < oldest:
             idle.popleft().close()
         while idle:
-            line = idle.pop()
-            if line.used >= oldest and line.is_silent:
-                return line
-            line.close()
+            connection = idle.pop()
+            if connection.used >= oldest and connection.is_silent:
+                return connection
+            connection.close()
         return None
 
-    def _put_back(self, line: Line, origin: _Origin) -> None:
-        if line.is_reusable and self._users:
-            self._idle[origin].append(line)
+    def _put_back(self, connection: Connection, origin: _Origin) -> None:
+        if connection.is_reusable and self._users:
+            self._idle[origin].append(connection)
         else:
-            line.abort()
+            connection.abort()
 
     async def _connected(
         self, origin: _Origin, timeouts: Timeouts, deadline: float
-    ) -> Line | WireFailure:
+    ) -> Connection | WireFailure:
         limit = min(self._loop.time() + timeouts.connect, deadline)
         try:
             async with asyncio.timeout_at(limit):
-                line = await self._connect(origin, timeouts.connect)
+                connection = await self._connect(origin, timeouts.connect)
         except TimeoutError:
             return WireFailure(
                 sent=False, reason=DEADLINE if limit == deadline else too_late_to_connect(timeouts)
@@ -184,14 +186,14 @@ class HttptoolsTransport(SharedTransport):
                 sent=False, reason=f"no connection: it failed with {type(error).__name__}"
             )
         # After a TLS handshake there may be more to read, and no harm in it.
-        if not (line.is_reusable if origin.is_tls else line.is_silent):
+        if not (connection.is_reusable if origin.is_tls else connection.is_silent):
             return WireFailure(
                 sent=False,
                 reason="no connection: the server spoke, or hung up, before it was asked",
             )
-        return line
+        return connection
 
-    async def _connect(self, origin: _Origin, patience: float) -> Line:
+    async def _connect(self, origin: _Origin, patience: float) -> Connection:
         loop = self._loop
         addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         tls: dict[str, Any] = {}
@@ -205,18 +207,18 @@ class HttptoolsTransport(SharedTransport):
         connected = await self._eyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS
         )
-        line: Line = self._httptools_line.Line(loop, self._lines)
+        connection: Connection = self._httptools_connection.Connection(loop, self._connections)
         try:
-            await loop.create_connection(lambda: line, sock=connected, **tls)
+            await loop.create_connection(lambda: connection, sock=connected, **tls)
         except BaseException:
             # The socket is the event loop's by now, which closes it. A connection that came about all the same would take its
             # time to do so in good order.
-            if line in self._lines:
-                line.abort()
+            if connection in self._connections:
+                connection.abort()
                 # uvloop, which has closed it already, never tells of its end.
-                self._lines.discard(line)
+                self._connections.discard(connection)
             raise
-        return line
+        return connection
 
 
 @lru_cache(maxsize=128)

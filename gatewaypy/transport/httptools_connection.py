@@ -26,7 +26,7 @@ _INTERIM: Final = range(100, 200)
 
 # A reply is in here, and event loops show a protocol that failed: not by its fields.
 @define(eq=False, init=False, repr=False)
-class Line(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection that carries one request at a time, and is never used again once anything about it is odd.
 
     :ivar used: when its last request ended, or when it was made (the loop's time).
@@ -36,7 +36,7 @@ class Line(asyncio.Protocol):
     used: float
     closed: asyncio.Future[None]
     _loop: asyncio.AbstractEventLoop
-    _lines: set[Line]
+    _connections: set[Connection]
     _parser: httptools.HttpResponseParser
     _transport: asyncio.Transport
     _poll: select.poll | None
@@ -58,11 +58,11 @@ class Line(asyncio.Protocol):
     _pieces: list[bytes]
     _answer: WireReply | WireFailure | None
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, lines: set[Line]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Connection]) -> None:
         self.used = loop.time()
         self.closed = loop.create_future()
         self._loop = loop
-        self._lines = lines
+        self._connections = connections
         self._parser = httptools.HttpResponseParser(self)
         self._poll = self._waiting = self._timer = self._answer = None
         self._is_clean = True
@@ -140,7 +140,7 @@ class Line(asyncio.Protocol):
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
         self._is_tls = transport.get_extra_info("sslcontext") is not None
-        self._lines.add(self)
+        self._connections.add(self)
         # Not on Windows: what the event loop has heard must do there.
         if hasattr(select, "poll"):
             self._poll = select.poll()
@@ -181,7 +181,7 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whatever the reason, a byte had left
         """End with whatever is still waited for."""
-        self._lines.discard(self)
+        self._connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         self._end(WireFailure(sent=True, reason=BROKEN))

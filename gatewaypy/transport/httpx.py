@@ -18,18 +18,18 @@ from attrs import define, field
 from gatewaypy.config import check_number
 from gatewaypy.protocol.wire import WireFailure, WireReply
 from gatewaypy.transport.shared import (
+    ABORTED_MID_REQUEST,
     BROKEN,
-    CALLED_OFF,
+    CANCELLED_BEFORE_SEND,
     DEADLINE,
-    TORN,
     SharedTransport,
+    import_extra,
     reply_of,
-    required,
     too_late_to_answer,
     too_late_to_connect,
     too_long,
 )
-from gatewaypy.transport.tls import checked, default_context, was_ended
+from gatewaypy.transport.tls import default_context, validate_context, was_ended
 
 if TYPE_CHECKING:
     import ssl
@@ -78,7 +78,7 @@ class _Progress:
 
 
 @define(eq=False)
-class _Line:
+class _SingleConnectionPool:
     """A pool of one connection, and when it was last used (the loop's time)."""
 
     pool: Any
@@ -104,7 +104,7 @@ class HttpxTransport(SharedTransport):
     _context: ssl.SSLContext | None
     _app: Any
     _httpx: Any = field(repr=False)
-    _idle: deque[_Line] = field(repr=False)
+    _idle: deque[_SingleConnectionPool] = field(repr=False)
     _dropped: set[asyncio.Task[None]] = field(repr=False)
     _parsed: Callable[[str], Any] = field(repr=False)
 
@@ -120,19 +120,19 @@ class HttpxTransport(SharedTransport):
         check_number("keepalive_timeout", keepalive_timeout, least=0)
         self.library = library
         self._keepalive_timeout = keepalive_timeout
-        self._context = checked(ssl_context) if ssl_context is not None else None
+        self._context = validate_context(ssl_context) if ssl_context is not None else None
         self._app = app
         self._httpx = None
         self._idle = deque()
         self._dropped = set()
 
     def _open(self) -> None:
-        self._httpx = required(self.library)
+        self._httpx = import_extra(self.library)
         self._context = self._context or default_context()
         self._parsed = lru_cache(maxsize=128)(self._httpx.URL)
         # httpx loads its core with its first pool, and anyio its way to asyncio when it is first used: not with a payment.
         _ = self._new_line()
-        required("anyio").get_current_task()
+        import_extra("anyio").get_current_task()
 
     async def _close(self) -> None:
         while self._idle:
@@ -183,7 +183,7 @@ class HttpxTransport(SharedTransport):
 
     async def _exchange(
         self,
-        line: _Line,
+        line: _SingleConnectionPool,
         request: WireRequest,
         progress: _Progress,
         timeouts: Timeouts,
@@ -242,32 +242,32 @@ class HttpxTransport(SharedTransport):
             date=headers.get("date"),
         )
 
-    def _line(self, now: float) -> _Line:
+    def _line(self, now: float) -> _SingleConnectionPool:
         # One look at the line that has been idle longest keeps their number down to what is in use.
         if self._idle and now - self._idle[0].used > self._keepalive_timeout:
             self._drop(self._idle.popleft())
         return self._idle.pop() if self._idle else self._new_line()
 
-    def _new_line(self) -> _Line:
+    def _new_line(self) -> _SingleConnectionPool:
         if self._app is not None:
-            return _Line(self._httpx.ASGITransport(app=self._app))
+            return _SingleConnectionPool(self._httpx.ASGITransport(app=self._app))
         one = self._httpx.Limits(
             max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive_timeout
         )
-        return _Line(
+        return _SingleConnectionPool(
             self._httpx.AsyncHTTPTransport(
                 verify=self._context, trust_env=False, limits=one, retries=0
             )
         )
 
-    def _drop(self, line: _Line) -> None:
+    def _drop(self, line: _SingleConnectionPool) -> None:
         """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""
         task = self._loop.create_task(self._shut(line))
         self._dropped.add(task)
         task.add_done_callback(self._dropped.discard)
 
     @staticmethod
-    async def _shut(line: _Line) -> None:
+    async def _shut(line: _SingleConnectionPool) -> None:
         try:
             async with asyncio.timeout(_GRACE):
                 await line.pool.aclose()
@@ -297,7 +297,7 @@ def _is_whole(response: Any) -> bool:  # noqa: ANN401 - either library's
     return stream is None or was_ended(stream.get_extra_info("ssl_object"))
 
 
-def _has_more(line: _Line) -> bool:
+def _has_more(line: _SingleConnectionPool) -> bool:
     """Tell whether more came than was asked for: h11 keeps it, and would take it for the answer to the next request."""
     pool = getattr(line.pool, "_pool", None)
     if pool is None:
@@ -311,7 +311,7 @@ def _has_more(line: _Line) -> bool:
 
 def _failure(progress: _Progress, reason: str) -> WireFailure:
     if progress.withheld:
-        return CALLED_OFF
+        return CANCELLED_BEFORE_SEND
     if progress.torn:
-        return TORN
+        return ABORTED_MID_REQUEST
     return WireFailure(sent=progress.stage is not _Stage.CONNECTING, reason=reason)

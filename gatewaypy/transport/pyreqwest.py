@@ -15,11 +15,11 @@ from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.transport.shared import (
     BROKEN,
-    CALLED_OFF,
+    CANCELLED_BEFORE_SEND,
     DEADLINE,
     SharedTransport,
+    import_extra,
     reply_of,
-    required,
     too_late_to_answer,
     too_late_to_connect,
     too_long,
@@ -74,10 +74,10 @@ class PyreqwestTransport(SharedTransport):
         self._clients = {}
 
     def _open(self) -> None:
-        required("pyreqwest")
+        import_extra("pyreqwest")
         # Rust would load it with the first error.
-        required("pyreqwest.exceptions")
-        self._pyreqwest = required("pyreqwest.client")
+        import_extra("pyreqwest.exceptions")
+        self._pyreqwest = import_extra("pyreqwest.client")
 
     async def _close(self) -> None:
         clients, self._clients = list(self._clients.values()), {}
@@ -107,7 +107,7 @@ class PyreqwestTransport(SharedTransport):
                 reason=f"the HTTP client refused the request with {type(error).__name__}",
             )
         if not send_guard():
-            return CALLED_OFF
+            return CANCELLED_BEFORE_SEND
         try:
             async with built as response:
                 # All of it, or one byte more than is taken: each piece by itself would be a way to Rust's threads and back.

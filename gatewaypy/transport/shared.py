@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 DEADLINE: Final = "the deadline for the whole call passed"
 BROKEN: Final = "the connection broke before the whole answer was there"
-CALLED_OFF: Final = WireFailure(sent=False, reason="it was called off before its first byte")
-TORN: Final = WireFailure(sent=True, reason="it was called off between its head and its body")
+CANCELLED_BEFORE_SEND: Final = WireFailure(sent=False, reason="cancelled before any byte was sent")
+ABORTED_MID_REQUEST: Final = WireFailure(
+    sent=True, reason="aborted after the headers and before the body"
+)
 
 
 def too_late_to_connect(timeouts: Timeouts) -> str:
@@ -52,7 +54,7 @@ def too_long(limit: int) -> WireFailure:
     return WireFailure(sent=True, reason=f"the reply is longer than {limit} bytes")
 
 
-def required(module: str, extra: str | None = None) -> Any:  # noqa: ANN401 - a module
+def import_extra(module: str, extra: str | None = None) -> Any:  # noqa: ANN401 - a module
     """Import an HTTP library.
 
     :raises ConfigurationError: naming the extra that brings it.

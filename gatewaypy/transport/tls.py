@@ -14,7 +14,7 @@ _STRONG: Final = frozenset({ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3})
 
 def default_context() -> ssl.SSLContext:
     """Make a context that trusts the system's certificate authorities."""
-    return checked(ssl.create_default_context())
+    return validate_context(ssl.create_default_context())
 
 
 def was_ended(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bool:
@@ -30,7 +30,7 @@ def was_ended(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bool:
         return False
 
 
-def checked(context: ssl.SSLContext) -> ssl.SSLContext:
+def validate_context(context: ssl.SSLContext) -> ssl.SSLContext:
     """Return a caller's own context, once it is sure that it verifies and speaks TLS 1.2 or newer.
 
     A context that sets no minimum version gets TLS 1.2 as its minimum: Python leaves the choice to

@@ -13,7 +13,7 @@ from gatewaypy import Secret
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Router
 from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol.auth_token import AuthToken
-from gatewaypy.storage.batching import Together
+from gatewaypy.storage.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -63,7 +63,7 @@ async def test_batch_started_in_request_drops_its_context() -> None:
         seen.append(REQUEST.get())
         return items
 
-    assert await within_request(Together(act, lambda item: item)(1)) == 1
+    assert await within_request(Batcher(act, lambda item: item)(1)) == 1
     assert seen == [None]
 
 

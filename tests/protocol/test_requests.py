@@ -768,7 +768,9 @@ def test_two_fields_never_get_one_name(names: dict[str, str]) -> None:
 def test_a_platform_that_changes_nothing_costs_nothing() -> None:
     """An operation without a path of the platform's is used as it is."""
     assert operations.DEBIT.for_platform(PLATFORM) is operations.DEBIT
-    assert operations.DEBIT.for_platform(on(operations={"capture": {"rule": "C"}})) is operations.DEBIT
+    assert (
+        operations.DEBIT.for_platform(on(operations={"capture": {"rule": "C"}})) is operations.DEBIT
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gatewaypy import errors
 from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router, verify_callback
 from gatewaypy.storage import open_store
 from gatewaypy.storage.base import StoreUnavailableError
-from gatewaypy.storage.batching import Together
+from gatewaypy.storage.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -139,7 +139,7 @@ async def test_together_whose_task_is_cancelled_fails_its_callers() -> None:
         await go.wait()
         return items
 
-    together: Together[int, int] = Together(act, lambda item: item)
+    together: Batcher[int, int] = Batcher(act, lambda item: item)
     calls = [asyncio.ensure_future(together(1)), asyncio.ensure_future(together(1))]
     await within(5, began.wait())
     assert together._acting is not None
@@ -158,7 +158,7 @@ def test_together_works_after_a_loop_that_was_stopped() -> None:
             await asyncio.Event().wait()
         return items
 
-    together: Together[int, int] = Together(act, lambda item: item)
+    together: Batcher[int, int] = Batcher(act, lambda item: item)
     first = asyncio.new_event_loop()
     call = first.create_task(together(1))
     first.run_until_complete(asyncio.sleep(0))

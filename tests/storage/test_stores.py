@@ -12,7 +12,7 @@ import pytest
 from gatewaypy import errors
 from gatewaypy.storage import open_store
 from gatewaypy.storage.sqlite import SqliteStore
-from gatewaypy.storage.table_parameter import values
+from gatewaypy.storage.table_parameter import table_parameter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,9 +64,9 @@ async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
 async def test_many_rows_go_in_one_statement(store: Store) -> None:
     """A statement takes rows of numbers, texts and nothing as one parameter, whatever is in the texts."""
     rows = [(1, 'a "quoted" one', None), (2, "\\ ☃ '", 0.5), (2**60, "", -1e300)]
-    sql = "SELECT number, word, share FROM {given number BIGINT, word TEXT, share DOUBLE PRECISION} ORDER BY number"
-    assert await store.run((sql, (values(rows),))) == [rows]
-    assert await store.run((sql, (values([]),))) == [[]]
+    sql = "SELECT number, word, share FROM {input number BIGINT, word TEXT, share DOUBLE PRECISION} ORDER BY number"
+    assert await store.run((sql, (table_parameter(rows),))) == [rows]
+    assert await store.run((sql, (table_parameter([]),))) == [[]]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 64, 1000, 1024, 1025, 5000])
@@ -74,8 +74,8 @@ async def test_any_number_of_rows_goes_in_one_statement(store: Store, number: in
     """However many rows there are, all of them arrive and no other, beside parameters before and after them."""
     rows = [(place, f"word {place}", None, None, None, None, place) for place in range(number)]
     columns = "place BIGINT, word TEXT, a TEXT, b TEXT, c TEXT, d TEXT, twin BIGINT"
-    sql = f"SELECT CAST(? AS TEXT), given.* FROM {{given {columns}}} WHERE given.word <> ? ORDER BY given.place"  # noqa: S608
-    (found,) = await store.run((sql, ("x", values(rows), "word 0")))
+    sql = f"SELECT CAST(? AS TEXT), given.* FROM {{input {columns}}} WHERE given.word <> ? ORDER BY given.place"  # noqa: S608
+    (found,) = await store.run((sql, ("x", table_parameter(rows), "word 0")))
     assert found == [("x", *row) for row in rows[1:]]
 
 

@@ -20,7 +20,7 @@ from attrs import define, field
 from gatewaypy import Credentials, Customer, Money, Outcome, Payout, Transaction, errors
 from gatewaypy.models import Fields, OutcomeSource, ResultCode
 from gatewaypy.payouts import Journal, PayoutJob, PayoutOrder, State
-from gatewaypy.storage.sqlite import _dialect, bound
+from gatewaypy.storage.sqlite import _dialect, bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -169,8 +169,7 @@ class SimulatedStore:
         self.world.disk.execute("BEGIN")
         try:
             results = [
-                self.world.disk.execute(*bound(sql, values)).fetchall()
-                for sql, values in statements
+                self.world.disk.execute(*bind(sql, values)).fetchall() for sql, values in statements
             ]
         except BaseException:
             self.world.disk.execute("ROLLBACK")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from gatewaypy.storage import postgres
-from gatewaypy.storage.table_parameter import Given
+from gatewaypy.storage.table_parameter import TableParameter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,7 +92,7 @@ def _rows(plan: dict[str, Any]) -> int:
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, Given):
+    if isinstance(value, TableParameter):
         value = value.as_json()
     if value is None:
         return "NULL"

@@ -304,7 +304,7 @@ async def test_a_request_can_be_called_off_before_its_first_byte(transport: Tran
             await read_request(reader)
             writer.write(OK)
 
-    called_off = WireFailure(sent=False, reason="it was called off before its first byte")
+    called_off = WireFailure(sent=False, reason="cancelled before any byte was sent")
     async with listening(serve) as port:
         assert await send(transport, port, say=lambda: False) == called_off
         assert isinstance(await send(transport, port), WireReply)
@@ -329,7 +329,7 @@ async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport:
         assert isinstance(answer, WireReply)
     else:
         assert (answer, requests) == (
-            WireFailure(sent=True, reason="it was called off between its head and its body"),
+            WireFailure(sent=True, reason="aborted after the headers and before the body"),
             0,
         )
 

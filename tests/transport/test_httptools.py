@@ -20,7 +20,7 @@ from support.transports import made
 from gatewaypy import HttptoolsTransport, Limits, Secret, Timeouts
 from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
 from gatewaypy.secret import SecretBytes
-from gatewaypy.transport.httptools_connection import Line
+from gatewaypy.transport.httptools_connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -272,9 +272,9 @@ async def test_a_connection_that_came_too_late_is_let_go_at_once(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that is cancelled as its TLS handshake ends leaves nothing behind that a later connection could fall over."""
-    as_it_is = Line.connection_made
+    as_it_is = Connection.connection_made
 
-    def made_too_late(line: Line, transport: asyncio.BaseTransport) -> None:
+    def made_too_late(line: Connection, transport: asyncio.BaseTransport) -> None:
         as_it_is(line, transport)
         task.cancel()
 
@@ -284,7 +284,7 @@ async def test_a_connection_that_came_too_late_is_let_go_at_once(
         transport,
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(Line, "connection_made", made_too_late)
+            patched.setattr(Connection, "connection_made", made_too_late)
             task = asyncio.ensure_future(send(transport, port, scheme="https"))
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -446,7 +446,7 @@ def test_a_reply_is_the_same_however_it_is_cut_up(
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     loop = asyncio.new_event_loop()
     with socket.socket() as one, contextlib.closing(loop):
-        line, wire = Line(loop, set()), _Wire(one)
+        line, wire = Connection(loop, set()), _Wire(one)
         line.connection_made(wire)
         answer = line.ask(b"request", Timeouts(), Limits(), loop.time() + 60)
         for start, end in pairwise(edges):
@@ -461,7 +461,7 @@ def test_a_reply_is_the_same_however_it_is_cut_up(
         )
         # llhttp passes over line breaks between two replies.
         assert line.is_reusable is (not surplus.strip(b"\r\n"))
-        assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Line>")
+        assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Connection>")
         line.connection_lost(None)
         assert line.closed.done()
 

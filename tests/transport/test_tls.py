@@ -38,7 +38,7 @@ def test_context_with_debians_default_gets_tls_1_2(
 ) -> None:
     """A minimum that a new context has says nothing, whatever it is on this build."""
     monkeypatch.setattr(tls, "new_minimum", lambda: default)
-    assert tls.checked(context(default)).minimum_version is V.TLSv1_2
+    assert tls.validate_context(context(default)).minimum_version is V.TLSv1_2
 
 
 @pytest.mark.parametrize("minimum", [V.MINIMUM_SUPPORTED, V.TLSv1, V.TLSv1_1])
@@ -46,7 +46,7 @@ def test_context_with_lower_minimum_is_refused(monkeypatch: pytest.MonkeyPatch, 
     """A context that asks for less than a new one is its owner's choice."""
     monkeypatch.setattr(tls, "new_minimum", lambda: V.TLSv1_2)
     with pytest.raises(errors.InsecureConnection, match=minimum.name):
-        tls.checked(context(minimum))
+        tls.validate_context(context(minimum))
 
 
 @pytest.mark.parametrize("minimum", [V.TLSv1_2, V.TLSv1_3, V.MAXIMUM_SUPPORTED])
@@ -54,7 +54,7 @@ def test_context_with_higher_minimum_is_kept(minimum: V) -> None:
     """A context that asks for TLS 1.2 or newer stays as it is."""
     own = context(minimum)
     before = own.minimum_version
-    assert tls.checked(own).minimum_version is before
+    assert tls.validate_context(own).minimum_version is before
 
 
 @pytest.mark.skipif(
@@ -64,14 +64,14 @@ def test_context_that_ignores_a_cut_connection_is_changed() -> None:
     """A connection that somebody cut must be told from one that its server ended, whatever the build's default is."""
     own = context()
     own.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
-    assert not tls.checked(own).options & ssl.OP_IGNORE_UNEXPECTED_EOF
+    assert not tls.validate_context(own).options & ssl.OP_IGNORE_UNEXPECTED_EOF
     assert not tls.default_context().options & ssl.OP_IGNORE_UNEXPECTED_EOF
 
 
 def test_context_with_lower_maximum_is_refused() -> None:
     """A context that allows nothing newer than TLS 1.1 is refused, and not left to fail at the first payment."""
     with pytest.raises(errors.InsecureConnection, match="TLSv1_1"):
-        tls.checked(context(context().minimum_version, V.TLSv1_1))
+        tls.validate_context(context(context().minimum_version, V.TLSv1_1))
 
 
 async def test_context_of_shared_session_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:

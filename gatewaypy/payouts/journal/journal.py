@@ -39,8 +39,8 @@ from gatewaypy.protocol.evidence import Check, Evidence, Subject, judge
 from gatewaypy.protocol.operations import PAYOUT
 from gatewaypy.secret import shape_of
 from gatewaypy.storage import open_store
-from gatewaypy.storage.batching import Together
-from gatewaypy.storage.table_parameter import values
+from gatewaypy.storage.batching import Batcher
+from gatewaypy.storage.table_parameter import table_parameter
 from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class Journal:
         self._trust = JournalTrust(self._store, beside, is_looking=read_only)
         self._gateway = JournalGateway(self._store, member_id, is_exclusive=self._file is not None)
         self.owner = secrets.token_hex(8)
-        self._intents: Together[Row, int] = Together(self._record_intent, lambda row: row.id)
-        self._findings: Together[_Learnt, bool] = Together(self._record, lambda learnt: learnt[0])
+        self._intents: Batcher[Row, int] = Batcher(self._record_intent, lambda row: row.id)
+        self._findings: Batcher[_Learnt, bool] = Batcher(self._record, lambda learnt: learnt[0])
 
     async def __aenter__(self) -> Self:
         """Open the store, and mark the journal where it was restored from a backup.
@@ -267,7 +267,7 @@ class Journal:
                 (order.merchant_transaction_id, prints[-1], sum_, unit, self._sealed(fields))
             )
         (inserted,) = await self._store.run(
-            (PLAN, (self._member, batch, self.owner, values(given)))
+            (PLAN, (self._member, batch, self.owner, table_parameter(given)))
         )
         new = {
             merchant_transaction_id: (int(number), State(state))
@@ -290,7 +290,7 @@ class Journal:
         return planned
 
     async def _fingerprints(self, orders: Sequence[PayoutOrder]) -> dict[str, str]:
-        given = values((order.merchant_transaction_id,) for order in orders)
+        given = table_parameter((order.merchant_transaction_id,) for order in orders)
         (found,) = await self._store.run((FINGERPRINTS, (given, self._member)))
         return dict(found)
 
@@ -350,7 +350,7 @@ class Journal:
     async def ended(self, numbers: Iterable[int]) -> list[tuple[Row, str | None]]:
         """Return those of some rows, by their ids, that have reached their end, whoever has them, with their evidence."""
         (rows,) = await self._store.run(
-            (ENDED, (values((number,) for number in numbers), self._member))
+            (ENDED, (table_parameter((number,) for number in numbers), self._member))
         )
         return [(self._row(tuple(row)), evidence) for *row, evidence in rows]
 
@@ -393,7 +393,7 @@ class Journal:
 
     async def _record_intent(self, rows: list[Row]) -> list[int]:
         (moved,) = await self._store.run(
-            (RECORD_INTENT, (values((row.id, row.owner, row.fence) for row in rows),))
+            (RECORD_INTENT, (table_parameter((row.id, row.owner, row.fence) for row in rows),))
         )
         if moved and self._file is not None:
             self._file.count(len(moved))
@@ -441,7 +441,7 @@ class Journal:
         return await self._contradict(merchant_transaction_id, attempt, finding)
 
     async def _record(self, learnt: list[_Learnt]) -> list[bool]:
-        given = values(
+        given = table_parameter(
             (merchant_transaction_id, attempt, *_values(finding))
             for merchant_transaction_id, attempt, finding in learnt
         )

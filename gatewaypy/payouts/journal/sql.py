@@ -193,14 +193,14 @@ RECORD_UPDATES: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = given.found, payment_id = COALESCE(given.payment, payout.payment_id),"  # noqa: S608
     " code = given.answer, description = given.words, status = given.said, outcome_source = given.teller,"
     " seconds = COALESCE(given.took, payout.seconds), evidence = COALESCE(given.reason, payout.evidence),"
-    " changed_at = CURRENT_TIMESTAMP FROM {given order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
+    " changed_at = CURRENT_TIMESTAMP FROM {input order_id TEXT, attempt BIGINT, found TEXT, payment TEXT, answer TEXT,"
     " words TEXT, said TEXT, teller TEXT, took DOUBLE PRECISION, reason TEXT}"
     " WHERE payout.merchant_transaction_id BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
     f" AND {_may_move()} AND {_IS_OF_THIS_ATTEMPT} AND {_IS_OF_THIS_PAYMENT} RETURNING merchant_transaction_id"
 )
 RECORD_INTENT: Final = (
     "UPDATE gatewaypy_payouts AS payout SET state = 'sending', attempt = payout.attempt + 1"
-    " FROM {given number BIGINT, own TEXT, mark BIGINT} WHERE payout.id BETWEEN given.number AND given.number"
+    " FROM {input number BIGINT, own TEXT, mark BIGINT} WHERE payout.id BETWEEN given.number AND given.number"
     " AND payout.state = 'planned'"
     " AND payout.owner = given.own AND payout.fence = given.mark RETURNING id, attempt"
 )
@@ -211,12 +211,12 @@ PLAN: Final = (
     " SELECT ?, given.order_id, ?, given.mark, given.sum, given.unit, given.written,"
     " CASE WHEN journal.restored = '' THEN 'planned' ELSE 'unknown' END, ?,"
     f" CASE WHEN journal.restored = '' THEN NULL ELSE '{NEW_TO_RESTORED}' END"
-    " FROM {given order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT}"
+    " FROM {input order_id TEXT, mark TEXT, sum TEXT, unit TEXT, written TEXT}"
     " CROSS JOIN gatewaypy_journal AS journal WHERE journal.id = 1{share journal}"
     " ON CONFLICT (merchant_transaction_id, member) DO NOTHING RETURNING merchant_transaction_id, id, state"
 )
 FINGERPRINTS: Final = (
-    "SELECT payout.merchant_transaction_id, payout.fingerprint FROM {given order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
+    "SELECT payout.merchant_transaction_id, payout.fingerprint FROM {input order_id TEXT} CROSS JOIN gatewaypy_payouts AS payout"
     " WHERE payout.merchant_transaction_id BETWEEN given.order_id AND given.order_id AND payout.member || '' = ?"
 )
 REMEMBER: Final = "INSERT INTO gatewaypy_journal_history (event, reason, person) VALUES (?, ?, ?)"
@@ -230,7 +230,7 @@ DOUBT_REVIEWED: Final = (
     "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ? WHERE state = 'review'"
 )
 ENDED: Final = (
-    f"SELECT {COLUMNS}, evidence FROM {{given number BIGINT}} CROSS JOIN gatewaypy_payouts AS payout"  # noqa: S608
+    f"SELECT {COLUMNS}, evidence FROM {{input number BIGINT}} CROSS JOIN gatewaypy_payouts AS payout"  # noqa: S608
     " WHERE payout.id BETWEEN given.number AND given.number AND payout.member || '' = ?"
     " AND payout.state IN ('succeeded', 'failed', 'review')"
 )
