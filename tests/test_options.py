@@ -156,7 +156,7 @@ def test_inbox_and_reconciler_wrong_number_is_named(value: Any) -> None:
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: str(value)[:8])
 def test_sandbox_wrong_number_is_named(value: Any) -> None:
     """A sandbox's times, ports and faults are checked when they are set."""
-    for name in ("token_lifetime", "inquiry_lag", "settle_after", "delay"):
+    for name in ("token_lifetime", "inquiry_delay", "approval_delay", "reply_delay"):
         with pytest.raises(errors.ConfigurationError, match=name):
             Sandbox(**{name: value})
     for name in ("repeat", "delay", "shuffle", "drop", "corrupt"):

@@ -80,10 +80,10 @@ def sandbox(
         ),
     ] = None,
     token_lifetime: Annotated[float, typer.Option(help="seconds that a token lives")] = 3600.0,
-    inquiry_lag: Annotated[
+    inquiry_delay: Annotated[
         float, typer.Option(help="seconds before an inquiry finds a new record")
     ] = 0.0,
-    delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
+    reply_delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
     *,
     accept_duplicates: Annotated[
         bool, typer.Option(help="carry a used id out once more instead of refusing it")
@@ -97,8 +97,8 @@ def sandbox(
         PlainConsole(),
         {
             "token_lifetime": token_lifetime,
-            "inquiry_lag": inquiry_lag,
-            "delay": delay,
+            "inquiry_delay": inquiry_delay,
+            "reply_delay": reply_delay,
             "refuse_duplicates": not accept_duplicates,
         },
         {

@@ -80,7 +80,7 @@ class Demo:
             await self._preauthorizations(gateway)
             await self._three_d(gateway, browser)
             await self._pay_out(gateway)
-            await sandbox.courier.idle()
+            await sandbox.callback_sender.idle()
             await self._hear(callbacks)
             return self._compare(sandbox)
 

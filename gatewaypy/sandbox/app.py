@@ -19,18 +19,18 @@ from gatewaypy.platforms import Platform
 from gatewaypy.protocol.operations import Login, ReplyKind, ServiceRoot, check_platform
 from gatewaypy.sandbox import replies
 from gatewaypy.sandbox.bills import Bills
-from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
+from gatewaypy.sandbox.callbacks import CallbackSender, CallbackStyle
 from gatewaypy.sandbox.challenge_pages import PayerPages
 from gatewaypy.sandbox.fault_injection import strike
 from gatewaypy.sandbox.faults import FaultKind, Faults
 from gatewaypy.sandbox.hosted_pages import HostedPages
-from gatewaypy.sandbox.invoices import Keeping
+from gatewaypy.sandbox.invoices import Invoices
 from gatewaypy.sandbox.ledger import ImpossibleMoveError, Ledger
-from gatewaypy.sandbox.payments import Desk
+from gatewaypy.sandbox.payments import Payments
 from gatewaypy.sandbox.rate_limits import RateLimits
 from gatewaypy.sandbox.server import bind, listen, make_server
-from gatewaypy.sandbox.tokens import TokenDesk
-from gatewaypy.sandbox.validation import RejectedError, Routes, admit, named
+from gatewaypy.sandbox.tokens import TokenIssuer
+from gatewaypy.sandbox.validation import RejectedError, Routes, named, validate
 from gatewaypy.sandbox.vault import Vault
 from gatewaypy.sandbox.wire import MalformedError, read_fields, write_reply
 
@@ -74,9 +74,9 @@ class Sandbox:
     :param merchants: the accounts it knows; one of its own where none is given.
     :param token_lifetime: seconds that its tokens live.
     :param refuse_duplicates: whether a merchant transaction id that was used is refused with 20015, or carried out once more.
-    :param inquiry_lag: seconds before an inquiry finds a new record.
-    :param settle_after: seconds before an asynchronous payment is approved.
-    :param delay: seconds that every reply takes.
+    :param inquiry_delay: seconds before an inquiry finds a new record.
+    :param approval_delay: seconds before an asynchronous payment is approved.
+    :param reply_delay: seconds that every reply takes.
     :param callbacks: how callbacks are sent; see `CallbackStyle`.
     :param platform: which paths, rules, names and date format it has (protocol section 13), and no others; its base URL does not
         matter.
@@ -91,9 +91,9 @@ class Sandbox:
         *,
         token_lifetime: float = 3600.0,
         refuse_duplicates: bool = True,
-        inquiry_lag: float = 0.0,
-        settle_after: float = 0.2,
-        delay: float = 0.0,
+        inquiry_delay: float = 0.0,
+        approval_delay: float = 0.2,
+        reply_delay: float = 0.0,
         callbacks: CallbackStyle | None = None,
         platform: Platform | None = None,
         rate_limits: Mapping[str, int] | None = None,
@@ -110,9 +110,9 @@ class Sandbox:
             msg = "merchants: must be a tuple of one or more Credentials"
             raise ConfigurationError(msg)
         for name, value in (
-            ("inquiry_lag", inquiry_lag),
-            ("settle_after", settle_after),
-            ("delay", delay),
+            ("inquiry_delay", inquiry_delay),
+            ("approval_delay", approval_delay),
+            ("reply_delay", reply_delay),
         ):
             check_number(name, value, least=0)
         check_number("token_lifetime", token_lifetime, above=0)
@@ -121,14 +121,14 @@ class Sandbox:
         self.platform = platform or Platform(name="sandbox", base_url="http://localhost")
         check_platform(self.platform)
         self.ledger = Ledger(clock=clock, wall_clock=wall_clock)
-        self.tokens = TokenDesk(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
+        self.tokens = TokenIssuer(lifetime=token_lifetime, wall_clock=wall_clock, random=random)
         self.faults = Faults(random)
         self.rate_limits = RateLimits(rate_limits or {}, clock)
-        self.courier = Courier(random, callbacks)
-        self.desk = Desk(
+        self.callback_sender = CallbackSender(random, callbacks)
+        self.payments = Payments(
             ledger=self.ledger,
             tokens=self.tokens,
-            keeping=Keeping(
+            invoices=Invoices(
                 vault=Vault(),
                 invoices=Bills(random),
                 links=Bills(random),
@@ -139,22 +139,22 @@ class Sandbox:
             merchants=merchants,
             platform=self.platform,
             refuse_duplicates=refuse_duplicates,
-            inquiry_lag=inquiry_lag,
-            settle_after=settle_after,
+            inquiry_delay=inquiry_delay,
+            approval_delay=approval_delay,
             on_change=self._notify,
             on_pending=self._approve_later,
         )
-        self.delay = delay
+        self.reply_delay = reply_delay
         self.base_url = ""
         self.requests: dict[str, int] = {}
         self._routes = Routes(self.platform)
         self._payer = PayerPages(
-            ledger=self.ledger, merchant_of=self.desk.merchant_of, notify=self._notify
+            ledger=self.ledger, merchant_of=self.payments.merchant_of, notify=self._notify
         )
         self._pages = Starlette(
             routes=[
                 *self._payer.routes(),
-                *HostedPages(desk=self.desk, onward=self._payer.onward).routes(),
+                *HostedPages(payments=self.payments, onward=self._payer.onward).routes(),
                 Route("/sandbox/payments/{payment_id}/{event}", self._set_event, methods=["POST"]),
                 Route("/sandbox/ledger", self._show_ledger, methods=["GET"]),
                 Route("/sandbox/deliveries", self._show_deliveries, methods=["GET"]),
@@ -172,7 +172,7 @@ class Sandbox:
     @property
     def credentials(self) -> Credentials:
         """The first merchant's account."""
-        return self.desk.merchants[0]
+        return self.payments.merchants[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be an ASGI application."""
@@ -197,8 +197,8 @@ class Sandbox:
     ) -> None:
         request = Request(scope, receive)
         body = await request.body()
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        if self.reply_delay:
+            await asyncio.sleep(self.reply_delay)
         fields: dict[str, str] = {}
         try:
             fields = named(
@@ -223,23 +223,23 @@ class Sandbox:
         kind = fault.kind if fault is not None else None
         if kind is FaultKind.EXPIRE_TOKENS:
             self.tokens.expire_all()
-        with self.desk.bent_by(fault):
+        with self.payments.bent_by(fault):
             reply = self._reply(answer, request) if kind is None or kind.executes else None
         if kind is not None and kind.spoils_reply:
             await strike(kind, reply, scope, receive, send)
         elif reply is not None:
             await reply(scope, receive, send)
         if fault is not None and kind is FaultKind.REFUSE:
-            self.courier.start(self._refuse(fault.seconds))
+            self.callback_sender.start(self._refuse(fault.seconds))
 
     def _route(self, root: str, path: str, fields: dict[str, str]) -> tuple[str, _Answer]:
         """Find what a request is for: the name that faults know it by, and what answers it."""
         if path == "/authToken":
-            return "token", lambda _: self.desk.grant(root, fields)
+            return "token", lambda _: self.payments.grant(root, fields)
         if path == "/regenerateToken":
-            return "token", lambda _: self.desk.regenerate(root, fields)
+            return "token", lambda _: self.payments.regenerate(root, fields)
         if path == "/partnerAuthToken":
-            return "token", lambda _: self.desk.grant_partner(root, fields)
+            return "token", lambda _: self.payments.grant_partner(root, fields)
         operation, subject = self._routes.find(root, path, fields)
 
         def answer(request: Request) -> dict[str, Any] | None:
@@ -249,12 +249,12 @@ class Sandbox:
             holder = self.tokens.holder(granted_by, request.headers.get("authtoken"))
             if holder is None or holder.role != operation.login.value:
                 return None
-            asked = admit(operation, subject, fields, self.desk.merchants)
+            asked = validate(operation, subject, fields, self.payments.merchants)
             if holder.login != (
                 asked.merchant.partner_username if is_partners else asked.merchant.username
             ):
                 return None
-            return self.desk.serve(asked, lambda record: self._payer.redirect(record, request))
+            return self.payments.serve(asked, lambda record: self._payer.redirect(record, request))
 
         return "inquiry" if operation.reply is ReplyKind.INQUIRY else operation.name, answer
 
@@ -280,14 +280,16 @@ class Sandbox:
     def _notify(self, record: Record) -> None:
         url = record.fields.get("notificationUrl")
         if url:
-            self.courier.send(url, replies.callback(record), self.desk.merchant_of(record))
+            self.callback_sender.send(
+                url, replies.callback(record), self.payments.merchant_of(record)
+            )
 
     def _approve_later(self, record: Record, seconds: float) -> None:
         def approve() -> None:
             self.ledger.approve(record)
             self._notify(record)
 
-        self.courier.start(self.courier.later(seconds, approve))
+        self.callback_sender.start(self.callback_sender.later(seconds, approve))
 
     def settle(self, payment_id: str) -> None:
         """Have the bank pay a captured payment, and tell the merchant."""
@@ -310,7 +312,7 @@ class Sandbox:
         return JSONResponse(
             [
                 {"url": d.url, "fields": dict(d.fields), "dropped": d.dropped, "answers": d.answers}
-                for d in self.courier.deliveries
+                for d in self.callback_sender.deliveries
             ]
         )
 
@@ -363,7 +365,7 @@ class Sandbox:
             yield self
         finally:
             self._is_ending = True
-            await self.courier.aclose()
+            await self.callback_sender.aclose()
             await self._stop()
             if self._servers:
                 await asyncio.wait(self._servers)

@@ -23,7 +23,7 @@ _PATIENCE: Final = 10.0
 
 @define
 class CallbackStyle:
-    """How the sandbox sends its callbacks; change it while it runs: ``sandbox.courier.style.repeat = 2``.
+    """How the sandbox sends its callbacks; change it while it runs: ``sandbox.callback_sender.style.repeat = 2``.
 
     :param pauses: seconds to wait before the second try, the third, and so on; a try counts as heard with a 2xx.
     :param repeat: how often each callback is sent, as if the gateway had not heard the answer.
@@ -66,7 +66,7 @@ class Delivery:
         )
 
 
-class Courier:
+class CallbackSender:
     """Delivers callbacks in the background."""
 
     def __init__(self, random: Random, style: CallbackStyle | None = None) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from gatewaypy.cards import Card
 from gatewaypy.protocol import operations
 from gatewaypy.sandbox import pages, replies
-from gatewaypy.sandbox.validation import Asked, RejectedError, admit, named
+from gatewaypy.sandbox.validation import RejectedError, ValidRequest, named, validate
 from gatewaypy.sandbox.wire import receive_form
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.operations import Operation
     from gatewaypy.sandbox.bills import Bill
     from gatewaypy.sandbox.ledger import Record
-    from gatewaypy.sandbox.payments import Desk
+    from gatewaypy.sandbox.payments import Payments
 
 
 @define(eq=False)
@@ -45,7 +45,7 @@ class HostedPages:
     :param onward: shows the payer what comes after a booked payment: another page, or the way back to the shop.
     """
 
-    desk: Desk
+    payments: Payments
     onward: Callable[[Record, Request], Response]
     _visits: dict[str, _Visit] = field(factory=dict, init=False)
 
@@ -73,10 +73,13 @@ class HostedPages:
     async def _come_in(
         self, request: Request, operation: Operation, show: Callable[[str, _Visit], Response]
     ) -> Response:
-        fields = named(await receive_form(request), self.desk.platform)
+        fields = named(await receive_form(request), self.payments.platform)
         try:
-            asked = admit(
-                operation.for_platform(self.desk.platform), None, fields, self.desk.merchants
+            asked = validate(
+                operation.for_platform(self.payments.platform),
+                None,
+                fields,
+                self.payments.merchants,
             )
         except RejectedError as rejection:
             return pages.notice(
@@ -86,12 +89,12 @@ class HostedPages:
 
     async def _invoice(self, request: Request) -> Response:
         query = request.query_params
-        bill = self.desk.keeping.invoices.by_token(query.get("inv", ""), query.get("ct", ""))
+        bill = self.payments.invoices.invoices.by_token(query.get("inv", ""), query.get("ct", ""))
         return self._show_bill(bill, "merchantRedirectUrl", "merchantOrderDescription")
 
     async def _link(self, request: Request) -> Response:
         query = request.query_params
-        bill = self.desk.keeping.links.by_token(
+        bill = self.payments.invoices.links.by_token(
             query.get("orderId", ""), query.get("authToken", "")
         )
         return self._show_bill(bill, "", "merchant.orderDescription")
@@ -112,13 +115,13 @@ class HostedPages:
         }
         if back in bill.fields:
             fields["merchantRedirectUrl"] = bill.fields[back]
-        merchant = next(m for m in self.desk.merchants if m.member_id == bill.member_id)
+        merchant = next(m for m in self.payments.merchants if m.member_id == bill.member_id)
         return self._show_payment(
             *self._open(_Visit(operations.HOSTED_CHECKOUT, merchant, fields, bill))
         )
 
     def _open(self, visit: _Visit) -> tuple[str, _Visit]:
-        name = f"{self.desk.keeping.random.getrandbits(128):032x}"
+        name = f"{self.payments.invoices.random.getrandbits(128):032x}"
         self._visits[name] = visit
         return name, visit
 
@@ -150,15 +153,17 @@ class HostedPages:
                 fields = _card_fields(form) | fields
             except ValueError:
                 return _no_card()
-        earlier = self.desk.ledger.by_merchant_id(
+        earlier = self.payments.ledger.by_merchant_id(
             visit.merchant.member_id, fields["merchantTransactionId"]
         )
-        if earlier is not None and self.desk.refuse_duplicates:
+        if earlier is not None and self.payments.refuse_duplicates:
             return pages.notice("The shop has used this order's number before.", status=400)
         visit.done = True
-        asked = Asked(visit.operation, visit.merchant, None, fields)
+        asked = ValidRequest(visit.operation, visit.merchant, None, fields)
         record = (
-            self.desk.cancelled(asked) if form.get("answer") == "cancel" else self.desk.book(asked)
+            self.payments.cancelled(asked)
+            if form.get("answer") == "cancel"
+            else self.payments.book(asked)
         )
         if visit.bill is not None:
             visit.bill.attempts += 1
@@ -176,7 +181,9 @@ class HostedPages:
                 fields = _card_fields(form) | visit.fields
             except ValueError:
                 return _no_card()
-            stored = self.desk.keeping.store(Asked(visit.operation, visit.merchant, None, fields))
+            stored = self.payments.invoices.store(
+                ValidRequest(visit.operation, visit.merchant, None, fields)
+            )
             registration_id = stored.registration_id
         visit.done = True
         back = replies.registration_return(visit.merchant, registration_id)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from gatewaypy.sandbox.bills import Bills
     from gatewaypy.sandbox.ledger import Record
-    from gatewaypy.sandbox.validation import Asked
+    from gatewaypy.sandbox.validation import ValidRequest
     from gatewaypy.sandbox.vault import Registration, Vault
 
 
 @define(eq=False, kw_only=True)
-class Keeping:
+class Invoices:
     """The counter beside the payments' one."""
 
     vault: Vault
@@ -33,7 +33,7 @@ class Keeping:
     wall_clock: Callable[[], float]
     base_url: Callable[[], str]
 
-    def serve(self, asked: Asked) -> dict[str, Any]:
+    def serve(self, asked: ValidRequest) -> dict[str, Any]:
         """Carry a request out and return the reply's fields."""
         answer = {
             "store card": self._store,
@@ -52,7 +52,7 @@ class Keeping:
 
     # Stored cards and customers
 
-    def _store(self, asked: Asked) -> dict[str, Any]:
+    def _store(self, asked: ValidRequest) -> dict[str, Any]:
         if (
             not asked["card.number"]
             and not asked["bankAccount.bic"]
@@ -61,7 +61,7 @@ class Keeping:
             return asked.rejected("10003", "Registration failed: no card and no account")
         return replies.registration(self.store(asked))
 
-    def store(self, asked: Asked, *, came_with: Record | None = None) -> Registration:
+    def store(self, asked: ValidRequest, *, came_with: Record | None = None) -> Registration:
         """Keep the card or account that a request carries, never its CVV."""
         account = {
             name: asked[f"bankAccount.{name}"]
@@ -79,14 +79,14 @@ class Keeping:
             came_with=came_with,
         )
 
-    def _delete(self, asked: Asked) -> dict[str, Any]:
+    def _delete(self, asked: ValidRequest) -> dict[str, Any]:
         stored = self.vault.find(asked.member_id, asked.subject or "")
         if stored is None:
             return asked.rejected("10008", "Registration deletion failed: there is none")
         stored.deleted = True
         return replies.registration(stored)
 
-    def _accounts(self, asked: Asked) -> dict[str, Any]:
+    def _accounts(self, asked: ValidRequest) -> dict[str, Any]:
         customer_id = asked["customer.customerId"]
         stored = self.vault.of_customer(asked.member_id, customer_id)
         known = self.vault.customers.get(customer_id)
@@ -94,7 +94,7 @@ class Keeping:
             return asked.rejected("10026", "Record not found")
         return replies.accounts(asked.merchant.partner_id, customer_id, asked.member_id, stored)
 
-    def _sign_up(self, asked: Asked) -> dict[str, Any]:
+    def _sign_up(self, asked: ValidRequest) -> dict[str, Any]:
         customer = self.vault.sign_up(asked.member_id, asked["customer.email"])
         if customer is None:
             return asked.rejected("10024", "Email already verified")
@@ -121,7 +121,7 @@ class Keeping:
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         return now.strftime("%Y-%m-%d"), now.strftime("%H:%M:%S")
 
-    def _link(self, asked: Asked) -> dict[str, Any]:
+    def _link(self, asked: ValidRequest) -> dict[str, Any]:
         bill = self.links.make(
             member_id=asked.member_id,
             own_id=asked["merchant.orderID"],
@@ -133,7 +133,7 @@ class Keeping:
         )
         return replies.link(bill, self.base_url())
 
-    def _generate(self, asked: Asked) -> dict[str, Any]:
+    def _generate(self, asked: ValidRequest) -> dict[str, Any]:
         if self.invoices.find_own(asked.member_id, asked["merchantInvoiceId"]) is not None:
             return _refused(
                 asked, "10011", "Invoice not generated: the merchantInvoiceId was used before"
@@ -149,7 +149,7 @@ class Keeping:
         )
         return replies.invoice(bill, "00010", self.base_url())
 
-    def _regenerate(self, asked: Asked) -> dict[str, Any]:
+    def _regenerate(self, asked: ValidRequest) -> dict[str, Any]:
         bill = self.invoices.find(asked.member_id, asked["invoiceId"])
         if bill is None or not bill.is_open:
             return _refused(
@@ -167,20 +167,20 @@ class Keeping:
         )
         return replies.invoice(renewed, "00010", self.base_url())
 
-    def _status(self, asked: Asked) -> dict[str, Any]:
+    def _status(self, asked: ValidRequest) -> dict[str, Any]:
         bill = self.invoices.find_own(asked.member_id, asked["merchantInvoiceId"])
         if bill is None:
             return _refused(asked, "10026", "Record not found")
         return replies.invoice(bill, "00026", self.base_url())
 
-    def _remind(self, asked: Asked) -> dict[str, Any]:
+    def _remind(self, asked: ValidRequest) -> dict[str, Any]:
         bill = self.invoices.find(asked.member_id, asked["invoiceId"])
         if bill is None or not bill.is_open:
             return _refused(asked, "10013", "Reminder not sent: there is nothing left to pay")
         self.invoices.send(bill)
         return replies.invoice(bill, "00012", self.base_url())
 
-    def _cancel(self, asked: Asked) -> dict[str, Any]:
+    def _cancel(self, asked: ValidRequest) -> dict[str, Any]:
         bill = self.invoices.find(asked.member_id, asked["invoiceId"])
         if bill is None or not bill.is_open:
             return _refused(asked, "10012", "Invoice cancel failed: there is nothing left to pay")
@@ -188,7 +188,7 @@ class Keeping:
         return replies.invoice(bill, "00006", self.base_url())
 
     @staticmethod
-    def _configuration(asked: Asked) -> dict[str, Any]:
+    def _configuration(asked: ValidRequest) -> dict[str, Any]:
         return {
             "memberId": asked.member_id,
             "statusInvoiceResult": replies.result("00026"),
@@ -200,7 +200,7 @@ class Keeping:
         }
 
 
-def _refused(asked: Asked, code: str, description: str) -> dict[str, Any]:
+def _refused(asked: ValidRequest, code: str, description: str) -> dict[str, Any]:
     return {
         "memberId": asked.member_id,
         "statusInvoiceResult": {"code": code, "description": description},

@@ -13,8 +13,8 @@ from attrs import define, frozen
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.sandbox import replies, scenarios
 from gatewaypy.sandbox.faults import FaultKind
-from gatewaypy.sandbox.invoices import Keeping, masked
-from gatewaypy.sandbox.validation import Asked, RejectedError
+from gatewaypy.sandbox.invoices import Invoices, masked
+from gatewaypy.sandbox.validation import RejectedError, ValidRequest
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatewaypy.platforms import Platform
     from gatewaypy.sandbox.faults import Fault
     from gatewaypy.sandbox.ledger import Ledger, Record, Refusal
-    from gatewaypy.sandbox.tokens import TokenDesk
+    from gatewaypy.sandbox.tokens import TokenIssuer
 
 _MOST_RECORDS: Final = 100
 
@@ -46,41 +46,41 @@ class PaidFrom:
 
 
 @define(eq=False, kw_only=True)
-class Desk:
+class Payments:
     """The gateway's counter.
 
     :param merchants: who may call.
     :param refuse_duplicates: whether a merchantTransactionId that was used is refused (20015) or carried out once more.
-    :param inquiry_lag: seconds before an inquiry finds a new record.
-    :param settle_after: seconds before an asynchronous payment is approved.
+    :param inquiry_delay: seconds before an inquiry finds a new record.
+    :param approval_delay: seconds before an asynchronous payment is approved.
     """
 
     ledger: Ledger
-    tokens: TokenDesk
-    keeping: Keeping
+    tokens: TokenIssuer
+    invoices: Invoices
     merchants: tuple[Credentials, ...]
     platform: Platform
     refuse_duplicates: bool = True
-    inquiry_lag: float = 0.0
-    settle_after: float = 0.2
+    inquiry_delay: float = 0.0
+    approval_delay: float = 0.2
     on_change: Callable[[Record], None]
     on_pending: Callable[[Record, float], None]
 
     @contextlib.contextmanager
     def bent_by(self, fault: Fault | None) -> Iterator[None]:
         """Behave for one request as its fault has it."""
-        before = (self.refuse_duplicates, self.inquiry_lag)
+        before = (self.refuse_duplicates, self.inquiry_delay)
         if fault is not None and fault.kind in {
             FaultKind.ACCEPT_DUPLICATE,
             FaultKind.REFUSE_DUPLICATE,
         }:
             self.refuse_duplicates = fault.kind is FaultKind.REFUSE_DUPLICATE
         if fault is not None and fault.kind is FaultKind.LATE_RECORD:
-            self.inquiry_lag = fault.seconds
+            self.inquiry_delay = fault.seconds
         try:
             yield
         finally:
-            self.refuse_duplicates, self.inquiry_lag = before
+            self.refuse_duplicates, self.inquiry_delay = before
 
     # Tokens
 
@@ -148,7 +148,9 @@ class Desk:
 
     # Everything else
 
-    def serve(self, asked: Asked, redirect: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
+    def serve(
+        self, asked: ValidRequest, redirect: Callable[[Record], dict[str, Any]]
+    ) -> dict[str, Any]:
         """Carry a request out and return the reply's fields.
 
         :param redirect: makes the address of the page that a payer has to be sent to.
@@ -165,16 +167,16 @@ class Desk:
             case ReplyKind.MERCHANT:
                 return self._sign_up_merchant(asked)
             case _:
-                return self.keeping.serve(asked)
+                return self.invoices.serve(asked)
 
-    def _sign_up_merchant(self, asked: Asked) -> dict[str, Any]:
+    def _sign_up_merchant(self, asked: ValidRequest) -> dict[str, Any]:
         username, email = asked["merchant.username"], asked["merchant.email"]
         if any(merchant.username == username for merchant in self.merchants):
             return {
                 "result": replies.result("10016", "Merchant signup failed: the username is taken")
             }
         member_id = str(max(int(merchant.member_id) for merchant in self.merchants) + 1)
-        self.merchants += (self.keeping.new_merchant(asked.merchant, member_id, username),)
+        self.merchants += (self.invoices.new_merchant(asked.merchant, member_id, username),)
         return {
             "memberId": member_id,
             "email": email,
@@ -182,7 +184,7 @@ class Desk:
             "timestamp": replies.now(),
         }
 
-    def _list(self, asked: Asked) -> dict[str, Any]:
+    def _list(self, asked: ValidRequest) -> dict[str, Any]:
         try:
             first, last = (
                 datetime.strptime(asked[name], self.platform.list_date_format).date()  # noqa: DTZ007 - a day without a zone
@@ -210,7 +212,7 @@ class Desk:
             return {"result": replies.result("10026")}
         return {"result": replies.result("00026"), "transaction": rows}
 
-    def _inquire(self, asked: Asked) -> dict[str, Any]:
+    def _inquire(self, asked: ValidRequest) -> dict[str, Any]:
         member, subject = asked.merchant.member_id, asked.subject or ""
         if asked.operation.subject == "merchantTransactionId":
             record = self.ledger.by_merchant_id(member, subject)
@@ -220,7 +222,9 @@ class Desk:
             return {"result": replies.result("10026"), "timestamp": replies.now()}
         return replies.inquiry(record)
 
-    def _open(self, asked: Asked, redirect: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
+    def _open(
+        self, asked: ValidRequest, redirect: Callable[[Record], dict[str, Any]]
+    ) -> dict[str, Any]:
         merchant_id = asked["merchantTransactionId"]
         earlier = self.ledger.by_merchant_id(asked.member_id, merchant_id)
         if earlier is not None and self.refuse_duplicates:
@@ -232,7 +236,7 @@ class Desk:
             return replies.payout(record)
         return replies.payment(record, redirect(record) if record.awaits_payer else None)
 
-    def book(self, asked: Asked) -> Record:
+    def book(self, asked: ValidRequest) -> Record:
         """Book a payment or payout as the rules decide, tell of it, and have what is pending end a moment later."""
         paid_from = self._paid_from(asked)
         fields = {
@@ -261,16 +265,16 @@ class Desk:
             card=paid_from.card,
             number=paid_from.number,
             decision=decision,
-            lag=self.inquiry_lag,
+            lag=self.inquiry_delay,
         )
         if asked["createRegistration"] == "true" and record.card:
-            record.registration_id = self.keeping.store(asked, came_with=record).registration_id
+            record.registration_id = self.invoices.store(asked, came_with=record).registration_id
         self.on_change(record)
         if record.decision.later:
-            self.on_pending(record, self.settle_after)
+            self.on_pending(record, self.approval_delay)
         return record
 
-    def cancelled(self, asked: Asked) -> Record:
+    def cancelled(self, asked: ValidRequest) -> Record:
         """Book a payment that its payer called off on the page."""
         record = self.ledger.open(
             member_id=asked.member_id,
@@ -282,13 +286,13 @@ class Desk:
             card={},
             number=None,
             decision=scenarios.ELSEWHERE,
-            lag=self.inquiry_lag,
+            lag=self.inquiry_delay,
         )
         self.ledger.cancel(record)
         self.on_change(record)
         return record
 
-    def _paid_from(self, asked: Asked) -> PaidFrom:
+    def _paid_from(self, asked: ValidRequest) -> PaidFrom:
         """Find what a payment is taken from: a card in the request, a stored one, or an initial payment's."""
         operation, subject = asked.operation, asked.subject or ""
         is_repeat = operation.fixed.get("recurringType") == "REPEATED"
@@ -297,7 +301,7 @@ class Desk:
                 "20007", "a repeat carries no card.cvv: the payer is not there to give it"
             )
         if operation.subject == "registrationId":
-            stored = self.keeping.vault.find(asked.member_id, subject)
+            stored = self.invoices.vault.find(asked.member_id, subject)
             if stored is None:
                 raise RejectedError("10002", "registrationId is of no stored card")
             return PaidFrom(
@@ -327,7 +331,7 @@ class Desk:
         number = Secret(asked["card.number"])
         return PaidFrom(asked["paymentMode"], asked["paymentBrand"], number, masked(asked.fields))
 
-    def _check_payee(self, asked: Asked) -> None:
+    def _check_payee(self, asked: ValidRequest) -> None:
         payment_id, registration_id = asked["paymentId"] or None, asked["registrationId"] or None
         has_customer = any(name.startswith("customer.") for name in asked.fields)
         if [payment_id is not None, registration_id is not None, has_customer].count(True) != 1:
@@ -336,7 +340,7 @@ class Desk:
             )
         if (
             registration_id is not None
-            and self.keeping.vault.find(asked.member_id, registration_id) is None
+            and self.invoices.vault.find(asked.member_id, registration_id) is None
         ):
             raise RejectedError("10002", "registrationId is of no stored card")
         if payment_id is not None:
@@ -344,7 +348,7 @@ class Desk:
             if paid is None or paid.status not in {"capturesuccess", "settled"}:
                 raise RejectedError("10002", "paymentId is of no captured or settled sale")
 
-    def _follow_up(self, asked: Asked) -> dict[str, Any]:
+    def _follow_up(self, asked: ValidRequest) -> dict[str, Any]:
         operation, subject = asked.operation, asked.subject or ""
         failed = {"CP": "10005", "RV": "10007", "RF": "10006"}[operation.payment_type or ""]
         record = self.ledger.by_payment_id(asked.merchant.member_id, subject)

@@ -31,11 +31,11 @@ class Grant:
     expiry: float
 
 
-class TokenDesk:
+class TokenIssuer:
     """Grants tokens and knows the ones it granted."""
 
     def __init__(self, *, lifetime: float, wall_clock: Callable[[], float], random: Random) -> None:
-        """Open a desk whose tokens live that many seconds."""
+        """Open a payments whose tokens live that many seconds."""
         self.lifetime = lifetime
         self.granted = 0
         self._wall_clock = wall_clock

@@ -37,7 +37,7 @@ class TokenRefusedError(Exception):
 
 
 @frozen
-class Asked:
+class ValidRequest:
     """A request that got through: which operation, by whom, about which earlier payment or card, with which fields."""
 
     operation: Operation
@@ -107,12 +107,12 @@ def named(fields: Mapping[str, str], platform: Platform) -> dict[str, str]:
     }
 
 
-def admit(
+def validate(
     operation: Operation,
     subject: str | None,
     fields: Mapping[str, str],
     merchants: Iterable[Credentials],
-) -> Asked:
+) -> ValidRequest:
     """Check who asks, every field's format, and the signature.
 
     :raises RejectedError: with the code and words of the reply.
@@ -143,7 +143,7 @@ def admit(
         raise RejectedError("20007", f"not in its format, or missing: {refused}")
     if not is_signed:
         raise RejectedError("20007", "checksum is wrong")
-    return Asked(operation, merchant, subject, fields)
+    return ValidRequest(operation, merchant, subject, fields)
 
 
 def _is_signed(

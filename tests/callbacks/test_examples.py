@@ -32,7 +32,7 @@ async def test_a_shop_takes_money_and_hears_of_it_by_callback(
         # The address that the shop gives the gateway is the one to forge for.
         paid = await client.post("/pay/PAID")
         assert (paid.status_code, paid.json()) == (200, {"order": "PAID", "outcome": "SUCCEEDED"})
-        address = sandbox.courier.deliveries[0].url
+        address = sandbox.callback_sender.deliveries[0].url
         assert (await client.post(address, json=forged)).status_code == 401
         await eventually(client, "/orders/PAID", "paid")
         assert (await client.post("/pay/PAID")).status_code == 409
@@ -42,6 +42,6 @@ async def test_a_shop_takes_money_and_hears_of_it_by_callback(
         await eventually(client, "/orders/FORGED", "unpaid")
         await eventually(client, "/orders/FORGED-2", "unpaid")
     async with asyncio.timeout(PATIENCE):
-        await sandbox.courier.idle()
-    assert [delivery.answers for delivery in sandbox.courier.deliveries] == [[200], [200]]
+        await sandbox.callback_sender.idle()
+    assert [delivery.answers for delivery in sandbox.callback_sender.deliveries] == [[200], [200]]
     assert sandbox.ledger.summary()

@@ -123,7 +123,7 @@ def held(sandbox: Sandbox) -> int:
 
 def bills(status: str) -> Callable[[Sandbox], int]:
     return lambda sandbox: [
-        bill.status for bill in sandbox.desk.keeping.invoices.by_id.values()
+        bill.status for bill in sandbox.payments.keeping.invoices.by_id.values()
     ].count(status)
 
 
@@ -171,21 +171,21 @@ CHANGES = {
             "store card",
             nothing,
             lambda gateway, _: gateway.stored_cards.store(card()),
-            lambda sandbox: len(sandbox.desk.keeping.vault.registrations),
+            lambda sandbox: len(sandbox.payments.keeping.vault.registrations),
         ),
         Case(
             "delete stored card",
             stored,
             lambda gateway, registration: gateway.stored_cards.delete(registration),
             lambda sandbox: sum(
-                kept.deleted for kept in sandbox.desk.keeping.vault.registrations.values()
+                kept.deleted for kept in sandbox.payments.keeping.vault.registrations.values()
             ),
         ),
         Case(
             "customer sign-up",
             nothing,
             lambda gateway, _: gateway.customers.sign_up(ADA),
-            lambda sandbox: len(sandbox.desk.keeping.vault.customers),
+            lambda sandbox: len(sandbox.payments.keeping.vault.customers),
         ),
         Case(
             "merchant sign-up",
@@ -193,31 +193,31 @@ CHANGES = {
             lambda gateway, _: gateway.merchants.sign_up(
                 "newshop", company_name="New Shop", email="new@shop.example"
             ),
-            lambda sandbox: len(sandbox.desk.merchants) - 1,
+            lambda sandbox: len(sandbox.payments.merchants) - 1,
         ),
         Case(
             "pay by link",
             nothing,
             lambda gateway, _: gateway.links.create(EUROS, order_id="LINK-1", customer=ADA),
-            lambda sandbox: len(sandbox.desk.keeping.links.by_id),
+            lambda sandbox: len(sandbox.payments.keeping.links.by_id),
         ),
         Case(
             "invoice generate",
             nothing,
             lambda gateway, _: generate(gateway),
-            lambda sandbox: len(sandbox.desk.keeping.invoices.mails),
+            lambda sandbox: len(sandbox.payments.keeping.invoices.mails),
         ),
         Case(
             "invoice regenerate",
             invoice,
             lambda gateway, invoice_id: gateway.invoices.regenerate(invoice_id, redirect_url=BACK),
-            lambda sandbox: len(sandbox.desk.keeping.invoices.by_id) - 1,
+            lambda sandbox: len(sandbox.payments.keeping.invoices.by_id) - 1,
         ),
         Case(
             "invoice remind",
             invoice,
             lambda gateway, invoice_id: gateway.invoices.remind(invoice_id),
-            lambda sandbox: len(sandbox.desk.keeping.invoices.mails) - 1,
+            lambda sandbox: len(sandbox.payments.keeping.invoices.mails) - 1,
         ),
         Case(
             "invoice cancel",
@@ -371,7 +371,7 @@ async def test_a_record_that_appears_late_is_found() -> None:
     """An inquiry that finds the record only after a lag does not make a payment or hold unknown."""
 
     def arrange(sandbox: Sandbox, case: Case) -> None:
-        sandbox.desk.inquiry_lag = 0.4
+        sandbox.payments.inquiry_delay = 0.4
         sandbox.faults.add("cut after", operation=case.operation)
 
     met = await meet(MOVES | HOLDS, arrange)
@@ -436,7 +436,9 @@ async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
             )
             repeated = await gateway.recurring.repeat(first.mandate(), EUROS, **ORDER)
         assert first.outcome_source is OutcomeSource.INQUIRY
-        assert list(sandbox.desk.keeping.vault.registrations) == [first.mandate().registration_id]
+        assert list(sandbox.payments.keeping.vault.registrations) == [
+            first.mandate().registration_id
+        ]
         assert repeated.succeeded
         assert sandbox.requests["recurring by stored card"] == 1
 
@@ -494,7 +496,7 @@ async def test_a_change_is_carried_out_once_at_the_most(
                 Outcome.SUCCEEDED,
                 OutcomeSource.INQUIRY,
             )
-            assert list(one.sandbox.desk.keeping.invoices.by_id) == [one.result.invoice_id]
+            assert list(one.sandbox.payments.keeping.invoices.by_id) == [one.result.invoice_id]
         else:
             assert isinstance(one.result, errors.UnreadableReply), name
             assert one.result.operation == name
@@ -513,7 +515,7 @@ async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: s
             sandbox.faults.add(fault, operation="invoice status", times=None)
             with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
                 await generate(gateway)
-        assert len(sandbox.desk.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.keeping.invoices.by_id) == 1
         assert sandbox.requests["invoice generate"] == 1
 
 
@@ -533,7 +535,7 @@ async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
             OutcomeSource.INQUIRY,
             "INV-1",
         )
-        assert len(sandbox.desk.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.keeping.invoices.by_id) == 1
 
 
 async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> None:
@@ -545,7 +547,7 @@ async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> 
             await gateway.invoices.generate(
                 Money("8.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
             )
-        assert len(sandbox.desk.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.keeping.invoices.by_id) == 1
 
 
 async def test_an_invoice_that_was_taken_back_is_not_taken_for_a_new_one() -> None:

@@ -188,7 +188,7 @@ async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -
     """An inquiry that finds the record only after a lag does not make the payment unknown."""
     patient = Timeouts(total=2, inquiry=5)
     async with (
-        Sandbox(inquiry_lag=0.5).serve() as sandbox,
+        Sandbox(inquiry_delay=0.5).serve() as sandbox,
         Gateway(sandbox.base_url, sandbox.credentials, timeouts=patient) as gateway,
     ):
         sandbox.faults.add("cut after", operation=operation)

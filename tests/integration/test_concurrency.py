@@ -93,7 +93,7 @@ async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(
         executed = {entry.merchant_transaction_id for entry in sandbox.ledger.entries}
         assert executed == done | late
         assert len(sandbox.ledger.entries) == len(executed)
-        sandbox.delay = 1.0
+        sandbox.reply_delay = 1.0
         started = asyncio.get_running_loop().time()
         await asyncio.gather(*(pay(number) for number in range(1000, 1000 + slots)))
         assert asyncio.get_running_loop().time() - started < 1.0 * slots

@@ -124,7 +124,7 @@ async def test_an_asynchronous_payment_settles_later(
     """P is pending, and an inquiry tells when it is done."""
     payment = await tls_client.debit(euros("6090.00"), card, merchant_transaction_id="ORDER-1")
     assert payment.outcome is Outcome.PENDING
-    await tls_sandbox.courier.idle()
+    await tls_sandbox.callback_sender.idle()
     assert (
         await tls_client.inquire(merchant_transaction_id="ORDER-1")
     ).outcome is Outcome.SUCCEEDED

@@ -65,7 +65,7 @@ async def only_three_d(gateway: Gateway, sandbox: Sandbox) -> None:
 
 async def sign_up(gateway: Gateway, sandbox: Sandbox) -> None:
     customer = await gateway.customers.sign_up(Customer("Ada", "Lovelace", "ada@shop.example"))
-    assert customer.customer_id in sandbox.desk.keeping.vault.customers
+    assert customer.customer_id in sandbox.payments.keeping.vault.customers
 
 
 async def cancel(gateway: Gateway, _: Sandbox) -> None:
@@ -179,10 +179,13 @@ async def test_whichever_status_the_callback_signs(tmp_path: Path, status: Any, 
         paid = await gateway.debit(
             EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url
         )
-        await sandbox.courier.idle()
+        await sandbox.callback_sender.idle()
         sandbox.charge_back(paid.payment_id or "")
-        await sandbox.courier.idle()
-        assert [delivery.answers[-1] for delivery in sandbox.courier.deliveries] == [200, 200]
+        await sandbox.callback_sender.idle()
+        assert [delivery.answers[-1] for delivery in sandbox.callback_sender.deliveries] == [
+            200,
+            200,
+        ]
 
 
 def test_every_row_can_be_changed() -> None:

@@ -263,7 +263,7 @@ async def test_neither_touches_the_others_invoices(
     assert (await bob.invoices.status("INV-1")).invoice_id == his.invoice_id
     found = await ada.invoices.status("INV-1")
     assert (found.invoice_id, found.status) == (hers.invoice_id, "unpaid")
-    assert len(sandbox.desk.keeping.invoices.mails) == 2
+    assert len(sandbox.payments.keeping.invoices.mails) == 2
 
 
 async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
@@ -279,7 +279,7 @@ async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
     sandbox.faults.add("cut after", operation="invoice generate")
     his = await bill(bob)
     assert [
-        (made.member_id, made.bill_id) for made in sandbox.desk.keeping.invoices.by_id.values()
+        (made.member_id, made.bill_id) for made in sandbox.payments.keeping.invoices.by_id.values()
     ][1:] == [(BOB.member_id, his.invoice_id)]
 
 
@@ -362,7 +362,7 @@ async def test_one_that_leaves_lets_the_others_calls_end(sandbox: Watched, card:
     async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
             assert (await ada.debit(EUROS, card, merchant_transaction_id="ORDER-0")).succeeded
-            sandbox.delay = 0.2
+            sandbox.reply_delay = 0.2
             calls = [
                 bob.debit(EUROS, card, merchant_transaction_id=f"ORDER-{number}")
                 for number in range(5)
@@ -389,7 +389,7 @@ async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(
     """The partner's login signs a merchant up, who pays on the same connection with a token and key of its own."""
     async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as partner:
         signed_up = await new_shop(partner)
-        merchant = sandbox.desk.merchants[-1]
+        merchant = sandbox.payments.merchants[-1]
         assert (signed_up.outcome, signed_up.member_id) == (Outcome.SUCCEEDED, merchant.member_id)
         assert (merchant.username, merchant.partner_id) == ("newshop", ADA.partner_id)
         assert merchant.secret_key not in {ADA.secret_key, ADA.partner_secret_key, BOB.secret_key}
@@ -412,7 +412,7 @@ async def test_a_partner_signs_up_only_new_names(sandbox: Watched) -> None:
     async with Gateway(sandbox.base_url, ADA, timeouts=PATIENT) as partner:
         assert (await new_shop(partner, "bob")).outcome is Outcome.FAILED
         members = [(await new_shop(partner, name)).member_id for name in ("first", "second")]
-    assert members == [merchant.member_id for merchant in sandbox.desk.merchants[2:]]
+    assert members == [merchant.member_id for merchant in sandbox.payments.merchants[2:]]
 
 
 async def test_many_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
@@ -441,7 +441,7 @@ async def test_without_the_partners_login_nothing_is_sent(
             errors.ConfigurationError, match="partner_username and partner_secret_key"
         ):
             await new_shop(gateway)
-    assert (sandbox.requests, sandbox.peers, len(sandbox.desk.merchants)) == ({}, set(), 2)
+    assert (sandbox.requests, sandbox.peers, len(sandbox.payments.merchants)) == ({}, set(), 2)
 
 
 async def test_a_wrong_partner_key_signs_nobody_up(sandbox: Watched) -> None:

@@ -52,7 +52,8 @@ async def test_a_declined_payment_stores_nothing(
     )
     assert (declined.outcome, declined.registration_id) == (Outcome.FAILED, None)
     assert not any(
-        registration.is_active for registration in sandbox.desk.keeping.vault.registrations.values()
+        registration.is_active
+        for registration in sandbox.payments.keeping.vault.registrations.values()
     )
 
 

@@ -88,7 +88,7 @@ async def test_a_payer_who_walks_away_leaves_it_pending(
     page = await answer(browser, payment.redirect, "abandon")
     assert "left without an answer" in page.text
     assert (await client.inquire(payment_id=payment.payment_id)).outcome is Outcome.PENDING
-    assert (sandbox.ledger.entries, sandbox.courier.deliveries) == ([], [])
+    assert (sandbox.ledger.entries, sandbox.callback_sender.deliveries) == ([], [])
 
 
 async def test_an_answer_counts_once(

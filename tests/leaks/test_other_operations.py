@@ -340,7 +340,7 @@ async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             if "paywithtoken" in scope["path"]:
                 sent.set()
-                self.delay = 0.1
+                self.reply_delay = 0.1
             await super().__call__(scope, receive, send)
 
     def observe(event: Any) -> None:

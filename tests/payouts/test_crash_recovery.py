@@ -88,7 +88,7 @@ class Process:
 @contextlib.asynccontextmanager
 async def faulty_sandbox(**options: bool):  # type: ignore[no-untyped-def]  # noqa: ANN201
     """Serve a sandbox with the faults of the acceptance: cut before and after 1 %, stall 0.3 %, records that appear late."""
-    async with Sandbox(inquiry_lag=0.3, seed=7, **options).serve() as sandbox:
+    async with Sandbox(inquiry_delay=0.3, seed=7, **options).serve() as sandbox:
         for kind, probability in (("cut before", 0.01), ("cut after", 0.01), ("stall", 0.003)):
             sandbox.faults.add(kind, operation="payout", times=None, probability=probability)
         yield sandbox
@@ -163,7 +163,7 @@ async def test_frozen_for_longer_than_an_intent_is_good_for(point: str) -> None:
     from support.stores import postgres_schema
 
     async for store in postgres_schema():
-        async with Sandbox(inquiry_lag=0.0, refuse_duplicates=False).serve() as sandbox:
+        async with Sandbox(inquiry_delay=0.0, refuse_duplicates=False).serve() as sandbox:
             async with Process(sandbox.base_url, store, 200, point, "60", "SIGSTOP") as frozen:
                 await stopped(frozen.process.pid)
                 await asyncio.sleep(5.5)

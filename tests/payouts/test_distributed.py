@@ -287,7 +287,7 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
     broker_url: str, queue: str, journal_url: str, lenient: Sandbox
 ) -> None:
     """A worker that is told to stop leaves nothing on its way, and the next one does what it left."""
-    lenient.delay = 0.05
+    lenient.reply_delay = 0.05
     arguments = (broker_url, queue, journal_url, lenient.base_url)
     async with (
         started(make_broker(broker_url, queue)) as broker,
@@ -300,7 +300,7 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
         left = await states(journal_url)
         assert set(left) <= {"planned", "succeeded", "failed"}
         assert left["planned"] > 0
-        lenient.delay = 0.0
+        lenient.reply_delay = 0.0
         async with Worker(*arguments):
             async with asyncio.timeout(40):
                 while await remaining(job):
@@ -313,7 +313,7 @@ async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(
 ) -> None:
     """Whoever comes second takes the rows that are left; what the first had on its way is asked about, and not sent again."""
     broker = Collecting()
-    lenient.delay = 0.02
+    lenient.reply_delay = 0.02
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         (chunk,) = broker.chunks()
@@ -443,7 +443,7 @@ async def test_submitting_again_completes_what_was_interrupted(
 async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: Sandbox) -> None:
     """Where a run is stopped its message is kicked anew before it is acknowledged, and what was on its way has ended."""
     broker = Collecting()
-    lenient.delay = 0.05
+    lenient.reply_delay = 0.05
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         worker = make_worker(lenient, journal_url, broker)
@@ -456,7 +456,7 @@ async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: 
         assert broker.chunks() == [broker.chunks()[0]] * 3
         # On a busy machine an answer may have come too late; what matters is that nothing is left on its way.
         assert "sending" not in set(await states(journal_url))
-        lenient.delay = 0.0
+        lenient.reply_delay = 0.0
         async with opened(make_worker(lenient, journal_url)) as second:
             assert await second.run(broker.chunks()[-1])
     assert complaints(lenient, 200, 2) == []
@@ -493,7 +493,7 @@ async def test_a_message_is_acknowledged_when_its_chunk_is_done(
 async def test_closing_waits_for_what_is_on_its_way(journal_url: str, lenient: Sandbox) -> None:
     """A worker that is closed while it has a chunk leaves nothing on its way behind."""
     broker = Collecting()
-    lenient.delay = 0.2
+    lenient.reply_delay = 0.2
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 200, orders=orders(200))
         async with opened(make_worker(lenient, journal_url, broker)):
@@ -556,7 +556,7 @@ async def test_a_database_connection_that_is_cut_costs_nothing(
 ) -> None:
     """However often the journal's connection breaks in mid-chunk, the chunk comes to its end, and nothing is sent twice."""
     broker = Collecting()
-    lenient.delay = 0.01
+    lenient.reply_delay = 0.01
     async with (
         make_job(journal_url, at=lenient) as job,
         opened(make_worker(lenient, journal_url)) as worker,
@@ -652,7 +652,7 @@ async def test_concurrency_counts_over_all_chunks_of_a_process(
 ) -> None:
     """However many chunks a worker has at a time, no more payouts are on their way than it was told."""
     broker = Collecting()
-    lenient.delay = 0.01
+    lenient.reply_delay = 0.01
     under_way = most = 0
     async with (
         make_job(journal_url, at=lenient) as job,

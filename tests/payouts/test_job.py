@@ -435,7 +435,7 @@ async def test_stopping_lets_what_is_on_its_way_end(
     sandbox: Sandbox, gateway: Gateway, store_url: str
 ) -> None:
     """After stop() nothing is begun; what was sent is journalled; the next run does the rest."""
-    sandbox.delay = 0.05
+    sandbox.reply_delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10, quiet_period=0.4) as job:
         seen = 0
         async for _ in job.run(order(number) for number in range(200)):
@@ -446,14 +446,14 @@ async def test_stopping_lets_what_is_on_its_way_end(
         assert (report.sending, report.unknown) == (0, 0)
         assert report.succeeded == len(sandbox.ledger.entries) < 60
         assert [result async for result in job.run()] == []
-    sandbox.delay = 0.0
+    sandbox.reply_delay = 0.0
     _, report = await run(gateway, store_url, (order(number) for number in range(200)))
     assert (report.succeeded, len(sandbox.ledger.entries)) == (200, 200)
 
 
 async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
     """Leaving the loop ends the run as stop() does: nothing is torn in half."""
-    sandbox.delay = 0.02
+    sandbox.reply_delay = 0.02
     async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
         results = job.run(order(number) for number in range(100))
         await anext(results)
@@ -467,7 +467,7 @@ async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(
     sandbox: Sandbox, gateway: Gateway, store_url: str
 ) -> None:
     """Whoever breaks the loop off and leaves the job waits there for what was sent, and finds it in the journal."""
-    sandbox.delay = 0.05
+    sandbox.reply_delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
         results = job.run(order(number) for number in range(100))
         async for _ in results:
@@ -689,7 +689,7 @@ async def test_a_restored_backup_is_not_believed(
     async with Journal(url, MERCHANT.member_id) as journal:
         assert journal.restored
         assert {row.state for row in await journal.list_entries()} == {State.UNKNOWN}
-    sandbox.desk.refuse_duplicates = False
+    sandbox.payments.refuse_duplicates = False
     _, report = await run(gateway, url, resend_unknown=False)
     assert (report.succeeded, len(sandbox.ledger.entries)) == (20, 20)
     async with Journal(url, MERCHANT.member_id) as journal:

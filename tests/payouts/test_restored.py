@@ -36,7 +36,7 @@ def orders(*numbers: int) -> list[PayoutOrder]:
 @pytest.fixture
 async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
     """Open a gateway whose platform carries out a used id again."""
-    sandbox.desk.refuse_duplicates = False
+    sandbox.payments.refuse_duplicates = False
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as opened:
         yield opened
 

@@ -979,7 +979,7 @@ class TestCancelling:
 
     async def test_in_process_a_cancelled_callers_payment_is_told_too(self) -> None:
         """Without a socket nothing tells when a request begins to go out: it counts as sent, and its end is told."""
-        sandbox = Sandbox(delay=0.2)
+        sandbox = Sandbox(reply_delay=0.2)
         events: list[object] = []
         transport = HttpxTransport(app=sandbox)
         async with Gateway(

@@ -11,7 +11,7 @@ from gatewaypy.pipeline.token_source import TokenSource
 from gatewaypy.protocol.auth_token import AuthToken
 
 
-class Desk:
+class Payments:
     """Grants tokens that live a hundred seconds, when it is let; keeps the time."""
 
     def __init__(self) -> None:
@@ -43,61 +43,61 @@ async def resolve() -> None:
 
 async def test_a_hundred_waiting_callers_make_one_call() -> None:
     """However many wait for the first token, it is asked for once, and all get the same."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     tokens = await asyncio.gather(*(source.get() for _ in range(100)))
-    assert desk.calls == 1
+    assert payments.calls == 1
     assert {token.reveal() for token in tokens} == {"token 1"}
 
 
 async def test_a_fresh_token_is_not_asked_for_again() -> None:
     """For nine tenths of its life a token is simply used."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     await source.get()
-    desk.now = 89.0
+    payments.now = 89.0
     await source.get()
-    assert desk.calls == 1
+    assert payments.calls == 1
 
 
 async def test_a_token_is_renewed_in_passing() -> None:
     """Near its end callers go on with the old one while one renewal runs."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     await source.get()
-    desk.now = 95.0
-    desk.open.clear()
+    payments.now = 95.0
+    payments.open.clear()
     assert [(await source.get()).reveal() for _ in range(5)] == ["token 1"] * 5
-    desk.open.set()
+    payments.open.set()
     await resolve()
     assert (await source.get()).reveal() == "token 2"
-    assert desk.calls == 2
+    assert payments.calls == 2
 
 
 async def test_a_stale_token_is_waited_for() -> None:
     """A token whose life is over is not sent."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     await source.get()
-    desk.now = 99.5
+    payments.now = 99.5
     assert (await source.get()).reveal() == "token 2"
 
 
 async def test_a_failed_renewal_breaks_no_call() -> None:
     """While the old token lives a failure is told to the observer alone, and not tried again at once."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     await source.get()
-    desk.now, desk.failing = 91.0, True
+    payments.now, payments.failing = 91.0, True
     await source.get()
     await resolve()
-    assert desk.events == [
+    assert payments.events == [
         TokenRenewalFailed(root="transactions", reason=str(errors.NotSent("no connection")))
     ]
     await source.get()
     await resolve()
-    assert desk.calls == 2
-    desk.now, desk.failing = 96.5, False
+    assert payments.calls == 2
+    payments.now, payments.failing = 96.5, False
     await source.get()
     await resolve()
     assert (await source.get()).reveal() == "token 3"
@@ -105,58 +105,58 @@ async def test_a_failed_renewal_breaks_no_call() -> None:
 
 async def test_without_any_token_the_failure_reaches_every_caller() -> None:
     """Callers that have nothing to go on with hear why, and the next caller tries again."""
-    desk = Desk()
-    desk.failing = True
-    source = desk.source()
+    payments = Payments()
+    payments.failing = True
+    source = payments.source()
     results = await asyncio.gather(*(source.get() for _ in range(10)), return_exceptions=True)
     assert all(isinstance(result, errors.NotSent) for result in results)
-    assert desk.calls == 1
-    desk.failing = False
+    assert payments.calls == 1
+    payments.failing = False
     assert (await source.get()).reveal() == "token 2"
 
 
 async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
     """The one call goes on for those who still wait."""
-    desk = Desk()
-    desk.open.clear()
-    source = desk.source()
+    payments = Payments()
+    payments.open.clear()
+    source = payments.source()
     first, second = asyncio.ensure_future(source.get()), asyncio.ensure_future(source.get())
     await resolve()
     first.cancel()
-    desk.open.set()
+    payments.open.set()
     assert (await second).reveal() == "token 1"
     assert first.cancelled()
 
 
 async def test_a_rejected_token_is_dropped_once() -> None:
     """Many requests that were refused with one token cause one renewal; a newer token is not dropped for an older one."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     old = await source.get()
     source.reject(old)
     new = await source.get()
     source.reject(old)
     assert await source.get() is new
-    assert desk.calls == 2
+    assert payments.calls == 2
 
 
 async def test_a_token_from_elsewhere_is_used() -> None:
     """A token that was asked for by hand saves the call."""
-    desk = Desk()
-    source = desk.source()
+    payments = Payments()
+    source = payments.source()
     source.accept(AuthToken(value=Secret("mine"), lifetime=100.0))
     assert (await source.get()).reveal() == "mine"
-    assert desk.calls == 0
+    assert payments.calls == 0
 
 
 async def test_closing_gives_up_a_renewal() -> None:
     """A renewal under way does not outlive its source."""
-    desk = Desk()
-    desk.open.clear()
-    source = desk.source()
+    payments = Payments()
+    payments.open.clear()
+    source = payments.source()
     waiting = asyncio.ensure_future(source.get())
     await resolve()
     await source.aclose()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await desk.source().aclose()
+    await payments.source().aclose()

@@ -79,7 +79,7 @@ class BothBooks(RuleBasedStateMachine):
     @initialize(body=st.sampled_from(["form", "json"]), accept=st.sampled_from(["json", "xml"]))
     def open(self, body: Any, accept: Any) -> None:
         self.runner = asyncio.Runner()
-        self.sandbox = Sandbox(settle_after=0.0)
+        self.sandbox = Sandbox(approval_delay=0.0)
         transport = HttpxTransport(app=self.sandbox)
         self.gateway = Gateway(
             "http://localhost",
@@ -98,7 +98,7 @@ class BothBooks(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "runner"):
             self.runner.run(self.gateway.aclose())
-            self.runner.run(self.sandbox.courier.aclose())
+            self.runner.run(self.sandbox.callback_sender.aclose())
             self.runner.close()
 
     def run(self, work: Any) -> Any:
@@ -309,7 +309,7 @@ class BothBooks(RuleBasedStateMachine):
         legal = by_card or payment.state in {"capturesuccess", "authsuccessful", "settled"}
         if by_card:
             legal = (
-                self.sandbox.desk.keeping.vault.find(
+                self.sandbox.payments.keeping.vault.find(
                     MERCHANT.member_id, payment.mandate.registration_id or ""
                 )
                 is not None

@@ -158,7 +158,7 @@ async def test_a_used_id_is_refused_or_carried_out_again(raw: Raw) -> None:
     first = await raw.post("/payments", raw.debit())
     second = await raw.post("/payments", raw.debit())
     assert (second["result"]["code"], second["paymentId"]) == ("20015", first["paymentId"])
-    raw.sandbox.desk.refuse_duplicates = False
+    raw.sandbox.payments.refuse_duplicates = False
     await raw.post("/payments", raw.debit())
     assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
 
@@ -240,7 +240,7 @@ async def test_callbacks_are_signed_and_delivered(
     application, url = shop
     paid = await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
     await client.refund(paid.payment_id or "", EUROS)
-    await sandbox.courier.idle()
+    await sandbox.callback_sender.idle()
     assert Counter(callback["status"] for callback in application.heard) == {
         "capturesuccess": 1,
         "reversed": 1,
@@ -250,25 +250,27 @@ async def test_callbacks_are_signed_and_delivered(
         values["status"] = callback["transactionStatus"]
         assert callback["checksum"] == checksum(RULES["S"], {**values, KEY: MERCHANT.secret_key})
         assert callback["card"]["lastFourDigits"] == callback["card"]["last4Digits"] == "0051"
-    assert [delivery.answers for delivery in sandbox.courier.deliveries] == [[200], [200]]
+    assert [delivery.answers for delivery in sandbox.callback_sender.deliveries] == [[200], [200]]
 
 
 async def test_a_callback_is_tried_again(shop: tuple[Shop, str]) -> None:
     """Until the shop says 2xx, or the tries are used up; each answer is on record."""
     application, url = shop
     application.statuses = [500, 200]
-    from gatewaypy.sandbox.callbacks import CallbackStyle, Courier
+    from gatewaypy.sandbox.callbacks import CallbackSender, CallbackStyle
 
-    courier = Courier(random.Random(1), CallbackStyle(pauses=(0.01, 0.01), signed=False))
-    courier.send(url, {"n": 1}, MERCHANT)
-    await courier.idle()
-    courier.send("http://127.0.0.1:1/", {"n": 2}, MERCHANT)
-    await courier.idle()
-    assert [delivery.answers for delivery in courier.deliveries] == [
+    callback_sender = CallbackSender(
+        random.Random(1), CallbackStyle(pauses=(0.01, 0.01), signed=False)
+    )
+    callback_sender.send(url, {"n": 1}, MERCHANT)
+    await callback_sender.idle()
+    callback_sender.send("http://127.0.0.1:1/", {"n": 2}, MERCHANT)
+    await callback_sender.idle()
+    assert [delivery.answers for delivery in callback_sender.deliveries] == [
         [500, 200],
         ["ConnectError"] * 3,
     ]
-    assert [delivery.delivered for delivery in courier.deliveries] == [True, False]
+    assert [delivery.delivered for delivery in callback_sender.deliveries] == [True, False]
 
 
 async def test_what_is_left_is_given_up_with_the_sandbox(sandbox: Sandbox, client: Gateway) -> None:
@@ -276,7 +278,7 @@ async def test_what_is_left_is_given_up_with_the_sandbox(sandbox: Sandbox, clien
     await client.debit(
         EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/"
     )
-    assert len(sandbox.courier.deliveries) == 1
+    assert len(sandbox.callback_sender.deliveries) == 1
 
 
 async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbox: Sandbox) -> None:
@@ -333,7 +335,7 @@ async def test_duplicates_and_late_records_by_switch(raw: Raw) -> None:
         "code"
     ] == "10026"
     assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "00001"
-    raw.sandbox.desk.refuse_duplicates = False
+    raw.sandbox.payments.refuse_duplicates = False
     assert (await raw.post("/payments", raw.debit()))["result"]["code"] == "20015"
     assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
 
@@ -432,11 +434,11 @@ async def test_callbacks_can_be_sent_in_every_way(
     async def hear(event: PaymentSucceeded) -> None:
         heard.append(event.merchant_transaction_id)
 
-    sandbox.courier.style = CallbackStyle(**style)
+    sandbox.callback_sender.style = CallbackStyle(**style)
     async with serving(CallbackApp(router, MERCHANT), "127.0.0.1", 0) as url:
         await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
-        await sandbox.courier.idle()
+        await sandbox.callback_sender.idle()
     assert [
-        answer for delivery in sandbox.courier.deliveries for answer in delivery.answers
+        answer for delivery in sandbox.callback_sender.deliveries for answer in delivery.answers
     ] == statuses
     assert heard == ["ORDER-1"] * statuses.count(200)

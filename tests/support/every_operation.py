@@ -80,7 +80,7 @@ class Way:
             assert self.browser.form.fields["status"] == "Y"
         else:
             assert (payment.outcome, self.flow) == (Outcome.PENDING, ASYNC)
-            await self.sandbox.courier.idle()
+            await self.sandbox.callback_sender.idle()
         found = await self.gateway.inquire(merchant_transaction_id=payment.merchant_transaction_id)
         assert (found.outcome, found.payment_id, found.amount) == (
             Outcome.SUCCEEDED,
@@ -232,14 +232,14 @@ async def _transactions(way: Way) -> None:
 async def _store(way: Way) -> None:
     stored = await way.gateway.stored_cards.store(CARD, customer=ADA, address=HOME)
     assert (stored.outcome, stored.payment_brand) == (Outcome.SUCCEEDED, "VISA")
-    assert stored.registration_id in way.sandbox.desk.keeping.vault.registrations
+    assert stored.registration_id in way.sandbox.payments.keeping.vault.registrations
 
 
 async def _delete(way: Way) -> None:
     registration_id = await way.stored()
     assert (await way.gateway.stored_cards.delete(registration_id)).succeeded
     assert (await way.gateway.stored_cards.delete(registration_id)).outcome is Outcome.FAILED
-    assert not way.sandbox.desk.keeping.vault.registrations[registration_id].is_active
+    assert not way.sandbox.payments.keeping.vault.registrations[registration_id].is_active
 
 
 async def _accounts(way: Way) -> None:
@@ -255,7 +255,7 @@ async def _accounts(way: Way) -> None:
 
 async def _sign_up(way: Way) -> None:
     customer = await way.gateway.customers.sign_up(ADA, address=HOME)
-    assert customer.customer_id in way.sandbox.desk.keeping.vault.customers
+    assert customer.customer_id in way.sandbox.payments.keeping.vault.customers
     assert (await way.gateway.customers.sign_up(ADA)).result.code == "10024"
 
 
@@ -263,7 +263,7 @@ async def _sign_up_merchant(way: Way) -> None:
     merchant = await way.gateway.merchants.sign_up(
         "branch", company_name="Branch & Sons", email="b@shop.example", country="GB"
     )
-    assert merchant.member_id == way.sandbox.desk.merchants[-1].member_id
+    assert merchant.member_id == way.sandbox.payments.merchants[-1].member_id
     assert (
         await way.gateway.merchants.sign_up("branch", company_name="B", email="b@shop.example")
     ).result.code == "10016"
@@ -301,7 +301,7 @@ async def _generate(way: Way) -> None:
         EUROS,
         "INV-1",
     )
-    (bill,) = way.sandbox.desk.keeping.invoices.by_id.values()
+    (bill,) = way.sandbox.payments.keeping.invoices.by_id.values()
     assert bill.fields["product[1].productTotal"] == "20.00"
     await way.browser.visit(invoice.payment_url)
     await way.browser.submit(**way.browser.CARD, answer="pay")
@@ -331,7 +331,10 @@ async def _invoice_status(way: Way) -> None:
 async def _remind(way: Way) -> None:
     invoice = await _invoice(way)
     assert (await way.gateway.invoices.remind(invoice.invoice_id)).succeeded
-    assert way.sandbox.desk.keeping.invoices.mails == [("ada@shop.example", invoice.invoice_id)] * 2
+    assert (
+        way.sandbox.payments.keeping.invoices.mails
+        == [("ada@shop.example", invoice.invoice_id)] * 2
+    )
 
 
 async def _cancel(way: Way) -> None:

@@ -141,7 +141,7 @@ async def test_a_run_that_is_terminated_is_resumed(
         tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300))
     )
     to = ("--journal", store_url, "--url", sandbox.base_url, *QUICK)
-    sandbox.delay = 0.5
+    sandbox.reply_delay = 0.5
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         "run",
@@ -160,7 +160,7 @@ async def test_a_run_that_is_terminated_is_resumed(
         assert (looked.returncode, looked.stderr) == (Exit.UNFINISHED, "")
         process.send_signal(signal.SIGTERM)
         told, _ = await process.communicate()
-    sandbox.delay = 0.0
+    sandbox.reply_delay = 0.0
     assert process.returncode == Exit.INTERRUPTED
     assert b"Stopping: no payout is begun any more" in told
     assert b"Not all of the file was taken: run the same command again" in told

@@ -27,7 +27,7 @@ async def test_payouts_run_restored_journal_pays_nothing_twice(
     sandbox: Sandbox, tmp_path: Path, way: str
 ) -> None:
     """Day 1 and day 2 are paid, day 1's backup is restored, and day 2's file is run again: nothing is paid twice."""
-    sandbox.desk.refuse_duplicates = False
+    sandbox.payments.refuse_duplicates = False
     path = tmp_path / "journal.db"
     at = ("--journal", f"sqlite:///{path}")
     to = (*at, "--url", sandbox.base_url, *QUICK)
