@@ -125,7 +125,7 @@ class Gateway:
         if observer is not None:
             check_plain_function("observer", observer)
         if token_store is not None:
-            check_methods("token_store", token_store, "token", "__aenter__", "__aexit__")
+            check_methods("token_store", token_store, "get", "__aenter__", "__aexit__")
         self._observer: Observer = log_event if observer is None else observer
         self._token_store = token_store
         self._pipeline: Pipeline | None = None

@@ -110,7 +110,7 @@ def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) ->
         {"encrypt": function, "decrypt": bytes.fromhex},
         {"encrypt": bytes.hex, "decrypt": function},
     ):
-        with pytest.raises(ConfigurationError, match="encrypt"):
+        with pytest.raises(ConfigurationError, match=r"(en|de)crypt"):
             Journal(f"sqlite:///{tmp_path}/x.db", "11344", **hooks)
 
 

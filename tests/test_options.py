@@ -80,7 +80,7 @@ def test_gateway_without_credentials_or_with_a_class_is_named() -> None:
 
 
 @pytest.mark.parametrize("value", [*NOT_NUMBERS, 0], ids=lambda value: str(value)[:8])
-@pytest.mark.parametrize("name", ["connect", "read", "total", "settle"])
+@pytest.mark.parametrize("name", ["connect", "read", "total", "inquiry"])
 def test_timeouts_wrong_seconds_are_named(name: str, value: object) -> None:
     """Seconds are a finite number greater than zero."""
     with pytest.raises(errors.ConfigurationError, match=name):
@@ -104,7 +104,7 @@ def test_limits_wrong_count_is_named(name: str, value: object) -> None:
         "quiet_period",
         "pending_timeout",
         "failure_threshold",
-        "attempts",
+        "max_attempts",
         "resend_unknown",
         "batch",
     ],

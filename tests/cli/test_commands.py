@@ -207,12 +207,12 @@ async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
     merchant = Credentials.from_env(environ=ACCOUNT | DOCS_KEY)
     async with Inbox(url) as inbox:
         await inbox.put(verify_callback(CALLBACK.read_bytes(), merchant))
-        (entry,) = await inbox.take(1)
+        (entry,) = await inbox.claim(1)
         await inbox.finish(entry, "parked", note="the shop is down")
     put_back = run("callbacks", "replay", "--inbox", url)
     assert put_back.stdout == "1 put back\n"
     async with Inbox(url) as inbox:
-        (entry,) = await inbox.take(1)
+        (entry,) = await inbox.claim(1)
         await inbox.finish(entry, "review", note="both cannot be true")
     assert (
         f"review 1: member {MERCHANT.member_id} TX-1003 authfailed: both cannot be true"

@@ -633,7 +633,7 @@ async def test_a_gateway_that_is_down_pauses_the_job(
             gateway,
             store_url,
             [order(number) for number in range(8)],
-            attempts=2,
+            max_attempts=2,
             failure_threshold=4,
         )
         assert (results, report.planned) == ([], 8)

@@ -108,7 +108,7 @@ class BrokenTokens:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def token(self, *_: Any, **__: Any) -> Any:
+    async def get(self, *_: Any, **__: Any) -> Any:
         raise KeyError("token")
 
 

@@ -76,7 +76,7 @@ async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
         async with inbox:
             ids: dict[str, Any] = {"member_id": "11344", "merchant_transaction_id": None}
             await asyncio.gather(
-                *(inbox.watch(payment_id=str(n), seconds=0.0, **ids) for n in range(3))
+                *(inbox.watch(payment_id=str(n), delay=0.0, **ids) for n in range(3))
             )
             return len(await inbox.watched("11344", 10, 300.0))
 
