@@ -1,4 +1,4 @@
-"""The callback application in process: paths, methods, and its own lifespan."""
+"""The callback application in process: paths, methods and its lifespan."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def post(app: CallbackApp, body: bytes) -> httpx.Response:
         ("/alone/", 200),
     ],
 )
-async def test_it_answers_where_it_is_mounted_or_routed(path: str, status: int) -> None:
-    """With the slash by its mount, without it by a route beside the mount, and nowhere below."""
+async def test_app_mounted_or_routed_answers(path: str, status: int) -> None:
+    """A mount answers with the slash, a route next to it without; paths below are a 404."""
     callbacks = CallbackApp(router([]), MERCHANT)
     app = Starlette(
         routes=[
@@ -65,7 +65,7 @@ async def test_it_answers_where_it_is_mounted_or_routed(path: str, status: int) 
 
 @pytest.mark.parametrize("app", [Starlette(), FastAPI()], ids=["starlette", "fastapi"])
 @pytest.mark.parametrize("path", ["/gateway", "/gateway/"])
-async def test_callback_app_appended_route_is_answered(app: Starlette, path: str) -> None:
+async def test_app_appended_route_is_answered(app: Starlette, path: str) -> None:
     """The route that docs/callbacks.md appends next to the mount answers without a redirect."""
     callbacks = CallbackApp(router([]), MERCHANT)
     app.mount("/gateway", callbacks)
@@ -77,8 +77,8 @@ async def test_callback_app_appended_route_is_answered(app: Starlette, path: str
 
 
 @pytest.mark.parametrize("length", ["70000", "x", "-1", "9" * 40])
-async def test_a_length_that_is_too_large_is_not_read(length: str) -> None:
-    """The header alone is enough to refuse; what is no number is refused too."""
+async def test_app_large_content_length_is_413_without_reading(length: str) -> None:
+    """The header alone is enough to refuse; a length that is not a number is refused too."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -101,8 +101,8 @@ async def test_a_length_that_is_too_large_is_not_read(length: str) -> None:
     "first",
     [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}],
 )
-async def test_a_client_that_goes_away_is_no_callback(first: dict[str, Any]) -> None:
-    """A body that ends in the middle is never looked at."""
+async def test_app_client_disconnect_is_not_a_callback(first: dict[str, Any]) -> None:
+    """A body that ends in the middle is never parsed."""
     messages, sent = [first, {"type": "http.disconnect"}], []
 
     async def receive() -> dict[str, Any]:
@@ -117,8 +117,8 @@ async def test_a_client_that_goes_away_is_no_callback(first: dict[str, Any]) -> 
     assert sent[0]["status"] == 400
 
 
-async def test_a_body_in_pieces_is_put_together_or_refused() -> None:
-    """Pieces are counted as they come: the rest of a body that is too long is not waited for."""
+async def test_app_chunked_body_is_joined_or_refused() -> None:
+    """Chunks are counted on arrival: the rest of a body that is too long is not awaited."""
     whole = signed(fields())
     for pieces, status in (
         ([whole[:10], whole[10:]], 200),
@@ -145,8 +145,8 @@ async def test_a_body_in_pieces_is_put_together_or_refused() -> None:
         assert sent[0]["status"] == status
 
 
-async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that does not come in time is a 408."""
+async def test_app_slow_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that does not arrive in time is a 408."""
     monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
     sent: list[dict[str, Any]] = []
 
@@ -163,8 +163,8 @@ async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent[0]["status"] == 408
 
 
-async def test_a_body_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits for a body, such as a middleware, can clean up before the 408, and what it raises instead is not swallowed."""
+async def test_app_body_timeout_lets_middleware_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Middleware can clean up before the 408, and an exception that it raises propagates."""
     monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
     cleaned: list[str] = []
 
@@ -194,8 +194,10 @@ async def test_a_body_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch) 
         await app(scope, fail, send)
 
 
-async def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of bodies that are awaited at once those that do not come are given up, and one that comes in time is answered."""
+async def test_app_concurrent_bodies_have_separate_timeouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of concurrent bodies, those that do not arrive are a 408; one that arrives is answered."""
     monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.1)
     app, never = CallbackApp(router([]), MERCHANT), asyncio.Event()
 
@@ -226,8 +228,8 @@ async def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert await post(comes=False) == 408
 
 
-def test_a_body_is_given_up_on_every_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An application that served on a loop which is gone bounds its bodies on the next one too."""
+def test_app_body_timeout_works_on_every_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that served on a closed event loop also limits bodies on the next loop."""
     monkeypatch.setattr("gatewaypy.callbacks.app._BODY_SECONDS", 0.05)
     app = CallbackApp(router([]), MERCHANT)
     sent: list[dict[str, Any]] = []
@@ -247,8 +249,8 @@ def test_a_body_is_given_up_on_every_loop(monkeypatch: pytest.MonkeyPatch) -> No
     assert [message["status"] for message in sent if "status" in message] == [400, 408]
 
 
-async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
-    """Run alone, startup opens the inbox and shutdown closes it; a start that fails says why."""
+async def test_app_lifespan_opens_and_closes_receiver(tmp_path: Path) -> None:
+    """Startup opens the inbox and shutdown closes it; a failed start gives its reason."""
     for inbox, told in (
         (f"sqlite:///{tmp_path}/inbox.db", "complete"),
         (f"sqlite:///{tmp_path}/missing/inbox.db", "failed"),
@@ -269,10 +271,8 @@ async def test_its_own_lifespan_opens_and_closes_it(tmp_path: Path) -> None:
         )
 
 
-async def test_a_mounted_application_opens_with_its_first_callback(tmp_path: Path) -> None:
-    """Without a lifespan the first callbacks open it once; one that cannot open it yet is answered by the server's error, and the
-    next tries again.
-    """  # noqa: D205 - one sentence
+async def test_app_mounted_opens_with_first_callback(tmp_path: Path) -> None:
+    """Without a lifespan the first callbacks open it once; after a failure the next one retries."""
     heard: list[str | None] = []
     folder = tmp_path / "later"
     callbacks = CallbackApp(router(heard), MERCHANT, inbox=f"sqlite:///{folder}/inbox.db")
@@ -297,8 +297,8 @@ async def test_a_mounted_application_opens_with_its_first_callback(tmp_path: Pat
     assert counts["done"] == len(heard)
 
 
-async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
-    """However closing and taking fall together, what is not handled is free for the next process at once."""
+async def test_app_close_leaves_no_claimed_event(tmp_path: Path) -> None:
+    """Whatever the order of close and claim, unhandled events are free for the next process."""
     for number in range(40):
         url = f"sqlite:///{tmp_path}/inbox{number}.db"
         async with CallbackApp(router([]), MERCHANT, inbox=url) as callbacks:
@@ -311,8 +311,8 @@ async def test_closing_leaves_no_event_in_its_name(tmp_path: Path) -> None:
             assert (await inbox.counts())["done"] or await inbox.claim(1)
 
 
-async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
-    """A request that is cancelled while its body comes ends as cancelled, and is answered by nobody."""
+async def test_app_cancelled_request_propagates() -> None:
+    """A request that is cancelled while its body arrives ends as cancelled, without an answer."""
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
@@ -331,10 +331,10 @@ async def test_a_server_that_gives_a_request_up_is_obeyed() -> None:
         await serving
 
 
-async def test_an_opening_that_failed_is_tried_again_whoever_waited_for_it(
+async def test_app_failed_open_is_retried_after_disconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the first request went away while the inbox could not be opened, the next one opens it and is answered."""
+    """If the first request disconnected during a failed open, the next one opens the inbox."""
     app, begun = (
         CallbackApp(router([]), MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"),
         asyncio.Event(),
@@ -356,8 +356,8 @@ async def test_an_opening_that_failed_is_tried_again_whoever_waited_for_it(
     await app.__aexit__()
 
 
-def test_a_second_event_loop_dispatches_too(tmp_path: Path) -> None:
-    """An application that is opened again on another event loop goes on dispatching from its inbox, and tries again."""
+def test_app_second_event_loop_dispatches(tmp_path: Path) -> None:
+    """An application that is opened on another event loop dispatches from its inbox and retries."""
     heard: list[str] = []
     told = Router()
 

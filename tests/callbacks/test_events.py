@@ -1,4 +1,4 @@
-"""Events as handlers see them, whether they were received or made by hand."""
+"""Events as handlers see them, received or built by hand."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def told_of(event: CallbackEvent) -> dict[str, Any]:
     }
 
 
-def test_an_event_tells_what_was_received() -> None:
-    """Each attribute is typed, and what none stands for is left in ``extra``."""
+def test_event_received_has_typed_attributes() -> None:
+    """Each attribute is typed; fields without an attribute are in ``extra``."""
     event = received()
     assert isinstance(event, PaymentSucceeded)
     assert (event.outcome, event.amount, event.result.code) == (
@@ -76,16 +76,16 @@ def test_an_event_tells_what_was_received() -> None:
         ),
     )
 )
-def test_whatever_was_received_can_be_looked_at(fields: dict[str, Any]) -> None:
-    """No attribute of an event raises, whatever the gateway put in its place; looked at twice, it is the same."""
+def test_event_malformed_fields_never_raise(fields: dict[str, Any]) -> None:
+    """No attribute of an event raises, whatever the gateway sent; a second read is equal."""
     event = received({"paymentId": "1", **fields})
     told = told_of(event)
     assert told_of(event) == told
     assert event.amount is None or isinstance(event.amount, Money)
 
 
-def test_a_received_event_equals_one_made_by_hand() -> None:
-    """A shop's tests may make what its handlers are to hear."""
+def test_event_received_equals_one_built_by_hand() -> None:
+    """The tests of a shop can build what its handlers receive."""
     event = received()
     by_hand = PaymentSucceeded(**told_of(received()))
     assert event == by_hand
@@ -95,8 +95,8 @@ def test_a_received_event_equals_one_made_by_hand() -> None:
 
 
 @pytest.mark.parametrize("looked_at", [True, False])
-def test_an_event_survives_copying_and_pickling(*, looked_at: bool) -> None:
-    """Queues and other processes get the whole event, whether anybody looked at it before or not."""
+def test_event_copied_or_pickled_is_equal(*, looked_at: bool) -> None:
+    """Queues and other processes get the whole event, whether its attributes were read or not."""
     event = received()
     if looked_at:
         told_of(event)
@@ -107,8 +107,8 @@ def test_an_event_survives_copying_and_pickling(*, looked_at: bool) -> None:
     assert attrs.evolve(event, remark="mine").amount == event.amount
 
 
-def test_an_event_is_frozen_and_has_no_other_attributes() -> None:
-    """Nothing can be set, and a name that is no attribute's is said to be none."""
+def test_event_is_frozen_without_other_attributes() -> None:
+    """No attribute can be set, and an unknown name raises AttributeError."""
     event = received()
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.amount = Money("1.00", "EUR")  # type: ignore[misc]
@@ -116,8 +116,8 @@ def test_an_event_is_frozen_and_has_no_other_attributes() -> None:
         event.ammount  # type: ignore[attr-defined] # noqa: B018
 
 
-def test_what_an_event_was_made_from_may_be_emptied() -> None:
-    """An event keeps the fields that it was made from, whatever becomes of the mapping that held them."""
+def test_event_source_mapping_may_change() -> None:
+    """An event keeps its fields if the mapping that it was built from changes."""
     fields = dict(TOLD)
     event = received(fields)
     fields.clear()
@@ -125,8 +125,8 @@ def test_what_an_event_was_made_from_may_be_emptied() -> None:
     assert isinstance(event.raw, Fields)
 
 
-def test_an_event_can_be_stood_in_for() -> None:
-    """Stand-ins that are made by an event or its class know every attribute, looked at or not."""
+def test_event_mock_spec_has_every_attribute() -> None:
+    """Mocks with an event or its class as spec have every attribute, read or not."""
     for spec in (received(), PaymentSucceeded):
         stand_in = Mock(spec=spec)
         assert all(
@@ -134,8 +134,8 @@ def test_an_event_can_be_stood_in_for() -> None:
         )
 
 
-def test_a_text_longer_than_any_status_is_not_kept() -> None:
-    """A stranger's texts do not stay in memory once their events are gone."""
+def test_event_long_status_text_is_not_cached() -> None:
+    """Long texts of unknown senders do not stay in memory when their events are gone."""
     kept = _meaning.cache_info().currsize
     assert isinstance(
         received({**TOLD, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent

@@ -1,4 +1,4 @@
-"""The examples, as a person runs them: each in a process of its own, on a real socket, against a sandbox."""
+"""The examples as a person runs them: own processes and real sockets, against a sandbox."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 
 
 @pytest.mark.parametrize("shop", SHOPS)
-async def test_a_shop_takes_money_and_hears_of_it_by_callback(
+async def test_example_shop_paid_order_gets_callback(
     shop: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The order is paid once the sandbox's callback came; a forged callback is refused, and its order stays unpaid."""
+    """The sandbox's callback marks the order as paid; a forged callback is refused."""
     async with running(shop, sandbox, tmp_path) as client:
         forged = {
             "paymentId": "1",

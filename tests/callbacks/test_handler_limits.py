@@ -1,4 +1,4 @@
-"""Handlers, checks and inquiries that hang: each ends in time or is reported, and the others go on."""
+"""Handlers, checks and inquiries that hang time out or are reported, and the others continue."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def order(number: int) -> bytes:
     return signed(fields(paymentId=str(number), merchantTransactionId=f"TX-{number}"))
 
 
-async def test_handlers_that_hang_let_later_events_through(store_url: str) -> None:
-    """As many hanging handlers as may run at a time fail in their time, and the next event is handled."""
+async def test_handlers_hanging_let_later_events_through(store_url: str) -> None:
+    """When all handler slots hang, each handler times out and the next event is handled."""
     router, heard = Router(), []
 
     @router.on(CallbackEvent)
@@ -51,8 +51,8 @@ async def test_handlers_that_hang_let_later_events_through(store_url: str) -> No
     assert all("did not end within 0.05 s" in str(note) for note in notes)
 
 
-async def test_check_that_hangs_is_a_failure(store_url: str) -> None:
-    """A check that does not answer parks its event."""
+async def test_check_hanging_parks_event(store_url: str) -> None:
+    """A check that does not return is a failure and parks its event."""
 
     async def check(event: CallbackEvent) -> bool:
         await asyncio.Event().wait()
@@ -64,9 +64,7 @@ async def test_check_that_hangs_is_a_failure(store_url: str) -> None:
         assert (await emptied(receiver))["parked"] == 1
 
 
-async def test_inquiry_that_hangs_is_asked_again(
-    store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_inquiry_hanging_is_repeated(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that does not answer a confirmation is asked again later."""
     monkeypatch.setattr("gatewaypy.callbacks.confirmation._INQUIRY_TIMEOUT", 0.05)
 
@@ -89,10 +87,10 @@ async def test_inquiry_that_hangs_is_asked_again(
         assert (await receiver.inbox.counts())["open"] == 1
 
 
-async def test_thread_that_hangs_lets_later_events_through(
+async def test_thread_handler_hanging_lets_later_events_through(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plain handler cannot be stopped: it is logged, takes no place, and its event is done when it ends."""
+    """A plain handler cannot be stopped: it is logged, uses no slot and ends its event later."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._CANCEL_GRACE", 0.0)
     router, go, heard = Router(), threading.Event(), []
 
@@ -118,10 +116,10 @@ async def test_thread_that_hangs_lets_later_events_through(
     assert (heard, counts["done"]) == (["TX-2", "TX-1"], 2)
 
 
-async def test_handler_that_refuses_to_be_cancelled_is_reported(
+async def test_handler_ignoring_cancellation_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds up neither other events nor closing, and the log names it."""
+    """It blocks neither other events nor closing, and the log names it."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._CANCEL_GRACE", 0.05)
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._HANDLERS_CLOSING", 0.05)
     router, heard, go = Router(), [], asyncio.Event()
@@ -150,8 +148,8 @@ async def test_handler_that_refuses_to_be_cancelled_is_reported(
         await asyncio.gather(*(running.task for running in stuck), return_exceptions=True)
 
 
-async def test_handler_without_inbox_that_hangs_is_a_500() -> None:
-    """Without an inbox the gateway is told to send the callback again."""
+async def test_handler_without_inbox_hanging_is_500() -> None:
+    """Without an inbox the answer asks the gateway to send the callback again."""
     router = Router()
 
     @router.on(CallbackEvent)
@@ -162,8 +160,10 @@ async def test_handler_without_inbox_that_hangs_is_a_500() -> None:
         assert (await receiver.receive(order(1), JSON)).status == 500
 
 
-async def test_thread_without_inbox_that_hangs_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    """Without an inbox a plain handler that hangs holds no request: the gateway is told to send again, and the log says so."""
+async def test_thread_handler_without_inbox_hanging_is_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without an inbox a hanging plain handler blocks no request: it is a 500, and logged."""
     router, go = Router(), threading.Event()
 
     @router.on(CallbackEvent)

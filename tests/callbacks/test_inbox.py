@@ -1,4 +1,4 @@
-"""The inbox by itself: its opening, and its statements for many events at once, which do for each what they did for one."""
+"""The inbox alone: its opening, and its statements for many events at once."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def inbox(store_url: str) -> AsyncIterator[Inbox]:
         yield opened
 
 
-async def test_who_opens_an_inbox_anew_is_somebody_else(store_url: str) -> None:
-    """What one opening took is not the next one's to end, as with processes that were forked with the same object."""
+async def test_inbox_reopened_has_new_owner(store_url: str) -> None:
+    """A new opening cannot end events of an earlier one, as with forked processes."""
     inbox = Inbox(store_url)
     async with inbox:
         await inbox.put(event())
@@ -49,16 +49,16 @@ async def test_who_opens_an_inbox_anew_is_somebody_else(store_url: str) -> None:
         assert await inbox.waiting() == 1
 
 
-async def test_an_inbox_is_opened_once_at_a_time(inbox: Inbox) -> None:
-    """A second receiver on the same object is told at its opening, and the first one goes on."""
+async def test_inbox_second_open_raises(inbox: Inbox) -> None:
+    """A second receiver on the same object fails at its opening, and the first one continues."""
     second = Receiver(Router(), MERCHANT, inbox=inbox)
     with pytest.raises(errors.ConfigurationError, match="open already"):
         await second.__aenter__()
     assert await inbox.put(event())
 
 
-async def test_an_inbox_whose_tables_cannot_be_read_closes_its_store(tmp_path: Path) -> None:
-    """An opening that fails leaves no thread behind, and the same object can be opened later."""
+async def test_inbox_unreadable_tables_close_store(tmp_path: Path) -> None:
+    """A failed opening leaves no thread running, and the same object can be opened later."""
     path = tmp_path / "inbox.db"
     with contextlib.closing(sqlite3.connect(path)) as strange:
         strange.execute("CREATE TABLE gatewaypy_boot (something TEXT)")
@@ -72,8 +72,8 @@ async def test_an_inbox_whose_tables_cannot_be_read_closes_its_store(tmp_path: P
         assert await inbox.put(event())
 
 
-async def test_repeats_that_come_together_are_one(inbox: Inbox) -> None:
-    """Of many at the same instant one is new, and all of them are told once it is on disk."""
+async def test_inbox_concurrent_repeats_store_one(inbox: Inbox) -> None:
+    """Of many concurrent repeats one is new, and all are answered once it is on disk."""
     answers = await asyncio.gather(
         *(inbox.put(event()) for _ in range(50)), inbox.put(event(merchantTransactionId="TX-2"))
     )
@@ -82,8 +82,8 @@ async def test_repeats_that_come_together_are_one(inbox: Inbox) -> None:
     assert await inbox.waiting() == 2
 
 
-async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
-    """A payment's events that share a statement are taken one after the other, in the order in which they came."""
+async def test_inbox_batch_keeps_order(inbox: Inbox) -> None:
+    """Events of a payment in one statement are claimed one after the other, in order of arrival."""
     statuses = ["authstarted", "authsuccessful", "capturestarted", "capturesuccess", "settled"]
     await asyncio.gather(*(inbox.put(event(status)) for status in statuses))
     taken = []
@@ -94,10 +94,10 @@ async def test_what_comes_together_keeps_its_order(inbox: Inbox) -> None:
     assert taken == statuses
 
 
-async def test_one_that_cannot_be_stored_takes_no_other_along(
+async def test_inbox_refused_event_fails_alone(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a database refuses fails for whoever sent it; what came with it is stored."""
+    """An event that the database refuses fails for its sender; the rest of the batch is stored."""
     run = inbox._store.run
 
     async def refusing(*statements: Any) -> Any:
@@ -112,8 +112,8 @@ async def test_one_that_cannot_be_stored_takes_no_other_along(
     assert isinstance(bad, sqlite3.DataError)
 
 
-async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
-    """Ended by one statement, the later event's progress counts for the name that both have."""
+async def test_inbox_batch_ends_two_events_of_one_payment(inbox: Inbox) -> None:
+    """Of two events ended by one statement, the later progress counts for their common name."""
     await inbox.put(event("authsuccessful", paymentId="1", merchantTransactionId="TX-1"))
     await inbox.put(event("capturesuccess", paymentId="2", merchantTransactionId="TX-2"))
     first, second = await inbox.claim(10)
@@ -129,8 +129,8 @@ async def test_two_endings_that_name_one_payment(inbox: Inbox) -> None:
     assert (await inbox.waiting(), (await inbox.counts())["done"]) == (0, 2)
 
 
-async def test_a_payments_progress_comes_with_its_next_event(inbox: Inbox) -> None:
-    """What is taken brings along what is known of its payment, and by which event."""
+async def test_inbox_claim_returns_payment_progress(inbox: Inbox) -> None:
+    """A claimed event has the known progress of its payment, and the event that set it."""
     await inbox.put(event("authsuccessful"))
     (first,) = await inbox.claim(1)
     await inbox.finish(
@@ -152,8 +152,8 @@ async def due_events(inbox: Inbox) -> int:
     return int(found[0])
 
 
-async def test_take_puts_off_what_has_an_earlier_event(inbox: Inbox) -> None:
-    """An event behind an open one of its payment is read by one claim, and by no other until the open one has ended."""
+async def test_inbox_claim_defers_event_with_earlier_one_open(inbox: Inbox) -> None:
+    """An event behind an open one of its payment is not claimed until the open one has ended."""
     statuses = ["authstarted", "authsuccessful", "capturesuccess"]
     for status in statuses:
         await inbox.put(event(status))
@@ -165,8 +165,8 @@ async def test_take_puts_off_what_has_an_earlier_event(inbox: Inbox) -> None:
     assert [entry.fields["status"] for entry in (first, second)] == statuses[:2]
 
 
-async def test_take_keeps_later_events_behind_a_failed_one(inbox: Inbox) -> None:
-    """While an event waits for its next try, later events of its payment wait with it, and other payments do not."""
+async def test_inbox_claim_defers_events_after_failed_one(inbox: Inbox) -> None:
+    """While an event waits for a retry, later events of its payment wait; other payments do not."""
     await inbox.put(event("authsuccessful"))
     (first,) = await inbox.claim(10)
     await inbox.retry_later(first, 3600.0, note="a handler failed")
@@ -178,8 +178,8 @@ async def test_take_keeps_later_events_behind_a_failed_one(inbox: Inbox) -> None
     assert await due_events(inbox) == 0
 
 
-async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
-    """Two processes that claim at the same time get different events, and neither gets none while events are due."""
+async def test_inbox_concurrent_claims_return_different_events(store_url: str) -> None:
+    """Two concurrent claims return different events, and neither is empty while events are due."""
     async with Inbox(store_url) as one, Inbox(store_url) as other:
         await asyncio.gather(
             *(one.put(event(paymentId=str(n), merchantTransactionId=f"TX-{n}")) for n in range(40))
@@ -208,8 +208,8 @@ async def test_take_by_two_at_once_gives_each_its_own(store_url: str) -> None:
         "WATCHED",
     ],
 )
-def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
-    """However many events have ended, and payments have moved, each statement finds its rows by an index."""
+def test_inbox_statements_use_indexes(name: str, size: int) -> None:
+    """However many events and payments are stored, each statement finds its rows by an index."""
     connection = sqlite3.connect(":memory:")
     connection.create_function("gatewaypy_now", 0, boot_clock, deterministic=True)
     for statement in inbox_sql.SCHEMA:
@@ -259,10 +259,8 @@ def test_no_statement_reads_a_whole_table(name: str, size: int) -> None:
         "an id",
     ],
 )
-def test_what_looks_like_a_card_number_is_taken_out(
-    sent: dict[str, Any], kept: dict[str, Any]
-) -> None:
-    """Card numbers and CVVs are found by their looks and by their names; ids and other numbers stay."""
+def test_inbox_card_numbers_are_masked(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Card numbers and CVVs are found by value and by name; ids and other numbers stay."""
     assert redact(sent) == kept
 
 
@@ -271,10 +269,10 @@ def test_what_looks_like_a_card_number_is_taken_out(
     st.lists(st.sampled_from(["12", "7", "2030", "x"]), max_size=3),
     st.lists(st.sampled_from(["12", "123", "7", "y"]), max_size=3),
 )
-def test_a_card_number_is_found_by_its_check_digit(
+def test_inbox_number_with_check_digit_is_masked(
     digits: str, before: list[str], after: list[str]
 ) -> None:
-    """A number alone stays or goes by its check digit; one with a right check digit is never kept whole, whatever is beside it."""
+    """A number with a valid check digit is never stored whole, whatever surrounds it."""
     alone = redact({"remark": digits})["remark"]
     may_be_issued = is_luhn_valid(digits) and digits[0] in "3456"
     assert not may_be_issued or alone == f"{digits[:6]}******{digits[-4:]}"

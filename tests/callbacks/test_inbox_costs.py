@@ -1,4 +1,4 @@
-"""What each of the inbox's statements touches on PostgreSQL, with nothing waiting and with 30,000 events."""
+"""What each inbox statement reads on PostgreSQL, with an empty inbox and with 30,000 events."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ async def fill(connection: Any, payment: str, due: str) -> None:
     ("waiting", "first"),
     [("due", "SELECT 1"), *((waiting, "VACUUM ANALYZE") for waiting in WAITING)],
 )
-async def test_no_inbox_statement_reads_the_backlog(url: str, waiting: str, first: str) -> None:
-    """Whatever waits, analyzed or not, and planned before it came or after, a statement touches what it is about alone."""
+async def test_inbox_statements_never_read_backlog(url: str, waiting: str, first: str) -> None:
+    """With any backlog, analyzed or not, a statement reads only the rows that it is for."""
     asyncpg = pytest.importorskip("asyncpg")
     async with Inbox(url) as inbox:
         statements = await statements_of(inbox)

@@ -67,10 +67,10 @@ async def emptied(inbox: Inbox) -> dict[str, int]:
     ],
     ids=["own both", "both own", "both id", "own both id", "id both own"],
 )
-async def test_success_under_each_name_is_heard_once(
+async def test_success_under_each_name_is_handled_once(
     store_url: str, names: tuple[dict[str, str], ...]
 ) -> None:
-    """A success is heard once whichever names its callbacks have, also after a restart, and no failure is heard after it."""
+    """A success is handled once under all names, also after a restart; no failure follows."""
     shop, counts = Shop(), {}
     for changes in names:
         async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
@@ -84,8 +84,8 @@ async def test_success_under_each_name_is_heard_once(
     assert shop.names == ["PaymentSucceeded"]
 
 
-async def test_progress_under_one_name_moves_the_other(store_url: str) -> None:
-    """After an event with both ids, a later one with one of them counts for a third with the other."""
+async def test_progress_under_one_name_updates_other(store_url: str) -> None:
+    """After an event with both ids, progress under one id counts for events with the other."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         for status, changes in (
@@ -98,8 +98,8 @@ async def test_progress_under_one_name_moves_the_other(store_url: str) -> None:
     assert shop.names == ["PaymentAuthorized", "PaymentSucceeded"]
 
 
-async def test_own_id_used_for_two_payments_keeps_them_apart(store_url: str) -> None:
-    """An own id that was used again for a second attempt does not make the first one's failure contradict its success."""
+async def test_own_id_of_two_payments_keeps_them_apart(store_url: str) -> None:
+    """If an own id is reused, a failure of the first attempt does not contradict a success."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         for made in (
@@ -114,10 +114,10 @@ async def test_own_id_used_for_two_payments_keeps_them_apart(store_url: str) -> 
 @pytest.mark.parametrize(
     "changes", [(OWN_ONLY, BOTH), (BOTH, ID_ONLY), (ID_ONLY, BOTH)], ids=range(3)
 )
-async def test_events_with_a_common_name_are_taken_in_order(
+async def test_events_with_common_name_are_claimed_in_order(
     store_url: str, changes: tuple[dict[str, str], ...]
 ) -> None:
-    """Two workers do not have events of one payment at the same time, under whichever of its names they came."""
+    """Two workers never hold events of one payment at once, under any of its names."""
     async with Inbox(store_url) as first, Inbox(store_url) as second:
         for made in changes:
             await first.put(verify_callback(signed(fields(**made)), MERCHANT))
@@ -130,8 +130,8 @@ async def test_events_with_a_common_name_are_taken_in_order(
         assert len(taken) == 1
 
 
-async def test_late_stored_event_waits_for_one_in_hand(store_url: str) -> None:
-    """An event with a smaller number, which another process stored late, is not taken while a later one is being handled."""
+async def test_event_stored_late_waits_for_claimed_one(store_url: str) -> None:
+    """An event with a smaller id, stored late, is not claimed while a later one is handled."""
     async with Inbox(store_url) as inbox:
         await inbox.put(verify_callback(signed(fields("authsuccessful")), MERCHANT))
         await inbox._store.run(
@@ -142,8 +142,8 @@ async def test_late_stored_event_waits_for_one_in_hand(store_url: str) -> None:
         assert await inbox.claim(10) == []
 
 
-async def test_confirmed_events_of_one_payment_are_heard_once(store_url: str) -> None:
-    """Two callbacks with one id each are one payment's, as the gateway's answer to both says: their success is heard once."""
+async def test_confirmed_events_of_one_payment_handled_once(store_url: str) -> None:
+    """If inquiries show that two callbacks are of one payment, their success is handled once."""
     shop, gateway = Shop(), Gateway(fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url, confirm=gateway) as receiver:
         await asyncio.gather(
@@ -154,8 +154,8 @@ async def test_confirmed_events_of_one_payment_are_heard_once(store_url: str) ->
     assert (counts["done"], counts["ignored"]) == (1, 1)
 
 
-async def test_reconciled_payment_and_its_callback_are_heard_once(store_url: str) -> None:
-    """What the reconciler learnt under both ids is known for a callback that has the own one alone."""
+async def test_reconciled_payment_and_callback_handled_once(store_url: str) -> None:
+    """What the reconciler recorded under both ids counts for a callback with the own id only."""
     shop, gateway = Shop(), Gateway(fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(gateway, receiver.inbox, initial_delay=0.001, member_id="11344")
@@ -175,8 +175,8 @@ async def asked(reconciler: Reconciler) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_watched_payments_are_asked_at_their_merchant(store_url: str) -> None:
-    """Equal ids of two merchants are two watched payments, each asked about at its own merchant's gateway."""
+async def test_watched_payments_are_inquired_at_their_merchant(store_url: str) -> None:
+    """Equal ids of two merchants are two watched payments, each looked up at its own gateway."""
     mine, theirs = Gateway(fields("cancelled", "C")), Gateway(fields())
     pending = Payment(outcome=Outcome.PENDING, merchant_transaction_id="TX-1001")
     shop = Shop()
@@ -195,8 +195,8 @@ async def test_watched_payments_are_asked_at_their_merchant(store_url: str) -> N
     ]  # fmt: skip
 
 
-async def test_reconciler_of_one_merchant_leaves_the_others(store_url: str) -> None:
-    """With one gateway, only that merchant's payments are asked about."""
+async def test_reconciler_of_one_merchant_skips_others(store_url: str) -> None:
+    """With one gateway, only the payments of that merchant are looked up."""
     mine = Gateway(fields())
     async with Inbox(store_url) as inbox:
         ids = {"payment_id": None, "merchant_transaction_id": "TX-1"}

@@ -75,8 +75,8 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
     return counts
 
 
-async def test_an_event_is_stored_and_heard_once(receiver: Receiver, shop: Shop) -> None:
-    """Exact repeats are acknowledged and ignored; another merchant's same event is its own."""
+async def test_receiver_repeated_event_is_handled_once(receiver: Receiver, shop: Shop) -> None:
+    """Exact repeats are ignored; the same event of another merchant is separate."""
     for _ in range(3):
         assert (await receiver.receive(signed(fields()), JSON)).status == 200
     assert (await receiver.receive(signed(fields(), OTHER), JSON)).status == 200
@@ -85,8 +85,8 @@ async def test_an_event_is_stored_and_heard_once(receiver: Receiver, shop: Shop)
     assert counts["done"] == 2
 
 
-async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> None:
-    """In whatever order statuses come, handlers hear only what is news; contradictions are kept with both sides' evidence."""
+async def test_receiver_late_events_never_undo_progress(receiver: Receiver, shop: Shop) -> None:
+    """In any order of statuses, handlers get only progress; contradictions keep both evidences."""
     for status, short in (("authsuccessful", "Y"), ("capturesuccess", "Y"), ("authstarted", "P"), ("reversed", "Y"), ("settled", "Y"),
                           ("authfailed", "N"), ("onhold", "Y")):  # fmt: skip
         assert (await receiver.receive(signed(fields(status, short)), JSON)).status == 200
@@ -104,10 +104,10 @@ async def test_late_events_take_nothing_back(receiver: Receiver, shop: Shop) -> 
     assert '"status": "reversed"' in (kept.note or "")
 
 
-async def test_dispatcher_contradiction_logs_no_callback_whole(
+async def test_dispatcher_contradiction_logs_ids_only(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The warning names states, ids and the event's number; the earlier callback is in the event's row alone."""
+    """The warning has states, ids and the event's number; only the row has the callback."""
     told = {"customer": {"email": "ada@shop.example"}, "remark": "a\nb\x1b[31m"}
     for status, short in (("reversed", "Y"), ("authfailed", "N")):
         await receiver.receive(signed(fields(status, short, **told)), JSON)
@@ -127,10 +127,10 @@ async def test_dispatcher_contradiction_logs_no_callback_whole(
     assert "ada@shop.example" in (kept.note or "")
 
 
-async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(
+async def test_receiver_failing_handler_is_retried_then_parked(
     receiver: Receiver, shop: Shop
 ) -> None:
-    """Twice failed is tried a third time; three times failed is parked, listed with its reason, and can be put back."""
+    """Two failures are retried; the third parks the event, and it can be requeued."""
     shop.fail = 2
     await receiver.receive(signed(fields(merchantTransactionId="TX-1")), JSON)
     await emptied(receiver)
@@ -147,8 +147,8 @@ async def test_a_failing_handler_is_tried_again_then_parked_and_put_back(
     assert [own_id for _, own_id, _ in shop.heard] == ["TX-1", "TX-2"]
 
 
-async def test_a_payments_events_keep_their_order(shop: Shop, store_url: str) -> None:
-    """While one event of a payment is being tried again its later ones wait, and other payments go on."""
+async def test_receiver_retry_keeps_order_of_payment(shop: Shop, store_url: str) -> None:
+    """While an event waits for a retry, later ones of its payment wait; other payments continue."""
     shop.fail = 1
     async with Receiver(shop.router, MERCHANT, inbox=store_url, initial_delay=2.0) as receiver:
         await receiver.receive(signed(fields("authsuccessful", merchantTransactionId="TX-1")), JSON)
@@ -163,8 +163,8 @@ async def test_a_payments_events_keep_their_order(shop: Shop, store_url: str) ->
     ]  # fmt: skip
 
 
-async def test_two_processes_share_an_inbox(store_url: str) -> None:
-    """With two receivers on one inbox each event is handled by one of them, once."""
+async def test_receiver_two_processes_share_inbox(store_url: str) -> None:
+    """With two receivers on one inbox each event is handled once, by one of them."""
     first, second = Shop(), Shop()
     async with (
         Receiver(first.router, MERCHANT, inbox=store_url) as one,
@@ -185,10 +185,10 @@ async def test_two_processes_share_an_inbox(store_url: str) -> None:
     assert len({key for _, _, key in first.heard + second.heard}) == 200
 
 
-async def test_what_an_earlier_process_left_is_handled_after_its_lease(
+async def test_receiver_expired_lease_is_handled_by_next_process(
     shop: Shop, store_url: str
 ) -> None:
-    """An event that a process took and never finished is taken again once its lease is over, from the start of the next."""
+    """An event that a process claimed and never ended is claimed again after its lease expires."""
     async with Inbox(store_url, lease=2.0) as inbox:
         made = fields()
         from gatewaypy.callbacks import verify_callback
@@ -201,8 +201,8 @@ async def test_what_an_earlier_process_left_is_handled_after_its_lease(
     assert shop.names == ["PaymentSucceeded"]
 
 
-async def test_no_card_number_is_stored(receiver: Receiver) -> None:
-    """Should a gateway send a whole number, the inbox does not keep it."""
+async def test_receiver_card_number_is_not_stored(receiver: Receiver) -> None:
+    """If a gateway sends a full card number, the inbox does not store it."""
     made = fields("onhold") | {
         "card": {"number": "4000000000000051", "cvv": "745", "bin": "400000"},
         "card.number": "4000000000000051",
@@ -214,8 +214,8 @@ async def test_no_card_number_is_stored(receiver: Receiver) -> None:
     assert kept.fields["card"] == {"bin": "400000"}
 
 
-async def test_old_events_are_pruned_and_progress_stays(receiver: Receiver, shop: Shop) -> None:
-    """What ended well is forgotten with age; a repeat of it is still no news."""
+async def test_receiver_prune_keeps_progress(receiver: Receiver, shop: Shop) -> None:
+    """Old handled events are deleted; a repeat of one is still ignored."""
     await receiver.receive(signed(fields()), JSON)
     await emptied(receiver)
     assert await receiver.inbox.prune(1) == 0
@@ -236,10 +236,10 @@ async def test_old_events_are_pruned_and_progress_stays(receiver: Receiver, shop
     ],
     ids=range(5),
 )
-async def test_what_cannot_be_believed_is_not_stored(
+async def test_receiver_rejected_callback_is_not_stored(
     receiver: Receiver, body: bytes, kind: str, status: int
 ) -> None:
-    """Each refusal has its status, and leaves the inbox as it was."""
+    """Each refusal has its status and leaves the inbox unchanged."""
     answer = await receiver.receive(body, kind)
     assert answer.status == status
     assert sum((await receiver.inbox.counts()).values()) == 0
@@ -278,10 +278,10 @@ MISSING = {"result": {"code": "10026", "description": "Record not found"}}
         ([record("capturesuccess", merchantTransactionId="TX-9")], [], "review"),
     ],
 )
-async def test_a_confirmed_event_is_the_inquirys(
+async def test_receiver_confirmed_event_has_inquiry_values(
     shop: Shop, store_url: str, answers: list[Any], heard: list[str], state: str
 ) -> None:
-    """Handlers hear what the gateway answers; while it cannot be asked the event waits; a difference goes to review."""
+    """Handlers get the inquiry's answer; without one the event waits; a mismatch goes to review."""
     gateway = Asked(*answers)
     async with Receiver(
         shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01, max_attempts=1
@@ -296,10 +296,10 @@ async def test_a_confirmed_event_is_the_inquirys(
 @pytest.mark.parametrize(
     ("answer", "state", "heard"), [(record("capturesuccess"), "done", 1), (MISSING, "refused", 0)]
 )
-async def test_an_unsigned_event_is_settled_by_inquiry(
+async def test_receiver_unsigned_event_is_resolved_by_inquiry(
     shop: Shop, store_url: str, answer: Any, state: str, heard: int
 ) -> None:
-    """With a gateway to ask, an unsigned callback counts if the gateway knows of it; signed ones are not asked about."""
+    """An unsigned callback counts if the gateway knows it; signed ones are not looked up."""
     gateway = Asked(answer)
     async with Receiver(
         shop.router, MERCHANT, inbox=store_url, confirm=gateway, confirm_when="unsigned_only"
@@ -313,8 +313,10 @@ async def test_an_unsigned_event_is_settled_by_inquiry(
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_the_shops_own_check(shop: Shop, store_url: str, is_async: bool) -> None:
-    """An event that does not fit the shop's order is kept for review, and handlers do not hear of it."""
+async def test_receiver_failed_check_sends_event_to_review(
+    shop: Shop, store_url: str, is_async: bool
+) -> None:
+    """An event that does not match the order of the shop goes to review, not to handlers."""
 
     def check(event: CallbackEvent) -> bool:
         return event.merchant_transaction_id == "TX-1"
@@ -331,8 +333,8 @@ async def test_the_shops_own_check(shop: Shop, store_url: str, is_async: bool) -
     assert (len(shop.heard), counts["review"]) == (1, 1)
 
 
-async def test_a_full_or_broken_inbox_is_a_503(shop: Shop, store_url: str) -> None:
-    """The gateway is asked to try again, and nothing is acknowledged that is not on disk."""
+async def test_receiver_full_or_broken_inbox_is_503(shop: Shop, store_url: str) -> None:
+    """The gateway must send again, and no event is acknowledged that is not on disk."""
     async with Receiver(shop.router, MERCHANT, inbox=store_url, max_open=1) as receiver:
         receiver._counted(1, 0)
         assert (await receiver.receive(signed(fields()), JSON)).status == 503
@@ -341,7 +343,7 @@ async def test_a_full_or_broken_inbox_is_a_503(shop: Shop, store_url: str) -> No
         assert (await receiver.receive(signed(fields()), JSON)).status == 503
 
 
-async def test_without_an_inbox_handlers_run_before_the_answer(shop: Shop) -> None:
+async def test_receiver_without_inbox_runs_handlers_first(shop: Shop) -> None:
     """A failing handler is a 500, so that the gateway sends the callback again."""
     shop.fail = 1
     async with Receiver(shop.router, MERCHANT) as receiver:
@@ -352,8 +354,8 @@ async def test_without_an_inbox_handlers_run_before_the_answer(shop: Shop) -> No
     assert shop.names == ["PaymentSucceeded"]
 
 
-def test_receiver_inbox_missing_is_an_error(shop: Shop) -> None:
-    """Code that needs the inbox is told that there is none, in place of a failure on None further on."""
+def test_receiver_inbox_missing_raises(shop: Shop) -> None:
+    """Code that needs the inbox gets an error that says so, not a later failure on None."""
     with pytest.raises(errors.ConfigurationError, match=r"^receiver\.inbox: must be set by inbox="):
         _ = Receiver(shop.router, MERCHANT).inbox
 
@@ -368,14 +370,14 @@ def test_receiver_inbox_missing_is_an_error(shop: Shop) -> None:
         {"inbox": "mysql://x"},
     ],
 )
-def test_a_setup_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
-    """Missing credentials, unknown words, and confirming without an inbox show at once."""
+def test_receiver_invalid_setup_raises(options: dict[str, Any]) -> None:
+    """Missing credentials, unknown words and confirm without an inbox raise at construction."""
     with pytest.raises(errors.ConfigurationError):
         Receiver(Router(), **{"credentials": MERCHANT} | options)
 
 
-async def test_a_receiver_must_be_open(tmp_path: Any) -> None:
-    """Used before it is opened it says so."""
+async def test_receiver_not_open_raises(tmp_path: Any) -> None:
+    """A receiver that is used before it is opened raises an error that says so."""
     with pytest.raises(errors.ConfigurationError, match="not open"):
         await Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db").receive(
             signed(fields()), JSON
@@ -385,10 +387,10 @@ async def test_a_receiver_must_be_open(tmp_path: Any) -> None:
 class TestReconciler:
     """Payments whose callback never comes."""
 
-    async def test_an_abandoned_payment_is_asked_about_until_it_ends(
+    async def test_reconciler_pending_payment_is_repeated_until_final(
         self, shop: Shop, receiver: Receiver
     ) -> None:
-        """Pending is asked about again; the end reaches the same router; it is then no longer asked about."""
+        """A pending payment is looked up again; its final state reaches the same router, once."""
         gateway = Asked(
             errors.NotSent("down"),
             record("3D Authstarted", short="3D"),
@@ -412,10 +414,10 @@ class TestReconciler:
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 4
 
-    async def test_reconciler_slow_downs_are_no_questions(
+    async def test_reconciler_slow_down_is_not_an_attempt(
         self, shop: Shop, receiver: Receiver
     ) -> None:
-        """A gateway that asks to wait has answered no question: the payment is not given up for it."""
+        """An answer that asks to wait does not count as one of the attempts of the payment."""
         busy = errors.UnreadableReply("HTTP 429")
         busy.retry_after = 0.01
         gateway = Asked(
@@ -440,10 +442,10 @@ class TestReconciler:
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 7
 
-    async def test_one_that_never_ends_is_given_up_aloud(
+    async def test_reconciler_never_final_stops_with_warning(
         self, receiver: Receiver, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """After so many questions the payment is logged as a warning, and asked about no more."""
+        """After the maximum number of attempts the payment is logged and no longer looked up."""
         gateway = Asked(MISSING)
         async with Reconciler(
             gateway,
@@ -461,10 +463,10 @@ class TestReconciler:
                     await asyncio.sleep(0.01)
         assert gateway.asked == [{"merchant_transaction_id": "TX-1001"}] * 3
 
-    async def test_a_store_that_fails_does_not_end_it(
+    async def test_reconciler_failing_store_continues(
         self, receiver: Receiver, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The trouble is logged, and asking goes on."""
+        """The failure is logged, and the look-ups continue."""
         await receiver.inbox._store.run(("DROP TABLE gatewaypy_watched", ()))
         async with (
             Reconciler(Asked(MISSING), receiver.inbox, poll_interval=0.01, member_id="11344"),
@@ -474,8 +476,8 @@ class TestReconciler:
                 await asyncio.sleep(0.01)
 
 
-def test_the_types_are_exported() -> None:
-    """Every event that a handler can name is at the door."""
+def test_callbacks_event_types_are_exported() -> None:
+    """Every event that a handler can name is exported."""
     assert all(
         issubclass(kind, CallbackEvent)
         for kind in (

@@ -1,4 +1,4 @@
-"""What the log says of callbacks: refusals, failures, and events that nobody handles."""
+"""What the log has about callbacks: refusals, failures and events without a handler."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECRET_BODY = signed(fields(remark="a word of the body")).replace(b"50.00", b"51
 async def test_refused_callback_is_logged(
     body: bytes, kind: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With its reason and the sender's address at WARNING, and without the body."""
+    """The WARNING has the reason and the address of the sender, and not the body."""
     async with Receiver(Router(), MERCHANT) as receiver:
         await receiver.receive(body, kind, source="192.0.2.7\n")
         (record,) = caplog.records
@@ -43,8 +43,8 @@ async def test_refused_callback_is_logged(
     assert "a word of the body" not in caplog.text
 
 
-def test_repeated_reasons_are_summed_up(caplog: pytest.LogCaptureFixture) -> None:
-    """One line for a reason in ten seconds; the next has the count of those left out, and closing writes the rest."""
+def test_repeated_reasons_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """One line per reason in 10 s; the next has the count of skipped ones, as has closing."""
     now = [0.0]
     summed = RepeatedLog(lambda: now[0])
     for time in (0.0, 1.0, 9.9, 10.0, 11.0):
@@ -57,8 +57,8 @@ def test_repeated_reasons_are_summed_up(caplog: pytest.LogCaptureFixture) -> Non
     ]  # fmt: skip
 
 
-def test_repeated_log_has_a_bound(caplog: pytest.LogCaptureFixture) -> None:
-    """However many reasons there are, few are kept."""
+def test_repeated_log_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """However many reasons occur, only a few are kept in memory."""
     summed = RepeatedLog(lambda: 0.0)
     for number in range(1000):
         summed.warn(str(number), "refused")
@@ -92,10 +92,10 @@ async def test_failing_handler_is_logged_with_its_event(
 
 
 @pytest.mark.parametrize("inbox", [True, False])
-async def test_event_without_a_handler_is_logged(
+async def test_event_without_handler_is_logged(
     inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A chargeback that no handler is registered for is a warning; at the opening the log names such types."""
+    """A chargeback without a handler is a warning; the log names such types at the opening."""
     router = Router()
 
     @router.on(PaymentSucceeded)
@@ -120,8 +120,8 @@ async def test_event_without_a_handler_is_logged(
     assert "PaymentSucceeded" not in opening.getMessage()
 
 
-async def test_field_name_of_a_stranger_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A body's own field name, with a line break and an escape in it, is in no log line; each of many is no line of its own."""
+async def test_unknown_field_name_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A field name with a line break and an escape is not logged, and adds no line per field."""
     async with Receiver(Router(), MERCHANT) as receiver:
         for number in range(100):
             name = f"\\u001b[31m{number}\\n fake id" if number % 2 else f"n{number}.id"
@@ -133,10 +133,10 @@ async def test_field_name_of_a_stranger_is_not_logged(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("inbox", [True, False])
-async def test_words_of_a_handlers_error_are_printable(
+async def test_handler_error_text_is_printable(
     inbox: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that quotes the callback puts neither a line nor an escape of it into the log; its traceback stays."""
+    """An error that quotes the callback adds no line break or escape to the log."""
     router = Router()
 
     @router.on(CallbackEvent)

@@ -22,8 +22,8 @@ EVENT = verify_callback(signed(fields()), MERCHANT)
 CONTEXT = EventContext(key="k", attempt=2)
 
 
-async def test_handlers_are_called_in_order_by_type() -> None:
-    """Handlers of the event's type and of its supertypes hear it, in the order of registration, included ones last."""
+async def test_router_calls_handlers_in_order_by_type() -> None:
+    """Handlers of the type and its supertypes run in order of registration, included ones last."""
     router, other, heard = Router(), Router(), []
 
     @other.on(PaymentSucceeded)
@@ -47,7 +47,7 @@ async def test_handlers_are_called_in_order_by_type() -> None:
     assert heard == [("every", 2), ("plain", False), "last"]
 
 
-async def test_objects_and_untyped_functions_are_handlers_too() -> None:
+async def test_router_accepts_objects_and_untyped_functions() -> None:
     """A callable object and a function without annotations are called as they are."""
     router, heard = Router(), []
 
@@ -65,8 +65,8 @@ async def test_objects_and_untyped_functions_are_handlers_too() -> None:
     assert heard == ["object", "untyped"]
 
 
-async def test_a_failure_ends_the_round() -> None:
-    """The first handler that fails keeps later ones from hearing the event in this round."""
+async def test_router_failure_skips_later_handlers() -> None:
+    """After the first failing handler, later ones do not get the event in this round."""
     router, heard = Router(), []
 
     @router.on(PaymentSucceeded)
@@ -99,21 +99,21 @@ class Shop:
 
 
 @pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type, Shop.of_nobody])
-def test_a_handler_that_cannot_take_the_event_is_refused_at_once(handler: Any) -> None:
-    """A wrong signature or annotation shows when it is registered, not at the first callback."""
+def test_router_invalid_handler_raises_at_registration(handler: Any) -> None:
+    """A wrong signature or annotation raises at registration, not at the first callback."""
     with pytest.raises(errors.ConfigurationError, match=handler.__name__):
         Router().on(PaymentSucceeded)(handler)
 
 
 @pytest.mark.parametrize("event", [str, "PaymentSucceeded", None])
-def test_only_events_can_be_heard(event: Any) -> None:
-    """Registering for anything else is refused."""
+def test_router_non_event_type_raises(event: Any) -> None:
+    """Registering for a type that is not an event is refused."""
     with pytest.raises(errors.ConfigurationError):
         Router().on(event)
 
 
-async def test_an_event_brings_its_own_context() -> None:
-    """Without an inbox a handler gets the key that repeats share, whether it was worked out for it or given."""
+async def test_router_event_without_inbox_has_own_context() -> None:
+    """Without an inbox a handler gets the key that repeats share, computed or passed."""
     router, keys = Router(), []
 
     @router.on(CallbackEvent)
@@ -126,8 +126,8 @@ async def test_an_event_brings_its_own_context() -> None:
     assert keys == [(event.key.hex(), 1), ("given", 2)]
 
 
-async def test_handlers_that_come_later_are_heard_too() -> None:
-    """Who is registered or included after an event of the type was dispatched hears the next one."""
+async def test_router_handler_added_later_is_called() -> None:
+    """A handler added after an event of its type was dispatched gets the next one."""
     router, other, heard = Router(), Router(), []
     event = verify_callback(signed(fields()), MERCHANT)
     await router.dispatch(event)

@@ -1,4 +1,4 @@
-"""CallbackApp behaves alike on uvicorn, hypercorn and granian, over real sockets, and in process by the letter of ASGI."""
+"""CallbackApp on uvicorn, hypercorn and granian, over real sockets, and in process on plain ASGI."""
 
 from __future__ import annotations
 
@@ -410,8 +410,8 @@ def server(request: pytest.FixtureRequest) -> str:
 # What is taken
 
 
-async def test_a_signed_callback_is_heard_once_however_often_it_is_sent(host: Host) -> None:
-    """Each sending is answered 200 and OK, and the handler hears of it a single time."""
+async def test_server_repeated_callback_is_handled_once(host: Host) -> None:
+    """Each repeat is answered 200 and OK, and the handler runs once."""
     for _ in range(2):
         answer = await host.send(as_json(callback("TWICE")), JSON)
         assert (answer.status, answer.body) == (200, b"OK")
@@ -423,8 +423,8 @@ async def test_a_signed_callback_is_heard_once_however_often_it_is_sent(host: Ho
     assert len([line for line in host.heard() if line.endswith(" TWICE")]) == 1
 
 
-async def test_pieces_of_a_body_are_put_together(host: Host) -> None:
-    """A chunked callback, a few bytes a piece, is taken as if it had come at once."""
+async def test_server_chunked_body_is_joined(host: Host) -> None:
+    """A callback in chunks of a few bytes is accepted like one in a single piece."""
     (body,) = as_json(callback("PIECES"))
     answer = await host.send(
         [body[start : start + 7] for start in range(0, len(body), 7)], JSON, chunked=True
@@ -433,8 +433,8 @@ async def test_pieces_of_a_body_are_put_together(host: Host) -> None:
     await wait_until_heard(host, "PIECES")
 
 
-async def test_a_form_with_the_browser_returns_names_is_taken(host: Host) -> None:
-    """The flat form, its short status under the long one's name and its twins for both ids, is verified and heard."""
+async def test_server_form_with_return_names_is_accepted(host: Host) -> None:
+    """The flat form with the names of the browser return is verified and handled."""
     fields = {
         "trackingid": "54300",
         "desc": "FORM",
@@ -463,8 +463,8 @@ async def test_a_form_with_the_browser_returns_names_is_taken(host: Host) -> Non
 # What is refused
 
 
-async def test_what_nobody_signed_is_refused_without_a_word(host: Host) -> None:
-    """A signature of other fields, none and an empty one are answered 401 with an empty body, and nobody hears of them."""
+async def test_server_invalid_signature_is_401(host: Host) -> None:
+    """A wrong signature, none and an empty one are answered 401 with an empty body."""
     forged = callback("FORGED") | {"amount": "5000.00"}
     unsigned = {name: value for name, value in callback("UNSIGNED").items() if name != "checksum"}
     for fields in (forged, unsigned, unsigned | {"checksum": ""}):
@@ -475,15 +475,15 @@ async def test_what_nobody_signed_is_refused_without_a_word(host: Host) -> None:
     assert not [line for line in host.heard() if line.endswith((" FORGED", " UNSIGNED"))]
 
 
-async def test_only_post_is_allowed(host: Host) -> None:
-    """Another method is answered 405, which names the one that is allowed."""
+async def test_server_other_method_is_405(host: Host) -> None:
+    """Another method is answered 405 with the allowed method."""
     for method in ("GET", "PUT", "DELETE"):
         answer = await host.send([], {}, method=method)
         assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
-async def test_neither_json_nor_a_form_is_refused(host: Host) -> None:
-    """A content type that no callback has is answered 415, unless the body begins as JSON does."""
+async def test_server_unknown_content_type_is_415(host: Host) -> None:
+    """An unknown content type is answered 415, unless the body starts as JSON."""
     answer = await host.send([b"paymentId=1&status=Y"], {"content-type": "text/plain"})
     assert answer.status == 415
 
@@ -491,14 +491,14 @@ async def test_neither_json_nor_a_form_is_refused(host: Host) -> None:
 @pytest.mark.parametrize(
     "body", [b"{", b'{"paymentId": NaN}', b"[]", b"\xff", b'{"amount": 1, "amount": 2}']
 )
-async def test_what_is_no_callback_is_refused(host: Host, body: bytes) -> None:
-    """Broken JSON, a list, bytes that are no UTF-8 and a name that comes twice are answered 400."""
+async def test_server_malformed_body_is_400(host: Host, body: bytes) -> None:
+    """Broken JSON, a list, invalid UTF-8 and a repeated name are answered 400."""
     assert (await host.send([body], JSON)).status == 400
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-async def test_a_body_of_more_than_64_kib_is_refused(host: Host, chunked: bool) -> None:
-    """One KiB above the limit is answered 413, by its length and by counting; at the limit it is read."""
+async def test_server_body_over_64_kib_is_413(host: Host, chunked: bool) -> None:
+    """1 KiB over the limit is 413, by header and by counting; a body at the limit is read."""
     answer = await host.send([b" " * KIB] * 65, JSON, chunked=chunked)
     assert (answer.status, answer.body) == (413, b"too large")
     (body,) = as_json(callback(f"LARGE-{chunked}"))
@@ -507,16 +507,16 @@ async def test_a_body_of_more_than_64_kib_is_refused(host: Host, chunked: bool) 
     assert (await host.send(pieces, JSON, chunked=chunked)).status == 200
 
 
-async def test_it_answers_at_its_root_alone(host: Host) -> None:
-    """Any other path is answered 404."""
+async def test_server_other_path_is_404(host: Host) -> None:
+    """Any path but the root is answered 404."""
     assert (await host.send(as_json(callback("LOST")), JSON, path="/elsewhere")).status == 404
 
 
 # What servers alone can show
 
 
-async def test_mounted_it_answers_with_and_without_the_slash(server: str, tmp_path: Path) -> None:
-    """Wherever the mount lets a path through, with its slash or without, the callback is taken."""
+async def test_server_mounted_answers_with_and_without_slash(server: str, tmp_path: Path) -> None:
+    """Whatever a mount passes on, with its slash or without, the callback is accepted."""
     with serving(server, tmp_path, "mounted") as served:
         # Starlette's Mount redirects the path without its slash before CallbackApp is asked.
         for path in ("/by-hand", "/by-hand/", "/litestar", "/litestar/", "/starlette/"):
@@ -531,8 +531,8 @@ async def test_mounted_it_answers_with_and_without_the_slash(server: str, tmp_pa
             )
 
 
-async def test_run_alone_it_starts_and_ends_with_its_server(server: str, tmp_path: Path) -> None:
-    """On SIGTERM the server ends as it does, without a traceback; the inbox is whole, and holds what was answered 200."""
+async def test_server_alone_starts_and_stops_cleanly(server: str, tmp_path: Path) -> None:
+    """On SIGTERM there is no traceback, and the inbox has every callback answered with 200."""
     orders = [f"ALONE-{number}" for number in range(5)]
     with serving(server, tmp_path) as served:
         for order in orders:
@@ -550,8 +550,8 @@ async def test_run_alone_it_starts_and_ends_with_its_server(server: str, tmp_pat
         assert kept.fetchall() == [(order, "done") for order in orders]
 
 
-async def test_a_slow_body_is_given_up(servers: Any, server: str) -> None:
-    """Half a body, and then nothing for five seconds, is answered 408, or its connection is closed."""
+async def test_server_slow_body_is_408(servers: Any, server: str) -> None:
+    """Half a body followed by 5 s of silence is answered 408, or the connection is closed."""
     served = servers(server)
     (body,) = as_json(callback("SLOW"))
     head, *_ = request([body], JSON)
@@ -562,8 +562,8 @@ async def test_a_slow_body_is_given_up(servers: Any, server: str) -> None:
     assert (await served.send(as_json(callback("SLOW")), JSON)).status == 200
 
 
-async def test_a_huge_body_costs_no_memory(servers: Any, server: str) -> None:
-    """50 MB without a length are answered 413 while they come, and the server's peak memory hardly grows."""
+async def test_server_huge_body_needs_no_memory(servers: Any, server: str) -> None:
+    """50 MB without a length are answered 413 on arrival, and peak memory barely grows."""
     served = servers(server)
     await served.send(as_json(callback("BEFORE-HUGE")), JSON)
     before = served.peaks()
@@ -579,10 +579,8 @@ async def test_a_huge_body_costs_no_memory(servers: Any, server: str) -> None:
 # What the letter of ASGI alone can show
 
 
-async def test_a_body_that_stops_is_answered_408(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the rest of a body does not come in time, the answer is 408."""
+async def test_app_incomplete_body_is_408(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the rest of a body does not arrive in time, the answer is 408."""
     monkeypatch.setattr(app_module, "_BODY_SECONDS", 0.05)
     async with in_process(tmp_path) as opened:
         communicator, talking = opened.talk([b"{"], JSON)
@@ -592,8 +590,8 @@ async def test_a_body_that_stops_is_answered_408(
         await communicator.wait(PATIENCE)
 
 
-async def test_without_a_lifespan_the_first_callbacks_open_the_inbox(tmp_path: Path) -> None:
-    """Callbacks that come at once to an application that nobody entered are all taken, and all heard."""
+async def test_app_without_lifespan_opens_inbox_on_first_callbacks(tmp_path: Path) -> None:
+    """Concurrent callbacks to an application that was not opened are all stored and handled."""
     router, heard = Router(), set[str | None]()
     orders = {f"FIRST-{number}" for number in range(5)}
     everybody_heard = asyncio.Event()
@@ -616,8 +614,8 @@ async def test_without_a_lifespan_the_first_callbacks_open_the_inbox(tmp_path: P
         await host.app.__aexit__()
 
 
-async def test_an_inbox_that_cannot_be_opened_is_told_to_the_server(tmp_path: Path) -> None:
-    """The lifespan's start fails, and says which file it was."""
+async def test_app_failed_open_is_reported_to_server(tmp_path: Path) -> None:
+    """The lifespan startup fails and names the file."""
     app = CallbackApp(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/missing/inbox.db")
     lifespan = ApplicationCommunicator(app, {"type": "lifespan", "asgi": {"version": "3.0"}})
     await lifespan.send_input({"type": "lifespan.startup"})
@@ -627,16 +625,16 @@ async def test_an_inbox_that_cannot_be_opened_is_told_to_the_server(tmp_path: Pa
     await lifespan.wait(PATIENCE)
 
 
-async def test_a_huge_body_is_left_where_it_is(tmp_path: Path) -> None:
-    """Once 64 KiB are counted, no further piece is asked for."""
+async def test_app_huge_body_is_not_read_to_end(tmp_path: Path) -> None:
+    """After 64 KiB no further chunk is requested."""
     async with in_process(tmp_path) as opened:
         communicator, talking = opened.talk([bytes(16 * KIB)] * 3200, JSON, chunked=True)
         assert (await talking).status == 413
         assert communicator.input_queue.qsize() == 3201 - 5
 
 
-async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
-    """A body that breaks off is not taken for a callback, even where what came of it is one."""
+async def test_app_disconnect_mid_body_stores_no_event(tmp_path: Path) -> None:
+    """An aborted body is not a callback, even if the received part is a valid one."""
     async with in_process(tmp_path) as opened:
         (body,) = as_json(callback("GONE"))
         communicator, talking = opened.talk([body], JSON)

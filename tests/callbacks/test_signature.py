@@ -1,4 +1,4 @@
-"""Verifying and typing callbacks."""
+"""Verifying callbacks and building their events."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OTHER = Credentials(member_id="2", partner_id="4", username="other", secret_key=
 
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
-def test_every_vector_is_believed_and_typed(path: Path) -> None:
-    """Short and long signed statuses are found out, and the event has what the signature covers."""
+def test_verify_every_vector_returns_typed_event(path: Path) -> None:
+    """Short and long signed statuses are detected, and the event has what the signature covers."""
     event = verify_callback(path.read_bytes(), [OTHER, MERCHANT])
     assert type(event) is KINDS[path.stem]
     assert (event.signed, event.member_id) == (True, "11344")
@@ -57,13 +57,15 @@ def test_every_vector_is_believed_and_typed(path: Path) -> None:
         ("capturesuccess", "N", callbacks.UnknownEvent),
     ],
 )
-def test_every_status_has_its_event(status: str, short: str, kind: type[CallbackEvent]) -> None:
-    """A handler can name what it wants to hear; unknown and contradictory statuses are an event of their own."""
+def test_verify_every_status_has_event_type(
+    status: str, short: str, kind: type[CallbackEvent]
+) -> None:
+    """A handler can name each status; unknown and contradictory ones have their own type."""
     assert type(verify_callback(signed(fields(status, short)), MERCHANT)) is kind
 
 
-def test_the_short_form_of_a_long_status_may_be_signed() -> None:
-    """A callback without a short status, signed by it, is believed; a chargeback's by either form."""
+def test_verify_short_form_of_long_status_is_accepted() -> None:
+    """A callback without a short status, signed by it, is verified; a chargeback by either form."""
     for status, short in (
         ("capturesuccess", "Y"),
         ("authfailed", "N"),
@@ -77,23 +79,23 @@ def test_the_short_form_of_a_long_status_may_be_signed() -> None:
         assert verify_callback(signed(made, status=short), MERCHANT).status == status
 
 
-def test_a_changed_short_status_is_not_excused_by_the_long_one() -> None:
-    """The short form of the long status never stands in for a short one that was changed."""
+def test_verify_changed_short_status_is_refused() -> None:
+    """The short form of the long status never replaces a short status that was changed."""
     body = json.loads(signed(fields()))
     with pytest.raises(errors.SignatureMismatch):
         verify_callback({**body, "transactionStatus": "P"}, MERCHANT)
 
 
 @pytest.mark.parametrize("missing", [None, ""])
-def test_an_unsigned_callback_is_refused(missing: str | None) -> None:
-    """Without a checksum there is nothing to believe."""
+def test_verify_unsigned_callback_is_refused(missing: str | None) -> None:
+    """A callback without a checksum is refused."""
     body = {**fields(), "checksum": missing}
     with pytest.raises(errors.SignatureMismatch, match="missing"):
         verify_callback(body, MERCHANT)
 
 
-def test_older_keys_are_tried_while_a_rotation_lasts() -> None:
-    """A callback signed with the previous key is believed, one with a key before that is not."""
+def test_verify_previous_key_is_accepted() -> None:
+    """A callback signed with the previous key is verified; one with an older key is not."""
     rotated = Credentials(
         member_id="11344",
         partner_id="4",
@@ -106,8 +108,8 @@ def test_older_keys_are_tried_while_a_rotation_lasts() -> None:
         verify_callback(signed(fields(), OTHER), rotated)
 
 
-def test_a_flat_form_is_read() -> None:
-    """The browser return's names in a form become the same event."""
+def test_verify_flat_form_returns_same_event() -> None:
+    """A form with the names of the browser return becomes the same event."""
     made = fields()
     flat = {"trackingid": "54279", "desc": "TX-1001", "amount": "50.00", "currency": "EUR", "status": "Y", "resultCode": "00001",
             "resultDescription": "ok", "cardBin": "400000", "cardLast4Digits": "0051"}  # fmt: skip
@@ -152,8 +154,8 @@ def test_a_flat_form_is_read() -> None:
     ],
     ids=range(16),
 )
-def test_what_is_no_callback_is_unreadable(body: bytes, kind: str) -> None:
-    """Anything ambiguous, too deep, too long or of the wrong type is refused before it is believed."""
+def test_verify_malformed_body_is_unreadable(body: bytes, kind: str) -> None:
+    """An ambiguous, deep, long or wrongly typed body is refused before it is verified."""
     with pytest.raises(errors.UnreadableCallback):
         verify_callback(body, MERCHANT, content_type=kind)
 
@@ -175,8 +177,8 @@ FORM = "application/x-www-form-urlencoded"
         ("utf-8-sig", "text/plain"),
     ],
 )
-def test_callback_in_any_charset_is_verified(encoding: str, kind: str) -> None:
-    """A callback is read in its charset, and as JSON whatever its label says; its signature is over the same text."""
+def test_verify_any_charset_is_accepted(encoding: str, kind: str) -> None:
+    """A callback is decoded in its charset, JSON whatever its label says, before it is verified."""
     made = fields(remark="Zahlung für Müller")
     body = json.dumps(
         {**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False
@@ -189,8 +191,8 @@ def test_callback_in_any_charset_is_verified(encoding: str, kind: str) -> None:
     )
 
 
-def test_callback_with_guessed_id_is_refused() -> None:
-    """An id that depends on a guessed charset is not read, signed or not."""
+def test_verify_id_in_guessed_charset_is_refused() -> None:
+    """An id that depends on a guessed charset is refused, signed or not."""
     made = fields(merchantTransactionId="TX-\xfc")
     body = json.dumps(
         {**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False
@@ -200,8 +202,8 @@ def test_callback_with_guessed_id_is_refused() -> None:
 
 
 @pytest.mark.parametrize("tail", ["&", "&flag", "&firstName=J%FCrgen", "&firstName=J\xfcrgen&"])
-def test_callback_form_with_odd_tail_is_verified(tail: str) -> None:
-    """A form may end with ``&``, have a bare name, and have names of people in Latin-1."""
+def test_verify_form_with_odd_tail_is_accepted(tail: str) -> None:
+    """A form may end with ``&``, have a bare name, and have personal names in Latin-1."""
     flat = {
         "paymentId": "54279",
         "merchantTransactionId": "TX-1001",
@@ -222,7 +224,7 @@ SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
 @pytest.mark.untraced
 @settings(max_examples=5000)
 @given(st.sampled_from(SIGNED), st.text(max_size=20))
-def test_no_changed_signed_field_is_believed(name: str, value: str) -> None:
+def test_verify_changed_signed_field_is_refused(name: str, value: str) -> None:
     """Whatever a signed field is changed to, the callback is refused."""
     body = {**json.loads(signed(fields())), name: value}
     if value == json.loads(signed(fields()))[name]:
@@ -260,8 +262,8 @@ NAMES = st.sampled_from(
     st.dictionaries(NAMES, JSON, max_size=10) | st.binary(max_size=200),
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", ""]),
 )
-def test_no_body_crashes_the_verifier(body: Any, kind: str) -> None:
-    """Any body is refused as a callback error: nothing else comes out, and nothing is believed."""
+def test_verify_any_body_raises_callback_error_only(body: Any, kind: str) -> None:
+    """Any body is refused with a callback error, and none is accepted."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(errors.CallbackError):
         verify_callback(content, MERCHANT, content_type=kind)
@@ -290,8 +292,8 @@ class TestBrowserReturn:
             ("P", Outcome.PENDING),
         ],
     )
-    def test_a_signed_return_is_proven(self, status: str, outcome: Outcome) -> None:
-        """A key's signature proves the return, a cancel too."""
+    def test_return_signed_is_verified(self, status: str, outcome: Outcome) -> None:
+        """The signature of a key verifies the return, including a cancel."""
         back = read_return(
             self.form(status, sign_callback({**self.FIELDS, "status": status}, MERCHANT)),
             [OTHER, MERCHANT],
@@ -303,8 +305,8 @@ class TestBrowserReturn:
             Money(50, "EUR"),
         )
 
-    def test_a_null_signed_cancel_proves_nothing(self) -> None:
-        """Older platforms sign a cancel with the text null, as anybody can: it is read, and not verified."""
+    def test_return_null_signed_cancel_is_unverified(self) -> None:
+        """Older platforms sign a cancel with the text ``null``: it is parsed, but not verified."""
         values = {
             "paymentId": "null",
             "merchantTransactionId": "TX-1001",
@@ -315,8 +317,8 @@ class TestBrowserReturn:
         back = read_return(self.form("C", checksum(RULES["S"], values)), MERCHANT)
         assert (back.outcome, back.verified, back.member_id) == (Outcome.CANCELLED, False, None)
 
-    def test_null_signs_nothing_but_a_cancel(self) -> None:
-        """The same trick with any other status is refused, as is a signature that fits nothing."""
+    def test_return_null_signed_status_is_refused(self) -> None:
+        """A ``null`` signature of any other status is refused, as is one that matches no key."""
         values = {
             "paymentId": "null",
             "merchantTransactionId": "TX-1001",
@@ -328,8 +330,8 @@ class TestBrowserReturn:
             with pytest.raises(errors.SignatureMismatch):
                 read_return(self.form("Y", digest), MERCHANT)
 
-    def test_a_return_in_latin_1_is_proven(self) -> None:
-        """A payer's name in another charset does not spoil the return."""
+    def test_return_in_latin_1_is_verified(self) -> None:
+        """The name of a payer in another charset does not break the return."""
         digest = sign_callback({**self.FIELDS, "status": "Y"}, MERCHANT)
         back = read_return(
             self.form("Y", digest) + b"&firstName=J%FCrgen&lastName=M\xfcller&", MERCHANT
@@ -341,8 +343,8 @@ class TestBrowserReturn:
         )
 
     @pytest.mark.parametrize("value", [None, ["Y"], {"a": "b"}])
-    def test_a_return_in_json_is_read_or_refused(self, value: Any) -> None:
-        """A body in JSON is refused where a signed field is not text."""
+    def test_return_in_json_requires_text_fields(self, value: Any) -> None:
+        """A JSON body is refused if a signed field is not a string."""
         for read in (read_return, callbacks.read_registration_return):
             with pytest.raises(errors.CallbackError):
                 read(
@@ -350,7 +352,7 @@ class TestBrowserReturn:
                     MERCHANT,
                 )
 
-    def test_what_is_no_form_is_refused(self) -> None:
-        """A body that is no form is unreadable."""
+    def test_return_malformed_form_is_unreadable(self) -> None:
+        """A body that is not a form is unreadable."""
         with pytest.raises(errors.UnreadableCallback):
             read_return(b"\xff", MERCHANT)

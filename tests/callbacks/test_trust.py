@@ -1,4 +1,4 @@
-"""Whom the dispatcher believes, and what it never loses: the ways in which an unlucky or hostile order of events could harm."""
+"""What the dispatcher verifies and never loses under unlucky or hostile orders of events."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
-async def test_confirmed_event_never_has_the_lookups_code(store_url: str, is_signed: bool) -> None:
-    """A confirmed decline has the callback's own code where one was told, and never the inquiry's "record found"."""
+async def test_confirmed_event_never_has_inquiry_code(store_url: str, is_signed: bool) -> None:
+    """A confirmed decline has the code of the callback, never the inquiry's "record found"."""
     shop, declined = (
         Shop(),
         fields("authfailed", "N", result={"code": "11051", "description": "Insufficient funds"}),
@@ -91,8 +91,8 @@ async def test_confirmed_event_never_has_the_lookups_code(store_url: str, is_sig
     assert [event.result.code for event in shop.heard] == ["11051" if is_signed else ""]
 
 
-async def test_an_inquiry_that_lags_behind_a_signed_event_is_waited_for(store_url: str) -> None:
-    """The gateway still says pending: the success is not given up for that, and heard when the inquiry has caught up."""
+async def test_inquiry_behind_signed_event_is_repeated(store_url: str) -> None:
+    """While the gateway says pending, the success waits; it is handled when the inquiry agrees."""
     shop, gateway = (
         Shop(),
         Gateway(
@@ -107,10 +107,10 @@ async def test_an_inquiry_that_lags_behind_a_signed_event_is_waited_for(store_ur
     assert (shop.names, gateway.asked) == (["PaymentSucceeded"], 3)
 
 
-async def test_an_inquiry_that_never_agrees_goes_to_review(
+async def test_inquiry_never_agreeing_goes_to_review(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signed event that the gateway does not come to confirm is a person's to decide, not asked about for ever."""
+    """A signed event that the gateway never confirms goes to review, with finite look-ups."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 3)
     shop, gateway = Shop(), Gateway(record("authstarted", "P"))
     async with Receiver(
@@ -123,8 +123,8 @@ async def test_an_inquiry_that_never_agrees_goes_to_review(
     assert "the gateway still authstarted" in (kept.note or "")
 
 
-async def test_an_unsigned_event_does_not_stand_in_for_the_signed_one(store_url: str) -> None:
-    """Whoever sends a chargeback ahead of the gateway, unsigned, gets the inquiry's answer heard, and takes nothing from the real one."""
+async def test_unsigned_event_never_replaces_signed_one(store_url: str) -> None:
+    """After an early unsigned chargeback, handlers still get the signed event."""
     shop, gateway = Shop(), Gateway(record("settled"), record("chargeback", "N"))
     async with Receiver(
         shop.router, MERCHANT, inbox=store_url, confirm=gateway, initial_delay=0.01
@@ -136,8 +136,8 @@ async def test_an_unsigned_event_does_not_stand_in_for_the_signed_one(store_url:
     assert shop.names == ["PaymentSucceeded", "ChargedBack"]
 
 
-async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) -> None:
-    """An id that no gateway has is not asked about for ever: unsigned it is refused, signed it is a person's to decide."""
+async def test_event_with_invalid_id_is_not_inquired(store_url: str) -> None:
+    """An id outside its format is never looked up: unsigned is refused, signed goes to review."""
     shop = Shop()
     async with (
         gatewaypy.Gateway("http://127.0.0.1:9", MERCHANT) as gateway,
@@ -156,8 +156,8 @@ async def test_what_no_gateway_can_be_asked_about_does_not_wait(store_url: str) 
     assert "InvalidRequest: merchantTransactionId" in (kept.note or "")
 
 
-async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
-    """Unsigned callbacks fill half of what may wait at the most; signed ones are taken then, too."""
+async def test_receiver_unsigned_events_fill_half_of_inbox(store_url: str) -> None:
+    """Unsigned callbacks fill at most half of the inbox; signed ones are still accepted."""
     gateway = Gateway(record("capturesuccess"))
     async with Receiver(
         Shop().router, MERCHANT, inbox=store_url, confirm=gateway, max_open=4
@@ -167,8 +167,8 @@ async def test_strangers_leave_room_for_the_gateway(store_url: str) -> None:
             assert (await receiver.receive(body, JSON)).status == status
 
 
-async def test_a_confirmed_event_holds_nothing_that_was_not_confirmed(store_url: str) -> None:
-    """What the inquiry leaves out is not filled up from the callback."""
+async def test_confirmed_event_has_only_confirmed_values(store_url: str) -> None:
+    """What the inquiry leaves out is not filled from the callback."""
     bare = {
         "paymentId": "54279",
         "merchantTransactionId": "TX-1001",
@@ -186,8 +186,8 @@ async def test_a_confirmed_event_holds_nothing_that_was_not_confirmed(store_url:
     assert (event.amount, event.remark, event.confirmed is not None) == (None, None, True)
 
 
-async def test_settled_after_captured_is_no_second_success(store_url: str) -> None:
-    """A payment succeeds once for its handlers, whatever words its success comes in, with or without the gateway's id."""
+async def test_settled_after_captured_is_not_handled_again(store_url: str) -> None:
+    """A payment succeeds once for handlers, under any status, with or without a gateway id."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         for made in (
@@ -201,8 +201,8 @@ async def test_settled_after_captured_is_no_second_success(store_url: str) -> No
     assert shop.names == ["PaymentSucceeded", "PaymentRefunded"]
 
 
-async def test_a_callback_and_an_inquiry_of_one_payment_are_one(store_url: str) -> None:
-    """What the reconciler learns and what the callback tells reach the handlers once, in whichever order."""
+async def test_callback_and_inquiry_of_payment_handled_once(store_url: str) -> None:
+    """The reconciler's result and the callback reach the handlers once, in either order."""
     shop, gateway = Shop(), Gateway(record("capturesuccess"))
     gateway.credentials = MERCHANT  # type: ignore[attr-defined]
     payment = Payment(
@@ -222,8 +222,8 @@ async def test_a_callback_and_an_inquiry_of_one_payment_are_one(store_url: str) 
     assert shop.names == ["PaymentSucceeded"]
 
 
-async def test_who_lost_its_lease_changes_nothing(store_url: str) -> None:
-    """A process that comes back late neither ends the event again nor takes the payment back."""
+async def test_worker_with_lost_lease_changes_nothing(store_url: str) -> None:
+    """A process that returns late neither ends the event again nor undoes the payment."""
     async with Inbox(store_url, lease=0.05) as late, Inbox(store_url) as other:
         await late.put(verify_callback(signed(fields("authsuccessful")), MERCHANT))
         (mine,) = await late.claim(1)
@@ -241,8 +241,8 @@ async def test_who_lost_its_lease_changes_nothing(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\0b", "x" * 10_000], ids=range(3))
-async def test_no_words_of_an_error_stop_the_inbox(store_url: str, text: str) -> None:
-    """A handler's message may hold anything: the event is parked with as much of it as a database takes."""
+async def test_handler_error_with_any_text_parks_event(store_url: str, text: str) -> None:
+    """An error text may hold anything: the event is parked with what the database can store."""
     router = Router()
 
     @router.on(CallbackEvent)
@@ -255,10 +255,8 @@ async def test_no_words_of_an_error_stop_the_inbox(store_url: str, text: str) ->
 
 
 @pytest.mark.parametrize("value", ["\ud800", "a\0b"], ids=range(2))
-async def test_half_characters_are_refused_before_they_are_stored(
-    store_url: str, value: str
-) -> None:
-    """What no database takes is no callback, escaped in JSON or in a form."""
+async def test_callback_with_unpaired_surrogate_is_refused(store_url: str, value: str) -> None:
+    """What a database cannot store is refused, escaped in JSON or in a form."""
     shop = Shop()
     async with Receiver(
         shop.router, MERCHANT, inbox=store_url, confirm=Gateway(record("settled"))
@@ -272,8 +270,8 @@ async def test_half_characters_are_refused_before_they_are_stored(
         assert (await receiver.receive(signed(fields(remark="Zoë \\u0041")), JSON)).status == 200
 
 
-async def test_a_handler_that_met_a_cancellation_has_failed(store_url: str) -> None:
-    """An awaited task that was cancelled counts as a failure like any other, and ends in the car park, not in a circle."""
+async def test_handler_meeting_cancellation_is_failure(store_url: str) -> None:
+    """Awaiting a cancelled task is a failure like any other: the event is parked, not repeated."""
     router, calls = Router(), []
 
     @router.on(CallbackEvent)
@@ -289,10 +287,10 @@ async def test_a_handler_that_met_a_cancellation_has_failed(store_url: str) -> N
     assert calls == [1, 2]
 
 
-async def test_a_handler_that_never_ends_does_not_hold_up_closing(
+async def test_handler_never_ending_does_not_block_close(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is cancelled in the end, and its event is open for the next process."""
+    """It is cancelled at last, and its event is open for the next process."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._HANDLERS_CLOSING", 0.1)
     router, begun = Router(), asyncio.Event()
 
@@ -308,8 +306,8 @@ async def test_a_handler_that_never_ends_does_not_hold_up_closing(
         assert (await inbox.counts())["open"] == 1
 
 
-async def test_each_merchant_is_asked_at_its_own_gateway(store_url: str) -> None:
-    """With several merchants one gateway for each is needed, and unsigned callbacks, which name no merchant, are refused."""
+async def test_merchants_are_inquired_at_their_own_gateway(store_url: str) -> None:
+    """Several merchants need a gateway each; unsigned callbacks name no merchant: refused."""
     mine, theirs, shop = Gateway(record("capturesuccess")), Gateway(record("settled")), Shop()
     with pytest.raises(errors.ConfigurationError, match="a gateway each"):
         Receiver(shop.router, [MERCHANT, OTHER], inbox=store_url, confirm=mine)
@@ -324,8 +322,8 @@ async def test_each_merchant_is_asked_at_its_own_gateway(store_url: str) -> None
     assert (mine.asked, theirs.asked, len(shop.heard)) == (1, 1, 2)
 
 
-async def test_what_is_put_back_is_heard_though_the_payment_moved_on(store_url: str) -> None:
-    """A parked event, and one named out of review, reach their handlers; the payment's progress is not taken back."""
+async def test_requeued_event_is_handled_after_payment_progress(store_url: str) -> None:
+    """Parked and reviewed events reach their handlers; the payment's progress is not undone."""
     shop, fail = Shop(), [True]
 
     async def check(event: CallbackEvent) -> bool:
@@ -351,8 +349,8 @@ async def test_what_is_put_back_is_heard_though_the_payment_moved_on(store_url: 
         assert (await emptied(receiver))["ignored"] == 1
 
 
-async def test_a_plain_function_around_a_coroutine_is_awaited(store_url: str) -> None:
-    """A lambda that returns a coroutine does its work before the event is done."""
+async def test_lambda_returning_coroutine_is_awaited(store_url: str) -> None:
+    """A lambda that returns a coroutine does its work before the event ends."""
     heard, router = [], Router()
 
     async def ship(event: CallbackEvent) -> None:
@@ -365,8 +363,8 @@ async def test_a_plain_function_around_a_coroutine_is_awaited(store_url: str) ->
     assert len(heard) == 1
 
 
-async def test_numbers_are_known_by_their_looks_too(store_url: str) -> None:
-    """A card number under any name, however deep, is masked; ids that happen to look like one are not."""
+async def test_card_numbers_are_masked_by_value(store_url: str) -> None:
+    """A card number under any name, at any depth, is masked; ids that look like one are not."""
     shop = Shop()
     made = fields("onhold", paymentId="4000000000000051", cardNumber="4000000000000051",
                   extra={"card": {"number": "4000000000000051"}, "list": ["4000000000000051"], "account": "4000000000000051"})  # fmt: skip
@@ -379,10 +377,10 @@ async def test_numbers_are_known_by_their_looks_too(store_url: str) -> None:
     assert kept.fields["extra"]["account"] == "400000******0051"
 
 
-async def test_after_a_restart_of_the_machine_everything_is_due(
+async def test_reboot_makes_every_event_due(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that counts from the machine's start has begun anew: what was put off or leased by the old one is not waited for."""
+    """After a reboot the monotonic clock restarts: no earlier delay or lease is waited for."""
     async with Inbox(store_url) as inbox:
         await inbox.put(verify_callback(signed(fields()), MERCHANT))
         (entry,) = await inbox.claim(1)
@@ -399,10 +397,10 @@ async def test_after_a_restart_of_the_machine_everything_is_due(
         assert len(await inbox.claim(1)) == 1
 
 
-async def test_never_confirmed_event_is_logged(
+async def test_event_never_confirmed_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signed event that waits for the gateway, and one that goes to review for it, are in the log."""
+    """The log has a signed event that waits for the gateway, and one that goes to review."""
     gateway = Gateway(record("authstarted", "P"))
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
     options: dict[str, Any] = {"confirm": gateway, "initial_delay": 0.01}
@@ -433,10 +431,10 @@ class BusyGateway:
         return decode.transaction(record("capturesuccess"))
 
 
-async def test_slow_down_is_no_question_of_a_confirmation(
+async def test_slow_down_is_not_a_confirmation_attempt(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A gateway that asks to wait is asked again after that, however often it does, and the event is not given up."""
+    """A slow-down only delays a confirmation: however many come, the event stays."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._MOST_ASKED", 2)
     shop, gateway = Shop(), BusyGateway(5, 0.01)
     async with Receiver(
@@ -447,8 +445,8 @@ async def test_slow_down_is_no_question_of_a_confirmation(
     assert (gateway.asked, shop.names) == (6, ["PaymentSucceeded"])
 
 
-async def test_slow_down_pauses_every_confirmation(store_url: str) -> None:
-    """While the gateway asked to wait, it is asked about no other event either."""
+async def test_slow_down_delays_every_confirmation(store_url: str) -> None:
+    """After a slow-down, the gateway is not asked for other events either until the delay ends."""
     gateway = BusyGateway(1, 60.0)
     async with Receiver(
         Router(), MERCHANT, inbox=store_url, confirm=gateway, concurrency=1
@@ -480,18 +478,16 @@ async def test_slow_down_pauses_every_confirmation(store_url: str) -> None:
     ],
     ids=["one key", "older key", "number", "unknown", "missing", "other gateway"],
 )
-def test_receiver_whose_merchants_are_mixed_up_is_refused(
-    options: dict[str, Any], tmp_path: Path
-) -> None:
-    """A key of two merchants, a merchant without its gateway, and another's gateway would give events to the wrong one."""
+def test_receiver_mixed_up_merchants_raise(options: dict[str, Any], tmp_path: Path) -> None:
+    """A key of two merchants, a missing gateway and another merchant's gateway are refused."""
     chosen = {"credentials": MERCHANT, "inbox": f"sqlite:///{tmp_path}/x.db"} | options
     with pytest.raises(errors.ConfigurationError, match=r"credentials: must|confirm: must"):
         Receiver(Router(), **chosen)
 
 
 @pytest.mark.parametrize("is_mapping", [True, False])
-def test_reconciler_with_another_merchants_gateway_is_refused(is_mapping: bool) -> None:
-    """Asked at the wrong merchant's gateway, another payment of that id would end the watch."""
+def test_reconciler_gateway_of_other_merchant_raises(is_mapping: bool) -> None:
+    """At the wrong gateway, another payment with that id would end the watch."""
     gateway = gatewaypy.Gateway("https://gateway.example", OTHER)
     options: dict[str, Any] = (
         {"gateway": {"11344": gateway}}

@@ -1,4 +1,4 @@
-"""Unsigned callbacks, which anybody can send."""
+"""Unsigned callbacks, which any client can send."""
 
 from __future__ import annotations
 
@@ -65,15 +65,13 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
     ],
     ids=range(6),
 )
-def test_reduced_keeps_only_what_an_inquiry_needs(
-    sent: dict[str, Any], kept: dict[str, str]
-) -> None:
-    """Ids in their format, known statuses, amount and currency; no other text of a stranger."""
+def test_reduced_keeps_only_inquiry_fields(sent: dict[str, Any], kept: dict[str, str]) -> None:
+    """Only ids in their format, known statuses, amount and currency are kept."""
     assert reduced(sent) == kept
 
 
 async def test_unsigned_body_is_stored_reduced(store_url: str) -> None:
-    """A body of 60 KB leaves a row of a few hundred bytes, which is forgotten soon after its refusal."""
+    """A body of 60 KB leaves a row of a few hundred bytes, deleted soon after its refusal."""
     async with Receiver(Router(), MERCHANT, inbox=store_url, confirm=Gateway(MISSING)) as receiver:
         await receiver.receive(unsigned(remark="x" * 60_000), JSON)
         assert (await emptied(receiver))["refused"] == 1
@@ -84,7 +82,7 @@ async def test_unsigned_body_is_stored_reduced(store_url: str) -> None:
 
 
 async def test_unsigned_contradictions_are_refused(store_url: str) -> None:
-    """Neither another amount than the gateway's nor a state that cannot follow goes to review."""
+    """Neither a different amount nor a state that cannot follow goes to review."""
     gateway = Gateway(fields("capturesuccess"), fields("capturesuccess"), fields("authfailed", "N"))
     async with Receiver(
         Router(),
@@ -101,8 +99,8 @@ async def test_unsigned_contradictions_are_refused(store_url: str) -> None:
     assert (counts["done"], counts["refused"], counts["review"]) == (1, 2, 0)
 
 
-async def test_unsigned_events_fill_review_once_a_payment(store_url: str) -> None:
-    """What the shop's own check refuses is kept once, however many bodies a stranger sends about that payment."""
+async def test_unsigned_events_reach_review_once_a_payment(store_url: str) -> None:
+    """What the shop's check refuses is stored once, however many bodies arrive for that payment."""
     gateway = Gateway(fields("capturesuccess"))
     options: dict[str, Any] = {
         "confirm": gateway,
@@ -118,7 +116,7 @@ async def test_unsigned_events_fill_review_once_a_payment(store_url: str) -> Non
 
 
 async def test_signed_event_passes_waiting_unsigned_ones(store_url: str) -> None:
-    """With a backlog of unsigned events, also of its own payment, a signed event is handled at once."""
+    """With an unsigned backlog, even of its own payment, a signed event is handled at once."""
     heard: list[CallbackEvent] = []
     router, gateway = Router(), Gateway(fields("capturesuccess"))
     router.on(CallbackEvent)(heard.append)
@@ -134,8 +132,8 @@ async def test_signed_event_passes_waiting_unsigned_ones(store_url: str) -> None
     assert len(gateway.asked) <= 2
 
 
-async def test_unsigned_events_beyond_their_limit_are_503(store_url: str) -> None:
-    """At most so many unsigned events wait; a signed one is still taken."""
+async def test_unsigned_events_beyond_limit_are_503(store_url: str) -> None:
+    """The number of waiting unsigned events is limited; a signed one is still accepted."""
     gateway = Gateway(MISSING)
     options: dict[str, Any] = {"confirm": gateway, "max_unsigned": 2, "unsigned_per_second": 0.001}
     async with Receiver(Router(), MERCHANT, inbox=store_url, **options) as receiver:
@@ -144,8 +142,8 @@ async def test_unsigned_events_beyond_their_limit_are_503(store_url: str) -> Non
         assert (await receiver.receive(signed(fields()), JSON)).status == 200
 
 
-async def test_unsigned_event_without_confirm_is_left_alone(store_url: str) -> None:
-    """A process that cannot ask does not give another one's unsigned events to its handlers."""
+async def test_unsigned_event_without_confirm_is_not_claimed(store_url: str) -> None:
+    """A process that cannot confirm leaves the unsigned events of another process alone."""
     heard: list[CallbackEvent] = []
     router = Router()
     router.on(CallbackEvent)(heard.append)
@@ -163,8 +161,8 @@ async def test_unsigned_event_without_confirm_is_left_alone(store_url: str) -> N
     assert len(heard) == 1
 
 
-def test_allowance_gives_a_rate() -> None:
-    """Five a second, with a second's worth in hand at the most."""
+def test_allowance_limits_rate() -> None:
+    """Five a second, with at most the allowance of one second saved up."""
     allowance = _Allowance(5.0)
     assert allowance.left(100.0) == 1
     allowance.use(1)

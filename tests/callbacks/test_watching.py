@@ -1,4 +1,4 @@
-"""What ends a watch, and what is compared with what is known."""
+"""What ends a watch, and what is compared with the known payment."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_watch_ends_with_its_operation(
     asked: int,
     heard: list[str],
 ) -> None:
-    """What is watched is asked about until the operation that it is about is over, and not just its payment's step."""
+    """A watch ends when its own operation is final, not when another step of the payment is."""
     short = {"chargeback": "N", "capturefailed": "N", "authcancelled": "C", "3D Authstarted": "3D"}
     shop, gateway = Shop(), Gateway(*(fields(state, short.get(state, "Y")) for state in states))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
@@ -111,10 +111,10 @@ async def test_watch_ends_with_its_operation(
     "answer",
     [{"amount": "1.00", "currency": ""}, {"currency": "USD"}, {"merchantTransactionId": "TX-9"}],
 )
-async def test_watch_of_another_payment_is_not_ended(
+async def test_watch_ignores_record_of_other_payment(
     store_url: str, answer: dict[str, str], caplog: Any
 ) -> None:
-    """A record with another amount, currency or own id tells nothing of what is watched, and the log says so."""
+    """A record with another amount, currency or own id is ignored, and the log says so."""
     shop, gateway = Shop(), Gateway(fields(**answer))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(
@@ -134,8 +134,8 @@ async def test_watch_of_another_payment_is_not_ended(
      {"payment_id": None, "merchant_transaction_id": None}, {"payment_id": "7\n", "merchant_transaction_id": "TX-1"}],
     ids=range(4),
 )  # fmt: skip
-async def test_watch_id_outside_its_format_is_refused(store_url: str, ids: dict[str, Any]) -> None:
-    """What no gateway can be asked about is refused when it is watched."""
+async def test_watch_malformed_id_raises(store_url: str, ids: dict[str, Any]) -> None:
+    """An id that no gateway accepts is refused when it is watched."""
     async with Inbox(store_url) as inbox:
         with pytest.raises(errors.InvalidRequest):
             await inbox.watch(member_id="11344", delay=0.0, **ids)
@@ -145,8 +145,8 @@ async def test_watch_id_outside_its_format_is_refused(store_url: str, ids: dict[
             )
 
 
-async def test_watched_id_that_cannot_be_asked_is_dropped(store_url: str, caplog: Any) -> None:
-    """A row that another version left with such an id is dropped with a warning."""
+async def test_watch_stored_malformed_id_is_dropped(store_url: str, caplog: Any) -> None:
+    """A stored row with such an id, from another version, is dropped with a warning."""
     gateway = Gateway({})
     async with Inbox(store_url) as inbox:
         await inbox._store.run(
@@ -160,8 +160,8 @@ async def test_watched_id_that_cannot_be_asked_is_dropped(store_url: str, caplog
     assert "no longer watched" in caplog.text
 
 
-async def test_event_with_one_usable_id_is_asked_by_it(store_url: str) -> None:
-    """A signed event whose payment id is outside its format is confirmed by the merchant's own id."""
+async def test_event_with_one_valid_id_is_inquired_by_it(store_url: str) -> None:
+    """A signed event with a malformed payment id is confirmed by the merchant's own id."""
     gateway = Gateway(fields(paymentId="-"))
     async with Receiver(Shop().router, MERCHANT, inbox=store_url, confirm=gateway) as receiver:
         await receiver.receive(signed(fields(paymentId="7 7")), JSON)
@@ -169,7 +169,7 @@ async def test_event_with_one_usable_id_is_asked_by_it(store_url: str) -> None:
     assert gateway.asked == [{"merchant_transaction_id": "TX-1001"}]
 
 
-def test_follow_up_is_over_when_no_trace_can_come() -> None:
+def test_watch_follow_up_ends_when_none_can_follow() -> None:
     """A refund waits while one may still be recorded, and not after a chargeback or a decline."""
     waits = {
         state: not is_over("refund", state)
@@ -199,7 +199,7 @@ def test_follow_up_is_over_when_no_trace_can_come() -> None:
 async def test_confirmed_amount_is_compared_without_currency(
     store_url: str, callback: dict[str, str], record: dict[str, str], state: str
 ) -> None:
-    """The signed amount is compared whatever the currency says; currencies are compared where both are stated."""
+    """The signed amount is always compared; currencies are compared if both are present."""
     async with Receiver(
         Shop().router, MERCHANT, inbox=store_url, confirm=Gateway(fields(**record))
     ) as receiver:
@@ -211,10 +211,10 @@ async def test_confirmed_amount_is_compared_without_currency(
     ("repeated", "state"),
     [({"amount": "9.00"}, "review"), ({"remark": "x", "amount": "50.0"}, "ignored")],
 )
-async def test_same_status_with_another_amount_is_reviewed(
+async def test_same_status_with_other_amount_goes_to_review(
     store_url: str, repeated: dict[str, str], state: str
 ) -> None:
-    """A repeat must be of the same amount; another spelling of it is a repeat."""
+    """A repeat must have the same amount; another spelling of the amount is a repeat."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         for changes in ({}, repeated):
@@ -223,8 +223,8 @@ async def test_same_status_with_another_amount_is_reviewed(
     assert (counts["done"], counts[state], len(shop.heard)) == (1, 1, 1)
 
 
-async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None:
-    """Approved without a long status may be a hold: no success is heard, and its cancellation is."""
+async def test_bare_y_is_not_a_capture_and_can_be_cancelled(store_url: str) -> None:
+    """Approved without a long status may be a hold: its success is not handled, its cancel is."""
     shop = Shop()
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         for short in ("Y", "C"):
@@ -239,10 +239,8 @@ async def test_bare_y_is_no_capture_and_may_be_cancelled(store_url: str) -> None
      {"delay": float("nan")}],
     ids=range(6),
 )  # fmt: skip
-async def test_watch_that_nobody_would_end_is_refused(
-    store_url: str, wrong: dict[str, Any]
-) -> None:
-    """A merchant outside its format, what is no operation on money, and no finite time are refused when watched."""
+async def test_watch_that_cannot_end_raises(store_url: str, wrong: dict[str, Any]) -> None:
+    """A malformed merchant, an operation without money and an infinite time are refused."""
     options = {
         "member_id": "11344",
         "payment_id": "7",
@@ -254,8 +252,8 @@ async def test_watch_that_nobody_would_end_is_refused(
             await inbox.watch(**options)
 
 
-async def test_watch_of_an_unknown_operation_ends(store_url: str) -> None:
-    """A row with an operation that only another version knows is asked about until its payment is captured."""
+async def test_watch_unknown_operation_ends_with_capture(store_url: str) -> None:
+    """A row with an operation of another version is looked up until its payment is captured."""
     async with Inbox(store_url) as inbox:
         await inbox.watch(
             member_id="11344", payment_id="54279", merchant_transaction_id=None, delay=0.0
@@ -270,8 +268,8 @@ async def test_watch_of_an_unknown_operation_ends(store_url: str) -> None:
         )
 
 
-async def test_watched_debit_at_a_bare_y_goes_on(store_url: str) -> None:
-    """Approved without a long status may be a hold: a watched debit is asked about until its success is heard."""
+async def test_watch_debit_with_bare_y_continues(store_url: str) -> None:
+    """Approved without a long status may be a hold: a watched debit is looked up until success."""
     shop, gateway = Shop(), Gateway(fields("", "Y"), fields())
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(gateway, receiver.inbox, initial_delay=0.001, member_id="11344")
@@ -293,8 +291,8 @@ class BusyGateway:
         raise busy
 
 
-async def test_slow_down_pauses_the_merchants_questions(store_url: str) -> None:
-    """After an answer that asks to wait nothing more is asked at that merchant's gateway for a while, be it 0 seconds."""
+async def test_slow_down_delays_watches_of_merchant(store_url: str) -> None:
+    """After a slow-down, even of 0 s, the gateway of that merchant is not asked for a while."""
     gateway = BusyGateway()
     async with Inbox(store_url) as inbox:
         for number in range(25):
@@ -306,10 +304,8 @@ async def test_slow_down_pauses_the_merchants_questions(store_url: str) -> None:
     assert gateway.asked == 20
 
 
-async def test_log_of_a_watch_is_printable(
-    store_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A status in the gateway's words puts no line break or escape into the log."""
+async def test_watch_log_is_printable(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A status in the gateway's words adds no line break or escape to the log."""
     gateway = Gateway(fields("on hold\n\x1b[2J", "Y"))
     async with Inbox(store_url) as inbox:
         reconciler = Reconciler(
@@ -327,10 +323,10 @@ class BrokenGateway:
         raise RuntimeError("its transport is broken")
 
 
-async def test_merchant_that_cannot_be_asked_stops_no_other(
+async def test_failing_gateway_stops_no_other_merchant(
     store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One merchant's gateway that fails in its own way keeps nobody else's payments from being asked about."""
+    """A failing gateway of one merchant does not stop the look-ups of others."""
     gateway = Gateway(fields())
     async with Inbox(store_url) as inbox:
         for member in ("1", "11344"):
@@ -355,10 +351,10 @@ class Pending:
         return 0
 
 
-async def test_journal_that_fails_stops_no_other(
+async def test_failing_journal_stops_no_other(
     tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A journal that cannot be read is logged, and the next one is asked about."""
+    """An unreadable journal is logged, and the next one is checked."""
     journals = [Pending("11344", fails=True), Pending("11344")]
     inbox = Inbox(f"sqlite:///{tmp_path}/x.db")
     async with (
@@ -370,7 +366,7 @@ async def test_journal_that_fails_stops_no_other(
     assert "pending payouts could not be asked about" in caplog.text
 
 
-def test_reconciler_with_another_merchants_journal_is_refused() -> None:
-    """A journal is asked about at its own merchant's gateway, also where there is one gateway."""
+def test_reconciler_journal_of_other_merchant_raises() -> None:
+    """A journal is resolved at the gateway of its own merchant, also with only one gateway."""
     with pytest.raises(errors.ConfigurationError, match="journals"):
         Reconciler(Gateway({}), inbox=None, member_id="11344", journals=[Pending("2")])
