@@ -37,7 +37,7 @@ test: $(READY)
 test-one: $(READY)
 	$(BIN)/python -m pytest -n 4 -q -m "not heavy"
 
-## make lint    ruff, its format, mypy, pyright, import contracts, bandit, and that the made docs are up to date
+## make lint    ruff, mypy, pyright, import contracts, bandit, the word list; generated docs are up to date
 lint: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -47,6 +47,7 @@ lint: $(READY)
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gatewaypy
 	$(BIN)/python tools/protocol_docs.py --check
 	$(BIN)/python tools/coverage_table.py --check
+	$(BIN)/python tools/check_words.py
 
 # The peers have an environment of their own: nothing of theirs gets into the library's.
 PEERS := .venv-peers
