@@ -28,18 +28,18 @@ HITS = int(os.environ.get("GATEWAYPY_SOAK_HITS", "2"))
 POINTS = [
     "before plan",
     "after plan",
-    "before take",
-    "after take",
-    "before intend",
-    "after intend",
+    "before claim",
+    "after claim",
+    "before record_intent",
+    "after record_intent",
     "before payout",
     "at the first byte",
     "after the answer",
-    "before learn",
-    "after learn",
+    "before record",
+    "after record",
     "before inquiry",
     "after inquiry",
-    "after absent",
+    "after record_not_found",
 ]
 
 
@@ -133,7 +133,7 @@ async def test_killed_at_every_named_moment(store_url: str) -> None:
     assert set(POINTS) - set(died + Counter()) <= {
         "before inquiry",
         "after inquiry",
-        "after absent",
+        "after record_not_found",
     }, died
 
 
@@ -154,7 +154,7 @@ async def test_killed_at_random_instants(store_url: str) -> None:
         await check(sandbox, store_url, PAYOUTS)
 
 
-@pytest.mark.parametrize("point", ["after intend", "before payout", "at the first byte"])
+@pytest.mark.parametrize("point", ["after record_intent", "before payout", "at the first byte"])
 async def test_frozen_for_longer_than_an_intent_is_good_for(point: str) -> None:
     """A job that is stopped between its intent and its first byte sends nothing when it wakes: another has its payouts by then.
 

@@ -57,7 +57,14 @@ class Trap:
 
 def lay(trap: Trap, job: PayoutJob, gateway: Gateway) -> None:
     """Lay the trap at every point there is."""
-    for method in ("plan", "take", "intend", "give_back", "learn", "absent"):
+    for method in (
+        "plan",
+        "claim",
+        "record_intent",
+        "mark_unsent",
+        "record",
+        "record_not_found",
+    ):
         trap.around(job.journal, method, method)
     trap.around(gateway, "inquire", "inquiry")
     payout = gateway.payout
