@@ -1,4 +1,4 @@
-"""CallbackApp on uvicorn, hypercorn and granian, over real sockets, and in process on plain ASGI."""
+"""CallbackApp on uvicorn, hypercorn and granian over real sockets, and in process on plain ASGI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payout jobs killed for real, at named moments and at random ones, on both stores: at most once, and nobody forgotten."""
+"""Payout jobs killed at named and random moments: each order is paid at most once, none is lost."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ async def check(sandbox: Sandbox, store: str, count: int) -> None:
         assert paid[merchant_transaction_id] == (0 if declined else 1), row
 
 
-async def test_killed_at_every_named_moment(store_url: str) -> None:
-    """Whatever a job was just doing when it died, the next run makes up for it."""
+async def test_job_killed_at_named_moment_resumes(store_url: str) -> None:
+    """Wherever the job was killed, the next run completes its work."""
     count, hits = 120, random.Random(5)
     async with faulty_sandbox() as sandbox:
         died = Counter[str]()
@@ -137,8 +137,8 @@ async def test_killed_at_every_named_moment(store_url: str) -> None:
     }, died
 
 
-async def test_killed_at_random_instants(store_url: str) -> None:
-    """Many payouts, every fault at once, many SIGKILLs: each is paid at most once and every order is accounted for."""
+async def test_job_killed_at_random_moments_pays_once(store_url: str) -> None:
+    """With every fault and many SIGKILLs, each payout is paid at most once and accounted for."""
     instants, killed = random.Random(3), 0
     async with faulty_sandbox() as sandbox:
         while killed < KILLS:
@@ -155,11 +155,8 @@ async def test_killed_at_random_instants(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("point", ["after record_intent", "before payout", "at the first byte"])
-async def test_frozen_for_longer_than_an_intent_is_good_for(point: str) -> None:
-    """A job that is stopped between its intent and its first byte sends nothing when it wakes: another has its payouts by then.
-
-    The gateway takes used ids here, so a second send would be a second payment.
-    """
+async def test_job_frozen_past_intent_lifetime_sends_nothing(point: str) -> None:
+    """A job stopped after its intent sends nothing when it resumes, because others own its rows."""
     from support.stores import postgres_schema
 
     async for store in postgres_schema():

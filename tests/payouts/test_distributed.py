@@ -1,4 +1,4 @@
-"""Payouts on many machines: real brokers, a real PostgreSQL, worker processes that die."""
+"""Payouts on many machines: real brokers, a real PostgreSQL and worker processes that are killed."""
 
 from __future__ import annotations
 
@@ -208,10 +208,10 @@ async def started(broker: AsyncBroker) -> AsyncIterator[AsyncBroker]:
         await broker.shutdown()
 
 
-async def test_submit_to_a_restored_journal_sends_nothing_twice(
+async def test_submit_to_restored_journal_sends_nothing_twice(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """What a shared journal lost is asked about by the workers, submitted again after an interruption or not, and not sent."""
+    """Workers look up the orders that a shared journal lost, and do not send them again."""
     broker = Collecting()
     async with (
         make_job(journal_url, at=lenient) as job,
@@ -240,8 +240,8 @@ async def test_submit_to_a_restored_journal_sends_nothing_twice(
     assert complaints(lenient, 10, 0) == []
 
 
-async def test_worker_at_another_gateway_is_refused(journal_url: str, lenient: Sandbox) -> None:
-    """A worker that would pay at another gateway than its submitter and the others does not start."""
+async def test_worker_at_other_gateway_raises(journal_url: str, lenient: Sandbox) -> None:
+    """A worker whose gateway differs from that of its submitter does not start."""
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, Collecting(), orders=orders(3))
     async with Sandbox().serve() as other:
@@ -250,12 +250,10 @@ async def test_worker_at_another_gateway_is_refused(journal_url: str, lenient: S
         assert other.ledger.entries == []
 
 
-async def test_two_workers_of_which_one_is_killed_pay_each_order_once(
+async def test_workers_one_killed_pay_each_order_once(
     broker_url: str, queue: str, journal_url: str, lenient: Sandbox
 ) -> None:
-    """2,000 payouts in chunks, cuts before and after execution, declines, a SIGKILL in mid-chunk: each is paid at most once, and
-    every order reaches its end.
-    """  # noqa: D205 - one sentence
+    """2,000 payouts, cuts, declines and a SIGKILL: each is paid at most once and ends."""
     for kind in (FaultKind.CUT_BEFORE, FaultKind.CUT_AFTER):
         lenient.faults.add(kind, operation="payout", probability=0.01, times=None)
     arguments = (broker_url, queue, journal_url, lenient.base_url)
@@ -283,10 +281,10 @@ async def test_two_workers_of_which_one_is_killed_pay_each_order_once(
     assert again > 0
 
 
-async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
+async def test_worker_sigterm_finishes_sent_and_returns_rest(
     broker_url: str, queue: str, journal_url: str, lenient: Sandbox
 ) -> None:
-    """A worker that is told to stop leaves nothing on its way, and the next one does what it left."""
+    """A stopped worker ends what it sent, and the next worker does the rest."""
     lenient.reply_delay = 0.05
     arguments = (broker_url, queue, journal_url, lenient.base_url)
     async with (
@@ -308,10 +306,8 @@ async def test_sigterm_ends_what_is_on_its_way_and_gives_the_rest_back(
     assert complaints(lenient, 600, 6) == []
 
 
-async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """Whoever comes second takes the rows that are left; what the first had on its way is asked about, and not sent again."""
+async def test_chunk_at_two_workers_is_paid_once(journal_url: str, lenient: Sandbox) -> None:
+    """The second worker claims what is left; what the first sent is looked up, not sent again."""
     broker = Collecting()
     lenient.reply_delay = 0.02
     async with make_job(journal_url, at=lenient) as job:
@@ -338,10 +334,10 @@ async def test_a_chunk_that_two_workers_have_at_once_is_paid_once(
     ],
 )
 @pytest.mark.parametrize("whole", [True, False], ids=["journal", "chunk"])
-async def test_rows_are_taken_as_they_are_and_not_as_they_were(
+async def test_claim_skips_rows_that_moved_meanwhile(
     journal_url: str, before: State, meanwhile: State, whole: bool
 ) -> None:
-    """Where another transaction moves a row on while it is being taken, it is left as that transaction has it."""
+    """If another transaction moves a row on during a claim, its state stays."""
     async with make_job(journal_url) as job:
         await job.journal.plan(list(orders(3)), batch="monday")
         await rows(journal_url, "UPDATE gatewaypy_payouts SET state = $1", before.value)
@@ -364,10 +360,10 @@ async def test_rows_are_taken_as_they_are_and_not_as_they_were(
     ) == [(meanwhile.value, 0)]
 
 
-async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(
+async def test_chunk_delivered_twice_to_process_runs_once(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """Both messages wait for the one run, and a third that comes later finds nothing left to do."""
+    """Both messages wait for the one run, and a third that arrives later has no work."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job, started(InMemoryBroker()) as queue:
         worker = make_worker(lenient, journal_url, queue)
@@ -382,10 +378,8 @@ async def test_a_chunk_that_is_delivered_twice_to_one_process_runs_once(
     assert complaints(lenient, 50, 0) == []
 
 
-async def test_a_message_says_no_more_than_batch_and_range(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """Neither an order nor a credential is in the broker, only where the orders are."""
+async def test_message_has_only_batch_and_range(journal_url: str, lenient: Sandbox) -> None:
+    """The broker has neither an order nor a credential, only where the orders are."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, 500, orders=orders(3))
@@ -395,12 +389,8 @@ async def test_a_message_says_no_more_than_batch_and_range(
     assert message["labels"] == {"ack_type": "manual"}
 
 
-async def test_submitting_again_completes_what_was_interrupted(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """What was planned and not handed over is handed over by the next submission; what is known is not planned again, and an id
-    with another amount is counted and left alone.
-    """  # noqa: D205 - one sentence
+async def test_submit_again_completes_interrupted_one(journal_url: str, lenient: Sandbox) -> None:
+    """A second submission hands over only planned orders that were not; conflicts are counted."""
     broker = Collecting()
 
     async def broken() -> AsyncIterator[PayoutOrder]:
@@ -440,8 +430,8 @@ async def test_submitting_again_completes_what_was_interrupted(
     assert complaints(lenient, 40, 0) == []
 
 
-async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: Sandbox) -> None:
-    """Where a run is stopped its message is kicked anew before it is acknowledged, and what was on its way has ended."""
+async def test_worker_stopped_returns_its_chunk(journal_url: str, lenient: Sandbox) -> None:
+    """A stopped run sends its message again before it acknowledges, and no payout is in flight."""
     broker = Collecting()
     lenient.reply_delay = 0.05
     async with make_job(journal_url, at=lenient) as job:
@@ -462,10 +452,8 @@ async def test_a_stopped_worker_gives_its_chunk_back(journal_url: str, lenient: 
     assert complaints(lenient, 200, 2) == []
 
 
-async def test_a_message_is_acknowledged_when_its_chunk_is_done(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """Not before its last order has reached its end; and never, where it leads to no order of this merchant's."""
+async def test_message_is_acknowledged_after_last_order(journal_url: str, lenient: Sandbox) -> None:
+    """A message is acknowledged when its last order ends, and never if it leads to no order."""
     broker = Collecting()
     lost = Collecting()
     acknowledged: list[int] = []
@@ -490,8 +478,8 @@ async def test_a_message_is_acknowledged_when_its_chunk_is_done(
     assert complaints(lenient, 50, 0) == []
 
 
-async def test_closing_waits_for_what_is_on_its_way(journal_url: str, lenient: Sandbox) -> None:
-    """A worker that is closed while it has a chunk leaves nothing on its way behind."""
+async def test_worker_close_waits_for_sent_payouts(journal_url: str, lenient: Sandbox) -> None:
+    """A worker that is closed during a chunk waits for what it sent."""
     broker = Collecting()
     lenient.reply_delay = 0.2
     async with make_job(journal_url, at=lenient) as job:
@@ -504,17 +492,15 @@ async def test_closing_waits_for_what_is_on_its_way(journal_url: str, lenient: S
     assert len(broker.messages) == 2
 
 
-async def test_a_chunk_of_another_journal_is_refused(journal_url: str, lenient: Sandbox) -> None:
-    """A message that leads to no order of this merchant's is an error, and not a chunk that is done."""
+async def test_chunk_of_other_journal_raises(journal_url: str, lenient: Sandbox) -> None:
+    """A message that leads to no order of this merchant is an error, not a finished chunk."""
     async with opened(make_worker(lenient, journal_url)) as worker:
         with pytest.raises(errors.ConfigurationError, match="meant for another worker"):
             await worker.run(Chunk("tuesday", 1, 10))
 
 
-async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """A chunk is done when its orders are settled or pending; finishing with pending asks about those once more."""
+async def test_chunk_pending_orders_wait_for_callbacks(journal_url: str, lenient: Sandbox) -> None:
+    """A chunk ends when its orders are settled or pending; finish_pending looks those up again."""
     broker = Collecting()
     waiting = PayoutOrder(
         merchant_transaction_id="W-1", amount=PENDING, customer=Customer(email="a@b.example")
@@ -535,10 +521,10 @@ async def test_a_pending_order_is_left_to_callbacks_until_somebody_asks(
     assert await states(journal_url) == {"succeeded": 4}
 
 
-async def test_without_resend_what_is_not_found_goes_to_review(
+async def test_chunk_not_found_without_resend_goes_to_review(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """Where the platform is not known to refuse used ids a payout that was cut goes to a person, and the chunk is done."""
+    """If used ids may be accepted again, an aborted payout goes to review and the chunk ends."""
     broker = Collecting()
     lenient.faults.add(FaultKind.CUT_BEFORE, operation="payout", times=2)
     async with (
@@ -551,10 +537,10 @@ async def test_without_resend_what_is_not_found_goes_to_review(
     assert len(lenient.ledger.entries) == 8
 
 
-async def test_a_database_connection_that_is_cut_costs_nothing(
+async def test_chunk_with_cut_database_connections_completes(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """However often the journal's connection breaks in mid-chunk, the chunk comes to its end, and nothing is sent twice."""
+    """However often the journal's connection breaks, the chunk completes without a second send."""
     broker = Collecting()
     lenient.reply_delay = 0.01
     async with (
@@ -573,13 +559,13 @@ async def test_a_database_connection_that_is_cut_costs_nothing(
     assert complaints(lenient, 300, 3) == []
 
 
-async def test_a_journal_that_fails_is_tried_again(
+async def test_chunk_with_failing_journal_is_retried(
     journal_url: str,
     lenient: Sandbox,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the database raises is logged by its kind alone, and the chunk is gone over once more."""
+    """A database error is logged by its type only, and the chunk runs again."""
     broker, failures = Collecting(), iter((True, True))
     async with (
         make_job(journal_url, at=lenient) as job,
@@ -600,10 +586,10 @@ async def test_a_journal_that_fails_is_tried_again(
     assert "4711" not in caplog.text
 
 
-async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(
+async def test_chunk_with_rejected_credentials_is_retried(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """Nothing was done with a refused token, so the chunk is tried again, and paid once the gateway takes it."""
+    """A rejected token sends no payout: the chunk is retried until the gateway accepts it."""
     broker = Collecting()
     async with (
         make_job(journal_url, at=lenient) as job,
@@ -617,10 +603,8 @@ async def test_a_gateway_that_refuses_the_credentials_for_a_while_loses_nothing(
     assert refusal.struck > 1
 
 
-async def test_a_run_takes_over_from_one_that_went_silent(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """Where another run has the rows, and nothing comes of it, this one does not wait for ever."""
+async def test_chunk_takes_over_from_silent_run(journal_url: str, lenient: Sandbox) -> None:
+    """If the run that owns the rows makes no progress, this one does not wait permanently."""
     broker = Collecting()
     async with (
         make_job(journal_url, at=lenient) as job,
@@ -647,10 +631,8 @@ async def test_a_run_takes_over_from_one_that_went_silent(
     assert complaints(lenient, 10, 0) == []
 
 
-async def test_concurrency_counts_over_all_chunks_of_a_process(
-    journal_url: str, lenient: Sandbox
-) -> None:
-    """However many chunks a worker has at a time, no more payouts are on their way than it was told."""
+async def test_worker_concurrency_counts_all_chunks(journal_url: str, lenient: Sandbox) -> None:
+    """However many chunks a worker has, no more payouts are in flight than configured."""
     broker = Collecting()
     lenient.reply_delay = 0.01
     under_way = most = 0
@@ -676,10 +658,10 @@ async def test_concurrency_counts_over_all_chunks_of_a_process(
     assert complaints(lenient, 100, 1) == []
 
 
-async def test_what_is_wrong_with_the_options_is_said_at_once(
+async def test_worker_invalid_options_raise_at_start(
     journal_url: str, lenient: Sandbox, tmp_path: Path
 ) -> None:
-    """A worker does not start with a journal in a file or an impossible option, nor does a submission."""
+    """A journal in a file or an impossible option fails in the worker and in the submission."""
     with pytest.raises(errors.ConfigurationError, match="many share one in PostgreSQL"):
         await make_worker(lenient, f"sqlite:///{tmp_path}/journal.db")._open(None)
     with pytest.raises(errors.ConfigurationError, match="concurrency"):
@@ -695,8 +677,8 @@ async def test_what_is_wrong_with_the_options_is_said_at_once(
                 await submit(job, Collecting(), size)  # type: ignore[arg-type]
 
 
-def test_a_signal_that_ends_the_process_still_does() -> None:
-    """Where nothing else listens to SIGTERM the worker does not either, and what it hooked it lets go of."""
+def test_worker_keeps_existing_sigterm_behavior() -> None:
+    """If no other code handles SIGTERM, it ends the process; the worker removes its handler."""
     from gatewaypy.payouts.distributed import _on_signals
 
     heard: list[int] = []
@@ -721,8 +703,8 @@ def test_a_signal_that_ends_the_process_still_does() -> None:
     assert heard == [signal.SIGTERM, signal.SIGTERM]
 
 
-async def test_signals_are_the_main_threads_business() -> None:
-    """A worker in another thread starts without them; its owner calls stop."""
+async def test_worker_in_thread_installs_no_signal_handler() -> None:
+    """A worker in another thread starts without handlers; its owner calls stop."""
     from gatewaypy.payouts.distributed import _on_signals
 
     before = signal.getsignal(signal.SIGTERM)
@@ -730,16 +712,16 @@ async def test_signals_are_the_main_threads_business() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_without_the_extra_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where taskiq is not installed, importing the module names the extra."""
+def test_worker_without_taskiq_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If taskiq is not installed, importing the module names the extra."""
     monkeypatch.setitem(sys.modules, "taskiq", None)
     monkeypatch.delitem(sys.modules, "gatewaypy.payouts.distributed")
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[distributed,postgres\]"):
         importlib.import_module("gatewaypy.payouts.distributed")
 
 
-async def test_the_example_pays_its_file(journal_url: str) -> None:
-    """The worker and the submitter of the documentation, run as it says, pay the example's file, and the worker ends cleanly."""
+async def test_example_worker_pays_its_file(journal_url: str) -> None:
+    """The documented worker and submitter pay the example's file, and the worker ends cleanly."""
     pytest.importorskip("taskiq_aio_pika")
     from aio_pika import connect
 
@@ -797,10 +779,10 @@ async def test_the_example_pays_its_file(journal_url: str) -> None:
     )
 
 
-async def test_worker_with_a_closed_gateway_gives_orders_back(
+async def test_worker_with_closed_gateway_returns_orders(
     journal_url: str, lenient: Sandbox
 ) -> None:
-    """A chunk whose gateway object was closed leaves its orders planned, and pays them once another worker has it."""
+    """A chunk whose gateway was closed leaves its orders planned; another worker pays them."""
     broker = Collecting()
     async with make_job(journal_url, at=lenient) as job:
         await submit(job, broker, orders=orders(20))

@@ -1,4 +1,4 @@
-"""Orders that end by other hands during a run: the run gives each once, with its end."""
+"""Orders that other processes end during a run: the run yields each once, with its result."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def told(results: list[Any]) -> Counter[tuple[str, Any, Any]]:
 
 
 @pytest.mark.parametrize(("finding", "outcome"), ENDS, ids=["paid", "declined"])
-async def test_run_yields_what_a_callback_ends_while_pending(
+async def test_run_yields_pending_order_ended_by_callback_once(
     gateway: Gateway, store_url: str, finding: PayoutUpdate, outcome: Outcome
 ) -> None:
-    """A pending order that a callback ends is given with its end, and not as pending too."""
+    """A pending order that a callback ends is yielded as ended, and not as pending too."""
     results = []
     async with (
         PayoutJob(gateway, journal=store_url, pending_timeout=60) as job,
@@ -85,10 +85,10 @@ async def test_run_yields_what_a_callback_ends_while_pending(
 
 
 @pytest.mark.parametrize(("finding", "outcome"), ENDS, ids=["paid", "declined"])
-async def test_run_yields_what_a_callback_ends_before_the_doubt(
+async def test_run_yields_doubtful_order_ended_by_callback_once(
     gateway: Gateway, store_url: str, finding: PayoutUpdate, outcome: Outcome
 ) -> None:
-    """An order whose callback is there before its lost answer is given up is given once."""
+    """An order whose callback arrives before its doubt is resolved is yielded once."""
     jobs: list[PayoutJob] = []
 
     async def payout(*_: Any, merchant_transaction_id: str, **__: Any) -> Any:
@@ -101,8 +101,10 @@ async def test_run_yields_what_a_callback_ends_before_the_doubt(
     assert told(results) == {(f"P-{number}", finding.state, outcome): 1 for number in range(2)}
 
 
-async def test_run_yields_what_another_process_ended(gateway: Gateway, postgres_url: str) -> None:
-    """An order that another process took over and ended is given by the run that fed it, once."""
+async def test_run_yields_order_ended_by_other_process_once(
+    gateway: Gateway, postgres_url: str
+) -> None:
+    """An order that another process claimed and ended is yielded by the run that read it, once."""
 
     async def payout(*_: Any, merchant_transaction_id: str, **__: Any) -> Any:
         raise errors.OutcomeUnknown("no answer", merchant_transaction_id=merchant_transaction_id)
@@ -124,10 +126,10 @@ async def test_run_yields_what_another_process_ended(gateway: Gateway, postgres_
     assert results[0].evidence == "not found by another"
 
 
-async def test_run_yields_once_what_it_took_over(
+async def test_run_yields_claimed_unknown_order_once(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """What an earlier run left unknown and a callback ends during this one is given once, with the rest."""
+    """An unknown order of an earlier run that a callback ends meanwhile is yielded once."""
 
     async def payout(*_: Any, merchant_transaction_id: str, **__: Any) -> Any:
         raise errors.OutcomeUnknown("no answer", merchant_transaction_id=merchant_transaction_id)

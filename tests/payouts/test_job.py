@@ -1,4 +1,4 @@
-"""A payout job against a sandbox: what it pays, what it leaves, how it stops and goes on, on both stores."""
+"""A payout job against a sandbox: what it pays, how it stops and how it resumes, on both stores."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ async def stream(orders: list[PayoutOrder]) -> AsyncIterator[PayoutOrder]:
 
 
 @pytest.mark.parametrize("kind", [iter, stream, list], ids=["iterator", "async iterator", "list"])
-async def test_every_order_comes_to_its_end(
+async def test_job_reports_every_order(
     gateway: Gateway, sandbox: Sandbox, store_url: str, kind: Callable[..., Any]
 ) -> None:
-    """Paid and declined orders are told as they come, and add up per currency and code."""
+    """Paid and declined orders are yielded as they end, and add up per currency and code."""
     orders = [order(number, "6051.00" if number % 10 == 9 else "5.00") for number in range(60)]
     results, report = await run(gateway, store_url, kind(orders))
     assert Counter(result.state for result in results) == {State.SUCCEEDED: 54, State.FAILED: 6}
@@ -82,10 +82,10 @@ async def test_every_order_comes_to_its_end(
     assert len(sandbox.ledger.entries) == 54
 
 
-async def test_running_it_again_pays_nothing_again(
+async def test_job_second_run_pays_nothing_again(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """The same orders are the same rows; one with the same id and another amount is told of and not touched."""
+    """Equal orders are equal rows; the same id with another amount is reported and not sent."""
     orders = [order(number) for number in range(20)]
     await run(gateway, store_url, orders)
     results, report = await run(gateway, store_url, [*orders, order(3, "6.00"), order(20)])
@@ -97,10 +97,10 @@ async def test_running_it_again_pays_nothing_again(
     assert (report.total, len(sandbox.ledger.entries)) == (21, 21)
 
 
-async def test_each_kind_of_payee(
+async def test_job_pays_every_kind_of_payee(
     gateway: Gateway, sandbox: Sandbox, card: Any, store_url: str
 ) -> None:
-    """Money goes to an earlier payer, to a customer, to a stored card; a payment that was never captured is refused."""
+    """Earlier payers, customers and stored cards are paid; a payment never captured is refused."""
     paid = await gateway.debit(Money("50.00", "EUR"), card, merchant_transaction_id="SALE")
     held = await gateway.preauth(Money("50.00", "EUR"), card, merchant_transaction_id="HOLD")
     stored = await gateway.stored_cards.store(card)
@@ -130,10 +130,10 @@ async def test_each_kind_of_payee(
 
 
 @pytest.mark.parametrize("fault", ["cut after", "garbage", "html", "half reply", "server error"])
-async def test_a_lost_answer_is_found(
+async def test_job_lost_answer_is_resolved(
     gateway: Gateway, sandbox: Sandbox, store_url: str, fault: str
 ) -> None:
-    """What the client itself finds by inquiry is journalled as paid."""
+    """A payout that the client finds by inquiry is recorded as paid."""
     sandbox.faults.add(fault, operation="payout", times=10)
     results, report = await run(gateway, store_url, [order(number) for number in range(15)])
     assert (
@@ -144,10 +144,10 @@ async def test_a_lost_answer_is_found(
 
 
 @pytest.mark.parametrize("resends", [True, False])
-async def test_what_nobody_knows_of(
+async def test_job_unknown_payout_is_resent_or_reviewed(
     gateway: Gateway, sandbox: Sandbox, store_url: str, resends: bool
 ) -> None:
-    """A payout that never arrived is sent again after the quiet period where that is safe, else a person has to decide."""
+    """A payout that never arrived is sent again after the quiet period if that is safe."""
     sandbox.faults.add("cut before", operation="payout", times=3)
     results, report = await run(
         gateway, store_url, [order(number) for number in range(10)], resend_unknown=resends
@@ -163,8 +163,10 @@ async def test_what_nobody_knows_of(
     )
 
 
-async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
-    """A reviewed order is paid, not paid, or sent again, with the reason kept; what is decided is decided once."""
+async def test_review_decision_ends_the_order(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
+    """A reviewed order is decided once, as paid, not paid or resend, and the reason is stored."""
     sandbox.faults.add("cut before", operation="payout", times=3)
     await run(gateway, store_url, [order(number) for number in range(3)], resend_unknown=False)
     async with Journal(store_url, MERCHANT.member_id) as journal:
@@ -181,10 +183,10 @@ async def test_a_person_decides(gateway: Gateway, sandbox: Sandbox, store_url: s
     assert (report.succeeded, report.failed, len(sandbox.ledger.entries)) == (2, 1, 1)
 
 
-async def test_pending_payouts_are_asked_about(
+async def test_job_polls_pending_payouts(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """One that is decided a moment later ends; one that never is is told as pending, and waits for the next run."""
+    """A payout decided later ends; one never decided is yielded as pending for the next run."""
     results, report = await run(
         gateway, store_url, [order(1, "6090.00"), order(2, "6091.00")], pending_timeout=1.0
     )
@@ -217,8 +219,8 @@ def event(number: int, status: str, amount: str | None = "5.00", **told: Any) ->
     )
 
 
-async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
-    """A callback settles an open row, never takes one back, and one that contradicts an end calls for a person."""
+async def test_callback_only_moves_rows_forward(store_url: str) -> None:
+    """A callback settles an open row, never undoes one, and a contradiction goes to review."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(number) for number in range(3)]):
             await journal.record_intent(row)
@@ -242,10 +244,10 @@ async def test_callbacks_move_rows_forward_alone(store_url: str) -> None:
     assert "another amount: 6.00, not 5.00" in (evidence["PAYOUT-2"] or "")
 
 
-async def test_hear_of_an_order_never_sent_reviews_it(
+async def test_callback_of_order_never_sent_goes_to_review(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """A callback settles no order that was never sent; it is for a person, and is not sent meanwhile: its id was used."""
+    """A planned order is not settled by a callback: its id was used, so it is not sent."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         await journal.plan([order(1), order(2)])
         assert await journal.handle_event(event(1, "payoutsuccessful")) is State.REVIEW
@@ -256,10 +258,10 @@ async def test_hear_of_an_order_never_sent_reviews_it(
 
 @pytest.mark.parametrize("status", ["payoutsuccessful", "payoutfailed", "capturesuccess"])
 @pytest.mark.parametrize("sent", [True, False])
-async def test_hear_of_another_merchant_or_kind_changes_nothing(
+async def test_callback_of_other_merchant_or_kind_is_ignored(
     store_url: str, status: str, sent: bool
 ) -> None:
-    """Another merchant's genuine callback with the same id, or one of a payment, says nothing of a payout of ours."""
+    """A signed callback of another merchant or of a payment with the same id changes no row."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         if sent:
@@ -279,8 +281,10 @@ async def test_hear_of_another_merchant_or_kind_changes_nothing(
         {"amount": None, "currency": "USD"},
     ],
 )
-async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict[str, Any]) -> None:
-    """Amounts are compared by their text whatever the currency, and currencies where they are told."""
+async def test_callback_with_other_amount_goes_to_review(
+    store_url: str, told: dict[str, Any]
+) -> None:
+    """Amounts are always compared as text, and currencies if both are present."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         await journal.record_intent(row)
@@ -290,8 +294,8 @@ async def test_hear_of_another_amount_reviews_the_row(store_url: str, told: dict
         assert await journal.handle_event(event(1, "payoutsuccessful", **told)) is State.REVIEW
 
 
-async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None:
-    """An event that no key signed and no inquiry confirmed may be any person's."""
+async def test_callback_unsigned_changes_nothing(store_url: str) -> None:
+    """An event that no key signed and no inquiry confirmed may come from any client."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         await journal.record_intent(row)
@@ -302,8 +306,8 @@ async def test_hear_of_an_unsigned_event_changes_nothing(store_url: str) -> None
         assert listed.state is State.UNKNOWN
 
 
-async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str) -> None:
-    """An inquiry's record without an amount settles no row, as it settles no payout in a job."""
+async def test_inquiry_without_amount_changes_nothing(store_url: str) -> None:
+    """A record without an amount settles no row, as it settles no payout in a job."""
     fields = {
         "paymentId": "77",
         "merchantTransactionId": "PAYOUT-1",
@@ -320,10 +324,10 @@ async def test_hear_of_a_record_without_an_amount_changes_nothing(store_url: str
         )
 
 
-async def test_hear_of_a_payments_result_changes_nothing(
+async def test_callback_of_a_payment_changes_nothing(
     gateway: Gateway, store_url: str, card: Any
 ) -> None:
-    """A debit's own result under a payout's id says nothing of the payout."""
+    """The result of a debit under the id of a payout says nothing about the payout."""
     payment = await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
@@ -332,8 +336,8 @@ async def test_hear_of_a_payments_result_changes_nothing(
         assert await journal.handle_event(payment) is None  # type: ignore[arg-type]
 
 
-async def test_reconcile_with_a_closed_gateway_says_so(sandbox: Sandbox, store_url: str) -> None:
-    """A gateway object that cannot ask at all is an error, and not a gateway without news."""
+async def test_reconcile_with_closed_gateway_raises(sandbox: Sandbox, store_url: str) -> None:
+    """A gateway object that cannot inquire is an error, not a gateway without an answer."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         await journal.record_intent(row)
@@ -346,8 +350,8 @@ async def test_reconcile_with_a_closed_gateway_says_so(sandbox: Sandbox, store_u
                 await journal.reconcile(refused)
 
 
-async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:
-    """A callback whose currency is in lower case, or missing, is the same payout's."""
+async def test_callback_currency_in_any_case_settles_row(store_url: str) -> None:
+    """A callback whose currency is in lower case or missing belongs to the same payout."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         for row in await journal.plan([order(1), order(2)]):
             await journal.record_intent(row)
@@ -365,8 +369,8 @@ async def test_hear_in_any_spelling_of_the_currency(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("first", [State.SUCCEEDED, State.PENDING])
-async def test_second_payment_under_one_id_is_reviewed(store_url: str, first: State) -> None:
-    """A success under another payment id may be a second payment: a person must look at both."""
+async def test_second_payment_id_goes_to_review(store_url: str, first: State) -> None:
+    """A success under another payment id may be a second payment."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
         await journal.record_intent(row)
@@ -377,10 +381,10 @@ async def test_second_payment_under_one_id_is_reviewed(store_url: str, first: St
         assert "payment 77" in (listed.evidence or "")
 
 
-async def test_payout_that_is_begun_is_pending(
+async def test_payout_in_progress_is_pending(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """A record that may still become a payout's end is asked about, not given to a person."""
+    """A record that can still become the end of a payout is polled, not reviewed."""
     results, _ = await run(gateway, store_url, [order(1, "6091.00")], pending_timeout=0.0)
     assert [result.state for result in results] == [State.PENDING]
     record = sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1")
@@ -390,10 +394,10 @@ async def test_payout_that_is_begun_is_pending(
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["inquiry answers", "inquiry fails"])
-async def test_duplicate_of_a_first_attempt_is_reviewed(
+async def test_duplicate_of_first_attempt_goes_to_review(
     gateway: Gateway, sandbox: Sandbox, store_url: str, answered: bool
 ) -> None:
-    """An id that the gateway knows before the first attempt was used by somebody else: nothing is booked as paid."""
+    """An id that the gateway knows before the first attempt is not booked as paid."""
     await gateway.payout(Money("5.00", "EUR"), merchant_transaction_id="PAYOUT-1", customer=ADA)
     if not answered:
         sandbox.faults.add("garbage", operation="inquiry by merchantTransactionId", times=100)
@@ -407,10 +411,10 @@ async def test_duplicate_of_a_first_attempt_is_reviewed(
     assert (await run(gateway, store_url))[1].review == 1, "another run books nothing either"
 
 
-async def test_reconcile_gives_a_payment_under_the_id_to_review(
+async def test_reconcile_payment_under_the_id_goes_to_review(
     gateway: Gateway, store_url: str, card: Any
 ) -> None:
-    """A pending payout is not settled by a captured payment that has its id."""
+    """A pending payout is not settled by a captured payment with its id."""
     await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
@@ -422,8 +426,8 @@ async def test_reconcile_gives_a_payment_under_the_id_to_review(
         assert "another kind" in (listed.evidence or "")
 
 
-async def test_journal_of_another_merchant_is_refused(gateway: Gateway, store_url: str) -> None:
-    """A gateway is asked about, and pays, its own merchant's orders alone."""
+async def test_journal_of_other_merchant_raises(gateway: Gateway, store_url: str) -> None:
+    """A gateway pays and looks up only the orders of its own merchant."""
     async with Journal(store_url, "777") as journal:
         with pytest.raises(errors.ConfigurationError, match="777"):
             await journal.reconcile(gateway)
@@ -431,10 +435,10 @@ async def test_journal_of_another_merchant_is_refused(gateway: Gateway, store_ur
             PayoutJob(gateway, journal=journal)
 
 
-async def test_stopping_lets_what_is_on_its_way_end(
+async def test_job_stop_finishes_sent_payouts(
     sandbox: Sandbox, gateway: Gateway, store_url: str
 ) -> None:
-    """After stop() nothing is begun; what was sent is journalled; the next run does the rest."""
+    """After stop() no payout starts; what was sent is recorded; the next run does the rest."""
     sandbox.reply_delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10, quiet_period=0.4) as job:
         seen = 0
@@ -451,8 +455,10 @@ async def test_stopping_lets_what_is_on_its_way_end(
     assert (report.succeeded, len(sandbox.ledger.entries)) == (200, 200)
 
 
-async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store_url: str) -> None:
-    """Leaving the loop ends the run as stop() does: nothing is torn in half."""
+async def test_job_left_loop_finishes_sent_payouts(
+    sandbox: Sandbox, gateway: Gateway, store_url: str
+) -> None:
+    """Leaving the loop ends the run like stop(): no request is aborted."""
     sandbox.reply_delay = 0.02
     async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
         results = job.run(order(number) for number in range(100))
@@ -463,10 +469,10 @@ async def test_a_caller_who_walks_away(sandbox: Sandbox, gateway: Gateway, store
     assert report.succeeded == len(sandbox.ledger.entries) < 60
 
 
-async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(
+async def test_job_abandoned_loop_drains_sent_payouts(
     sandbox: Sandbox, gateway: Gateway, store_url: str
 ) -> None:
-    """Whoever breaks the loop off and leaves the job waits there for what was sent, and finds it in the journal."""
+    """After a break, leaving the job waits for what was sent, and the journal has it."""
     sandbox.reply_delay = 0.05
     async with PayoutJob(gateway, journal=store_url, concurrency=10) as job:
         results = job.run(order(number) for number in range(100))
@@ -479,10 +485,10 @@ async def test_a_loop_that_is_broken_off_leaves_nothing_on_its_way(
     await results.aclose()
 
 
-async def test_stopping_waits_for_no_stream(
+async def test_job_stop_does_not_wait_for_stream(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """A job that is stopped ends, though the stream that it reads has nothing to give and never ends."""
+    """A stopped job ends even if its source of orders blocks permanently."""
     silence = asyncio.Event()
 
     async def endless() -> AsyncIterator[PayoutOrder]:
@@ -496,10 +502,8 @@ async def test_stopping_waits_for_no_stream(
     assert len(sandbox.ledger.entries) == 1
 
 
-async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(
-    gateway: Gateway, store_url: str
-) -> None:
-    """Orders that were never read are not passed over in silence."""
+async def test_job_stream_cancelled_from_within_raises(gateway: Gateway, store_url: str) -> None:
+    """Orders that were never read are not skipped silently."""
 
     async def broken() -> AsyncIterator[PayoutOrder]:
         yield order(1)
@@ -510,10 +514,8 @@ async def test_a_stream_that_is_cancelled_from_within_is_no_end_of_the_orders(
             [result async for result in job.run(broken())]
 
 
-async def test_a_failure_is_heard_though_the_loop_was_broken_off(
-    gateway: Gateway, store_url: str
-) -> None:
-    """Whoever leaves the loop early hears on leaving the job that the run failed, however its generator was ended."""
+async def test_job_failure_after_break_raises_on_exit(gateway: Gateway, store_url: str) -> None:
+    """If the loop is left early, leaving the job raises the failure of the run."""
 
     def breaking() -> Iterator[PayoutOrder]:
         yield from (order(number) for number in range(40))
@@ -558,10 +560,10 @@ class Stranger:
     ],
     ids=["credentials", "configuration"],
 )
-async def test_an_inquiry_that_nobody_will_ever_answer_ends_the_run(
+async def test_job_refused_inquiry_ends_the_run(
     gateway: Gateway, sandbox: Sandbox, store_url: str, error: errors.GatewayError
 ) -> None:
-    """Where questions are refused for who asks them, the run ends with that error and the order is still unknown."""
+    """If the gateway refuses inquiries by this caller, the run raises, and the order is unknown."""
     sandbox.faults.add("cut before", operation="payout")
     asked = Stranger(gateway, "inquire", error)
     async with PayoutJob(asked, journal=store_url) as job, asyncio.timeout(20):
@@ -571,10 +573,10 @@ async def test_an_inquiry_that_nobody_will_ever_answer_ends_the_run(
 
 
 @pytest.mark.parametrize("call", ["payout", "inquire"])
-async def test_a_cancellation_that_nobody_asked_for_ends_the_run(
+async def test_job_cancellation_by_client_ends_the_run(
     gateway: Gateway, sandbox: Sandbox, store_url: str, call: str
 ) -> None:
-    """A client that lets a cancellation of its own out ends the run with an error, and no worker goes missing silently."""
+    """If the client raises a cancellation of its own, the run fails; no worker ends silently."""
     sandbox.faults.add("cut before", operation="payout")
     astray = Stranger(gateway, call, asyncio.CancelledError())
     async with PayoutJob(astray, journal=store_url, concurrency=2) as job, asyncio.timeout(20):
@@ -585,10 +587,8 @@ async def test_a_cancellation_that_nobody_asked_for_ends_the_run(
     assert row.state in {State.SENDING, State.UNKNOWN}
 
 
-async def test_refused_credentials_end_the_run_and_lose_nothing(
-    sandbox: Sandbox, store_url: str
-) -> None:
-    """Where the gateway takes the key no longer, the run ends with its error and every order is still planned."""
+async def test_job_rejected_credentials_end_the_run(sandbox: Sandbox, store_url: str) -> None:
+    """If the gateway rejects the key, the run raises, and every order stays planned."""
     stranger = type(MERCHANT)(
         member_id=MERCHANT.member_id,
         partner_id=MERCHANT.partner_id,
@@ -610,8 +610,10 @@ async def test_refused_credentials_end_the_run_and_lose_nothing(
     assert report.total >= 1
 
 
-async def test_a_file_that_breaks_off(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
-    """An error of the caller's own iterable comes out of the run once what is on its way has ended."""
+async def test_job_failing_source_raises_after_sent_payouts(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
+    """An error of the caller's iterable is raised once the sent payouts have ended."""
 
     def breaking() -> Iterator[PayoutOrder]:
         yield from (order(number) for number in range(300))
@@ -624,10 +626,10 @@ async def test_a_file_that_breaks_off(gateway: Gateway, sandbox: Sandbox, store_
     assert (report.sending, report.succeeded) == (0, len(sandbox.ledger.entries))
 
 
-async def test_a_gateway_that_is_down_pauses_the_job(
+async def test_job_waits_while_gateway_is_down(
     sandbox: Sandbox, gateway: Gateway, store_url: str
 ) -> None:
-    """Nothing is sent into the void: orders stay planned, and are paid once the gateway is back."""
+    """Orders stay planned while the gateway is unreachable, and are paid when it is back."""
     async with sandbox.refusing():
         results, report = await run(
             gateway,
@@ -641,8 +643,10 @@ async def test_a_gateway_that_is_down_pauses_the_job(
     assert (report.succeeded, len(sandbox.ledger.entries)) == (8, 8)
 
 
-async def test_a_rate_is_kept(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
-    """However many may be on their way, no more begin in a second than were allowed."""
+async def test_job_per_second_limits_starts(
+    gateway: Gateway, sandbox: Sandbox, store_url: str
+) -> None:
+    """At any concurrency, no more payouts start in a second than allowed."""
     clock = asyncio.get_running_loop().time
     begun = clock()
     await run(gateway, store_url, [order(number) for number in range(30)], per_second=50)
@@ -654,10 +658,10 @@ async def test_a_rate_is_kept(gateway: Gateway, sandbox: Sandbox, store_url: str
             await run(gateway, store_url, [order(1)], per_second=wrong)
 
 
-async def test_one_run_at_a_time(
+async def test_job_second_run_at_once_raises(
     gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path
 ) -> None:
-    """A second run of the same job, and a second process's job on the same file, are clear errors."""
+    """A second run of a job, and a second process on the same file, are clear errors."""
     async with PayoutJob(gateway, journal=store_url) as job:
         first = job.run([order(1), order(2)])
         await anext(first)
@@ -672,10 +676,10 @@ async def test_one_run_at_a_time(
         pass
 
 
-async def test_a_restored_backup_is_not_believed(
+async def test_job_restored_backup_inquires_before_sending(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """A journal older than what was sent from it asks about every open order before it sends one."""
+    """A journal older than what was sent from it looks up every open order before sending."""
     path = tmp_path / "payouts.db"
     url = f"sqlite:///{path}"
     async with Journal(url, MERCHANT.member_id) as journal:
@@ -697,10 +701,10 @@ async def test_a_restored_backup_is_not_believed(
 
 
 @pytest.mark.parametrize("moment", ["planning", "sending"])
-async def test_a_full_disk_loses_nothing(
+async def test_job_full_disk_loses_nothing(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path, moment: str
 ) -> None:
-    """Where the journal cannot be written, nothing is sent without an intent, and the next run finds out the rest."""
+    """Without a written intent nothing is sent, and the next run resolves the rest."""
     url = f"sqlite:///{tmp_path}/payouts.db"
     async with PayoutJob(gateway, journal=url, concurrency=5) as job:
         if moment == "sending":
@@ -718,10 +722,10 @@ async def test_a_full_disk_loses_nothing(
     assert report.total >= 400
 
 
-async def test_a_wall_clock_that_jumps(
+async def test_job_wall_clock_jump_changes_nothing(
     gateway: Gateway, sandbox: Sandbox, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour or a day forth and back decides nothing: the job goes on as if nothing were."""
+    """A clock that jumps an hour or a day back or forth does not affect the job."""
     jumps, real = random.Random(4), time.time
     monkeypatch.setattr(
         time, "time", lambda: real() + jumps.choice((0, 3600, -3600, 86400, -86400))
@@ -735,10 +739,10 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
-async def test_card_numbers_are_sealed_or_refused(
+async def test_card_numbers_are_encrypted_or_refused(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """A card number in an order's extra fields lies encrypted in the journal, or the order is refused; a CVV always is."""
+    """A card number in ``extra`` is stored encrypted or refused; a CVV is always refused."""
     with pytest.raises(errors.InvalidRequest, match="no CVV"):
         order(1, extra={"card.cvv": "123"})
     to_card = order(1, extra={"card.number": "4000000000000051"})
@@ -787,8 +791,8 @@ async def test_card_numbers_are_sealed_or_refused(
         ({"currency": ""}, "currency"),
     ],
 )
-def test_what_is_no_order(fields: dict[str, Any], named: str) -> None:
-    """An order that could not be paid is refused where it is made, with the field's name."""
+def test_order_invalid_field_raises(fields: dict[str, Any], named: str) -> None:
+    """An order that cannot be paid is refused at construction, with the name of the field."""
     usual = {
         "merchant_transaction_id": "P-1",
         "amount": "5.00",
@@ -802,8 +806,8 @@ def test_what_is_no_order(fields: dict[str, Any], named: str) -> None:
     assert refused.value.field == named
 
 
-def test_an_order_survives_as_json() -> None:
-    """Every field comes back, and the fingerprint sees the amount and the payee alone."""
+def test_order_json_round_trip_keeps_every_field() -> None:
+    """Every field is read back, and the fingerprint covers only the amount and the payee."""
     whole = PayoutOrder.from_fields(
         {
             "merchant_transaction_id": "P-1",
@@ -835,10 +839,10 @@ async def test_two_merchants_share_a_journal(store_url: str) -> None:
             assert len(await journal.list_entries()) == 1
 
 
-async def test_the_reconciler_looks_after_journals(
+async def test_reconciler_polls_journals(
     gateway: Gateway, sandbox: Sandbox, store_url: str, tmp_path: Path
 ) -> None:
-    """A pending payout whose callback never comes is asked about on a schedule, by whoever runs the receiver."""
+    """The receiver's process looks up a pending payout without a callback on a schedule."""
     await run(gateway, store_url, [order(1, "6091.00"), order(2, "6091.00")], pending_timeout=0.0)
     sandbox.ledger.approve(sandbox.ledger.by_merchant_id(MERCHANT.member_id, "PAYOUT-1"))
     async with (
@@ -860,10 +864,10 @@ async def cut(killer: Any, pid: int, after: float) -> None:
 
 
 @pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
-async def test_a_database_connection_that_is_cut(
+async def test_job_cut_database_connection_ends_the_run(
     gateway: Gateway, sandbox: Sandbox, after: float
 ) -> None:
-    """PostgreSQL goes away in the middle of commits: nobody knows what was kept, so the run ends, and the next one finds out."""
+    """If PostgreSQL fails during commits, the run ends, and the next one resolves the rest."""
     asyncpg = pytest.importorskip("asyncpg")
     orders = [order(number) for number in range(400)]
     async for url in postgres_schema():
@@ -889,10 +893,10 @@ async def test_a_database_connection_that_is_cut(
         )
 
 
-async def test_no_secret_lies_in_a_journal(
+async def test_journal_has_no_secret(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Keys, tokens and checksums are in no file and no log, whatever goes wrong."""
+    """No file and no log has keys, tokens or checksums, whatever fails."""
     caplog.set_level("DEBUG")
     for fault in ("cut after", "html", "garbage", "expire tokens", "reject token"):
         sandbox.faults.add(fault, operation="payout", times=2)
@@ -911,8 +915,8 @@ async def test_no_secret_lies_in_a_journal(
         assert secret.encode() not in everything
 
 
-async def test_one_amount_has_one_text(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
-    """However an amount was written, it is the same order, and it can be read back."""
+async def test_amount_has_one_text(gateway: Gateway, sandbox: Sandbox, store_url: str) -> None:
+    """However an amount is written, it is the same order, and it can be read back."""
     spellings = ["12.50", "12.5", Decimal("1.25E+1"), Decimal("12.500")]
     for spelling in spellings:
         results, report = await run(gateway, store_url, [order(1, spelling)])
@@ -925,8 +929,8 @@ async def test_one_amount_has_one_text(gateway: Gateway, sandbox: Sandbox, store
 
 
 @pytest.mark.parametrize("statement", ["take", "mine", "listed", "learn", "intend"])
-async def test_no_step_reads_the_whole_journal(tmp_path: Path, statement: str) -> None:
-    """Every step's query finds its rows by an index: a job's cost does not grow with what is done already."""
+async def test_journal_queries_use_indexes(tmp_path: Path, statement: str) -> None:
+    """Every query of a job finds its rows by an index, however many orders have ended."""
     async with Journal(f"sqlite:///{tmp_path}/plan.db", MERCHANT.member_id) as journal:
         await journal.plan([order(number) for number in range(50)])
         (row, *_) = await journal.claim(State.PLANNED)

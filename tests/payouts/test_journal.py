@@ -1,4 +1,4 @@
-"""The journal's own rules, on both stores: who may move a row, what an answer is believed to tell, and of which attempt."""
+"""The rules of the journal on both stores: who may move a row, by which answer and attempt."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def in_state(journal: Journal, state: State) -> list[Any]:
     return await journal.list_entries(state=state)
 
 
-async def test_many_at_once_are_told_apart(store_url: str) -> None:
-    """Intents and answers that go to the store together have each its own effect, and each caller hears of its own."""
+async def test_journal_batched_updates_keep_their_results(store_url: str) -> None:
+    """Batched intents and answers each have their own effect and return their own result."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(200)])
         lost, *_ = await journal.claim(State.PLANNED, most=1)
@@ -57,8 +57,8 @@ async def test_many_at_once_are_told_apart(store_url: str) -> None:
         assert left.id == lost.id
 
 
-async def test_an_order_that_stands_twice_is_new_once(store_url: str) -> None:
-    """The second of two equal orders is known already, and one with another amount is told of."""
+async def test_journal_repeated_order_is_new_once(store_url: str) -> None:
+    """The second of two equal orders is known; one with another amount is reported."""
     async with Journal(store_url, MEMBER) as journal:
         other = PayoutOrder(
             merchant_transaction_id="P-1", amount=Money("6.00", "EUR"), customer=ADA
@@ -67,8 +67,8 @@ async def test_an_order_that_stands_twice_is_new_once(store_url: str) -> None:
         assert (first.id > 0, second, third.order) == (True, None, other)
 
 
-async def test_only_its_owner_puts_a_row_on_the_review_list(store_url: str) -> None:
-    """Whoever was slow to give a row to a person, while another took it over, changes nothing."""
+async def test_journal_review_requires_the_owner(store_url: str) -> None:
+    """A slow process whose row was claimed by another cannot send it to review."""
     async with Journal(store_url, MEMBER) as slow:
         other = Journal(slow._store, MEMBER)
         await sent(slow)
@@ -83,8 +83,8 @@ async def test_only_its_owner_puts_a_row_on_the_review_list(store_url: str) -> N
 
 
 @pytest.mark.parametrize("told", [PAID, DECLINED], ids=["paid", "declined"])
-async def test_what_was_not_found_may_turn_up(store_url: str, told: PayoutUpdate) -> None:
-    """A row that is on review for not having been found leaves it by what an inquiry or a callback tells."""
+async def test_review_not_found_order_can_be_settled(store_url: str, told: PayoutUpdate) -> None:
+    """An order in review because it was not found leaves it by an inquiry or a callback."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.record("P-1", UNKNOWN, attempt=1)
@@ -95,8 +95,8 @@ async def test_what_was_not_found_may_turn_up(store_url: str, told: PayoutUpdate
         assert listed.evidence == "not found for 120 s"
 
 
-async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
-    """Neither side of a contradiction is believed by being told again; a person's decision is taken, and can be contradicted."""
+async def test_review_contradiction_requires_a_person(store_url: str) -> None:
+    """A repeated report does not resolve a contradiction; a decision does."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.record("P-1", PAID, attempt=1)
@@ -110,8 +110,8 @@ async def test_what_contradicts_itself_is_a_persons(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("is_absent", [True, False], ids=["not found", "contradicted"])
-async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: bool) -> None:
-    """What comes while a row is on review is in its evidence, once: a person must not decide without it."""
+async def test_review_records_later_evidence(store_url: str, is_absent: bool) -> None:
+    """What arrives while a row is in review is added to its evidence, once."""
     other = PayoutUpdate(
         state=State.REVIEW, evidence="callback: another amount: 6.00, not 5.00, payment 8"
     )
@@ -131,8 +131,8 @@ async def test_review_keeps_what_is_learnt_meanwhile(store_url: str, is_absent: 
 
 
 @pytest.mark.parametrize("doubt", [State.PENDING, State.UNKNOWN])
-async def test_failure_of_a_second_payment_is_reviewed(store_url: str, doubt: State) -> None:
-    """A failure under another payment id leaves open what became of the first payment: a person must look at both."""
+async def test_failure_of_second_payment_goes_to_review(store_url: str, doubt: State) -> None:
+    """A failure under another payment id leaves the first payment open."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.record("P-1", PayoutUpdate(state=doubt, payment_id="7"), attempt=1)
@@ -165,10 +165,10 @@ async def again(journal: Journal) -> Any:
     [(DECLINED, 1), (UNKNOWN, 1), (DECLINED, None)],
     ids=["declined", "no answer", "a callback"],
 )
-async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
+async def test_failure_of_earlier_attempt_is_ignored(
     store_url: str, late: PayoutUpdate, attempt: int | None
 ) -> None:
-    """While the second attempt is on its way, nothing but its own answer makes it failed or unknown."""
+    """While the second attempt is in flight, only its own answer fails it or makes it unknown."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         assert await journal.record("P-1", late, attempt=attempt) is State.SENDING
@@ -178,8 +178,8 @@ async def test_an_earlier_attempts_failure_says_nothing_of_a_later_one(
         assert await journal.record("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
-async def test_failed_payment_of_an_earlier_attempt_is_ignored(store_url: str) -> None:
-    """A late failure of the first attempt's payment says nothing of the second attempt's, which is pending."""
+async def test_failed_payment_of_earlier_attempt_is_ignored(store_url: str) -> None:
+    """A late failure of the first attempt does not change the pending second attempt."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         await journal.record("P-1", PayoutUpdate(state=State.PENDING, payment_id="9"), attempt=2)
@@ -189,10 +189,10 @@ async def test_failed_payment_of_an_earlier_attempt_is_ignored(store_url: str) -
         )
 
 
-async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost(
+async def test_report_without_attempt_never_ends_lost_attempt(
     store_url: str,
 ) -> None:
-    """A late callback of a first attempt's failure leaves the second, whose answer was lost, to the inquiry about it."""
+    """A late callback of a failed first attempt leaves the lost second one to its inquiry."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         await journal.record("P-1", UNKNOWN, attempt=2)
@@ -200,8 +200,8 @@ async def test_who_tells_of_no_attempt_does_not_settle_a_later_one_that_was_lost
         assert await journal.record("P-1", DECLINED, attempt=2) is State.FAILED
 
 
-async def test_another_amount_is_kept_as_evidence(store_url: str) -> None:
-    """What is told of another amount while an order is on its way is in its evidence, whatever becomes of it."""
+async def test_other_amount_is_added_to_evidence(store_url: str) -> None:
+    """A report with another amount for an order in flight is stored in its evidence."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         told = PayoutUpdate(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
@@ -211,18 +211,18 @@ async def test_another_amount_is_kept_as_evidence(store_url: str) -> None:
         assert "6.00 EUR" in (row.evidence or "")
 
 
-async def test_an_earlier_attempts_success_is_a_success(store_url: str) -> None:
-    """Money that moved has moved, whichever attempt moved it."""
+async def test_success_of_earlier_attempt_is_success(store_url: str) -> None:
+    """Money that moved counts, whichever attempt moved it."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         assert await journal.record("P-1", PAID, attempt=1) is State.SUCCEEDED
         assert await journal.record("P-1", DECLINED, attempt=2) is State.REVIEW
 
 
-async def test_a_store_that_fails_fails_every_caller(
+async def test_journal_failing_store_fails_every_caller(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is told that something was written when the statement that wrote it failed, and the next call goes through."""
+    """No caller of a failed statement gets a success, and the next call works."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(3)])
 
@@ -238,8 +238,8 @@ async def test_a_store_that_fails_fails_every_caller(
         assert await asyncio.gather(*(journal.record_intent(row) for row in rows)) == [1, 1, 1]
 
 
-async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
-    """Of calls that go to the store together one may be cancelled: the others are answered."""
+async def test_journal_cancelled_caller_affects_no_other(store_url: str) -> None:
+    """One of several batched calls may be cancelled: the others are answered."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(3)])
         calls = [asyncio.ensure_future(journal.record_intent(row)) for row in rows]
@@ -250,8 +250,8 @@ async def test_a_caller_who_goes_away_disturbs_nobody(store_url: str) -> None:
         assert isinstance(told[1], asyncio.CancelledError)
 
 
-async def test_any_text_of_a_gateways_is_kept(store_url: str) -> None:
-    """Quotes, half an emoji and NUL in what the gateway says break no statement and no other row."""
+async def test_journal_stores_any_gateway_text(store_url: str) -> None:
+    """Quotes, an unpaired surrogate and NUL break no statement and no other row."""
     said = PayoutUpdate(
         state=State.FAILED,
         code="10001",
@@ -275,10 +275,8 @@ def locks(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*.owner")]
 
 
-async def test_journal_reached_by_a_link_is_locked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However a journal's path is spelled, one process has it: by a link to it, a link to its folder, or a relative path."""
+async def test_journal_lock_follows_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links, a linked folder and relative paths all reach the same lock."""
     (tmp_path / "link.db").symlink_to(tmp_path / "payouts.db")
     (tmp_path / "folder").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -299,8 +297,8 @@ async def test_journal_reached_by_a_link_is_locked(
     assert locks(tmp_path) == ["payouts.db.owner"]
 
 
-async def test_journal_text_of_a_person_has_no_card_number(store_url: str) -> None:
-    """A card number is refused as a batch's name, and masked in a person's reason and an order's description."""
+async def test_journal_free_text_has_no_card_number(store_url: str) -> None:
+    """A card number is refused in a batch name, and masked in a reason or a description."""
     pan = "4111111111111111"
     async with Journal(store_url, MEMBER) as journal:
         with pytest.raises(
@@ -327,10 +325,8 @@ def bytes_in(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-async def test_journal_unsealed_refuses_card_numbers_of_any_field(
-    store_url: str, tmp_path: Path
-) -> None:
-    """No byte of an unsealed journal is a card number's, whichever field it stands in."""
+async def test_journal_unencrypted_refuses_card_numbers(store_url: str, tmp_path: Path) -> None:
+    """An unencrypted journal has no byte of a card number, in any field."""
     pan = "4111111111111111"
     customers = [Customer(given_name=pan), Customer(phone=pan), Customer(sex=pan)]
     orders = [

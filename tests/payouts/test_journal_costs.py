@@ -1,4 +1,4 @@
-"""What each of the journal's statements touches on PostgreSQL, with nothing open and with 30,000 orders."""
+"""What each journal statement reads on PostgreSQL, with no open order and with 30,000."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ async def fill(connection: Any, member: str, batch: str, state: str, owner: str)
 
 @pytest.mark.parametrize("first", ["SELECT 1", "VACUUM ANALYZE"])
 @pytest.mark.parametrize("kind", OPEN)
-async def test_no_journal_statement_reads_the_backlog(url: str, kind: str, first: str) -> None:
-    """Whatever is open, analyzed or not, and planned before it came or after, a statement touches what it is about alone."""
+async def test_journal_statements_never_read_backlog(url: str, kind: str, first: str) -> None:
+    """With any backlog, analyzed or not, a statement reads only the rows that it is for."""
     asyncpg = pytest.importorskip("asyncpg")
     member, batch, state, owner = OPEN[kind]
     async with Journal(url, MEMBER) as journal:

@@ -1,4 +1,4 @@
-"""A journal pays at one gateway: an order that was paid at another would be unknown there, and be paid again."""
+"""A journal pays at one gateway, because another one would not know its orders and pay again."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def refusal(journal: Sandbox, given: Sandbox) -> str:
         ("http://127.0.0.1:8600", "http://127.0.0.1:8600"),
     ],
 )
-def test_normalize_address_makes_one_text_of_all_spellings(url: str, address: str) -> None:
-    """A host's case, a default port and a final slash make no other gateway."""
+def test_normalize_address_unifies_spellings(url: str, address: str) -> None:
+    """Letter case, a default port and a final slash do not make another gateway."""
     assert normalize_address(url) == address
 
 
-async def test_journal_at_another_gateway_is_refused(
+async def test_journal_at_other_gateway_raises(
     sandbox: Sandbox, other: Sandbox, store_url: str
 ) -> None:
-    """A payout whose answer was lost is not paid at a second gateway too, which does not know it."""
+    """A payout whose answer was lost is not paid at a second gateway."""
     await run(sandbox, store_url, [order(1)])
     async with Journal(store_url, MEMBER) as journal:
         (row,) = await journal.plan([order(2)])
@@ -85,10 +85,8 @@ async def test_journal_at_another_gateway_is_refused(
         ]
 
 
-async def test_journal_another_spelling_is_the_same_gateway(
-    sandbox: Sandbox, store_url: str
-) -> None:
-    """A final slash makes no other gateway."""
+async def test_journal_other_spelling_is_same_gateway(sandbox: Sandbox, store_url: str) -> None:
+    """A final slash does not make another gateway."""
     await run(sandbox, store_url, [order(1)])
     async with (
         Gateway(f"{sandbox.base_url}/", MERCHANT) as gateway,
@@ -97,10 +95,10 @@ async def test_journal_another_spelling_is_the_same_gateway(
         assert (await job.report()).succeeded == 1
 
 
-async def test_gateway_that_moved_is_taken_on_a_persons_word(
+async def test_gateway_move_requires_a_reason(
     sandbox: Sandbox, other: Sandbox, store_url: str
 ) -> None:
-    """The new address is taken with a reason alone, which is kept, and the old one is refused from then on."""
+    """The new address is accepted only with a stored reason; the old one is refused afterwards."""
     await run(sandbox, store_url, [order(1)])
     async with Journal(store_url, MEMBER) as journal:
         for url, reason in ((other.base_url, ""), ("no URL", "moved")):
@@ -118,10 +116,10 @@ async def test_gateway_that_moved_is_taken_on_a_persons_word(
         await run(sandbox, store_url)
 
 
-async def test_running_job_stops_where_the_gateway_changes(
+async def test_job_stops_after_gateway_change(
     sandbox: Sandbox, other: Sandbox, store_url: str
 ) -> None:
-    """A job that was opened before the change is refused when it is run: so is each further chunk of a worker."""
+    """A job opened before the change is refused at its run, as is each chunk of a worker."""
     async with (
         Gateway(sandbox.base_url, MERCHANT) as gateway,
         PayoutJob(gateway, journal=store_url) as job,
@@ -134,38 +132,36 @@ async def test_running_job_stops_where_the_gateway_changes(
     assert sandbox.ledger.entries == []
 
 
-async def test_reconcile_at_another_gateway_is_refused(
+async def test_reconcile_at_other_gateway_raises(
     sandbox: Sandbox, other: Sandbox, store_url: str
 ) -> None:
-    """Another gateway is not asked about pending rows: it may have another payout under the same id."""
+    """Another gateway may have a different payout under the id, so it is not asked."""
     await run(sandbox, store_url, [order(1)])
     async with Gateway(other.base_url, MERCHANT) as gateway, Journal(store_url, MEMBER) as journal:
         with pytest.raises(errors.ConfigurationError, match="pays at"):
             await journal.reconcile(gateway)
 
 
-async def test_client_without_an_address_is_refused(sandbox: Sandbox, store_url: str) -> None:
-    """A client that does not say where it pays cannot be compared with a journal that knows."""
+async def test_client_without_address_raises(sandbox: Sandbox, store_url: str) -> None:
+    """A client without a known address cannot be compared with the journal."""
     await run(sandbox, store_url, [order(1)])
     async with Journal(store_url, MEMBER) as journal:
         with pytest.raises(errors.ConfigurationError, match="must have a platform with a base_url"):
             await journal.check_gateway(object())
 
 
-async def test_merchants_in_one_journal_have_gateways_of_their_own(
-    sandbox: Sandbox, store_url: str
-) -> None:
-    """What one merchant's orders are paid at says nothing of another's."""
+async def test_merchants_of_journal_have_own_gateways(sandbox: Sandbox, store_url: str) -> None:
+    """The gateway of one merchant says nothing about that of another."""
     await run(sandbox, store_url, [order(1)])
     async with Journal(store_url, "another") as journal:
         await journal.change_gateway("https://other.example/", "its own")
     assert (await run(sandbox, store_url)).succeeded == 1
 
 
-async def test_mistyped_url_is_put_right_where_nothing_was_sent(
+async def test_mistyped_url_is_replaced_if_nothing_was_sent(
     sandbox: Sandbox, quiet_port: int, tmp_path: Path
 ) -> None:
-    """A journal of which nothing can have been paid takes the right URL without a person's word."""
+    """An unused journal accepts the correct URL without a reason."""
     url = f"sqlite:///{tmp_path}/payouts.db"
     mistyped = Gateway(
         f"http://127.0.0.1:{quiet_port}", MERCHANT, timeouts=Timeouts(connect=0.2, total=1)
@@ -180,7 +176,7 @@ async def test_mistyped_url_is_put_right_where_nothing_was_sent(
 async def test_restored_journal_keeps_its_gateway(
     sandbox: Sandbox, other: Sandbox, tmp_path: Path
 ) -> None:
-    """A restored journal may lack what was paid: that it holds nothing sent lets it pay at no other gateway."""
+    """A restored journal without sent rows is not accepted at another gateway."""
     url = f"sqlite:///{tmp_path}/payouts.db"
     await run(sandbox, url)
     async with Journal(url, MEMBER) as journal:

@@ -1,4 +1,4 @@
-"""The histogram of how long answers took."""
+"""The histogram of answer times."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from gatewaypy.payouts import Latency, format_duration
 
 
-def test_answers_are_counted_by_how_long_they_took() -> None:
-    """Shares are read off the buckets, a quarter too high at most, and never above the slowest."""
+def test_histogram_shares_come_from_buckets() -> None:
+    """Shares are at most a quarter too high, and never above the slowest answer."""
     latency = Latency()
     for number in range(1, 1001):
         latency.add(number / 1000)
@@ -19,8 +19,8 @@ def test_answers_are_counted_by_how_long_they_took() -> None:
     assert sum(count for _, count in latency.buckets()) == 1000
 
 
-def test_a_histogram_is_drawn_from_its_first_bucket_to_its_last() -> None:
-    """Empty buckets between are drawn, the fullest is as wide as asked for, and what is small still shows."""
+def test_histogram_draws_first_to_last_bucket() -> None:
+    """Empty buckets between are drawn, the fullest has full width, small ones are visible."""
     latency = Latency()
     for seconds in [0.01] * 100 + [0.019]:
         latency.add(seconds)
@@ -30,15 +30,15 @@ def test_a_histogram_is_drawn_from_its_first_bucket_to_its_last() -> None:
     assert last == "≤    20 ms         1  █"
 
 
-def test_what_takes_longer_than_every_bucket_counts_too() -> None:
-    """The last bucket has no end but the slowest."""
+def test_histogram_last_bucket_has_no_upper_limit() -> None:
+    """An answer slower than every bucket counts, up to the slowest."""
     latency = Latency()
     latency.add(500.0)
     assert latency.buckets() == [(500.0, 1)]
     assert latency.percentile(0.5) == 500.0
 
 
-def test_nothing_timed_is_said_plainly() -> None:
+def test_histogram_empty_has_no_lines() -> None:
     """An empty histogram has no line and no share."""
     assert (Latency().lines(), Latency().summary(), Latency().percentile(0.5)) == (
         [],
@@ -50,6 +50,6 @@ def test_nothing_timed_is_said_plainly() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.0123, "12.3 ms"), (0.9, "900 ms"), (1.0, "1 s"), (12.34, "12.3 s")]
 )
-def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
-    """Three digits are enough."""
+def test_histogram_duration_has_three_digits(seconds: float, text: str) -> None:
+    """A duration is written with three digits."""
     assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Errors before anything was sent: the orders are given back, and the run fails with the reason."""
+"""Errors before a request is sent: orders return to planned, and the run raises the reason."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> li
         return await journal.list_entries()
 
 
-async def test_job_gateway_not_open_gives_orders_back(sandbox: Sandbox, store_url: str) -> None:
-    """A gateway object that was never opened sends nothing: no order is unknown, and the run says why it failed."""
+async def test_job_gateway_not_open_returns_orders(sandbox: Sandbox, store_url: str) -> None:
+    """A gateway object that was never opened sends nothing: no order is unknown."""
     rows = await fail(
         Gateway(sandbox.base_url, MERCHANT),
         store_url,
@@ -56,10 +56,10 @@ async def test_job_gateway_not_open_gives_orders_back(sandbox: Sandbox, store_ur
     assert any("not open" in (row.evidence or "") for row in rows)
 
 
-async def test_job_gateway_closed_under_it_gives_orders_back(
+async def test_job_gateway_closed_during_run_returns_orders(
     sandbox: Sandbox, store_url: str
 ) -> None:
-    """What was sent before the gateway was closed is paid; the rest is planned, and the next run pays it."""
+    """What was sent before is paid; the rest is planned, and the next run pays it."""
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as gateway:
 
         async def payout(*arguments: Any, **options: Any) -> Any:
@@ -84,9 +84,7 @@ async def test_job_gateway_closed_under_it_gives_orders_back(
     assert (report.succeeded, report.total, len(sandbox.ledger.entries)) == (30, 30, 30)
 
 
-async def test_job_gateway_of_another_loop_gives_orders_back(
-    sandbox: Sandbox, store_url: str
-) -> None:
+async def test_job_gateway_of_other_loop_returns_orders(sandbox: Sandbox, store_url: str) -> None:
     """A gateway that was opened on another event loop sends nothing."""
     gateway = Gateway(sandbox.base_url, MERCHANT)
     other = asyncio.new_event_loop()
@@ -112,10 +110,8 @@ class BrokenTokens:
         raise KeyError("token")
 
 
-async def test_job_token_store_that_raises_gives_orders_back(
-    sandbox: Sandbox, store_url: str
-) -> None:
-    """Without a token nothing is sent, whatever a store of tokens raises: the orders stay planned."""
+async def test_job_failing_token_store_returns_orders(sandbox: Sandbox, store_url: str) -> None:
+    """Without a token nothing is sent, and the orders stay planned."""
     async with Gateway(
         sandbox.base_url, MERCHANT, timeouts=QUICK, token_store=BrokenTokens()
     ) as gateway:
@@ -131,10 +127,8 @@ async def test_job_token_store_that_raises_gives_orders_back(
             assert (await job.report()).planned == 30
 
 
-async def test_job_error_of_a_stranger_leaves_the_order_unknown(
-    sandbox: Sandbox, store_url: str
-) -> None:
-    """An error that is none of the library's may come after the money went: the row is not given back, and the run fails."""
+async def test_job_foreign_error_leaves_order_unknown(sandbox: Sandbox, store_url: str) -> None:
+    """An error of other code may follow a sent payout: the row is not returned, the run fails."""
 
     async def payout(*_: Any, **__: Any) -> Any:
         raise KeyError("tenant")

@@ -1,4 +1,4 @@
-"""Files of payout orders: what is read, what is told to be bad, and that nobody is shown what was in it."""
+"""Files of payout orders: what is read, what is a bad row, and that no value is shown."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def bad(text: str | bytes, suffix: str) -> BadRow:
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([b"", codecs.BOM_UTF8]),
 )
-def test_what_is_written_as_csv_is_read_back(
+def test_csv_written_orders_are_read_back(
     orders: list[PayoutOrder], dotted: bool, ends: str, mark: bytes
 ) -> None:
-    """Every order survives a CSV file, whatever its texts but a backslash at a quote or a line's end, and however its lines end."""
+    """Any text survives a CSV file, except a backslash next to a quote or a line end."""
     text = as_csv(orders, dotted=dotted, ends=ends)
     assume(not AMBIGUOUS_BACKSLASH.search(text))
     assert read(mark + text.encode(), ".CSV") == orders
@@ -125,7 +125,7 @@ def test_what_is_written_as_csv_is_read_back(
     st.sampled_from([".jsonl", ".ndjson"]),
     st.sampled_from([b"", codecs.BOM_UTF8]),
 )
-def test_what_is_written_as_json_lines_is_read_back(
+def test_json_lines_written_orders_are_read_back(
     orders: list[PayoutOrder], suffix: str, mark: bytes
 ) -> None:
     """Every order survives a JSON Lines file."""
@@ -140,7 +140,7 @@ def test_what_is_written_as_json_lines_is_read_back(
     st.sampled_from([".csv", ".jsonl"]),
 )
 def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
-    """Any bytes in a line, without quotes, are reported by its number, and the order after it is read."""
+    """Any line without quotes is reported by its number, and the next order is read."""
     head = HEAD if suffix == ".csv" else ""
     good = "GOOD,1.00,EUR,Ada\n" if suffix == ".csv" else GOOD
     with tempfile.TemporaryDirectory() as folder:
@@ -156,15 +156,15 @@ def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> No
 
 
 def test_empty_lines_are_skipped_and_counted() -> None:
-    """Lines with nothing in them are no rows, and do not change the numbers of the others; the last may lack its end."""
+    """Empty lines are not rows but are numbered; the last line may lack its end."""
     text = "\n\r\n" + HEAD + "\n  \nA,1.00,EUR,Ada\n\nB,x,EUR,Ada"
     first, second = read(text, ".csv")
     assert first.merchant_transaction_id == "A"
     assert str(second).startswith("line 8 (B): amount: a Decimal, an int, or text such as '50.00'")
 
 
-def test_the_examples_are_read_whole() -> None:
-    """Both files of examples/ hold five orders each, and no bad row."""
+def test_example_files_are_read_whole() -> None:
+    """Both files of examples/ have five orders and no bad row."""
     for name in ("payouts.csv", "payouts.jsonl"):
         assert [type(order) for order in read_orders(EXAMPLES / name)] == [PayoutOrder] * 5
 
@@ -215,7 +215,7 @@ def test_the_examples_are_read_whole() -> None:
         ("A,1.00,EUR," + "x" * LONGEST_RECORD, "line: at most 65,536 bytes"),
     ],
 )
-def test_a_bad_csv_row_says_why(row: str | bytes, reason: str) -> None:
+def test_csv_bad_row_has_reason(row: str | bytes, reason: str) -> None:
     """The reason names the field and the rule, and the rows around it are read."""
     line = row if isinstance(row, bytes) else row.encode()
     before, told, after = read(
@@ -242,10 +242,8 @@ def test_a_bad_csv_row_says_why(row: str | bytes, reason: str) -> None:
         ("given_name,extra.a", "Ada,x\x01", "a: text without control characters"),
     ],
 )
-def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(
-    head: str, row: str, reason: str
-) -> None:
-    """A row that is in a journal cannot be put right any more: what cannot be sent does not get there."""
+def test_row_that_cannot_be_sent_is_bad(head: str, row: str, reason: str) -> None:
+    """A row in a journal cannot be corrected, so it is refused when it is read."""
     told = bad(f"merchant_transaction_id,amount,currency,{head}\nA,1.00,EUR,{row}\n", ".csv")
     assert (told.merchant_transaction_id, told.reason[: len(reason)]) == ("A", reason)
 
@@ -283,7 +281,7 @@ def test_what_would_be_refused_when_it_is_sent_is_refused_when_it_is_read(
         (GOOD.replace('"5"', '"5","extra":{"a":"\\ud800"}'), "a: text without control characters"),
     ],
 )  # fmt: skip
-def test_a_bad_json_line_says_why(line: str, reason: str) -> None:
+def test_json_bad_line_has_reason(line: str, reason: str) -> None:
     """The reason names the field and the rule, and the lines around it are read."""
     before, told, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
     assert before == after
@@ -291,8 +289,8 @@ def test_a_bad_json_line_says_why(line: str, reason: str) -> None:
     assert (told.line, told.reason[: len(reason)]) == (2, reason)
 
 
-def test_read_json_deep_nesting_is_one_bad_row() -> None:
-    """Whether Python's reader stops at that depth or not, the row is refused and the lines around it are read."""
+def test_json_deep_nesting_is_one_bad_row() -> None:
+    """Whatever Python's parser does at that depth, the row is bad and the lines around are read."""
     line = GOOD.replace('"1.00"', "[" * 20_000 + "]" * 20_000)
     before, refused, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
     assert before == after
@@ -342,10 +340,10 @@ def test_read_json_deep_nesting_is_one_bad_row() -> None:
         (b"\xff\xfem\x00e\x00", "UTF-8"),
     ],
 )
-def test_a_header_that_no_order_fits_is_an_error_before_anything(
+def test_header_without_order_columns_raises(
     tmp_path: Path, header: str | bytes, words: str
 ) -> None:
-    """The file is refused when it is opened, by its name, its line, and the column."""
+    """The error at opening names the file, the line and the column."""
     path = tmp_path / "orders.csv"
     path.write_bytes((header if isinstance(header, bytes) else header.encode()) + b"\n")
     with pytest.raises(errors.InvalidRequest, match=r"orders\.csv, line 1, the header") as refused:
@@ -353,8 +351,8 @@ def test_a_header_that_no_order_fits_is_an_error_before_anything(
     assert words in str(refused.value)
 
 
-def test_another_kind_of_file_is_refused() -> None:
-    """A suffix decides what a file is; no other is guessed at."""
+def test_file_with_unknown_suffix_raises() -> None:
+    """The suffix sets the format; no format is guessed."""
     with pytest.raises(
         errors.InvalidRequest, match=r"path: a file whose name ends in \.csv, \.jsonl or \.ndjson"
     ):
@@ -363,8 +361,8 @@ def test_another_kind_of_file_is_refused() -> None:
         read_orders("nowhere.csv")
 
 
-def test_strict_reading_stops_at_the_first_bad_row() -> None:
-    """The error names the file and the line; what came before was given."""
+def test_strict_reading_raises_at_first_bad_row() -> None:
+    """The error names the file and the line; earlier orders were yielded."""
     text = HEAD + "A,1.00,EUR,Ada\nB,1.001,EUR,Ada\nC,1.00,EUR,Ada\n"
     with pytest.raises(
         errors.InvalidRequest, match=r"orders\.csv, line 3: amount: at most 2 decimals"
@@ -388,8 +386,8 @@ def ids(rows: list[Any]) -> list[str]:
     "end", ["\n", "\r\n", "\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"]
 )
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-def test_csv_line_break_in_a_value_is_never_an_order(end: str, quoting: Any) -> None:
-    """What Python's own writer makes of a name with line breaks of any kind is one record, and pays nothing else."""
+def test_csv_line_break_in_value_is_never_an_order(end: str, quoting: Any) -> None:
+    """What Python writes for a value with any line breaks is one record, and pays no other."""
     written = io.StringIO()
     writer = csv.writer(written, quoting=quoting, lineterminator="\n")
     rows = [
@@ -408,7 +406,7 @@ def test_csv_line_break_in_a_value_is_never_an_order(end: str, quoting: Any) -> 
 
 @pytest.mark.parametrize("end", ["\u2028", "\x85", "\u2029"])
 def test_json_line_separators_do_not_end_a_line(end: str) -> None:
-    """JSON texts may hold what Unicode calls a line separator: the order after it, in the same text, is not paid."""
+    """JSON strings may contain Unicode line separators: an order after one is not paid."""
     rows = read(
         GOOD.replace('"5"', json.dumps(f"5{end}{GOOD}{end}", ensure_ascii=False)) + "\n" + GOOD,
         ".jsonl",
@@ -423,7 +421,7 @@ def test_json_line_separators_do_not_end_a_line(end: str) -> None:
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_csv_records_are_those_that_were_written(names: list[str], ends: str) -> None:
-    """Each record that Python's writer makes is an order or one bad row, whatever is in its values."""
+    """Each record that Python writes is an order or one bad row, whatever its values."""
     written = io.StringIO()
     csv.writer(written, lineterminator=ends).writerows(
         [f"A{number}", "1.00", "EUR", name] for number, name in enumerate(names)
@@ -443,8 +441,8 @@ def test_csv_records_are_those_that_were_written(names: list[str], ends: str) ->
     ],
     ids=["quote", "quote and end", "line end"],
 )
-def test_csv_backslash_that_escapes_ends_the_file(tmp_path: Path, value: bytes) -> None:
-    """A dialect with backslashes ends values elsewhere: nothing after one is read, so no value's inside is an order."""
+def test_csv_escaping_backslash_ends_the_file(tmp_path: Path, value: bytes) -> None:
+    """Values of a backslash dialect end elsewhere, so nothing after one is read."""
     path = tmp_path / "orders.csv"
     path.write_bytes(
         b"merchant_transaction_id,amount,currency,payment_id\nP-1,1.00,EUR,54279\nP-2,1.00,EUR,"
@@ -457,8 +455,8 @@ def test_csv_backslash_that_escapes_ends_the_file(tmp_path: Path, value: bytes) 
     assert [row.merchant_transaction_id for row in read] == ["P-1"]
 
 
-def test_csv_backslash_elsewhere_is_a_character(tmp_path: Path) -> None:
-    """A backslash inside a value, and before a line break in quotes, is as any other character."""
+def test_csv_other_backslash_is_a_character(tmp_path: Path) -> None:
+    """A backslash inside a value, or before a quoted line break, is an ordinary character."""
     path = tmp_path / "orders.csv"
     head = "merchant_transaction_id,amount,currency,customer.email,customer.given_name\n"
     path.write_text(head + 'P-1,1.00,EUR,a@b.example,"C:\\dir"\nP-2,1.00,EUR,a@b.example,x\\y\n')
@@ -482,7 +480,7 @@ def test_csv_backslash_elsewhere_is_a_character(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_csv_unclosed_quote_ends_the_file_at_its_line(text: str, line: int) -> None:
-    """The orders before it are given, the error names the line of the quote, and nothing after it is read."""
+    """Earlier orders are yielded, the error names the line of the quote, the rest is not read."""
     given: list[Any] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.csv"
@@ -497,8 +495,8 @@ def test_csv_unclosed_quote_ends_the_file_at_its_line(text: str, line: int) -> N
 
 
 @pytest.mark.parametrize("filler", ["x", "x\n", '""', f"\n{EVIL}"])
-def test_csv_record_that_is_too_long_is_one_bad_row(filler: str) -> None:
-    """The whole record is skipped, however many lines its value has, and the order after it is read."""
+def test_csv_long_record_is_one_bad_row(filler: str) -> None:
+    """The whole record is skipped over all of its lines, and the next order is read."""
     value = filler * (LONGEST_RECORD // len(filler) + 2)
     first, second = read(HEAD + f'B,1.00,EUR,"{value}"\nC,1.00,EUR,Cy\n', ".csv")
     assert (str(first), second.merchant_transaction_id) == (
@@ -507,16 +505,16 @@ def test_csv_record_that_is_too_long_is_one_bad_row(filler: str) -> None:
     )
 
 
-def test_json_line_that_is_too_long_is_one_bad_row() -> None:
-    """No piece of a line that is too long is an order, wherever it is cut."""
+def test_json_long_line_is_one_bad_row() -> None:
+    """No part of a line that is too long is an order, wherever it is cut."""
     for length in range(LONGEST_RECORD - 3, LONGEST_RECORD + 4):
         first, second = read("x" * length + GOOD + "\n" + GOOD, ".jsonl")
         assert (str(first), type(second)) == ("line 1: line: at most 65,536 bytes", PayoutOrder)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", ""])
-def test_record_of_the_longest_length_is_read(ends: str) -> None:
-    """The limit is of the record without its line end."""
+def test_record_of_maximum_length_is_read(ends: str) -> None:
+    """The limit is for the record without its line end."""
     for length, expected in (
         (LONGEST_RECORD, "customer.givenName"),
         (LONGEST_RECORD + 1, "line: at most"),
@@ -525,22 +523,22 @@ def test_record_of_the_longest_length_is_read(ends: str) -> None:
         assert row.reason.startswith(expected), row
 
 
-def test_csv_rows_of_separators_only_are_blank() -> None:
-    """Spreadsheets write empty rows as commas, with or without quotes and blanks: those are no bad rows."""
+def test_csv_rows_of_separators_are_blank() -> None:
+    """Rows of commas, with or without quotes and blanks, are not bad rows."""
     text = ",,,\n" + HEAD + ',,,\n"","","",""\n , ,\t,\r\nA,1.00,EUR,Ada\n,,,,,\n,,,'
     assert ids(read(text, ".csv")) == ["A"]
     assert len(read(text, ".csv")) == 1
 
 
-def test_csv_carriage_returns_alone_end_no_record() -> None:
-    """A value with a carriage return that nobody quoted is one bad row, and its end is no order; a file of them is refused."""
+def test_csv_lone_carriage_return_ends_no_record() -> None:
+    """A value with an unquoted carriage return is one bad row; a file of them is refused."""
     rows = read(HEAD + f"B,1.00,EUR,Bob\r{EVIL}\nA,1.00,EUR,Ada\n", ".csv")
     assert (ids(rows), len(rows)) == (["A"], 2)
     with pytest.raises(errors.InvalidRequest, match="line ends of LF or CRLF"):
         read((HEAD + f"{EVIL}\n").replace("\n", "\r"), ".csv")
 
 
-def test_csv_row_that_grows_while_it_is_read_is_one_row(tmp_path: Path) -> None:
+def test_csv_row_that_grows_during_reading_is_one_row(tmp_path: Path) -> None:
     """What is appended to an unfinished last line belongs to it."""
     path = tmp_path / "orders.csv"
     path.write_text("merchant_transaction_id,payment_id,currency,amount\nA,5,EUR,1.00\nB,5,EUR,12")
@@ -605,8 +603,8 @@ def spoilt() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("text", "suffix"), spoilt())
-def test_no_value_of_a_bad_row_is_ever_shown(text: str, suffix: str) -> None:
-    """A card number in any column, or for a name, is in no reason, no id, no error and no frame that an error keeps."""
+def test_bad_row_value_is_never_shown(text: str, suffix: str) -> None:
+    """A card number in any place is in no reason, id, error or frame of an error."""
     told = bad(text, suffix)
     assert CANARY not in f"{told} {told!r}"
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -623,10 +621,8 @@ def test_no_value_of_a_bad_row_is_ever_shown(text: str, suffix: str) -> None:
         f'"{CANARY}',
     ],
 )
-def test_a_file_without_a_header_shows_nothing_of_its_first_order(
-    tmp_path: Path, first: str
-) -> None:
-    """What stands where the header should be may be an order: it is described, and not shown."""
+def test_file_without_header_hides_first_order(tmp_path: Path, first: str) -> None:
+    """The first line may be an order: it is described, and not shown."""
     path = tmp_path / "orders.csv"
     path.write_text(first + "\n")
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -634,8 +630,8 @@ def test_a_file_without_a_header_shows_nothing_of_its_first_order(
     assert CANARY not in with_locals(refused.value)
 
 
-def test_the_id_of_a_bad_row_is_shown_where_it_is_one() -> None:
-    """An id helps to find the row; a card number in its column, right or mistyped, is none."""
+def test_bad_row_id_is_shown_unless_card_number() -> None:
+    """An id helps to find the row; a card number in its column, even mistyped, is hidden."""
     assert bad(HEAD + "ORDER 7,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "ORDER 7"
     assert (
         bad(HEAD + "12345678901,1.001,EUR,Ada\n", ".csv").merchant_transaction_id == "12345678901"
@@ -653,8 +649,8 @@ def test_the_id_of_a_bad_row_is_shown_where_it_is_one() -> None:
 # How it reads
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Ten times the rows, bad ones among them, and a line without an end take no more memory."""
+def test_reading_memory_is_constant(tmp_path: Path) -> None:
+    """Ten times the rows, bad ones, and a line without an end need no more memory."""
 
     def peak(rows: int) -> int:
         path = tmp_path / "orders.csv"
@@ -680,8 +676,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak(2000) < peak(200) * 1.5
 
 
-def test_a_file_is_closed_by_whoever_stops_reading(tmp_path: Path) -> None:
-    """A reader that is dropped, before its first row or in the middle, leaves no open file behind."""
+def test_reading_stopped_closes_the_file(tmp_path: Path) -> None:
+    """A reader dropped before its first row or later leaves no open file."""
     path = tmp_path / "orders.csv"
     path.write_text(HEAD + "A,1.00,EUR,Ada\n" * 3)
     unread, begun = read_orders(path), read_orders(path)
@@ -691,8 +687,8 @@ def test_a_file_is_closed_by_whoever_stops_reading(tmp_path: Path) -> None:
     gc.collect()  # an open file would be told as a ResourceWarning here, which is an error
 
 
-def test_reading_needs_no_command_line_and_draws_no_picture() -> None:
-    """`gatewaypy.payouts` loads neither typer nor rich nor matplotlib."""
+def test_reading_imports_no_cli_or_plots() -> None:
+    """`gatewaypy.payouts` imports neither typer nor rich nor matplotlib."""
     code = (
         "import sys, gatewaypy.payouts; print({'typer', 'rich', 'matplotlib'} & set(sys.modules))"
     )

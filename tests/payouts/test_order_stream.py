@@ -1,4 +1,4 @@
-"""Orders on their way into a job: what a slow, a broken or a blocking source of them does to the others."""
+"""Sources of orders that are slow, broken or blocking, and their effect on other orders."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ async def stream() -> AsyncIterator[PayoutOrder]:
     [breaking, stream, lambda: read_in_thread(breaking)],
     ids=["iterator", "stream", "thread"],
 )
-async def test_chunks_come_before_the_error_that_follows_them(source: Any) -> None:
-    """What was read before an error is given, all of it, in groups of at most so many; then the error is raised."""
+async def test_chunks_precede_error_of_stream(source: Any) -> None:
+    """Everything read before an error is yielded, in groups up to the limit; then it is raised."""
     given: list[list[PayoutOrder]] = []
 
     async def take() -> None:
@@ -53,8 +53,8 @@ async def test_chunks_come_before_the_error_that_follows_them(source: Any) -> No
     assert max(map(len, given)) == 256
 
 
-async def test_chunks_do_not_wait_for_a_slow_stream() -> None:
-    """An order that came is given, though the next one never comes."""
+async def test_chunks_do_not_wait_for_slow_stream() -> None:
+    """An order that was read is yielded even if the next one never arrives."""
     silence = asyncio.Event()
 
     async def slow() -> AsyncIterator[PayoutOrder]:
@@ -67,13 +67,13 @@ async def test_chunks_do_not_wait_for_a_slow_stream() -> None:
     await groups.aclose()
 
 
-async def test_read_in_thread_gives_everything_in_order() -> None:
-    """All items come through, in their order, however many they are."""
+async def test_read_in_thread_yields_everything_in_order() -> None:
+    """All items arrive in order, however many there are."""
     assert [order async for order in read_in_thread(lambda: ORDERS)] == ORDERS
 
 
-async def test_read_in_thread_blocks_nothing_while_it_waits() -> None:
-    """While the thread is blocked, the event loop runs on, and what came before was given."""
+async def test_read_in_thread_never_blocks_the_loop() -> None:
+    """While the thread is blocked, the event loop runs, and earlier items were yielded."""
     may_go_on = threading.Event()
 
     def blocked() -> Iterator[int]:
@@ -90,8 +90,8 @@ async def test_read_in_thread_blocks_nothing_while_it_waits() -> None:
     await numbers.aclose()
 
 
-async def test_read_in_thread_reads_no_further_once_left() -> None:
-    """Who stops taking items ends the thread at its next item, and closes what it read."""
+async def test_read_in_thread_stops_when_left() -> None:
+    """If the caller stops, the thread ends at its next item and closes its source."""
     closed, reads = threading.Event(), 0
 
     def endless() -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""A payout order: what it may be, how it is kept, and what tells two of them apart."""
+"""A payout order: its valid values, how it is stored, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def fields(**changes: Any) -> dict[str, Any]:
         ({"extra": {"CVC": "123"}}, r"extra\.CVC: no CVV"),
     ],
 )
-def test_what_no_payout_could_have_is_refused(changes: dict[str, Any], words: str) -> None:
-    """An order is checked when it is made, and the error names it."""
+def test_order_invalid_value_raises(changes: dict[str, Any], words: str) -> None:
+    """An order is validated at construction, and the error names the field."""
     with pytest.raises(errors.InvalidRequest, match=words) as refused:
         order(**changes)
     assert refused.value.operation in {None, "payout"}
@@ -73,8 +73,8 @@ def test_what_no_payout_could_have_is_refused(changes: dict[str, Any], words: st
         order(extra={}),
     ],
 )
-def test_an_order_is_read_back_as_it_was_kept(made: PayoutOrder) -> None:
-    """What a journal keeps of an order is all of it."""
+def test_order_stored_is_read_back(made: PayoutOrder) -> None:
+    """A journal stores every field of an order."""
     kept = PayoutOrder.from_json(made.to_json())
     assert kept == made
     assert kept.fingerprint(KEY) == made.fingerprint(KEY)
@@ -97,8 +97,8 @@ def test_an_order_is_read_back_as_it_was_kept(made: PayoutOrder) -> None:
         ),
     ],
 )
-def test_plain_fields_that_make_no_order_are_named(changes: dict[str, Any], words: str) -> None:
-    """Each mistake in a program's or a file's fields is told by its field."""
+def test_order_from_fields_names_each_mistake(changes: dict[str, Any], words: str) -> None:
+    """Each mistake in the fields of a program or a file is reported by its field."""
     with pytest.raises(errors.InvalidRequest, match=words):
         PayoutOrder.from_fields(fields(**changes))
 
@@ -114,13 +114,13 @@ def test_plain_fields_that_make_no_order_are_named(changes: dict[str, Any], word
         {"extra": {"bankAccount.iban": "DE89370400440532013000"}},
     ],
 )
-def test_another_amount_or_payee_has_another_fingerprint(changes: dict[str, Any]) -> None:
-    """What is paid and to whom tells two orders of one id apart."""
+def test_fingerprint_depends_on_amount_and_payee(changes: dict[str, Any]) -> None:
+    """The amount and the payee distinguish two orders of one id."""
     assert order(**changes).fingerprint(KEY) != order().fingerprint(KEY)
 
 
-def test_a_fingerprint_tells_nothing_else() -> None:
-    """It is the same for the same payment, whatever terminal it goes through, and another with another journal's key."""
+def test_fingerprint_depends_on_nothing_else() -> None:
+    """Equal payments are equal on any terminal; the key of another journal changes it."""
     made = order()
     assert (
         made.fingerprint(KEY)
@@ -145,13 +145,13 @@ def test_a_fingerprint_tells_nothing_else() -> None:
         ("40000000051", False),
     ],
 )
-def test_what_may_be_a_card_number_is_noticed(value: str, expected: bool) -> None:
-    """A journal that is not sealed refuses such an order."""
+def test_order_possible_card_number_is_detected(value: str, expected: bool) -> None:
+    """A journal without encryption refuses such an order."""
     assert order(extra={"account": value}).has_card_number is expected
 
 
-def test_an_order_shows_no_account() -> None:
-    """Further fields are masked by their type, however an order is shown."""
+def test_order_repr_hides_account() -> None:
+    """Extra fields are masked by their type, however an order is shown."""
     iban = "DE89370400440532013000"
     made = order(extra={"bankAccount.iban": iban})
     assert iban not in f"{made} {made!r} {made.extra}"
@@ -188,10 +188,10 @@ PAN = "4111111111111111"
         ({"payment_id": None, "customer": Customer(customer_id="7000000000000005")}, None),
     ],
 )
-def test_order_card_number_in_any_field_is_found(
+def test_order_card_number_in_any_field_is_detected(
     changes: dict[str, Any], field: str | None
 ) -> None:
-    """A card number in any field is found, in its name too; a phone number with a plus is one, and so is a numeric id."""
+    """Names and values are checked; a phone number with a plus and a numeric id count too."""
     made = order(**changes)
     assert made.card_number_field == field
     assert made.has_card_number is (field is not None)
@@ -233,7 +233,7 @@ def owned(error: BaseException) -> str:
     ],
 )
 def test_order_refusal_shows_no_card_number(make: Any) -> None:
-    """A card number as an id, a name or a value of a refused order is in no message, fact or local of the library's frames."""
+    """A card number of a refused order is in no message, fact or local of the library's frames."""
     with pytest.raises(errors.InvalidRequest) as refused:
         make()
     assert PAN not in owned(refused.value).replace("-", "")

@@ -1,4 +1,4 @@
-"""A journal that lost rows: what it does not hold is asked about and not sent, until a person trusts the journal again."""
+"""A journal that lost rows looks them up and sends nothing, until a person trusts it again."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def files(tmp_path: Path) -> Files:
 async def test_restored_sqlite_journal_pays_nothing_twice(
     gateway: Gateway, sandbox: Sandbox, files: Files, way: str
 ) -> None:
-    """The file of a day that the journal lost is run again: each of its orders is found, and none is paid once more."""
+    """After a day is lost, its file is run again: each order is found, and none paid again."""
     await run(gateway, files.url, 1)
     first = files.beside_alone()
     async with PayoutJob(gateway, journal=files.url) as job:
@@ -131,7 +131,7 @@ async def test_restored_sqlite_journal_pays_nothing_twice(
 async def test_restored_postgres_journal_pays_nothing_twice(
     gateway: Gateway, sandbox: Sandbox, store_url: str, way: str
 ) -> None:
-    """Rows that a database lost are asked about, where the database is another one or its tables were made anew."""
+    """Lost rows are looked up, in another database or with tables that were created again."""
     if not store_url.startswith("postgres"):
         return
     await run(gateway, store_url, 1, 2)
@@ -165,10 +165,10 @@ async def restored(gateway: Gateway, url: str, *numbers: int) -> Journal:
     return journal
 
 
-async def test_restored_journal_new_order_is_for_review(
+async def test_restored_journal_new_order_goes_to_review(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """What the gateway does not know for the quiet period is a person's to decide, and was not sent."""
+    """After the quiet period an order that the gateway does not know goes to review, unsent."""
     await (await restored(gateway, store_url)).aclose()
     report = await run(gateway, store_url, 1)
     assert (report.review, report.restored, sandbox.ledger.entries) == (1, True, [])
@@ -181,10 +181,10 @@ async def test_restored_journal_new_order_is_for_review(
     assert (report.succeeded, executed(sandbox)) == (1, {"P-1": 1})
 
 
-async def test_restored_journal_new_order_is_sent_where_allowed(
+async def test_restored_journal_new_order_is_sent_if_allowed(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """With resend_unknown it is asked about first, and sent after the quiet period."""
+    """With resend_unknown it is looked up first, and sent after the quiet period."""
     await (await restored(gateway, store_url)).aclose()
     report = await run(gateway, store_url, 1, resend_unknown=True)
     assert (report.succeeded, executed(sandbox)) == (1, {"P-1": 1})
@@ -194,7 +194,7 @@ async def test_restored_journal_new_order_is_sent_where_allowed(
 async def test_restored_journal_new_order_is_settled_by_callback(
     gateway: Gateway, store_url: str
 ) -> None:
-    """A late callback of a payout that the journal lost settles the order, once it is in the journal again."""
+    """A late callback of a payout that the journal lost settles the order once it is stored."""
     journal = await restored(gateway, store_url)
     (row,) = await journal.plan(orders(1))
     assert row is not None
@@ -214,10 +214,10 @@ async def test_restored_journal_new_order_is_settled_by_callback(
     await journal.aclose()
 
 
-async def test_restored_mark_stays_until_a_person_ends_it(
+async def test_restored_mark_lasts_until_trusted(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """The mark outlives every opening and run; once it is ended, new orders are sent again."""
+    """The mark survives every opening and run; when a person ends it, new orders are sent."""
     await (await restored(gateway, store_url, 1)).aclose()
     for _ in range(3):
         async with Journal(store_url, MEMBER) as journal:
@@ -236,10 +236,8 @@ async def test_restored_mark_stays_until_a_person_ends_it(
 
 
 @pytest.mark.parametrize("because", ["", "  ", "two\nlines"])
-async def test_trust_without_a_reason_is_refused(
-    gateway: Gateway, store_url: str, because: str
-) -> None:
-    """Neither is the mark ended, nor set, without saying why."""
+async def test_trust_without_reason_raises(gateway: Gateway, store_url: str, because: str) -> None:
+    """The mark is neither set nor ended without a reason."""
     journal = await restored(gateway, store_url)
     with pytest.raises(errors.InvalidRequest, match="because"):
         await journal.trust(because)
@@ -250,7 +248,7 @@ async def test_trust_without_a_reason_is_refused(
 
 
 async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url: str) -> None:
-    """What another process has planned is nobody's to send any more; what waits for a person says what may be missing."""
+    """Orders planned by another process are not sent; the review states what may be missing."""
     async with Journal(store_url, MEMBER) as journal:
         planned, reviewed = await journal.plan(orders(1, 2))
         assert await journal.record_intent(reviewed) == 1
@@ -271,7 +269,7 @@ async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url
 async def test_restored_again_is_marked_again(
     gateway: Gateway, sandbox: Sandbox, files: Files, ended_before: bool
 ) -> None:
-    """The same backup restored a second time lacks the mark as well, or its end, and is marked by what is next to it."""
+    """A backup restored twice has lost the mark or its end, and is marked by its anchor file."""
     await run(gateway, files.url, 1)
     backup = files.journal_alone()
     await run(gateway, files.url, 2)
@@ -288,7 +286,7 @@ async def test_restored_again_is_marked_again(
 
 
 async def test_distrusted_and_restored_is_marked_again(gateway: Gateway, files: Files) -> None:
-    """A journal that was opened since the backup is known for restored, though no payout was sent since."""
+    """A journal opened since the backup is detected as restored even if no payout was sent."""
     await run(gateway, files.url, 1)
     backup = files.journal_alone()
     await (await restored(gateway, files.url)).aclose()
@@ -297,10 +295,10 @@ async def test_distrusted_and_restored_is_marked_again(gateway: Gateway, files: 
         assert "is of another time" in await journal.restored_because()
 
 
-async def test_backup_of_a_marked_journal_is_noticed(
+async def test_restored_backup_of_marked_journal_sends_nothing(
     gateway: Gateway, sandbox: Sandbox, files: Files
 ) -> None:
-    """What was sent from a marked journal since its backup is sent no second time: planned rows in the backup are doubted."""
+    """What a marked journal sent since its backup is not sent again from the backup."""
     journal = await restored(gateway, files.url)
     await journal.plan(orders(1))
     await journal._store.run(("UPDATE gatewaypy_payouts SET state = 'planned'", ()))
@@ -315,7 +313,7 @@ async def test_backup_of_a_marked_journal_is_noticed(
 async def test_killed_between_two_writes_is_not_restored(
     gateway: Gateway, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that ended after the journal's write and before that of the file next to it leaves a sound journal."""
+    """A kill between the journal's write and that of its anchor file leaves a valid journal."""
     await run(gateway, files.url, 1)
 
     def die(*_: object) -> None:
@@ -335,7 +333,7 @@ async def test_killed_between_two_writes_is_not_restored(
 async def test_journal_moved_with_its_file_is_trusted(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Both files may be moved together, and a journal from which nothing was sent may be deleted."""
+    """Both files may be moved together, and an unused journal may be deleted."""
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     here, there = Files(tmp_path / "here"), Files(tmp_path / "there")
@@ -352,7 +350,7 @@ async def test_journal_moved_with_its_file_is_trusted(
 async def test_backup_without_intents_and_file_is_restored(
     gateway: Gateway, sandbox: Sandbox, files: Files
 ) -> None:
-    """A backup from before the first payout, with no file next to it, sends nothing of what it calls planned."""
+    """A backup before the first payout, without its anchor file, sends no planned order."""
     async with Journal(files.url, MEMBER) as journal:
         await journal.plan(orders(1))
     backup = files.journal_alone()
@@ -362,8 +360,8 @@ async def test_backup_without_intents_and_file_is_restored(
     assert (report.restored, executed(sandbox)) == (True, {"P-1": 1})
 
 
-async def test_report_of_a_restored_journal_says_so(gateway: Gateway, files: Files) -> None:
-    """Looking at a journal before it is run shows that it was restored, takes no lock, and changes nothing."""
+async def test_report_of_restored_journal_shows_mark(gateway: Gateway, files: Files) -> None:
+    """The report before a run shows the mark, takes no lock and changes nothing."""
     await run(gateway, files.url, 1)
     backup = files.journal_alone()
     await run(gateway, files.url, 2)

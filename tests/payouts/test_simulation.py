@@ -22,8 +22,8 @@ SEEDS_A_TEST = 100
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("first", range(0, 300, SEEDS_A_TEST))
-def test_jobs_that_die_at_any_instant(name: str, first: int) -> None:
-    """However jobs die, freeze and are run again, nothing is paid twice, nothing forgotten, and no row tells an untruth."""
+def test_simulation_killed_jobs_pay_each_order_once(name: str, first: int) -> None:
+    """However jobs die, freeze and restart, nothing is paid twice or lost, and no row is wrong."""
     for seed in range(first, first + SEEDS_A_TEST):
         assert Simulation(seed, **SETTINGS[name]).run().complaints() == [], (
             f"seed {seed}, {SETTINGS[name]}"
@@ -190,8 +190,8 @@ CONTROLS: dict[str, tuple[dict[str, Any], Callable[[PayoutJob], None] | None]] =
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_each_guard_is_needed(name: str) -> None:
-    """With one guard switched off the same simulation finds a payment made twice, lost, or told wrongly."""
+def test_simulation_without_a_guard_fails(name: str) -> None:
+    """With any guard disabled, the simulation finds a payment made twice, lost or misreported."""
     options, change = CONTROLS[name]
     changed = options | ({"change": change} if change is not None else {})
     for seed in range(600):
@@ -200,8 +200,8 @@ def test_each_guard_is_needed(name: str) -> None:
     pytest.fail(f"600 seeds and nothing went wrong without this guard: {name}")
 
 
-def test_a_seed_is_a_whole_story() -> None:
-    """The same seed leads to the same sends, executions and end, so that a failure can be looked at again."""
+def test_simulation_seed_is_reproducible() -> None:
+    """The same seed gives the same sends, executions and end."""
     stories = []
     for _ in range(2):
         world = Simulation(11).run().world

@@ -1,4 +1,4 @@
-"""How a job's pace tells why nothing moves."""
+"""How a job logs why it does not progress."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from gatewaypy.payouts.throttle import Throttle, failure_of
         (errors.OutcomeUnknown("HTTP 502"), "payouts get no plain answer: HTTP 502"),
     ],
 )
-def test_failure_is_described_for_an_operator(
+def test_describe_failure_uses_system_text_without_address(
     error: errors.NotSent | errors.OutcomeUnknown, words: str
 ) -> None:
-    """A reason is told in the system's words, without addresses."""
+    """A reason uses the words of the operating system, without addresses."""
     assert failure_of(error) == words
 
 
-async def test_pace_logs_the_first_failure_and_each_pause(caplog: pytest.LogCaptureFixture) -> None:
-    """The first failure since a success is told, and then each pause alone, with the seconds until the next try."""
+async def test_throttle_logs_first_failure_and_each_delay(caplog: pytest.LogCaptureFixture) -> None:
+    """The first failure since a success is logged, then only each delay with its seconds."""
     pace = Throttle(per_second=None, failure_threshold=3)
     dead = errors.NotSent("no connection: [Errno 111] Connect call failed")
     for tries in range(6):
@@ -64,10 +64,10 @@ async def test_pace_logs_the_first_failure_and_each_pause(caplog: pytest.LogCapt
     ]
 
 
-async def test_pace_logs_unanswered_payouts_at_a_pause_alone(
+async def test_throttle_logs_unanswered_payouts_only_with_delay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One payout without an answer is no news; a pause for a run of them is."""
+    """One payout without an answer is not logged; a delay after several is."""
     pace = Throttle(per_second=None, failure_threshold=2)
     for _ in range(2):
         pace.failed(errors.OutcomeUnknown("HTTP 502"))

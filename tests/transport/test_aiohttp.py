@@ -1,4 +1,4 @@
-"""What only aiohttp has: a service's session to share, and what it does with connections."""
+"""What only aiohttp has: a shared session of the application, and its connections."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_nothing_of_the_services_session_gets_into_a_payment() -> None:
-    """Its cookies, headers, authentication, proxies and traces stay with it, and its reply cookies are not kept."""
+async def test_aiohttp_session_state_stays_out_of_payments() -> None:
+    """Cookies, headers, authentication, proxies and traces are not used, no cookie is stored."""
     heads, traced = [], []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,8 +56,8 @@ async def test_nothing_of_the_services_session_gets_into_a_payment() -> None:
     )
 
 
-async def test_the_services_connections_bound_ours() -> None:
-    """On a shared connector of one connection payments go one after the other, and one that waited too long was not sent."""
+async def test_aiohttp_connector_limits_connections() -> None:
+    """On one shared connection payments are serial; one that waited too long was not sent."""
     together, most = 0, 0
     may_answer = asyncio.Event()
     may_answer.set()
@@ -91,8 +91,8 @@ async def test_the_services_connections_bound_ours() -> None:
     assert (most, late.sent) == (1, False)
 
 
-async def test_a_session_that_closes_takes_nothing_with_it() -> None:
-    """With the service's session gone nothing is sent, and a new transport is refused at once."""
+async def test_aiohttp_closed_session_sends_nothing() -> None:
+    """With the application's session closed nothing is sent, and a new transport is refused."""
     async with listening(answer_each) as port, aiohttp.ClientSession() as session:
         async with AiohttpTransport(session) as transport:
             await session.close()
@@ -103,8 +103,8 @@ async def test_a_session_that_closes_takes_nothing_with_it() -> None:
             AiohttpTransport(session)
 
 
-async def test_a_transport_that_is_not_open_sends_nothing(quiet_port: int) -> None:
-    """Nothing goes out before the first user has come."""
+async def test_aiohttp_transport_not_open_sends_nothing(quiet_port: int) -> None:
+    """Before the transport is opened nothing is sent."""
     assert not (await send(AiohttpTransport(), quiet_port)).sent
 
 
@@ -118,23 +118,23 @@ async def test_a_transport_that_is_not_open_sends_nothing(quiet_port: int) -> No
     ],
     ids=["unverified", "fingerprint", "careless context", "no TLS"],
 )
-async def test_a_connector_that_does_not_verify_is_refused(insecure: Any, tmp_path: Path) -> None:
-    """A service that verifies nobody, or whose connector does not speak TLS, carries no payments."""
+async def test_aiohttp_connector_without_verification_raises(insecure: Any, tmp_path: Path) -> None:
+    """A connector that does not verify certificates or has no TLS is refused."""
     async with aiohttp.ClientSession(connector=insecure(tmp_path)) as session:
         with pytest.raises(errors.InsecureConnection):
             AiohttpTransport(session)
 
 
-async def test_a_context_of_the_services_own_is_taken() -> None:
-    """A connector with a context that verifies is fine."""
+async def test_aiohttp_own_verifying_context_is_accepted() -> None:
+    """A connector with a context that verifies is accepted."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=default_context())
     ) as session:
         AiohttpTransport(session)
 
 
-async def test_a_server_that_speaks_first_gets_nothing() -> None:
-    """Where every new connection has an answer waiting before anything was asked, nothing is sent."""
+async def test_aiohttp_server_that_answers_first_gets_nothing() -> None:
+    """If a new connection has an answer before any request, nothing is sent."""
     async with listening(answer_each) as port, AiohttpTransport() as transport:
         session = transport._sender._session
 
@@ -148,8 +148,8 @@ async def test_a_server_that_speaks_first_gets_nothing() -> None:
     assert failure == WireFailure(sent=False, reason="the server spoke before it was asked")
 
 
-async def test_the_first_byte_leaves_after_the_question() -> None:
-    """Aiohttp tells of the head before it writes it: what the trace calls 'sent' is about to be."""
+async def test_aiohttp_trace_precedes_first_byte() -> None:
+    """Aiohttp reports the headers before it writes them: 'sent' means about to be sent."""
     written: list[str] = []
 
     class Writing(asyncio.Protocol):
@@ -173,8 +173,8 @@ async def test_the_first_byte_leaves_after_the_question() -> None:
     assert written == ["asked", "asked", "arrived"]
 
 
-async def test_without_a_word_from_aiohttp_it_counts_as_sent() -> None:
-    """A stand-in for aiohttp that tells nothing leaves nothing known; a question that was answered by no leaves it unsent."""
+async def test_aiohttp_without_trace_counts_as_sent() -> None:
+    """A fake that reports nothing leaves the state unknown; a send guard that refuses: unsent."""
     progress = Progress(lambda: False)
     assert progress.sent
     progress.has_begun = True
@@ -183,8 +183,8 @@ async def test_without_a_word_from_aiohttp_it_counts_as_sent() -> None:
     assert not progress.sent
 
 
-async def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra's name is in the message."""
+async def test_aiohttp_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[aiohttp\]"):
         async with AiohttpTransport():

@@ -1,4 +1,4 @@
-"""What every transport does alike, against servers that misbehave."""
+"""What every transport has in common, against servers that misbehave."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ async def transport(kind: str) -> AsyncIterator[Transport]:
         yield one
 
 
-async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
-    """The request has its body, its token and nothing that was not asked for; connections are used again."""
+async def test_transport_post_is_sent_unchanged(transport: Transport) -> None:
+    """The request has its body, its token and nothing else; connections are reused."""
     heads, connections = [], 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,8 +86,8 @@ async def test_one_post_goes_out_as_it_is(transport: Transport) -> None:
         )
 
 
-async def test_reply_has_retry_after_and_date(transport: Transport) -> None:
-    """A reply carries the headers that say when to ask again, as they were received, or none."""
+async def test_transport_reply_has_retry_after_and_date(transport: Transport) -> None:
+    """A reply has the headers that set the time of a retry, as received, or none."""
     date, later = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:00 GMT"
     limited = f"HTTP/1.1 429 Slow Down\r\nDate: {date}\r\nretry-after: {later}\r\nContent-Length: 0\r\n\r\n"
     replies = [limited.encode(), OK, OK.replace(b"\r\n\r\n", b"\r\nRetry-After: \xfc\r\n\r\n")]
@@ -105,8 +105,8 @@ async def test_reply_has_retry_after_and_date(transport: Transport) -> None:
     assert third.http_status == 200
 
 
-async def test_a_large_request_and_reply_go_through(transport: Transport) -> None:
-    """What does not fit into one packet, either way, arrives whole."""
+async def test_transport_large_request_and_reply_arrive(transport: Transport) -> None:
+    """What does not fit into one packet arrives whole in both directions."""
     sent, received = b"s" * 300_000, b"r" * 300_000
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,15 +122,17 @@ async def test_a_large_request_and_reply_go_through(transport: Transport) -> Non
     assert reply == WireReply(200, "", received)
 
 
-async def test_nobody_listening_means_not_sent(transport: Transport, quiet_port: int) -> None:
-    """A refused connection took nothing with it."""
+async def test_transport_refused_connection_is_not_sent(
+    transport: Transport, quiet_port: int
+) -> None:
+    """A refused connection carried nothing."""
     failure = await send(transport, quiet_port)
     assert failure == WireFailure(sent=False, reason=failure.reason)
     assert "no connection" in failure.reason
 
 
-async def test_a_server_that_never_accepts_means_not_sent(kind: str, transport: Transport) -> None:
-    """A connection that does not come about in time took nothing with it, and most transports were not even asked."""
+async def test_transport_connect_timeout_is_not_sent(kind: str, transport: Transport) -> None:
+    """A connection that times out carried nothing; most transports never called the guard."""
     asked = []
 
     def say() -> bool:
@@ -174,8 +176,10 @@ async def test_a_server_that_never_accepts_means_not_sent(kind: str, transport: 
         "compressed",
     ],
 )
-async def test_a_broken_answer_means_sent(transport: Transport, reply: bytes, reason: str) -> None:
-    """Once the request is out, nothing that comes or does not come back makes it unsent, or sends it again."""
+async def test_transport_broken_answer_is_sent(
+    transport: Transport, reply: bytes, reason: str
+) -> None:
+    """After the request is sent, no kind of answer makes it unsent or sends it again."""
     requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,10 +197,10 @@ async def test_a_broken_answer_means_sent(transport: Transport, reply: bytes, re
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-async def test_a_connection_that_breaks_when_it_is_used_again_means_sent(
+async def test_transport_reused_connection_breaking_is_sent(
     transport: Transport, *, reset: bool
 ) -> None:
-    """The second request on a connection that breaks under it is not sent a third time by itself."""
+    """The second request on a connection that breaks is not repeated by the transport."""
     requests, connections = 0, 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -215,8 +219,8 @@ async def test_a_connection_that_breaks_when_it_is_used_again_means_sent(
     assert (requests, connections) == (1, 1)
 
 
-async def test_connections_closed_while_idle_bring_no_request_twice(transport: Transport) -> None:
-    """A server that hangs up between two requests gets each of them once; one that met the closed end counts as sent."""
+async def test_transport_idle_close_repeats_no_request(transport: Transport) -> None:
+    """A server that closes between two requests gets each once; a race counts as sent."""
     received: Counter[bytes] = Counter()
     hung_up = asyncio.Queue[None]()
 
@@ -241,8 +245,8 @@ async def test_connections_closed_while_idle_bring_no_request_twice(transport: T
     assert len(received) == answered
 
 
-async def test_a_reply_that_nobody_asked_for_answers_no_request(transport: Transport) -> None:
-    """What a server says on an idle connection is not taken for the answer to the next request."""
+async def test_transport_unsolicited_reply_is_ignored(transport: Transport) -> None:
+    """Bytes on an idle connection are not the answer to the next request."""
     spoken = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -262,8 +266,8 @@ async def test_a_reply_that_nobody_asked_for_answers_no_request(transport: Trans
         assert (await send(transport, port)).http_status == 200
 
 
-async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> None:
-    """A reply that does not begin within the read deadline leaves the request out there."""
+async def test_transport_silent_server_is_sent(transport: Transport) -> None:
+    """If no reply starts within the read timeout, the request counts as sent."""
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -274,8 +278,8 @@ async def test_a_server_that_says_nothing_means_sent(transport: Transport) -> No
     assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
 
 
-async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -> None:
-    """A server that keeps each read short of its deadline holds neither a call for ever nor its connection."""
+async def test_transport_slow_reply_meets_total_deadline(transport: Transport) -> None:
+    """Reads that are each within their timeout still end at the deadline of the call."""
     hung_up = asyncio.Event()
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -293,8 +297,8 @@ async def test_a_reply_in_drops_meets_the_whole_deadline(transport: Transport) -
     assert (failure.sent, failure.reason) == (True, "the deadline for the whole call passed")
 
 
-async def test_a_request_can_be_called_off_before_its_first_byte(transport: Transport) -> None:
-    """Where the caller says no at the last moment nothing is sent, on a new connection and on a used one."""
+async def test_transport_guard_cancels_before_first_byte(transport: Transport) -> None:
+    """If the send guard refuses, nothing is sent, on a new connection or a reused one."""
     requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -313,8 +317,8 @@ async def test_a_request_can_be_called_off_before_its_first_byte(transport: Tran
     assert requests == 2
 
 
-async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport: Transport) -> None:
-    """Where the caller says no after all, nobody gets a whole request; it counts as sent."""
+async def test_transport_guard_aborts_before_body(kind: str, transport: Transport) -> None:
+    """If the guard refuses after the headers, no whole request arrives, and it counts as sent."""
     answers, requests = [True, False], 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,8 +338,8 @@ async def test_a_request_can_be_broken_off_before_its_body(kind: str, transport:
         )
 
 
-async def test_a_redirect_is_not_followed(transport: Transport) -> None:
-    """A 302 is an answer like any other, and so is a 307; the token goes nowhere else."""
+async def test_transport_redirect_is_not_followed(transport: Transport) -> None:
+    """A 302 or 307 is returned like any answer; the token goes to no other host."""
     for status in (302, 307):
         reply = (
             b"HTTP/1.1 %d Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
@@ -347,8 +351,8 @@ async def test_a_redirect_is_not_followed(transport: Transport) -> None:
             assert (await send(transport, port)).http_status == status
 
 
-async def test_a_surplus_answer_is_nobodys(transport: Transport) -> None:
-    """Where a server answers once too often, the answer that nobody asked for is not taken for the next request's."""
+async def test_transport_surplus_answer_is_ignored(transport: Transport) -> None:
+    """If a server answers once too often, the extra answer is not that of the next request."""
     asked = 0
 
     async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -366,10 +370,10 @@ async def test_a_surplus_answer_is_nobodys(transport: Transport) -> None:
             assert isinstance(answer, WireFailure) or bytes(answer.body) == b"%d" % number
 
 
-async def test_no_proxy_of_the_environment_is_used(
+async def test_transport_environment_proxy_is_not_used(
     kind: str, monkeypatch: pytest.MonkeyPatch, quiet_port: int
 ) -> None:
-    """What the environment calls a proxy sees no payment."""
+    """A proxy of the environment gets no payment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         for spelled in (name, name.lower()):
             monkeypatch.setenv(spelled, f"http://127.0.0.1:{quiet_port}")
@@ -377,8 +381,8 @@ async def test_no_proxy_of_the_environment_is_used(
         assert isinstance(await send(transport, port), WireReply)
 
 
-async def test_cancelled_requests_leave_the_pool_usable(transport: Transport) -> None:
-    """Callers cancelled at every stage are never answered for another, and the connections that are left serve."""
+async def test_transport_cancelled_requests_leave_pool_usable(transport: Transport) -> None:
+    """Callers cancelled at any stage get no other's answer, and remaining connections work."""
     seeded = random.Random(7)
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -431,28 +435,34 @@ class TestTls:
             answer = await send(transport, port, scheme="https")
         return answer, seen
 
-    async def test_a_trusted_certificate_is_taken(self, kind: str, authority: trustme.CA) -> None:
-        """With the right authority and name the request goes through."""
+    async def test_transport_trusted_certificate_is_accepted(
+        self, kind: str, authority: trustme.CA
+    ) -> None:
+        """With the right authority and name the request is answered."""
         answer, seen = await self.attempt(kind, authority, authority.issue_cert("127.0.0.1"))
         assert isinstance(answer, WireReply)
         assert len(seen) == 1
 
-    async def test_another_name_is_refused(self, kind: str, authority: trustme.CA) -> None:
-        """A certificate for another host shows nothing of the request to it."""
+    async def test_transport_certificate_of_other_host_is_refused(
+        self, kind: str, authority: trustme.CA
+    ) -> None:
+        """A server with a certificate for another host receives nothing of the request."""
         answer, seen = await self.attempt(kind, authority, authority.issue_cert("gateway.example"))
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
 
-    async def test_an_unknown_authority_is_refused(self, kind: str, authority: trustme.CA) -> None:
-        """The system's authorities do not know this run's, so nothing is sent."""
+    async def test_transport_unknown_authority_is_refused(
+        self, kind: str, authority: trustme.CA
+    ) -> None:
+        """The system does not know the authority of this test, so nothing is sent."""
         answer, seen = await self.attempt(kind, None, authority.issue_cert("127.0.0.1"))
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
 
-    async def test_an_expired_certificate_is_refused(
+    async def test_transport_expired_certificate_is_refused(
         self, kind: str, authority: trustme.CA
     ) -> None:
-        """A certificate that was good is good no more."""
+        """A certificate past its end date is refused."""
         begun, ended = (
             dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
             dt.datetime(2020, 2, 1, tzinfo=dt.UTC),
@@ -463,8 +473,8 @@ class TestTls:
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
 
-    async def test_old_tls_is_refused(self, kind: str, authority: trustme.CA) -> None:
-        """A server that speaks nothing newer than TLS 1.1 hears nothing."""
+    async def test_transport_old_tls_is_refused(self, kind: str, authority: trustme.CA) -> None:
+        """A server with TLS 1.1 at most receives nothing."""
 
         def grow_old(server: ssl.SSLContext) -> None:
             server.set_ciphers("ALL:@SECLEVEL=0")
@@ -477,8 +487,8 @@ class TestTls:
         assert (answer.sent, seen) == (False, [])
         assert "no connection" in answer.reason
 
-    async def test_a_server_without_tls_hears_nothing(self, kind: str) -> None:
-        """A server that does not speak TLS, or hangs up in the middle of its beginning, hears nothing of the request."""
+    async def test_transport_server_without_tls_receives_nothing(self, kind: str) -> None:
+        """A server without TLS, or that closes during the handshake, receives nothing."""
         heard = []
 
         async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -492,10 +502,10 @@ class TestTls:
     @pytest.mark.parametrize(
         "piece", [b"\r\n", b'\r\n{"transactionStatus": "Y"', b"Transfer-Encoding: identity\r\n\r\n"]
     )
-    async def test_a_reply_that_was_cut_on_its_way_is_not_whole(
+    async def test_transport_truncated_reply_is_an_error(
         self, kind: str, authority: trustme.CA, piece: bytes
     ) -> None:
-        """Anybody on the way can end a connection: a reply without a length that ends with it is broken, unless the server said so."""
+        """A reply without a length whose connection was cut is refused, unless TLS was closed."""
         start = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n" + piece
 
         async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -505,10 +515,10 @@ class TestTls:
 
         assert await self.answer_of(kind, authority, cut) == WireFailure(sent=True, reason=BROKEN)
 
-    async def test_a_reply_that_its_server_ended_is_whole(
+    async def test_transport_reply_ended_by_server_is_complete(
         self, kind: str, authority: trustme.CA
     ) -> None:
-        """A reply without a length is taken where the server ended the connection in good order, and the transport can tell."""
+        """A reply without a length is accepted if the server closed TLS properly."""
         answer = await self.answer_of(
             kind, authority, partial(read_and, b"HTTP/1.1 200 OK\r\n\r\n{}")
         )
@@ -528,8 +538,8 @@ class TestTls:
 class TestUsers:
     """A transport serves several gateways of one loop."""
 
-    async def test_the_last_user_closes_it(self, kind: str) -> None:
-        """Connections live as long as somebody uses the transport, which can be opened again."""
+    async def test_transport_last_user_closes_it(self, kind: str) -> None:
+        """Connections stay open while the transport has a user, and it can be reopened."""
         closed = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -548,7 +558,7 @@ class TestUsers:
             async with transport:
                 assert isinstance(await send(transport, port), WireReply)
 
-    async def test_another_loop_is_refused(self, transport: Transport) -> None:
-        """Two loops do not share connections."""
+    async def test_transport_other_loop_is_refused(self, transport: Transport) -> None:
+        """Two event loops do not share connections."""
         with pytest.raises(errors.ConfigurationError, match="another event loop"):
             await asyncio.to_thread(asyncio.run, transport.__aenter__())

@@ -1,4 +1,4 @@
-"""Which transport is taken where the caller does not care."""
+"""The choice of a transport if the caller makes none."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from gatewaypy.transport import fastest
         (("httptools", "pyreqwest", "aiohttp"), HttpxTransport, HttpxTransport),
     ],
 )
-def test_the_fastest_that_is_installed(
+def test_fastest_prefers_httptools_to_httpx(
     missing: Any, expected: type, for_jobs: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Httptools before pyreqwest before aiohttp before httpx; for payout jobs never pyreqwest, which connects after it has asked."""
+    """Order: httptools, pyreqwest, aiohttp, httpx; payout jobs never use pyreqwest."""
     monkeypatch.setattr(
         fastest, "find_spec", lambda name: None if name in missing else util.find_spec(name)
     )

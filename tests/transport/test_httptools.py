@@ -1,4 +1,4 @@
-"""What only the transport on asyncio's own connections has: it reads replies itself, and looks at a connection before it writes."""
+"""What only the asyncio transport has: it parses replies and checks connections before writing."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ async def transport() -> AsyncIterator[HttptoolsTransport]:
     "interim",
     [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/x\r\n\r\n"],
 )
-async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, interim: bytes) -> None:
-    """What comes before the reply that was asked for is passed over, and the connection is used again."""
+async def test_httptools_interim_reply_is_skipped(
+    transport: HttptoolsTransport, interim: bytes
+) -> None:
+    """A 1xx before the reply is skipped, and the connection is reused."""
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,18 +66,18 @@ async def test_an_interim_reply_is_no_reply(transport: HttptoolsTransport, inter
     assert connections == 1
 
 
-async def test_a_reply_without_a_length_ends_with_its_connection(
+async def test_httptools_reply_without_length_ends_at_close(
     transport: HttptoolsTransport,
 ) -> None:
-    """Where nothing else tells how long a reply is, its connection's end does."""
+    """If nothing else sets the length of a reply, the end of its connection does."""
     async with listening(
         lambda reader, writer: read_and(b"HTTP/1.1 200 OK\r\n\r\n{}", reader, writer)
     ) as port:
         assert await send(transport, port) == WireReply(200, "", b"{}")
 
 
-async def test_another_protocol_is_no_answer(transport: HttptoolsTransport) -> None:
-    """A server that changes over to something else has not answered, and the request counts as sent."""
+async def test_httptools_protocol_switch_is_sent(transport: HttptoolsTransport) -> None:
+    """A server that switches protocols has not answered, and the request counts as sent."""
     switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"
     async with listening(lambda reader, writer: read_and(switching, reader, writer)) as port:
         failure = await send(transport, port)
@@ -85,8 +87,8 @@ async def test_another_protocol_is_no_answer(transport: HttptoolsTransport) -> N
     )
 
 
-async def test_a_head_without_an_end_is_given_up(transport: HttptoolsTransport) -> None:
-    """A server that sends one header for ever fills no memory."""
+async def test_httptools_endless_headers_are_refused(transport: HttptoolsTransport) -> None:
+    """A server that sends one header endlessly does not fill the memory."""
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,8 +107,8 @@ async def test_a_head_without_an_end_is_given_up(transport: HttptoolsTransport) 
     assert (failure.sent, failure.reason) == (True, "the reply is longer than 1000 bytes")
 
 
-async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport) -> None:
-    """What comes after a body changes neither its type nor its coding."""
+async def test_httptools_trailer_changes_nothing(transport: HttptoolsTransport) -> None:
+    """A trailer after the body changes neither its type nor its encoding."""
     told = OK.replace(
         b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
     )
@@ -127,8 +129,8 @@ async def test_a_trailer_says_nothing_of_its_reply(transport: HttptoolsTransport
         "http:///x",
     ],
 )
-async def test_a_url_that_is_none_is_not_sent(transport: HttptoolsTransport, url: str) -> None:
-    """What cannot be connected to is refused before anything is asked."""
+async def test_httptools_invalid_url_is_not_sent(transport: HttptoolsTransport, url: str) -> None:
+    """A URL that cannot be connected to is refused before the guard is called."""
     request = WireRequest(url, "application/json", "application/json", SecretBytes(b"{}"))
     deadline = asyncio.get_running_loop().time() + 5
     answer = await transport.send(
@@ -138,10 +140,10 @@ async def test_a_url_that_is_none_is_not_sent(transport: HttptoolsTransport, url
     assert not answer.sent
 
 
-async def test_an_address_that_cannot_be_looked_up_means_not_sent(
+async def test_httptools_unresolvable_host_is_not_sent(
     transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes wrong before the write, nothing was sent; an error that nobody foresaw shows its name alone."""
+    """Any error before the write means not sent; an unexpected error shows only its name."""
 
     async def fail(*_: Any, **__: Any) -> None:
         raise LookupError("of a name")
@@ -152,8 +154,8 @@ async def test_an_address_that_cannot_be_looked_up_means_not_sent(
     )
 
 
-async def test_nothing_goes_out_after_its_deadline(transport: HttptoolsTransport) -> None:
-    """A request that is late already is neither asked about nor sent, on a kept connection either."""
+async def test_httptools_past_deadline_sends_nothing(transport: HttptoolsTransport) -> None:
+    """After the deadline neither the guard is called nor a request sent, on any connection."""
     async with listening(answer_each) as port:
         assert isinstance(await send(transport, port), WireReply)
         late = await send(
@@ -167,10 +169,10 @@ async def test_nothing_goes_out_after_its_deadline(transport: HttptoolsTransport
     [("/path", "application/json", "to\r\nken: 1"), ("/path", "application/json", "tökén"), ("/pa th", "application/json", "token"),
      ("/pa\r\nth", "application/json", "token"), ("/päth", "application/json", "token"), ("/path", "text\r\nX: 1", "token")],
 )  # fmt: skip
-async def test_what_fits_into_no_head_is_not_sent(
+async def test_httptools_header_injection_is_not_sent(
     transport: HttptoolsTransport, path: str, content_type: str, token: str
 ) -> None:
-    """A line break in a token, a type or a URL would begin a header of its own: nothing goes out, and nothing of it is shown."""
+    """A line break in a token, a type or a URL sends nothing, and the value is not shown."""
     request = WireRequest(
         f"http://127.0.0.1:1{path}",
         content_type,
@@ -190,10 +192,10 @@ async def test_what_fits_into_no_head_is_not_sent(
     assert "cannot be written" in answer.reason
 
 
-async def test_a_connection_whose_end_is_not_heard_of_yet_is_not_used(
+async def test_httptools_unnoticed_close_uses_new_connection(
     transport: HttptoolsTransport,
 ) -> None:
-    """Where the server hung up while the event loop was busy, the request goes out on a new connection and is answered."""
+    """If the server closed while the loop was busy, a new connection is used."""
     hung_up, received = threading.Event(), []
 
     def serve(listener: socket.socket) -> None:
@@ -216,10 +218,10 @@ async def test_a_connection_whose_end_is_not_heard_of_yet_is_not_used(
     assert len(received) == 2
 
 
-async def test_the_next_address_is_tried_beside_a_deaf_one(
+async def test_httptools_second_address_is_tried_in_parallel(
     transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a host with several addresses, one that answers is taken without waiting for one that doesn't."""
+    """If a host has several addresses, a silent one does not delay one that answers."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -244,10 +246,8 @@ async def test_the_next_address_is_tried_beside_a_deaf_one(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_an_answer_to_half_a_request_ends_its_connection(
-    scheme: str, authority: trustme.CA
-) -> None:
-    """A server that answers before it has read the request is not asked again on that connection, over TLS either."""
+async def test_httptools_early_answer_closes_connection(scheme: str, authority: trustme.CA) -> None:
+    """A connection answered before its request was read is not reused, over TLS either."""
     connections = 0
     tls = served_by(authority) if scheme == "https" else None
 
@@ -268,10 +268,10 @@ async def test_an_answer_to_half_a_request_ends_its_connection(
     assert connections == 2
 
 
-async def test_a_connection_that_came_too_late_is_let_go_at_once(
+async def test_httptools_late_connection_is_closed(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that is cancelled as its TLS handshake ends leaves nothing behind that a later connection could fall over."""
+    """A call cancelled at the end of its TLS handshake leaves no connection."""
     as_it_is = Connection.connection_made
 
     def made_too_late(line: Connection, transport: asyncio.BaseTransport) -> None:
@@ -292,8 +292,8 @@ async def test_a_connection_that_came_too_late_is_let_go_at_once(
     assert all(isinstance(answer, WireReply) for answer in answers)
 
 
-async def test_who_leaves_closes_no_connection_of_who_comes(authority: trustme.CA) -> None:
-    """While the last gateway's connections close, which a silent peer draws out, another may open the transport and pay."""
+async def test_httptools_reopen_during_close_keeps_connections(authority: trustme.CA) -> None:
+    """While old connections close slowly, a new user can open the transport and pay."""
     left = threading.Event()
 
     def silent(listener: socket.socket) -> None:
@@ -325,8 +325,8 @@ async def test_who_leaves_closes_no_connection_of_who_comes(authority: trustme.C
     assert isinstance(answer, WireReply)
 
 
-async def test_a_shorter_deadline_is_kept_after_a_longer_one(transport: HttptoolsTransport) -> None:
-    """How long one request waits says nothing of how long the next on its connection does."""
+async def test_httptools_shorter_timeout_after_longer_works(transport: HttptoolsTransport) -> None:
+    """The timeout of one request does not affect the next on its connection."""
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_and(OK, reader, writer)
@@ -339,8 +339,8 @@ async def test_a_shorter_deadline_is_kept_after_a_longer_one(transport: Httptool
     assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
 
 
-async def test_a_longer_deadline_is_kept_after_a_shorter_one(transport: HttptoolsTransport) -> None:
-    """A watch that was set for an earlier request ends none that may take longer."""
+async def test_httptools_longer_timeout_after_shorter_works(transport: HttptoolsTransport) -> None:
+    """A timer of an earlier request does not end a later one."""
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_and(OK, reader, writer)
@@ -353,8 +353,8 @@ async def test_a_longer_deadline_is_kept_after_a_shorter_one(transport: Httptool
         assert isinstance(await send(transport, port), WireReply)
 
 
-async def test_idle_connections_are_closed_in_passing() -> None:
-    """After a burst, connections that nobody needs any more go as others are used."""
+async def test_httptools_idle_connections_are_closed() -> None:
+    """After a burst, unused connections are closed as others are used."""
     open_now = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -374,10 +374,10 @@ async def test_idle_connections_are_closed_in_passing() -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(
+async def test_httptools_failing_guard_keeps_connection(
     transport: HttptoolsTransport,
 ) -> None:
-    """Where the last question whether to send cannot be answered, nothing is sent; its connection is good for the next."""
+    """If the send guard raises, nothing is sent, and the connection is reusable."""
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -396,8 +396,8 @@ async def test_a_guard_that_fails_sends_nothing_and_costs_no_connection(
     assert connections == 1
 
 
-async def test_a_closed_transport_sends_nothing() -> None:
-    """Outside of ``async with`` there is nothing to send by."""
+async def test_httptools_closed_transport_sends_nothing() -> None:
+    """Outside of ``async with`` nothing is sent."""
     assert await send(HttptoolsTransport(), 1) == WireFailure(
         sent=False, reason="the transport is not open"
     )
@@ -437,10 +437,10 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
     st.lists(st.integers(1, 120)),
     st.one_of(st.binary(max_size=40), st.integers(0, len(OK)).map(lambda length: OK[:length])),
 )
-def test_a_reply_is_the_same_however_it_is_cut_up(
+def test_httptools_reply_is_same_in_any_packets(
     told: tuple[bytes, bytes], cuts: list[int], surplus: bytes
 ) -> None:
-    """Packets may end anywhere; bytes after the reply change nothing in it, and spoil its connection."""
+    """Packets may end anywhere; bytes after the reply only make the connection unusable."""
     reply, body = told
     sent = reply + surplus
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
@@ -466,10 +466,10 @@ def test_a_reply_is_the_same_however_it_is_cut_up(
         assert line.closed.done()
 
 
-async def test_a_request_that_was_withheld_is_no_use_of_its_connection(
+async def test_httptools_guarded_request_is_not_a_use(
     transport: HttptoolsTransport,
 ) -> None:
-    """A server counts from what it received: whoever is called off must not make an idle connection seem fresh."""
+    """A request blocked by the guard does not make an idle connection seem fresh."""
     async with listening(answer_each) as port:
         await send(transport, port)
         (line,) = transport._lines
@@ -481,10 +481,10 @@ async def test_a_request_that_was_withheld_is_no_use_of_its_connection(
         assert line.used >= before
 
 
-async def test_a_caller_who_goes_while_a_connection_is_handed_over_leaves_nothing(
+async def test_httptools_cancelled_handover_leaves_nothing(
     transport: HttptoolsTransport,
 ) -> None:
-    """However late a call is cancelled while it connects, the transport forgets the connection."""
+    """However late a call is cancelled while connecting, the transport drops the connection."""
     connect = transport._eyeballs.start_connection
     calls: list[asyncio.Task[Any]] = []
 

@@ -1,4 +1,4 @@
-"""What only the default transport has: its lines, on both libraries."""
+"""What only the default transport has: its connections, on both libraries."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def library(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-async def test_an_idle_connection_that_was_closed_is_not_used(library: str) -> None:
-    """A server that hangs up between two requests costs a new connection, not a request."""
+async def test_httpx_closed_idle_connection_is_not_used(library: str) -> None:
+    """A server that closes between two requests costs a connection, not a request."""
     connections = 0
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,8 +49,8 @@ async def _hung_up(transport: HttpxTransport) -> None:
     pytest.fail("the server's close did not arrive")
 
 
-async def test_a_request_that_went_out_never_counts_as_unsent_again() -> None:
-    """Should a client connect anew after it began to send, the byte that left stays left."""
+async def test_httpx_sent_request_never_becomes_unsent() -> None:
+    """If a client reconnects after it began to send, the request still counts as sent."""
     progress = _Progress(lambda: True)
     for event in (
         "connection.connect_tcp.started",
@@ -61,8 +61,8 @@ async def test_a_request_that_went_out_never_counts_as_unsent_again() -> None:
     assert progress.stage is _Stage.SENDING
 
 
-async def test_idle_connections_do_not_pile_up(library: str) -> None:
-    """Connections that a burst needed are closed when they have been idle for long enough."""
+async def test_httpx_idle_connections_are_closed(library: str) -> None:
+    """Connections of a burst are closed when they have been idle long enough."""
     async with (
         listening(answer_each) as port,
         HttpxTransport(library=library, keepalive_timeout=0.05) as transport,
@@ -76,8 +76,8 @@ async def test_idle_connections_do_not_pile_up(library: str) -> None:
         assert len(transport._idle) == 1
 
 
-def test_a_context_that_does_not_verify_is_refused() -> None:
-    """No context without verification, without host names, or with old TLS gets in."""
+def test_httpx_unverified_context_is_refused() -> None:
+    """A context without verification, without host names or with old TLS is refused."""
     careless = ssl.create_default_context()
     careless.check_hostname = False
     unverified = ssl.create_default_context()
@@ -92,8 +92,8 @@ def test_a_context_that_does_not_verify_is_refused() -> None:
     assert checked(default_context()).minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-async def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra's name is in the message."""
+async def test_httpx_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[httpx2\]"):
         async with HttpxTransport(library="httpx2"):

@@ -1,4 +1,4 @@
-"""What only pyreqwest has: authorities in place of a context, errors whose class says too much, and threads of its own."""
+"""What only pyreqwest has: certificate lists instead of a context, vague errors, and threads."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 TIMEOUTS = Timeouts(connect=2, read=3)
 
 
-def test_an_error_is_judged_by_its_causes() -> None:
-    """'ConnectError' and 'ConnectTimeoutError' are raised of requests that went out, too: their names prove nothing."""
+def test_pyreqwest_error_is_classified_by_causes() -> None:
+    """'ConnectError' and 'ConnectTimeoutError' are raised for sent requests too."""
     before = [{"message": "client error (Connect)"}, {"message": "tcp connect error"}]
     after = [
         {"message": "client error (SendRequest)"},
@@ -45,18 +45,18 @@ def test_an_error_is_judged_by_its_causes() -> None:
         assert _failure(error, TIMEOUTS, is_over=False).sent
 
 
-async def test_a_request_that_cannot_be_built_is_not_sent() -> None:
-    """What the client refuses before it is handed over never left."""
+async def test_pyreqwest_invalid_request_is_not_sent() -> None:
+    """What the client refuses before handing it over was not sent."""
     async with PyreqwestTransport() as transport:
         failure = await send(transport, 70000)
     assert not failure.sent
     assert "refused the request" in failure.reason
 
 
-async def test_authorities_come_as_bytes_or_as_a_file(
+async def test_pyreqwest_authorities_are_bytes_or_file(
     authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """Several certificates may be in one file, and each of them is trusted."""
+    """One file may have several certificates, and each is trusted."""
     import ssl
 
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,14 +71,14 @@ async def test_authorities_come_as_bytes_or_as_a_file(
             assert isinstance(await send(transport, port, scheme="https"), WireReply)
 
 
-def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
-    """A file that is not there, or holds something else, is a mistake in the set-up."""
+def test_pyreqwest_invalid_certificate_raises(tmp_path: Path) -> None:
+    """A missing file or other contents is a configuration error."""
     for wrong in (tmp_path / "missing.pem", b"", b"-----BEGIN PRIVATE KEY-----"):
         with pytest.raises(errors.ConfigurationError, match="ca_certificates"):
             PyreqwestTransport(ca_certificates=wrong)
 
 
-async def test_connections_that_idle_too_long_are_not_used() -> None:
+async def test_pyreqwest_idle_connections_are_replaced() -> None:
     """After its keep-alive time a connection is replaced."""
     connections = 0
 
@@ -96,8 +96,8 @@ async def test_connections_that_idle_too_long_are_not_used() -> None:
     assert connections == 2
 
 
-def test_a_process_that_ends_after_a_failure_ends_well(quiet_port: int) -> None:
-    """Pyreqwest's threads do not take the interpreter down that ends while they let go of a failed request."""
+def test_pyreqwest_exit_after_failure_is_clean(quiet_port: int) -> None:
+    """Threads that drop a failed request do not crash the interpreter at exit."""
     code = (
         "import asyncio, sys; sys.path.insert(0, 'tests')\n"
         "from support.bare_server import send\n"
@@ -111,8 +111,8 @@ def test_a_process_that_ends_after_a_failure_ends_well(quiet_port: int) -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-async def test_processes_that_end_at_once_end_well() -> None:
-    """Pyreqwest's threads do not take an interpreter down that ends right after a reply, however busy the machine is."""
+async def test_pyreqwest_exit_after_reply_is_clean() -> None:
+    """An interpreter that exits right after a reply does not crash, on a busy machine either."""
     code = (
         "import asyncio, sys; sys.path.insert(0, 'tests')\n"
         "from support.bare_server import answer_each, listening, send\n"
@@ -128,8 +128,8 @@ async def test_processes_that_end_at_once_end_well() -> None:
                 busy.create_task(anyio.run_process([sys.executable, "-c", code]))
 
 
-async def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra's name is in the message."""
+async def test_pyreqwest_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[pyreqwest\]"):
         async with PyreqwestTransport():

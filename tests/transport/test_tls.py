@@ -1,4 +1,4 @@
-"""TLS contexts of a caller's own."""
+"""TLS contexts that the caller passes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def context(minimum: V | None = None, maximum: V | None = None) -> ssl.SSLContex
 
 @pytest.mark.parametrize("kind", [HttpxTransport, AiohttpTransport, HttptoolsTransport])
 def test_context_without_minimum_gets_tls_1_2(kind: type[HttpxTransport]) -> None:
-    """What Python and OpenSSL make on this machine is taken by every transport, and speaks TLS 1.2 or newer then."""
+    """Every transport accepts the default context and then speaks TLS 1.2 or newer."""
     own = context()
     kind(ssl_context=own)
     assert own.minimum_version in {V.TLSv1_2, V.TLSv1_3}
@@ -36,14 +36,14 @@ def test_context_without_minimum_gets_tls_1_2(kind: type[HttpxTransport]) -> Non
 def test_context_with_debians_default_gets_tls_1_2(
     monkeypatch: pytest.MonkeyPatch, default: V
 ) -> None:
-    """A minimum that a new context has says nothing, whatever it is on this build."""
+    """The minimum of a new context means nothing, whatever it is on this build."""
     monkeypatch.setattr(tls, "new_minimum", lambda: default)
     assert tls.validate_context(context(default)).minimum_version is V.TLSv1_2
 
 
 @pytest.mark.parametrize("minimum", [V.MINIMUM_SUPPORTED, V.TLSv1, V.TLSv1_1])
 def test_context_with_lower_minimum_is_refused(monkeypatch: pytest.MonkeyPatch, minimum: V) -> None:
-    """A context that asks for less than a new one is its owner's choice."""
+    """A minimum below that of a new context is a choice of its owner, and refused."""
     monkeypatch.setattr(tls, "new_minimum", lambda: V.TLSv1_2)
     with pytest.raises(errors.InsecureConnection, match=minimum.name):
         tls.validate_context(context(minimum))
@@ -51,7 +51,7 @@ def test_context_with_lower_minimum_is_refused(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("minimum", [V.TLSv1_2, V.TLSv1_3, V.MAXIMUM_SUPPORTED])
 def test_context_with_higher_minimum_is_kept(minimum: V) -> None:
-    """A context that asks for TLS 1.2 or newer stays as it is."""
+    """A context that requires TLS 1.2 or newer is not changed."""
     own = context(minimum)
     before = own.minimum_version
     assert tls.validate_context(own).minimum_version is before
@@ -60,8 +60,8 @@ def test_context_with_higher_minimum_is_kept(minimum: V) -> None:
 @pytest.mark.skipif(
     not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option"
 )
-def test_context_that_ignores_a_cut_connection_is_changed() -> None:
-    """A connection that somebody cut must be told from one that its server ended, whatever the build's default is."""
+def test_context_ignoring_unexpected_eof_is_changed() -> None:
+    """A cut connection must differ from a proper close, whatever the default of the build."""
     own = context()
     own.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     assert not tls.validate_context(own).options & ssl.OP_IGNORE_UNEXPECTED_EOF
@@ -69,13 +69,13 @@ def test_context_that_ignores_a_cut_connection_is_changed() -> None:
 
 
 def test_context_with_lower_maximum_is_refused() -> None:
-    """A context that allows nothing newer than TLS 1.1 is refused, and not left to fail at the first payment."""
+    """A context limited to TLS 1.1 is refused, not left to fail at the first payment."""
     with pytest.raises(errors.InsecureConnection, match="TLSv1_1"):
         tls.validate_context(context(context().minimum_version, V.TLSv1_1))
 
 
 async def test_context_of_shared_session_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service's own session keeps its context as it is; payments go by the transport's own."""
+    """A shared session keeps its context; payments use that of the transport."""
     aiohttp = pytest.importorskip("aiohttp")
     monkeypatch.setattr(tls, "new_minimum", lambda: V.MINIMUM_SUPPORTED)
     own = context(V.MINIMUM_SUPPORTED)
@@ -86,8 +86,8 @@ async def test_context_of_shared_session_is_not_changed(monkeypatch: pytest.Monk
         assert own.minimum_version is V.MINIMUM_SUPPORTED
 
 
-def test_redis_tokens_ask_for_tls_1_2() -> None:
-    """Tokens do not travel by less than payments do."""
+def test_redis_tokens_require_tls_1_2() -> None:
+    """Tokens need at least the TLS version of payments."""
     pytest.importorskip("redis")
     tokens = RedisTokens("rediss://tokens.internal")
     assert tokens._client.connection_pool.connection_kwargs["ssl_min_version"] is V.TLSv1_2
