@@ -78,7 +78,7 @@ SEEDS ?= 200000
 proof: $(READY)
 	$(BIN)/python tools/simulate.py --seeds $(SEEDS)
 
-## make docs    write docs/protocol.md, states.md, sandbox-tables.md and coverage.md from the tables in the code
+## make docs    write docs/wire-protocol.md, states.md, sandbox-tables.md and coverage.md from the tables in the code
 docs: $(READY)
 	$(BIN)/python tools/protocol_docs.py
 	$(BIN)/python tools/coverage_table.py

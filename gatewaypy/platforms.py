@@ -195,7 +195,7 @@ class Platform:
     :param stored_card_path: where stored cards are charged and deleted (documented; one client: ``"/registrations/{id}"``).
     :param list_date_format: ``strftime`` format of the transaction list's dates (documented; ``"%m/%d/%Y"`` seen on one host).
     :param three_d_spelling: how ``attemptThreeD`` spells its three values (documented; ``"Only3D"`` seen).
-    :param operations: what else differs, by an operation's name in docs/protocol.md: ``path``, ``rule`` (a rule's name, or
+    :param operations: what else differs, by an operation's name in docs/wire-protocol.md: ``path``, ``rule`` (a rule's name, or
         ``None`` for no checksum), ``success`` codes, ``required`` fields.
     :param field_names: fields that this host spells otherwise: the library's wire name to the host's own.
     :param unprocessed_statuses: HTTP statuses that mean that a request was not processed, such as ``frozenset({429})``: a

@@ -1,4 +1,7 @@
-"""Write docs/protocol.md, states.md and sandbox-tables.md from the tables in the code; with --check, only compare."""
+"""Write the tables of the code into docs/; with --check, only compare.
+
+docs/wire-protocol.md has its tables between markers. states.md and sandbox-tables.md are whole.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 DOCS = Path(__file__).parent.parent / "docs"
-
-
+MARKED = re.compile(r"<!-- generated: ([a-z-]+) -->\n.*?<!-- end -->", re.DOTALL)
+LABELS = {name: value for name, value in vars(platforms).items() if isinstance(value, WhiteLabel)}
 NONE = "none"
 
 
@@ -42,26 +45,22 @@ def code(text: str) -> str:
     return f"`{text}`" if text else NONE
 
 
-def protocol() -> Iterator[str]:
-    """Write the protocol's tables."""
-    yield "# The wire protocol as this library implements it"
-    yield ""
-    yield "Made by `make docs` from the tables in `gatewaypy/protocol/` and `gatewaypy/platforms.py`; edit those."
-    yield "No live gateway could be reached while this was written, so each fact has its grade:"
-    yield ""
-    yield from (f"- **{grade.name.replace('_', ' ').lower()}**: {grade.value}" for grade in Grade)
-    yield ""
-    yield "## Operations"
-    yield ""
+def grade(grade: Grade) -> str:
+    """Name a grade as the documents do."""
+    return grade.name.replace("_", " ").lower()
+
+
+def operations() -> Iterator[str]:
+    """Write the operations, without their fields."""
     yield from table(
         (
             "operation",
             "`paymentType`",
             "path",
             "checksum rule",
-            "answer read as",
+            "reply",
             "sent again",
-            "settled by",
+            "outcome found by",
             "grade",
         ),
         (
@@ -72,15 +71,17 @@ def protocol() -> Iterator[str]:
                 + (f" (platform: `{o.platform_path}`)" if o.platform_path else ""),
                 o.rule or NONE,
                 o.reply.value,
-                o.retry.value,
+                o.retry.name.replace("_", " ").lower(),
                 o.inquire_by.value,
-                o.grade.value,
+                grade(o.grade),
             )
             for o in OPERATIONS.values()
         ),
     )
-    yield "Required fields besides the member id and the checksum:"
-    yield ""
+
+
+def operation_fields() -> Iterator[str]:
+    """Write the fields of each operation."""
     yield from table(
         ("operation", "required", "optional"),
         (
@@ -92,24 +93,10 @@ def protocol() -> Iterator[str]:
             for o in OPERATIONS.values()
         ),
     )
-    yield "## Checksum rules"
-    yield ""
-    yield "MD5 of the fields joined with `|`, as 32 lower-case hexadecimal digits."
-    yield "A `|`, a line break or NUL in a signed value is refused."
-    yield ""
-    yield from table(
-        ("rule", "signs", "fields, in order", "grade"),
-        ((r.name, r.signs, ", ".join(map(code, r.fields)), r.grade.value) for r in RULES.values()),
-    )
-    yield "## Fields with a format"
-    yield ""
-    yield "All other fields are text without control characters."
-    yield ""
-    yield from table(
-        ("field", "rule", "grade"), ((code(f.name), f.rule, f.grade.value) for f in FIELDS.values())
-    )
-    yield "## Statuses"
-    yield ""
+
+
+def statuses() -> Iterator[str]:
+    """Write the short and the long statuses."""
     yield from table(
         ("short", "outcome"), ((code(short), outcome.name) for short, outcome in SHORT.items())
     )
@@ -120,27 +107,10 @@ def protocol() -> Iterator[str]:
             for s in LONG.values()
         ),
     )
-    yield "## Result codes"
-    yield ""
-    yield "Codes that are not listed are shown by the class of their first digit, and never decide about money."
-    yield ""
-    yield from table(
-        ("code", "meaning", "class", "a plain no"),
-        (
-            (code(c), meaning, class_of(c).value, "yes" if is_refusal(c) else "")
-            for c, meaning in sorted(MEANINGS.items())
-        ),
-    )
-    yield "`110nn` carries the bank's own code (ISO 8583 field 39); these are plain refusals:"
-    yield ""
-    yield from table(
-        ("bank's code", "meaning"), ((code(c), meaning) for c, meaning in BANK_REFUSALS.items())
-    )
-    yield "## Platforms"
-    yield ""
-    labels = {
-        name: value for name, value in vars(platforms).items() if isinstance(value, WhiteLabel)
-    }
+
+
+def hosts() -> Iterator[str]:
+    """Write the hosts of each platform."""
     yield from table(
         ("name", "test", "live"),
         (
@@ -148,12 +118,14 @@ def protocol() -> Iterator[str]:
                 code(f"platforms.{name}"),
                 *(code(p.base_url) if p else NONE for p in (label.test, label.live)),
             )
-            for name, label in labels.items()
+            for name, label in LABELS.items()
         ),
     )
-    yield "What varies is data of a `Platform`; change a value with `attrs.evolve`:"
-    yield ""
-    example = next(label.test for label in labels.values() if label.test is not None)
+
+
+def variations() -> Iterator[str]:
+    """Write what can differ between platforms."""
+    example = next(label.test for label in LABELS.values() if label.test is not None)
     varying = (
         "inquiry_path",
         "refund_path",
@@ -167,18 +139,65 @@ def protocol() -> Iterator[str]:
         ("attribute", "default"),
         ((code(name), code(str(getattr(example, name)))) for name in varying),
     )
-    yield "Everything else in the tables above that is from one source or our choice can be changed for one platform too:"
-    yield '`operations={"customer sign-up": {"path": "/signup", "rule": "E"}}` changes an operation\'s `path`, `rule`, `success`'
-    yield 'codes or `required` fields; `field_names={"bankAccount.iban": "iban"}` the name of a field.'
+
+
+def protocol() -> dict[str, Iterator[str]]:
+    """Return the generated parts of docs/wire-protocol.md, by the name in their marker."""
+    return {
+        "grades": (f"- **{grade(g)}**: {g.value}" for g in Grade),
+        "hosts": hosts(),
+        "operations": operations(),
+        "operation-fields": operation_fields(),
+        "checksum-rules": table(
+            ("rule", "signs", "fields, in order", "grade"),
+            (
+                (r.name, r.signs, ", ".join(map(code, r.fields)), grade(r.grade))
+                for r in RULES.values()
+            ),
+        ),
+        "fields": table(
+            ("field", "format", "grade"),
+            ((code(f.name), f.rule, grade(f.grade)) for f in FIELDS.values()),
+        ),
+        "statuses": statuses(),
+        "codes": table(
+            ("code", "meaning", "class", "refusal"),
+            (
+                (code(c), meaning, class_of(c).value, "yes" if is_refusal(c) else "")
+                for c, meaning in sorted(MEANINGS.items())
+            ),
+        ),
+        "bank-codes": table(
+            ("bank's code", "meaning"), ((code(c), meaning) for c, meaning in BANK_REFUSALS.items())
+        ),
+        "variations": variations(),
+    }
+
+
+def fill(text: str, parts: dict[str, Iterator[str]]) -> str:
+    """Replace the generated parts of a text; each part must have one marker."""
+    names = MARKED.findall(text)
+    if sorted(names) != sorted(parts):
+        msg = f"docs/wire-protocol.md: must have one marker each for {sorted(parts)}"
+        raise ValueError(msg)
+    return MARKED.sub(
+        lambda match: (
+            f"<!-- generated: {match[1]} -->\n\n"
+            + "\n".join(parts[match[1]]).rstrip("\n")
+            + "\n\n<!-- end -->"
+        ),
+        text,
+    )
 
 
 def states() -> Iterator[str]:
-    """Write the states and their moves."""
+    """Write the states and their transitions."""
     yield "# The states of a payment and of a payout"
     yield ""
-    yield "Made by `make docs` from `PAYMENT_TRANSITIONS` in `gatewaypy/protocol/transitions.py`, the one table that results, callbacks,"
-    yield "inquiries, payout jobs and the sandbox's ledger go by. The statuses are documented by the vendor; the moves follow"
-    yield "from their meanings and from protocol section 8 (our choice)."
+    yield "`make docs` writes this page from `PAYMENT_TRANSITIONS` in"
+    yield "`gatewaypy/protocol/transitions.py`. Results, callbacks, inquiries, payout jobs and the sandbox"
+    yield "use this table. The vendor documents the statuses. The transitions follow from their meanings and"
+    yield "from protocol section 8 (our choice)."
     yield ""
     yield "```mermaid"
     yield "stateDiagram-v2"
@@ -198,13 +217,14 @@ def states() -> Iterator[str]:
             yield f"    {names[name]} --> [*]"
     yield "```"
     yield ""
-    yield "A status that is heard of is compared with the last one that moved the payment forward:"
+    yield "A new status is compared with the last one that moved the payment forward:"
     yield ""
-    yield "- it can be reached from there, in however many moves: **forward**, it is news (steps may be skipped);"
-    yield "- the last one can be reached from it: **stale**, it is older and changes nothing;"
-    yield "- it is the same, or another word for the same end without money: **repeat**;"
-    yield "- neither: **contradiction**. Nothing is changed by it, and a person must look. A success after a failure is one, and"
-    yield "  so is a failure after a success; only a refund or a chargeback overrides a success."
+    yield "- **forward**: the new status can be reached from the last one. Transitions can be skipped."
+    yield "- **stale**: the last status can be reached from the new one. The new one is older and ignored."
+    yield "- **repeat**: both are the same, or two words for the same end without money."
+    yield "- **contradiction**: neither can be reached from the other. Nothing changes, and a person must"
+    yield "  check. A success after a failure is an example, and so is a failure after a success. Only a"
+    yield "  refund or a chargeback overrides a success."
     yield ""
     yield from table(
         ("status", "kind", "outcome", "may be followed by"),
@@ -218,25 +238,25 @@ def states() -> Iterator[str]:
             for name, following in PAYMENT_TRANSITIONS.items()
         ),
     )
-    yield "A short status stands for what it proves where no long one is told: a bare `Y` may be an authorisation or a capture,"
-    yield "so a capture may still follow it; `N` and `C` are ends."
+    yield "Without a long status, the short one decides. `Y` alone can be an authorization or a"
+    yield "capture, so that a capture can still follow. `N` and `C` are final."
 
 
 def sandbox() -> Iterator[str]:
     """Write the sandbox's tables."""
     yield "# Magic cards and amounts of the sandbox"
     yield ""
-    yield "Made by `make docs` from `gatewaypy/sandbox/scenarios.py`; edit that. Any future expiry and any CVV will do."
-    yield "A quoted text is the `remark`."
+    yield "`make docs` writes this page from `gatewaypy/sandbox/scenarios.py`. Any expiry date in the future"
+    yield "and any CVV are accepted. A quoted text is the `remark`."
     yield ""
     yield from table(
         ("card", "what happens"),
         ((code(number), decision.explanation) for number, decision in CARDS.items()),
     )
     yield f"A wallet, a bank, an account or a voucher in place of a card: {ELSEWHERE.explanation}."
-    yield "A repeat is approved where its payer would be asked: nobody is there."
+    yield "A repeated payment is approved where a payer would be asked, because no payer is present."
     yield ""
-    yield "An amount decides before the card does, in every currency, for payouts too:"
+    yield "The amount decides before the card, in every currency, for payouts too:"
     yield ""
     yield from table(
         ("amount", "what happens"),
@@ -247,12 +267,13 @@ def sandbox() -> Iterator[str]:
 def main() -> int:
     """Write the files, or check them."""
     stale = []
-    for name, lines in (
-        ("protocol.md", protocol()),
-        ("states.md", states()),
-        ("sandbox-tables.md", sandbox()),
+    page = (DOCS / "wire-protocol.md").read_text(encoding="utf-8")
+    for name, content in (
+        ("wire-protocol.md", fill(page, protocol())),
+        ("states.md", "\n".join(states())),
+        ("sandbox-tables.md", "\n".join(sandbox())),
     ):
-        text = "\n".join(lines).rstrip("\n") + "\n"
+        text = content.rstrip("\n") + "\n"
         path = DOCS / name
         if "--check" in sys.argv:
             if not path.exists() or path.read_text(encoding="utf-8") != text:

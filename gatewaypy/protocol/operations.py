@@ -555,7 +555,7 @@ HOSTED_CARD_REGISTRATION: Final = _page(
     optional=("customerId", "terminalid", "notificationUrl", "lang"),
 )
 
-#: Every operation, by name; ``docs/protocol.md`` is made from it.
+#: Every operation, by name; ``docs/wire-protocol.md`` is made from it.
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for operation in list(globals().values())
@@ -572,7 +572,7 @@ def check_platform(platform: Platform) -> None:
     """
     for name, changes in platform.operations.items():
         if name not in OPERATIONS:
-            msg = f"platform.operations: there is no operation {name!r}; docs/protocol.md has their names"
+            msg = f"platform.operations: there is no operation {name!r}; docs/wire-protocol.md has their names"
             raise ConfigurationError(msg)
         unknown = set(changes) - _CHANGEABLE
         if unknown:
