@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.callback_bodies import MERCHANT, fields, signed
 
-from gatewaypy import Customer, Gateway, Money, errors
+from gatewaypy import Customer, Gateway, Money, RedisTokens, errors
 from gatewaypy.callables import finish
 from gatewaypy.callbacks import CallbackEvent, Receiver, Reconciler, Router
 from gatewaypy.errors import ConfigurationError
@@ -119,6 +119,13 @@ def test_token_store_that_cannot_be_asked_is_refused(store: Any) -> None:
     """A token store must be an object with the methods that are awaited."""
     with pytest.raises(ConfigurationError, match="token_store"):
         Gateway("https://gateway.example", MERCHANT, token_store=store)
+
+
+def test_token_store_of_the_library_is_accepted() -> None:
+    """`RedisTokens` has the methods that a gateway awaits."""
+    pytest.importorskip("redis")
+    store = RedisTokens("redis://127.0.0.1")
+    Gateway("https://gateway.example", MERCHANT, token_store=store)
 
 
 async def test_payout_with_async_send_guard_is_refused() -> None:
