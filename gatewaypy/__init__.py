@@ -6,7 +6,7 @@ from gatewaypy import errors, platforms
 from gatewaypy.cards import Card
 from gatewaypy.client import Gateway
 from gatewaypy.config import Credentials, Limits, Timeouts
-from gatewaypy.imports import late
+from gatewaypy.imports import lazy_exports
 from gatewaypy.models import (
     BROWSER_SCRIPT,
     AchAccount,
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         fastest_transport,
     )
 else:
-    __getattr__, __dir__ = late(
+    __getattr__, __dir__ = lazy_exports(
         __name__,
         {
             "AccountOnFile": "gatewaypy.models",

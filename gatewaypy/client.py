@@ -11,6 +11,7 @@ from gatewaypy import resources
 from gatewaypy.callables import check_methods, check_plain_function
 from gatewaypy.config import Credentials, Limits, Timeouts
 from gatewaypy.errors import ConfigurationError, InvalidRequest
+from gatewaypy.imports import missing_extra
 from gatewaypy.observe import log_event
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol import operations, requests
@@ -155,8 +156,7 @@ class Gateway:
             import xmltodict  # noqa: F401, PLC0415 - an extra
         except ImportError:
             if self._accept == "xml":
-                msg = "accept='xml' needs the extra: pip install 'gatewaypy[xml]'"
-                raise ConfigurationError(msg) from None
+                raise missing_extra("accept='xml'", "xml") from None
         self._loop = asyncio.get_running_loop()
         transport = await self._transport.__aenter__()
         try:

@@ -1,4 +1,4 @@
-"""Names that a package's door shows and whose modules are loaded when somebody asks for them first (PEP 562)."""
+"""Modules that are imported when a name is first used (PEP 562), and modules of extras."""
 
 from __future__ import annotations
 
@@ -6,32 +6,67 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gatewaypy.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def late(
-    package: str, places: Mapping[str, str]
+def lazy_exports(
+    package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make a package's ``__getattr__`` and ``__dir__``.
+    """Build a package's ``__getattr__`` and ``__dir__``.
 
-    A door hides the assignment from type checkers behind ``if not TYPE_CHECKING``, where the names are plainly imported: a module
-    with a ``__getattr__`` has every name in their eyes, mistyped ones too.
+    The package must assign them in the ``else`` branch of ``if TYPE_CHECKING``. For a type
+    checker, a module with a ``__getattr__`` has every name.
 
-    :param places: for each name the module that has it; only what no open gateway can come to need in the middle of a payment.
+    Args:
+        package: The package's ``__name__``.
+        modules: The module of each name. An open gateway must not need one of them for the first
+            time during a payment.
+
+    Returns:
+        The two functions.
     """
-    door = sys.modules[package]
+    namespace = sys.modules[package]
 
-    def get(name: str) -> Any:  # noqa: ANN401 - whatever a module has
-        if name not in places:
+    def get(name: str) -> Any:  # noqa: ANN401 - any value that a module can have
+        if name not in modules:
             msg = f"module {package!r} has no attribute {name!r}"
-            raise AttributeError(msg, name=name, obj=door)
-        value = getattr(import_module(places[name]), name)
-        # InboxEntry, so that this is asked once for each name.
-        setattr(door, name, value)
+            raise AttributeError(msg, name=name, obj=namespace)
+        value = getattr(import_module(modules[name]), name)
+        # Stored, so that Python does not call this function for the same name again.
+        setattr(namespace, name, value)
         return value
 
-    def names() -> list[str]:
-        return sorted({*vars(door), *places})
+    def list_names() -> list[str]:
+        return sorted({*vars(namespace), *modules})
 
-    return get, names
+    return get, list_names
+
+
+def import_extra(module: str, *, feature: str, extra: str) -> Any:  # noqa: ANN401 - a module
+    """Import a module that an extra installs.
+
+    Args:
+        module: Full name of the module.
+        feature: What needs it, for the message.
+        extra: Name of the extra; several are separated by commas.
+
+    Returns:
+        The module.
+
+    Raises:
+        ConfigurationError: The module cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise missing_extra(feature, extra) from None
+
+
+def missing_extra(feature: str, extra: str) -> ConfigurationError:
+    """Build the error for an extra that is not installed; see `import_extra`."""
+    return ConfigurationError(
+        f"{feature} needs an extra that is not installed; run: pip install 'gatewaypy[{extra}]'"
+    )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gatewaypy
-from gatewaypy import models, resources, transport
+from gatewaypy import errors, models, resources, transport
+from gatewaypy.imports import import_extra
 from gatewaypy.sandbox import FaultKind
 
 if TYPE_CHECKING:
@@ -128,6 +129,19 @@ def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None
     ) as caught:
         _ = door.Gatewya
     assert (caught.value.name, caught.value.obj) == ("Gatewya", door)
+
+
+def test_import_extra_missing_module_names_the_extra() -> None:
+    """The message says what needs the extra, and how to install it."""
+    message = "XML needs an extra that is not installed; run: pip install 'gatewaypy[xml]'"
+    with pytest.raises(errors.ConfigurationError) as caught:
+        import_extra("gatewaypy_no_such_module", feature="XML", extra="xml")
+    assert str(caught.value) == message
+
+
+def test_import_extra_returns_the_module() -> None:
+    """An installed module is returned."""
+    assert import_extra("gatewaypy.models", feature="a test", extra="xml") is models
 
 
 @pytest.mark.parametrize(

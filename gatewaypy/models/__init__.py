@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.imports import late
+from gatewaypy.imports import lazy_exports
 from gatewaypy.models.browser import BROWSER_SCRIPT, BrowserInfo
 from gatewaypy.models.customer import Address, Customer
 from gatewaypy.models.fields import NO_FIELDS, Fields
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     )
 else:
     # Results of what is no payment: an open gateway has them, and few who import the package make one.
-    __getattr__, __dir__ = late(
+    __getattr__, __dir__ = lazy_exports(
         __name__,
         {
             "AccountOnFile": "gatewaypy.models.stored_cards",

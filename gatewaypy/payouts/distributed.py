@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 from attrs import frozen
 
 from gatewaypy.errors import ConfigurationError, GatewayError
+from gatewaypy.imports import missing_extra
 from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
 from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
 from gatewaypy.payouts.journal.journal import Journal
@@ -29,10 +30,7 @@ try:
     from taskiq import Context, TaskiqDepends, TaskiqEvents
     from taskiq.kicker import AsyncKicker
 except ImportError:
-    message = (
-        "payouts on many machines need their extra: pip install 'gatewaypy[distributed,postgres]'"
-    )
-    raise ConfigurationError(message) from None
+    raise missing_extra("gatewaypy.payouts.distributed", "distributed,postgres") from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable

@@ -10,7 +10,8 @@ import re
 from typing import Any, Final
 
 from gatewaypy.config import check_number
-from gatewaypy.errors import ConfigurationError, NotSent, OutcomeUnknown
+from gatewaypy.errors import NotSent, OutcomeUnknown
+from gatewaypy.imports import missing_extra
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
@@ -118,8 +119,7 @@ def _limiter(per_second: float) -> Any:  # noqa: ANN401 - an extra
     try:
         import aiolimiter  # noqa: PLC0415 - an extra
     except ImportError:
-        msg = "a rate per second needs the extra: pip install 'gatewaypy[payouts]'"
-        raise ConfigurationError(msg) from None
+        raise missing_extra("per_second", "payouts") from None
     # A tenth of a second's turns may come at once: a whole second's would be a burst that no gateway asked for.
     return aiolimiter.AsyncLimiter(
         max(per_second / _SHARES, 1.0), max(1.0 / _SHARES, 1.0 / per_second)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from gatewaypy.errors import ConfigurationError
+from gatewaypy.imports import missing_extra
 from gatewaypy.protocol.charset import decode_text, find_guessed_field, media_type
 from gatewaypy.protocol.xml_fields import MAX_DEPTH, XmlError, read_fields
 
@@ -90,8 +90,7 @@ def parse_xml(text: str) -> dict[str, Any]:
     try:
         import xmltodict  # noqa: PLC0415 - an extra
     except ImportError:
-        msg = "XML replies need the extra: pip install 'gatewaypy[xml]'"
-        raise ConfigurationError(msg) from None
+        raise missing_extra("XML", "xml") from None
     try:
         return read_fields(text, xmltodict)
     except XmlError as error:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.imports import late
+from gatewaypy.imports import lazy_exports
 from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
 from gatewaypy.resources.transactions import TransactionList
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gatewaypy.resources.tokens import Tokens
 else:
     # Whoever makes a Gateway has them all from then on.
-    __getattr__, __dir__ = late(
+    __getattr__, __dir__ = lazy_exports(
         __name__,
         {
             "Checkout": "gatewaypy.resources.checkout",

@@ -1,13 +1,12 @@
 """The gateway to develop against; needs the extra ``gatewaypy[sandbox]``."""
 
-from gatewaypy.errors import ConfigurationError
+from gatewaypy.imports import missing_extra
 
 try:
     import jinja2  # noqa: F401
     import uvicorn  # noqa: F401
 except ImportError:
-    message = "the sandbox needs its extra: pip install 'gatewaypy[sandbox]'"
-    raise ConfigurationError(message) from None
+    raise missing_extra("gatewaypy.sandbox", "sandbox") from None
 
 from gatewaypy.sandbox.app import MERCHANT, Sandbox
 from gatewaypy.sandbox.callbacks import CallbackStyle

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define
 
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.imports import missing_extra
 from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
 from gatewaypy.storage.table_parameter import TableParameter, expand, specialized
 
 try:
     import asyncpg
 except ImportError:
-    message = "a PostgreSQL store needs its extra: pip install 'gatewaypy[postgres]'"
-    raise ConfigurationError(message) from None
+    raise missing_extra("PostgreSQL", "postgres") from None
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gatewaypy.imports import late
+from gatewaypy.imports import lazy_exports
 from gatewaypy.transport.base import Transport
 from gatewaypy.transport.httpx import HttpxTransport
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gatewaypy.transport.httptools import HttptoolsTransport
     from gatewaypy.transport.pyreqwest import PyreqwestTransport
 else:
-    __getattr__, __dir__ = late(
+    __getattr__, __dir__ = lazy_exports(
         __name__,
         {
             "AiohttpTransport": "gatewaypy.transport.aiohttp",

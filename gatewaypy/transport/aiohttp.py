@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from gatewaypy.config import check_number
+from gatewaypy.imports import import_extra
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.transport.shared import SharedTransport, import_extra
+from gatewaypy.transport.shared import SharedTransport
 from gatewaypy.transport.tls import default_context, validate_context
 
 if TYPE_CHECKING:
@@ -90,5 +92,5 @@ class AiohttpTransport(SharedTransport):
 
 
 def _loaded() -> Any:  # noqa: ANN401 - a module
-    import_extra("aiohttp")
-    return import_extra("gatewaypy.transport.aiohttp_sender")
+    import_extra("aiohttp", feature="AiohttpTransport", extra="aiohttp")
+    return import_module("gatewaypy.transport.aiohttp_sender")

@@ -10,16 +10,16 @@ from attrs import define, field
 
 from gatewaypy.errors import ConfigurationError, InsecureConnection
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.transport.shared import (
+from gatewaypy.transport.failures import (
     ABORTED_MID_REQUEST,
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
-    reply_of,
-    too_late_to_answer,
-    too_late_to_connect,
-    too_long,
+    connect_timeout,
+    oversized,
+    read_timeout,
 )
+from gatewaypy.transport.shared import reply_of
 from gatewaypy.transport.tls import refuse_insecure
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Sender:
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > limits.max_reply_bytes:
-                    return too_long(limits.max_reply_bytes)
+                    return oversized(limits.max_reply_bytes)
         finally:
             # Of a reply that was read to its end the connection is back in the pool already; any other is closed with it.
             response.close()
@@ -260,9 +260,9 @@ def _describe(error: Exception, timeouts: Timeouts) -> str:
     """Put an error into words that hold nothing of the request; aiohttp's own may quote its headers."""
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return too_late_to_connect(timeouts)
+            return connect_timeout(timeouts)
         case aiohttp.ServerTimeoutError():
-            return too_late_to_answer(timeouts)
+            return read_timeout(timeouts)
         case TimeoutError():
             return DEADLINE
         case aiohttp.ClientConnectorError():

@@ -6,21 +6,18 @@ import asyncio
 import socket
 from collections import defaultdict, deque
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
 from gatewaypy.config import check_number
+from gatewaypy.imports import import_extra
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.secret import SecretBytes
-from gatewaypy.transport.shared import (
-    CANCELLED_BEFORE_SEND,
-    DEADLINE,
-    SharedTransport,
-    import_extra,
-    too_late_to_connect,
-)
+from gatewaypy.transport.failures import CANCELLED_BEFORE_SEND, DEADLINE, connect_timeout
+from gatewaypy.transport.shared import SharedTransport
 from gatewaypy.transport.tls import default_context, validate_context
 
 if TYPE_CHECKING:
@@ -88,9 +85,11 @@ class HttptoolsTransport(SharedTransport):
         self._idle = defaultdict(deque)
 
     def _open(self) -> None:
-        import_extra("httptools")
-        self._eyeballs = import_extra("aiohappyeyeballs", "httptools")
-        self._httptools_connection = import_extra("gatewaypy.transport.httptools_connection")
+        import_extra("httptools", feature="HttptoolsTransport", extra="httptools")
+        self._eyeballs = import_extra(
+            "aiohappyeyeballs", feature="HttptoolsTransport", extra="httptools"
+        )
+        self._httptools_connection = import_module("gatewaypy.transport.httptools_connection")
         self._context = self._context or default_context()
 
     async def _close(self) -> None:
@@ -177,7 +176,7 @@ class HttptoolsTransport(SharedTransport):
                 connection = await self._connect(origin, timeouts.connect)
         except TimeoutError:
             return WireFailure(
-                sent=False, reason=DEADLINE if limit == deadline else too_late_to_connect(timeouts)
+                sent=False, reason=DEADLINE if limit == deadline else connect_timeout(timeouts)
             )
         except OSError as error:
             return WireFailure(sent=False, reason=f"no connection: {error}")

@@ -10,7 +10,8 @@ import httptools
 from attrs import define
 
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.transport.shared import BROKEN, DEADLINE, reply_of, too_late_to_answer, too_long
+from gatewaypy.transport.failures import BROKEN, DEADLINE, oversized, read_timeout
+from gatewaypy.transport.shared import reply_of
 from gatewaypy.transport.tls import was_ended
 
 if TYPE_CHECKING:
@@ -128,9 +129,7 @@ class Connection(asyncio.Protocol):
             self._fail(
                 WireFailure(
                     sent=True,
-                    reason=DEADLINE
-                    if now >= self._deadline
-                    else too_late_to_answer(self._timeouts),
+                    reason=DEADLINE if now >= self._deadline else read_timeout(self._timeouts),
                 )
             )
 
@@ -167,7 +166,7 @@ class Connection(asyncio.Protocol):
         elif not self._is_clean:
             self._fail(WireFailure(sent=True, reason=BROKEN))
         elif self._size > self._limit or self._received > self._limit + _MOST_FRAMING:
-            self._fail(too_long(self._limit))
+            self._fail(oversized(self._limit))
 
     def eof_received(self) -> None:
         """Take the end of a reply whose length is told by nothing else, if it is the server that ended it."""
@@ -222,7 +221,7 @@ class Connection(asyncio.Protocol):
 
     def _reply(self) -> WireReply | WireFailure:
         if self._size > self._limit:
-            return too_long(self._limit)
+            return oversized(self._limit)
         kind, encoding = (
             self._headers.get(b"content-type", b""),
             self._headers.get(b"content-encoding", b"identity"),

@@ -11,24 +11,24 @@ import asyncio
 import enum
 from collections import deque
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, field
 
 from gatewaypy.config import check_number
+from gatewaypy.imports import import_extra
 from gatewaypy.protocol.wire import WireFailure, WireReply
-from gatewaypy.transport.shared import (
+from gatewaypy.transport.failures import (
     ABORTED_MID_REQUEST,
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
-    SharedTransport,
-    import_extra,
-    reply_of,
-    too_late_to_answer,
-    too_late_to_connect,
-    too_long,
+    connect_timeout,
+    oversized,
+    read_timeout,
 )
+from gatewaypy.transport.shared import SharedTransport, reply_of
 from gatewaypy.transport.tls import default_context, validate_context, was_ended
 
 if TYPE_CHECKING:
@@ -127,12 +127,14 @@ class HttpxTransport(SharedTransport):
         self._dropped = set()
 
     def _open(self) -> None:
-        self._httpx = import_extra(self.library)
+        self._httpx = import_extra(
+            self.library, feature=f"HttpxTransport(library={self.library!r})", extra=self.library
+        )
         self._context = self._context or default_context()
         self._parsed = lru_cache(maxsize=128)(self._httpx.URL)
         # httpx loads its core with its first pool, and anyio its way to asyncio when it is first used: not with a payment.
         _ = self._new_line()
-        import_extra("anyio").get_current_task()
+        import_module("anyio").get_current_task()
 
     async def _close(self) -> None:
         while self._idle:
@@ -227,7 +229,7 @@ class HttpxTransport(SharedTransport):
             async for piece in response.stream:
                 body += piece
                 if len(body) > limits.max_reply_bytes:
-                    return too_long(limits.max_reply_bytes)
+                    return oversized(limits.max_reply_bytes)
             if not _is_whole(response):
                 return WireFailure(sent=True, reason=BROKEN)
         finally:
@@ -278,11 +280,11 @@ class HttpxTransport(SharedTransport):
         """Put an error into words that hold nothing of the request; httpcore's own may quote a header."""
         httpx = self._httpx
         if isinstance(error, httpx.ConnectTimeout):
-            return too_late_to_connect(timeouts)
+            return connect_timeout(timeouts)
         if isinstance(error, httpx.ConnectError):
             return f"no connection: {error}"
         if isinstance(error, httpx.TimeoutException):
-            return too_late_to_answer(timeouts)
+            return read_timeout(timeouts)
         if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
             return BROKEN
         return f"the HTTP client failed with {type(error).__name__}"

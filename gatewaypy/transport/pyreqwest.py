@@ -12,18 +12,17 @@ from attrs import define, field
 
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.imports import import_extra
 from gatewaypy.protocol.wire import WireFailure
-from gatewaypy.transport.shared import (
+from gatewaypy.transport.failures import (
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
-    SharedTransport,
-    import_extra,
-    reply_of,
-    too_late_to_answer,
-    too_late_to_connect,
-    too_long,
+    connect_timeout,
+    oversized,
+    read_timeout,
 )
+from gatewaypy.transport.shared import SharedTransport, reply_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,10 +73,12 @@ class PyreqwestTransport(SharedTransport):
         self._clients = {}
 
     def _open(self) -> None:
-        import_extra("pyreqwest")
+        import_extra("pyreqwest", feature="PyreqwestTransport", extra="pyreqwest")
         # Rust would load it with the first error.
-        import_extra("pyreqwest.exceptions")
-        self._pyreqwest = import_extra("pyreqwest.client")
+        import_extra("pyreqwest.exceptions", feature="PyreqwestTransport", extra="pyreqwest")
+        self._pyreqwest = import_extra(
+            "pyreqwest.client", feature="PyreqwestTransport", extra="pyreqwest"
+        )
 
     async def _close(self) -> None:
         clients, self._clients = list(self._clients.values()), {}
@@ -113,7 +114,7 @@ class PyreqwestTransport(SharedTransport):
                 # All of it, or one byte more than is taken: each piece by itself would be a way to Rust's threads and back.
                 body = await response.body_reader.read(limits.max_reply_bytes + 1) or b""
                 if len(body) > limits.max_reply_bytes:
-                    return too_long(limits.max_reply_bytes)
+                    return oversized(limits.max_reply_bytes)
                 return reply_of(
                     response.status,
                     _header(response, "content-type"),
@@ -191,7 +192,7 @@ def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFail
     causes = [cause["message"] for cause in getattr(error, "details", {}).get("causes") or ()]
     is_before = _BEFORE in causes
     if isinstance(error, TimeoutError):
-        late = too_late_to_connect if is_before else too_late_to_answer
+        late = connect_timeout if is_before else read_timeout
         return WireFailure(sent=not is_before, reason=DEADLINE if is_over else late(timeouts))
     if is_before:
         return WireFailure(sent=False, reason=f"no connection: {causes[-1]}")

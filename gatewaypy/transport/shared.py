@@ -1,10 +1,9 @@
-"""What the adapters have in common: their users on one event loop, and one wording of what became of a request."""
+"""What the transports have in common: their users on one event loop, and the check of a reply."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
@@ -13,25 +12,6 @@ from gatewaypy.protocol.wire import WireFailure, WireReply
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from gatewaypy.config import Timeouts
-
-DEADLINE: Final = "the deadline for the whole call passed"
-BROKEN: Final = "the connection broke before the whole answer was there"
-CANCELLED_BEFORE_SEND: Final = WireFailure(sent=False, reason="cancelled before any byte was sent")
-ABORTED_MID_REQUEST: Final = WireFailure(
-    sent=True, reason="aborted after the headers and before the body"
-)
-
-
-def too_late_to_connect(timeouts: Timeouts) -> str:
-    """Say that no connection came about in time."""
-    return f"no connection within {timeouts.connect:g} s"
-
-
-def too_late_to_answer(timeouts: Timeouts) -> str:
-    """Say that no answer, or not the next piece of it, came in time."""
-    return f"no answer within {timeouts.read:g} s"
 
 
 def reply_of(
@@ -43,43 +23,30 @@ def reply_of(
     retry_after: str | None = None,
     date: str | None = None,
 ) -> WireReply | WireFailure:
-    """Make a reply of what came back, unless it is compressed: a small reply must not become a large one."""
+    """Return the reply, or a failure if it is compressed: a small body could expand to a huge one."""
     if encoding is not None and encoding != "identity":
-        return WireFailure(sent=True, reason="the reply is compressed, which was not asked for")
+        return WireFailure(
+            sent=True, reason="the reply is compressed, although the request did not allow that"
+        )
     return WireReply(http_status, content_type or "", body, retry_after, date)
-
-
-def too_long(limit: int) -> WireFailure:
-    """Give a reply up that is longer than is read."""
-    return WireFailure(sent=True, reason=f"the reply is longer than {limit} bytes")
-
-
-def import_extra(module: str, extra: str | None = None) -> Any:  # noqa: ANN401 - a module
-    """Import an HTTP library.
-
-    :raises ConfigurationError: naming the extra that brings it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        extra = extra or module
-        msg = f"the transport needs {extra}: pip install 'gatewaypy[{extra}]'"
-        raise ConfigurationError(msg) from None
 
 
 @define(eq=False)
 class SharedTransport:
-    """A transport that several gateways of one event loop use: the first opens it, the last closes it."""
+    """A transport that several gateways of one event loop share.
+
+    The first gateway opens it and the last one closes it.
+    """
 
     _users: int = field(default=0, init=False)
     # Set with the first user.
     _loop: asyncio.AbstractEventLoop = field(init=False, repr=False)
 
     async def __aenter__(self) -> Self:
-        """Take one more user; the first loads the HTTP library and the certificate authorities."""
+        """Add a user; the first one loads the HTTP library and the certificate authorities."""
         loop = asyncio.get_running_loop()
         if self._users and loop is not self._loop:
-            msg = "this transport is in use on another event loop: make one for each"
+            msg = "this transport is in use on another event loop; create one for each event loop"
             raise ConfigurationError(msg)
         if self._users == 0:
             self._loop = loop
@@ -93,7 +60,7 @@ class SharedTransport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let a user go; close every connection with the last."""
+        """Remove a user; the last one closes every connection."""
         self._users -= 1
         if self._users == 0:
             await self._close()

@@ -212,7 +212,7 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(
     assert unknown.value.inquiry in {
         f"no answer ({why})"
         for why in (
-            "the connection broke before the whole answer was there",
+            "the connection broke before the whole reply arrived",
             "the deadline for the whole call passed",
             "NotSent",
         )

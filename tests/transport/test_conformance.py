@@ -28,7 +28,7 @@ from support.transports import ASK_BEFORE_CONNECTING, ASK_ONCE, WANT_A_LENGTH, m
 
 from gatewaypy import Timeouts, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
-from gatewaypy.transport.shared import BROKEN
+from gatewaypy.transport.failures import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

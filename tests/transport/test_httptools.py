@@ -83,7 +83,7 @@ async def test_httptools_protocol_switch_is_sent(transport: HttptoolsTransport) 
         failure = await send(transport, port)
     assert (failure.sent, failure.reason) == (
         True,
-        "the connection broke before the whole answer was there",
+        "the connection broke before the whole reply arrived",
     )
 
 
@@ -472,7 +472,7 @@ async def test_httptools_guarded_request_is_not_a_use(
     """A request blocked by the guard does not make an idle connection seem fresh."""
     async with listening(answer_each) as port:
         await send(transport, port)
-        (line,) = transport._lines
+        (line,) = transport._connections
         answered = line.used
         assert not (await send(transport, port, say=lambda: False)).sent
         assert line.used == answered
@@ -500,5 +500,5 @@ async def test_httptools_cancelled_handover_leaves_nothing(
             with pytest.raises(asyncio.CancelledError):
                 await calls[-1]
         async with asyncio.timeout(5):
-            while transport._lines:
+            while transport._connections:
                 await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from support.bare_server import OK, answer_each, listening, read_and, send
 from gatewaypy import HttpxTransport, errors
 from gatewaypy.protocol.wire import WireReply
 from gatewaypy.transport.httpx import _Progress, _Stage
-from gatewaypy.transport.tls import checked, default_context
+from gatewaypy.transport.tls import default_context, validate_context
 
 
 @pytest.fixture(params=["httpx", "httpx2"])
@@ -89,7 +89,7 @@ def test_httpx_unverified_context_is_refused() -> None:
     for context in (careless, unverified, old):
         with pytest.raises(errors.InsecureConnection):
             HttpxTransport(ssl_context=context)
-    assert checked(default_context()).minimum_version is ssl.TLSVersion.TLSv1_2
+    assert validate_context(default_context()).minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 async def test_httpx_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from gatewaypy.cli.payouts.exit_codes import judge
 from gatewaypy.cli.payouts.restored_notice import notice
 from gatewaypy.config import check_member_id
 from gatewaypy.errors import ConfigurationError
+from gatewaypy.imports import missing_extra
 from gatewaypy.money import decimals_of
 from gatewaypy.payouts import Journal, Latency, State, format_duration
 from gatewaypy.payouts.report import make_report
@@ -226,8 +227,7 @@ def _drawing() -> Any:  # noqa: ANN401 - an extra's
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
         from matplotlib.figure import Figure  # noqa: PLC0415 - see above
     except ImportError:
-        msg = "a histogram as a picture needs the extra: pip install 'gatewaypy[plot]'"
-        raise ConfigurationError(msg) from None
+        raise missing_extra("--histogram", "plot") from None
 
     def draw(latency: Latency, path: Path) -> None:
         figure = Figure(figsize=(8, 4.5), layout="constrained")
