@@ -1,4 +1,4 @@
-"""Payouts on many machines: real brokers, a real PostgreSQL and worker processes that are killed."""
+"""Payouts on many machines: real brokers, a real PostgreSQL, and workers that are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of earlier amounts."""
+"""What a gateway object knows of earlier amounts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused(bounds: Bounds, operation: operations.Operation, money: Money) -> st
     return None
 
 
-def test_a_capture_is_bounded_by_what_was_authorised() -> None:
+def test_capture_is_limited_by_authorized_amount() -> None:
     """Above the hold, or in another currency, nothing is sent; a capture leaves the rest."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "80"))
@@ -50,8 +50,8 @@ def test_a_capture_is_bounded_by_what_was_authorised() -> None:
     assert refused(bounds, operations.REFUND, eur("30")) is None
 
 
-def test_a_refund_is_bounded_by_what_was_captured() -> None:
-    """What was refunded already is gone."""
+def test_refund_is_limited_by_captured_amount() -> None:
+    """What was refunded before cannot be refunded again."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50"))
     bounds.learn(*known(operations.REFUND, "20", Refund))
@@ -60,7 +60,7 @@ def test_a_refund_is_bounded_by_what_was_captured() -> None:
 
 
 def test_captures_add_up() -> None:
-    """What two partial captures took can be refunded together."""
+    """Two partial captures can be refunded together."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "80"))
     bounds.learn(*known(operations.CAPTURE, "30", Capture))
@@ -75,8 +75,8 @@ def begun(bounds: Bounds, operation: operations.Operation, amount: str = "10") -
     return request
 
 
-def test_only_follow_up_needs_a_known_payment() -> None:
-    """A trace on a payment of which nothing was known may be older than the follow-up."""
+def test_only_follow_up_needs_known_payment() -> None:
+    """A trace on an unknown payment may be older than the follow-up."""
     bounds = Bounds()
     refund = begun(bounds, operations.REFUND)
     assert not bounds.is_only(refund)
@@ -90,8 +90,8 @@ def test_only_follow_up_needs_a_known_payment() -> None:
 
 
 @pytest.mark.parametrize("other", [operations.REFUND, operations.REVERSAL, operations.CAPTURE])
-def test_only_follow_up_ends_when_another_begins(other: operations.Operation) -> None:
-    """The question is asked when a trace is judged: what was begun since may have left it."""
+def test_only_follow_up_ends_when_another_starts(other: operations.Operation) -> None:
+    """The check is made when a trace is found: a later follow-up may have left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50"))
     first = begun(bounds, operations.REFUND)
@@ -111,10 +111,10 @@ def test_only_follow_up_ends_when_another_begins(other: operations.Operation) ->
         (operations.REFUND, "Reversed "),
     ],
 )
-def test_only_follow_up_needs_a_payment_without_its_trace(
+def test_only_follow_up_needs_payment_without_trace(
     operation: operations.Operation, status: str
 ) -> None:
-    """If an inquiry showed the trace before the follow-up was sent, another process left it."""
+    """If an inquiry showed the trace before, another process left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
     bounds.learn(*known(operations.DEBIT, "50"))
@@ -126,8 +126,8 @@ def test_only_follow_up_needs_a_payment_without_its_trace(
     assert not bounds.is_only(begun(bounds, operation))
 
 
-def test_only_follow_up_after_what_leads_to_it() -> None:
-    """What an inquiry shows before a refund, such as the capture, is no trace of the refund."""
+def test_only_follow_up_ignores_earlier_steps() -> None:
+    """A capture that an inquiry shows before a refund is not a trace of the refund."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
     for status in ("authsuccessful", "capturesuccess", "settled"):
@@ -143,8 +143,8 @@ def test_only_follow_up_after_what_leads_to_it() -> None:
     assert bounds.is_only(begun(bounds, operations.REFUND))
 
 
-def test_only_follow_up_again_after_a_refusal() -> None:
-    """A follow-up that was plainly refused left no trace; it takes back itself alone."""
+def test_only_follow_up_again_after_refusal() -> None:
+    """A refused follow-up left no trace; it only takes back itself."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50"))
     first = begun(bounds, operations.REFUND)
@@ -156,8 +156,8 @@ def test_only_follow_up_again_after_a_refusal() -> None:
     assert bounds.is_only(begun(bounds, operations.REFUND))
 
 
-def test_only_follow_up_after_a_capture_that_was_done() -> None:
-    """A capture leaves no trace that a refund leaves, so a refund after a done one can still be told."""
+def test_only_follow_up_after_completed_capture() -> None:
+    """A capture leaves a different trace, so a refund after it can still be recognized."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
     capture = begun(bounds, operations.CAPTURE)
@@ -168,8 +168,8 @@ def test_only_follow_up_after_a_capture_that_was_done() -> None:
 
 
 @pytest.mark.parametrize("before", ["unsent", "authorised here"])
-def test_inquiry_before_a_refund_makes_it_only(before: str) -> None:
-    """An inquiry counts after an attempt that was never sent, and where another process captured the payment."""
+def test_only_follow_up_after_inquiry_before_refund(before: str) -> None:
+    """An inquiry counts after an unsent attempt, and if another process captured."""
     bounds = Bounds()
     if before == "unsent":
         bounds.refused(begun(bounds, operations.REFUND))
@@ -186,8 +186,8 @@ def test_inquiry_before_a_refund_makes_it_only(before: str) -> None:
     assert bounds.is_only(begun(bounds, operations.REFUND))
 
 
-def test_only_what_is_certain_is_learnt() -> None:
-    """Pending and failed payments, and follow-ups that an inquiry settled, bound nothing."""
+def test_known_amounts_come_from_certain_results() -> None:
+    """Pending and failed payments, and follow-ups found by inquiry, set no limit."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50", outcome=Outcome.PENDING))
     bounds.learn(*known(operations.PAYOUT, "50"))
@@ -201,8 +201,8 @@ def test_only_what_is_certain_is_learnt() -> None:
     ("status", "operation"),
     [("authsuccessful", operations.CAPTURE), ("settled", operations.REFUND)],
 )
-def test_an_inquiry_bounds_what_was_unknown(status: str, operation: operations.Operation) -> None:
-    """A record's amount is the most that can be captured or refunded of it."""
+def test_known_amounts_come_from_inquiries(status: str, operation: operations.Operation) -> None:
+    """The amount of a record limits captures and refunds."""
     bounds = Bounds()
     found = Transaction(
         found=True, outcome=Outcome.SUCCEEDED, payment_id="1", status=status, amount=eur("50")
@@ -217,8 +217,8 @@ def test_an_inquiry_bounds_what_was_unknown(status: str, operation: operations.O
     )
 
 
-def test_memory_is_bounded() -> None:
-    """The oldest payments are forgotten, and then no longer bounded."""
+def test_known_payments_are_bounded() -> None:
+    """The oldest payments are dropped, and then no longer limited."""
     bounds = Bounds()
     for number in range(10_001):
         bounds.learn(

@@ -1,4 +1,4 @@
-"""The way of a request, against mocked wire shapes."""
+"""The path of a request, against recorded replies."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ async def debit(gateway: Gateway, merchant_transaction_id: str = "TX-1001") -> A
     return await gateway.debit(EUROS, CARD, merchant_transaction_id=merchant_transaction_id)
 
 
-async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
-    """The token travels in its header without a scheme; the recorded reply becomes a payment."""
+async def test_pipeline_recorded_payment_is_typed(wire: Any) -> None:
+    """The token is a header without a scheme; the recorded reply becomes a payment."""
     route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         payment = await debit(gateway)
@@ -77,8 +77,8 @@ async def test_a_recorded_payment_comes_back_typed(wire: Any) -> None:
     assert "authtoken" not in wire["token"].calls.last.request.headers
 
 
-async def test_a_decline_is_a_result(wire: Any) -> None:
-    """A declined payment is returned; raising is the caller's choice."""
+async def test_pipeline_decline_is_a_result(wire: Any) -> None:
+    """A declined payment is returned; the caller can choose to raise."""
     wire.post(f"{API}/payments").respond(
         json=vector("payment-declined") | {"merchantTransactionId": "TX-1001"}
     )
@@ -90,8 +90,8 @@ async def test_a_decline_is_a_result(wire: Any) -> None:
     assert (declined.value.code, declined.value.merchant_transaction_id) == ("11005", "TX-1001")
 
 
-async def test_decline_found_by_inquiry_has_the_banks_words(wire: Any) -> None:
-    """The look-up's "record found" never stands where the reason of a decline is expected."""
+async def test_pipeline_inquired_decline_has_bank_reason(wire: Any) -> None:
+    """The inquiry's "record found" is never the reason of a decline."""
     wire.post(f"{API}/payments").respond(502)
     declined = {
         "merchantTransactionId": "TX-1001",
@@ -111,10 +111,8 @@ async def test_decline_found_by_inquiry_has_the_banks_words(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(("code", "kept"), [("11005", "11005"), ("00001", ""), ("20015", "")])
-async def test_decline_found_by_inquiry_keeps_its_replys_code(
-    wire: Any, code: str, kept: str
-) -> None:
-    """A reply that could not decide has the payment's own code, where it agrees with what was found."""
+async def test_pipeline_inquired_decline_keeps_reply_code(wire: Any, code: str, kept: str) -> None:
+    """A doubtful reply keeps its own code if it agrees with the record."""
     reply = vector("payment-declined") | {
         "merchantTransactionId": "TX-1001",
         "transactionStatus": "Z",
@@ -134,8 +132,8 @@ async def test_decline_found_by_inquiry_keeps_its_replys_code(
     assert (payment.outcome, payment.result.code) == (Outcome.FAILED, kept)
 
 
-async def test_reply_in_another_currency_is_asked_about(wire: Any) -> None:
-    """A reply without an amount and in another currency is of another payment."""
+async def test_pipeline_reply_in_other_currency_is_inquired(wire: Any) -> None:
+    """A reply without an amount in another currency is of another payment."""
     reply = {name: value for name, value in vector("payment-sync").items() if name != "amount"} | {
         "currency": "USD"
     }
@@ -146,8 +144,8 @@ async def test_reply_in_another_currency_is_asked_about(wire: Any) -> None:
             await debit(gateway)
 
 
-async def test_debit_that_is_only_authorized_is_pending(wire: Any) -> None:
-    """A debit's own reply and an inquiry are read the same: its money is held, and not yet taken."""
+async def test_pipeline_authorized_debit_is_pending(wire: Any) -> None:
+    """Reply and inquiry are read the same: the money is held, and not yet taken."""
     wire.post(f"{API}/payments").respond(json=vector("payment-sync") | {"status": "authsuccessful"})
     async with opened() as gateway:
         assert (await debit(gateway)).outcome is Outcome.PENDING
@@ -156,10 +154,10 @@ async def test_debit_that_is_only_authorized_is_pending(wire: Any) -> None:
 @pytest.mark.parametrize(
     ("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")]
 )
-async def test_follow_up_is_not_settled_by_anothers_trace(
+async def test_pipeline_follow_up_ignores_trace_of_another(
     wire: Any, operation: str, status: str
 ) -> None:
-    """A's answer is lost and A was not executed; B is begun meanwhile and executed: B's trace does not prove A."""
+    """If A is lost and B is executed meanwhile, the trace of B does not prove A."""
     before = {"capture": "authsuccessful", "refund": "capturesuccess"}[operation]
     state = vector("inquiry") | {"paymentId": "54304", "amount": "80.00"}
     asked, executed = asyncio.Event(), asyncio.Event()
@@ -190,8 +188,8 @@ async def test_follow_up_is_not_settled_by_anothers_trace(
     assert done.outcome is Outcome.SUCCEEDED
 
 
-async def test_duplicate_follow_up_is_not_settled_by_the_first(wire: Any) -> None:
-    """If the gateway answers a refund by 20015, another refund was made: its trace does not prove this one."""
+async def test_pipeline_duplicate_follow_up_is_not_resolved(wire: Any) -> None:
+    """Code 20015 means that another refund exists, whose trace does not prove this one."""
     before = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
     answers = [
         before,
@@ -208,8 +206,8 @@ async def test_duplicate_follow_up_is_not_settled_by_the_first(wire: Any) -> Non
     assert caught.value.code == "20015"
 
 
-async def test_follow_up_of_another_gateway_object_is_known(wire: Any) -> None:
-    """Two gateway objects of one merchant: the trace of a capture that one made does not prove the other's lost capture."""
+async def test_pipeline_follow_up_of_other_gateway_is_known(wire: Any) -> None:
+    """A capture by one gateway object does not prove a lost one of another object."""
     state = vector("inquiry") | {"paymentId": "54304", "amount": "80.00", "transactionStatus": "Y"}
     answers = [
         httpx.Response(200, json=state | {"status": "authsuccessful"}),
@@ -226,8 +224,8 @@ async def test_follow_up_of_another_gateway_object_is_known(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("lost_again", [True, False])
-async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_again: bool) -> None:
-    """After a time-out with nobody else there, a second refund is begun: no trace proves either of them, unless B's own reply did."""
+async def test_pipeline_second_follow_up_proves_no_first(wire: Any, lost_again: bool) -> None:
+    """After a second refund starts, no trace proves either, except by B's own reply."""
     state = vector("inquiry") | {"paymentId": "54304", "amount": "80.00"}
     executed = []
 
@@ -261,10 +259,10 @@ async def test_second_follow_up_proves_nothing_of_the_first(wire: Any, lost_agai
 @pytest.mark.parametrize(
     ("operation", "status"), [("capture", "capturesuccess"), ("refund", "reversed")]
 )
-async def test_trace_seen_before_a_follow_up_proves_nothing(
+async def test_pipeline_earlier_trace_proves_nothing(
     wire: Any, operation: str, status: str
 ) -> None:
-    """Another process has captured or refunded, and an inquiry shows it; a follow-up that is lost then is not settled by it."""
+    """A trace of another process, seen before, does not resolve a lost follow-up."""
     before = {"capture": "authsuccessful", "refund": "capturesuccess"}[operation]
     shown = [before, status]
 
@@ -286,7 +284,7 @@ async def test_trace_seen_before_a_follow_up_proves_nothing(
             await getattr(gateway, operation)("54304", Money("1.00", "EUR"))
 
 
-async def test_a_redirect_carries_every_parameter(wire: Any) -> None:
+async def test_pipeline_redirect_has_every_parameter(wire: Any) -> None:
     """The recorded 3-D reply becomes a redirect with its empty parameter."""
     wire.post(f"{API}/payments").respond(json=vector("payment-3d"))
     async with opened() as gateway:
@@ -296,8 +294,8 @@ async def test_a_redirect_carries_every_parameter(wire: Any) -> None:
     assert payment.raise_for_outcome() is payment
 
 
-async def test_a_duplicate_is_the_earlier_payment(wire: Any) -> None:
-    """20015 is no second payment and no failure: the inquiry tells of the first."""
+async def test_pipeline_duplicate_is_the_earlier_payment(wire: Any) -> None:
+    """20015 is neither a second payment nor a failure: the inquiry returns the first."""
     wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
     found = vector("inquiry") | {
         "paymentId": "54279",
@@ -314,8 +312,8 @@ async def test_a_duplicate_is_the_earlier_payment(wire: Any) -> None:
     )
 
 
-async def test_duplicate_with_a_server_error_is_told(wire: Any) -> None:
-    """20015 says that an earlier payment has the id, whatever HTTP status it comes with."""
+async def test_pipeline_duplicate_with_server_error_raises(wire: Any) -> None:
+    """20015 means that an earlier payment has the id, with any HTTP status."""
     wire.post(f"{API}/payments").respond(500, json=vector("payment-duplicate"))
     found = vector("inquiry") | {
         "paymentId": "54279",
@@ -328,8 +326,8 @@ async def test_duplicate_with_a_server_error_is_told(wire: Any) -> None:
     assert (payment.outcome, payment.duplicate) == (Outcome.SUCCEEDED, True)
 
 
-async def test_duplicate_is_told_though_the_gateway_is_closed(wire: Any) -> None:
-    """If the gateway object is closed while it asks about a duplicate, the error still has the code 20015."""
+async def test_pipeline_duplicate_during_close_keeps_code(wire: Any) -> None:
+    """If the gateway closes during the inquiry, the error still has the code 20015."""
     asked = asyncio.Event()
 
     async def never(_: httpx.Request) -> httpx.Response:
@@ -348,8 +346,8 @@ async def test_duplicate_is_told_though_the_gateway_is_closed(wire: Any) -> None
     assert caught.value.code == "20015"
 
 
-async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
-    """An earlier payment of another amount under the same id is nobody's result: it is raised with what was found."""
+async def test_pipeline_duplicate_of_other_amount_raises(wire: Any) -> None:
+    """An earlier payment of another amount with the id is raised with what was found."""
     wire.post(f"{API}/payments").respond(json=vector("payment-duplicate"))
     found = vector("inquiry") | {
         "paymentId": "54279",
@@ -396,8 +394,8 @@ async def test_a_duplicate_of_another_amount_is_not_booked(wire: Any) -> None:
     ],
     ids=range(14),
 )
-async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any]) -> None:
-    """An error page, another payment's reply, a reply without an id: the inquiry decides, and nothing is sent twice."""
+async def test_pipeline_doubtful_answer_is_inquired(wire: Any, answer: dict[str, Any]) -> None:
+    """An error page, another payment's reply or no id: an inquiry decides, no second send."""
     route = wire.post(f"{API}/payments").respond(**answer)
     inquiry = wire.post(f"{API}/payments/TX-1001")
     inquiry.respond(
@@ -417,10 +415,10 @@ async def test_a_doubtful_answer_is_asked_about(wire: Any, answer: dict[str, Any
     "error",
     [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError, RuntimeError],
 )
-async def test_a_lost_answer_is_asked_about_until_patience_ends(
+async def test_pipeline_lost_answer_is_inquired_until_deadline(
     wire: Any, error: type[Exception]
 ) -> None:
-    """Where no inquiry finds the payment the error says so, names the id, and tells not to send again."""
+    """If no inquiry finds the payment, the error has its id and says not to resend."""
     route = wire.post(f"{API}/payments").mock(side_effect=error("cut"))
     inquiry = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
     async with opened(timeouts=Timeouts(connect=20, read=20, total=30, inquiry=3)) as gateway:
@@ -433,8 +431,8 @@ async def test_a_lost_answer_is_asked_about_until_patience_ends(
     assert inquiry.call_count > 1
 
 
-async def test_a_record_that_appears_late_is_waited_for(wire: Any) -> None:
-    """Not found, then an error page, then found: the result is what was found."""
+async def test_pipeline_record_that_appears_late_is_found(wire: Any) -> None:
+    """Not found, then an error page, then found: the result is the record."""
     wire.post(f"{API}/payments").mock(side_effect=httpx.ReadTimeout("slow"))
     found = vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
     wire.post(f"{API}/payments/TX-1001").mock(
@@ -450,8 +448,8 @@ async def test_a_record_that_appears_late_is_waited_for(wire: Any) -> None:
     assert (payment.outcome, payment.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.INQUIRY)
 
 
-async def test_an_inquiry_that_never_answers_is_said_so(wire: Any) -> None:
-    """The last inquiry's trouble is in the error."""
+async def test_pipeline_inquiry_without_answer_is_in_error(wire: Any) -> None:
+    """The failure of the last inquiry is in the error."""
     wire.post(f"{API}/payments").mock(side_effect=httpx.ReadTimeout("slow"))
     wire.post(f"{API}/payments/TX-1001").mock(side_effect=httpx.ConnectError("down"))
     async with opened() as gateway:
@@ -461,8 +459,8 @@ async def test_an_inquiry_that_never_answers_is_said_so(wire: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
-async def test_no_connection_means_not_sent(wire: Any, error: type[Exception]) -> None:
-    """A payment that never left is safe to call again, and no inquiry is made."""
+async def test_pipeline_connect_failure_is_not_sent(wire: Any, error: type[Exception]) -> None:
+    """An unsent payment is safe to repeat, and no inquiry is made."""
     wire.post(f"{API}/payments").mock(side_effect=error("down"))
     async with opened() as gateway:
         with pytest.raises(errors.NotSent) as not_sent:
@@ -473,8 +471,8 @@ async def test_no_connection_means_not_sent(wire: Any, error: type[Exception]) -
     )
 
 
-async def test_a_refused_token_is_replaced_once(wire: Any) -> None:
-    """A 401 moved no money: a new token is got and the call repeated."""
+async def test_pipeline_rejected_token_is_renewed_once(wire: Any) -> None:
+    """A 401 moved no money: a new token is requested and the call repeated."""
     route = wire.post(f"{API}/payments").mock(
         side_effect=[httpx.Response(401), httpx.Response(200, json=vector("payment-sync"))]
     )
@@ -483,8 +481,8 @@ async def test_a_refused_token_is_replaced_once(wire: Any) -> None:
     assert (route.call_count, wire["token"].call_count) == (2, 2)
 
 
-async def test_a_token_that_is_refused_fresh_is_an_error(wire: Any) -> None:
-    """The second 401 ends it; nothing was done, and no inquiry is needed."""
+async def test_pipeline_second_401_raises(wire: Any) -> None:
+    """The second 401 ends the call; no payment was made, and no inquiry is needed."""
     wire.post(f"{API}/payments").respond(401)
     async with opened() as gateway:
         with pytest.raises(errors.AuthenticationFailed) as failed:
@@ -493,10 +491,10 @@ async def test_a_token_that_is_refused_fresh_is_an_error(wire: Any) -> None:
     assert wire["token"].call_count == 2
 
 
-async def test_an_xml_page_without_the_extra_is_a_doubt(
+async def test_pipeline_xml_without_extra_is_doubtful(
     wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that cannot be read for want of an extra is no answer, and no error of configuration after the send."""
+    """A page that needs a missing extra is doubtful, not a configuration error after sending."""
     monkeypatch.setitem(__import__("sys").modules, "xmltodict", None)
     wire.post(f"{API}/payments").respond(text="<error>busy</error>", content_type="text/xml")
     wire.post(f"{API}/payments/TX-1001").respond(
@@ -506,8 +504,8 @@ async def test_an_xml_page_without_the_extra_is_a_doubt(
         assert (await debit(gateway)).outcome_source is OutcomeSource.INQUIRY
 
 
-async def test_a_transport_that_raises_could_not_tell() -> None:
-    """A transport of somebody's own that fails with any error counts as having sent."""
+async def test_pipeline_transport_error_counts_as_sent() -> None:
+    """A custom transport that raises any error counts as having sent."""
 
     class Broken(HttpxTransport):
         async def send(self, request: Any, **options: Any) -> Any:
@@ -520,8 +518,8 @@ async def test_a_transport_that_raises_could_not_tell() -> None:
             await debit(gateway)
 
 
-async def test_a_payment_whose_time_is_over_before_it_is_sent_is_not_sent(wire: Any) -> None:
-    """Where the service kept its event loop busy for longer than a call may take, the call ends as unsent and asks nothing."""
+async def test_pipeline_deadline_before_send_is_not_sent(wire: Any) -> None:
+    """If the loop was busy past the deadline, the call ends unsent, without an inquiry."""
     route = wire.post(f"{API}/payments").respond(json={})
     async with opened(timeouts=Timeouts(connect=20, read=20, total=2)) as gateway:
         await gateway.tokens.merchant()
@@ -536,8 +534,8 @@ async def test_a_payment_whose_time_is_over_before_it_is_sent_is_not_sent(wire: 
     assert not route.called
 
 
-async def test_a_question_that_is_never_answered_leaves_time_for_others(wire: Any) -> None:
-    """The first inquiry hangs; the second is still asked, and answers."""
+async def test_pipeline_hanging_inquiry_leaves_time_for_next(wire: Any) -> None:
+    """The first inquiry hangs; the second is made, and answers."""
     wire.post(f"{API}/payments").mock(side_effect=httpx.ReadTimeout("slow"))
     found = vector("inquiry") | {"merchantTransactionId": "TX-1001", "amount": "50.00"}
     asked = 0
@@ -555,8 +553,8 @@ async def test_a_question_that_is_never_answered_leaves_time_for_others(wire: An
     assert asked == 2
 
 
-async def test_refused_credentials_are_said_so(wire: Any) -> None:
-    """The gateway's code and words for a refused login reach the caller, with the payment's id."""
+async def test_pipeline_rejected_credentials_reach_caller(wire: Any) -> None:
+    """The code and text of a rejected login reach the caller with the payment's id."""
     wire["token"].respond(
         json={"result": {"code": "10002", "description": "Authentication failed"}}
     )
@@ -577,8 +575,8 @@ async def test_refused_credentials_are_said_so(wire: Any) -> None:
         httpx.ConnectError("down"),
     ],
 )
-async def test_without_a_token_nothing_is_sent(wire: Any, answer: Any) -> None:
-    """Whatever keeps the token away, the payment was not sent, or was refused: never unknown."""
+async def test_pipeline_without_token_sends_nothing(wire: Any, answer: Any) -> None:
+    """Whatever prevents a token, the payment is not sent or rejected, never unknown."""
     wire["token"].mock(
         side_effect=lambda _: (
             (_ for _ in ()).throw(answer) if isinstance(answer, Exception) else answer
@@ -591,8 +589,8 @@ async def test_without_a_token_nothing_is_sent(wire: Any, answer: Any) -> None:
     assert route.call_count == 0
 
 
-async def test_a_token_that_does_not_come_in_time_means_not_sent(wire: Any) -> None:
-    """The whole deadline covers the wait for a token."""
+async def test_pipeline_token_timeout_is_not_sent(wire: Any) -> None:
+    """The total deadline covers the wait for a token."""
     never = asyncio.Event()
 
     async def wait(_: httpx.Request) -> httpx.Response:
@@ -614,10 +612,10 @@ async def test_a_token_that_does_not_come_in_time_means_not_sent(wire: Any) -> N
         ("refund", "refund", "markedforreversal", Outcome.PENDING),
     ],
 )
-async def test_a_follow_up_is_asked_about_by_payment_id(
+async def test_pipeline_follow_up_is_inquired_by_payment_id(
     wire: Any, name: str, operation: str, inquiry: str, outcome: Outcome
 ) -> None:
-    """A capture, refund or reversal is told by its code, and by the payment's status where the reply is lost."""
+    """A follow-up is decided by its code, or by the payment's status if the reply is lost."""
     before = "capturesuccess" if operation == "refund" else "authsuccessful"
     states = [
         vector("inquiry")
@@ -656,8 +654,10 @@ async def test_a_follow_up_is_asked_about_by_payment_id(
     ("operation", "status"),
     [("capture", "capturesuccess"), ("capture", "capturefailed"), ("refund", "reversed")],
 )
-async def test_an_older_trace_proves_nothing(wire: Any, operation: str, status: str) -> None:
-    """Where this gateway object does not know the payment from before, a status may be the work of an earlier follow-up."""
+async def test_pipeline_trace_on_unknown_payment_proves_nothing(
+    wire: Any, operation: str, status: str
+) -> None:
+    """A status of a payment that was not known before may be from an earlier follow-up."""
     state = vector("inquiry") | {"paymentId": "54304", "status": status, "transactionStatus": None}
     wire.post(f"{API}/payments/54304").mock(
         side_effect=[httpx.Response(502), httpx.Response(200, json=state)]
@@ -670,10 +670,10 @@ async def test_an_older_trace_proves_nothing(wire: Any, operation: str, status: 
 @pytest.mark.parametrize(
     "change", [{"paymentId": "99"}, {"amount": "5.00"}, {"amount": "5.00", "currency": "EUR"}]
 )
-async def test_another_payments_follow_up_is_not_believed(
+async def test_pipeline_follow_up_reply_of_other_is_inquired(
     wire: Any, change: dict[str, str]
 ) -> None:
-    """A capture's reply that names another payment or amount is asked about."""
+    """A capture reply with another payment or amount is looked up."""
     state = vector("inquiry") | {"paymentId": "54304", "status": "authsuccessful"}
     replies = iter([vector("capture") | change])
     wire.post(f"{API}/payments/54304").mock(
@@ -684,8 +684,8 @@ async def test_another_payments_follow_up_is_not_believed(
             await gateway.capture("54304", EUROS)
 
 
-async def test_an_unsettled_follow_up_names_its_payment(wire: Any) -> None:
-    """The error of a lost refund carries the payment's id and its last status."""
+async def test_pipeline_unresolved_follow_up_error_has_payment(wire: Any) -> None:
+    """The error of a lost refund has the payment's id and its last status."""
     state = vector("inquiry") | {"paymentId": "54304", "status": "capturesuccess"}
     wire.post(f"{API}/payments/54304").mock(
         side_effect=lambda r: httpx.Response(502 if b"RF" in r.content else 200, json=state)
@@ -697,8 +697,8 @@ async def test_an_unsettled_follow_up_names_its_payment(wire: Any) -> None:
     assert "inquire(payment_id='54304')" in str(unknown.value)
 
 
-async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
-    """The recorded payout succeeds; a long status that contradicts it is asked about."""
+async def test_pipeline_payout_needs_both_statuses(wire: Any) -> None:
+    """The recorded payout succeeds; a contradicting long status is looked up."""
     good = vector("payout")
     bad = good | {"status": "payoutfailed"}
     wire.post(f"{API}/payout").mock(
@@ -718,8 +718,8 @@ async def test_a_payout_is_judged_by_both_its_statuses(wire: Any) -> None:
     assert (failed.outcome, failed.outcome_source) == (Outcome.FAILED, OutcomeSource.INQUIRY)
 
 
-async def test_an_inquiry_is_tried_again(wire: Any) -> None:
-    """A question that moves no money may be asked three times; then it is unreadable."""
+async def test_pipeline_inquiry_is_retried(wire: Any) -> None:
+    """An inquiry moves no money and is made three times; then it is unreadable."""
     route = wire.post(f"{API}/payments/10617").mock(
         side_effect=[
             httpx.Response(503),
@@ -735,16 +735,16 @@ async def test_an_inquiry_is_tried_again(wire: Any) -> None:
     assert unreadable.value.http_status == 503
 
 
-async def test_another_payments_record_is_no_answer(wire: Any) -> None:
-    """An inquiry's answer about another id is refused."""
+async def test_pipeline_inquiry_with_other_record_raises(wire: Any) -> None:
+    """The answer of an inquiry about another id is refused."""
     wire.post(f"{API}/payments/1").respond(json=vector("inquiry"))
     async with opened() as gateway:
         with pytest.raises(errors.UnreadableReply, match="another payment"):
             await gateway.inquire(payment_id="1")
 
 
-async def test_an_unknown_state_can_be_raised(wire: Any) -> None:
-    """A record whose status the library does not know is returned with its text; raising says that nobody knows."""
+async def test_pipeline_unknown_state_can_raise(wire: Any) -> None:
+    """A record with an unknown status is returned with its text, or raised as unknown."""
     wire.post(f"{API}/payments/10617").respond(json=vector("inquiry") | {"status": "onhold"})
     async with opened() as gateway:
         transaction = await gateway.inquire(payment_id="10617")
@@ -753,8 +753,8 @@ async def test_an_unknown_state_can_be_raised(wire: Any) -> None:
         transaction.raise_for_outcome()
 
 
-async def test_partner_and_regenerated_tokens(wire: Any) -> None:
-    """Each token call has its own path and fields; a regenerated token is the one used next."""
+async def test_pipeline_partner_and_regenerated_tokens_work(wire: Any) -> None:
+    """Each token call has its own path and fields; a regenerated token is used next."""
     partner = {"partnerId": "4", "result": {"code": "200"}, "AuthToken": "partner-token"}
     wire.post(f"{API}/partnerAuthToken").respond(json=partner)
     wire.post(f"{API}/regenerateToken", name="regenerate").respond(
@@ -770,8 +770,8 @@ async def test_partner_and_regenerated_tokens(wire: Any) -> None:
     assert vector("token")["AuthToken"] in wire["regenerate"].calls.last.request.content.decode()
 
 
-async def test_a_partner_token_needs_the_partners_login() -> None:
-    """Credentials without a partner's login say what is missing."""
+async def test_pipeline_partner_token_without_login_raises() -> None:
+    """Credentials without a partner login raise an error that says so."""
     from gatewaypy import Credentials
 
     alone = Credentials(member_id="1", partner_id="4", username="shop", secret_key="k" * 32)
@@ -780,8 +780,8 @@ async def test_a_partner_token_needs_the_partners_login() -> None:
             await gateway.tokens.partner()
 
 
-async def test_refusals_come_before_any_call(wire: Any) -> None:
-    """An amount above what is known, and a field out of its format, cost no token and no request."""
+async def test_pipeline_invalid_request_makes_no_call(wire: Any) -> None:
+    """An amount over the limit or a malformed field costs no token and no request."""
     wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
     async with opened() as gateway:
         with pytest.raises(errors.InvalidRequest):
@@ -798,8 +798,8 @@ async def test_refusals_come_before_any_call(wire: Any) -> None:
     [asyncio.CancelledError(), ValueError("of its own")],
     ids=["a cancellation", "an error"],
 )
-async def test_whatever_an_observer_does_its_caller_hears(wire: Any, error: BaseException) -> None:
-    """An observer that raises, be it a cancellation of its own, keeps no result from whoever called."""
+async def test_pipeline_failing_observer_loses_no_result(wire: Any, error: BaseException) -> None:
+    """An observer that raises, even a cancellation, does not hide the result."""
 
     def fail(_: object) -> None:
         raise error
@@ -810,8 +810,8 @@ async def test_whatever_an_observer_does_its_caller_hears(wire: Any, error: Base
         assert (await debit(gateway)).succeeded
 
 
-async def test_a_success_that_names_no_id_of_ours_is_asked_about(wire: Any) -> None:
-    """A reply that could be anybody's is not believed to be a payment's own, though it says that the money moved."""
+async def test_pipeline_success_without_our_id_is_inquired(wire: Any) -> None:
+    """A reply that fits any payment is not accepted, even if it reports a success."""
     reply = vector("payment-sync")
     del reply["merchantTransactionId"]
     wire.post(f"{API}/payments").respond(json=reply)
@@ -825,8 +825,8 @@ async def test_a_success_that_names_no_id_of_ours_is_asked_about(wire: Any) -> N
 class TestCancelling:
     """A cancelled caller, and a closed gateway."""
 
-    async def test_the_request_of_a_cancelled_caller_goes_on(self, wire: Any) -> None:
-        """The observer hears the late result; the caller hears of its cancellation alone."""
+    async def test_pipeline_cancelled_caller_request_continues(self, wire: Any) -> None:
+        """The observer gets the late result; the caller gets only its cancellation."""
         asked, go = asyncio.Event(), asyncio.Event()
 
         async def slow(_: httpx.Request) -> httpx.Response:
@@ -854,8 +854,8 @@ class TestCancelling:
         )
         assert (ended.outcome, ended.http_status, ended.requests) == (Outcome.SUCCEEDED, 200, 1)
 
-    async def test_a_caller_that_waits_for_a_slot_is_simply_cancelled(self, wire: Any) -> None:
-        """What has not begun leaves no trace, and its place goes to the next."""
+    async def test_pipeline_cancelled_waiter_leaves_its_slot(self, wire: Any) -> None:
+        """A call that waits for a slot has no effect, and its place goes to the next."""
         go = asyncio.Event()
 
         async def slow(_: httpx.Request) -> httpx.Response:
@@ -875,8 +875,8 @@ class TestCancelling:
             assert (await debit(gateway)).succeeded
         assert route.call_count == 2
 
-    async def test_no_free_slot_in_time_means_not_sent(self, wire: Any) -> None:
-        """The whole deadline covers the wait for a place on the wire."""
+    async def test_pipeline_slot_timeout_is_not_sent(self, wire: Any) -> None:
+        """The total deadline covers the wait for a slot."""
         go = asyncio.Event()
 
         async def slow(_: httpx.Request) -> httpx.Response:
@@ -897,8 +897,8 @@ class TestCancelling:
             with pytest.raises(errors.OutcomeUnknown):
                 await first
 
-    async def test_closing_lets_sent_requests_end(self, wire: Any) -> None:
-        """Aclose waits for what is under way, sends nothing that still waits for its turn, and says what it gave up."""
+    async def test_pipeline_close_waits_for_sent_requests(self, wire: Any) -> None:
+        """Aclose waits for sent requests, cancels waiting ones, and reports those it abandoned."""
         asked = []
 
         async def stuck(_: httpx.Request) -> httpx.Response:
@@ -923,8 +923,8 @@ class TestCancelling:
         ]
         assert len(asked) == 1
 
-    async def test_a_call_that_had_not_begun_is_not_sent(self, wire: Any) -> None:
-        """Closed between its slot and its first step, a call was not sent; the caller hears that, not a cancellation."""
+    async def test_pipeline_close_before_start_is_not_sent(self, wire: Any) -> None:
+        """A call closed between its slot and its first step raises NotSent, not a cancellation."""
         route = wire.post(f"{API}/payments").respond(json=vector("payment-sync"))
         async with opened() as gateway:
             await gateway.tokens.merchant()
@@ -936,8 +936,8 @@ class TestCancelling:
                 await task
         assert route.call_count == 0
 
-    async def test_what_is_given_up_after_it_was_sent_is_unknown(self, wire: Any) -> None:
-        """A request that was out when its time was over is never called unsent, where no trace tells either."""
+    async def test_pipeline_abandoned_after_send_is_unknown(self, wire: Any) -> None:
+        """A request in flight when its time ended is never reported as unsent."""
         asked = asyncio.Event()
 
         async def stuck(_: httpx.Request) -> httpx.Response:
@@ -953,8 +953,8 @@ class TestCancelling:
             with pytest.raises(errors.OutcomeUnknown, match="closed before the answer"):
                 await task
 
-    async def test_a_cancelled_closing_can_be_ended(self, wire: Any) -> None:
-        """Closing once more goes on where the first one was cancelled; no connection is left."""
+    async def test_pipeline_cancelled_close_can_be_repeated(self, wire: Any) -> None:
+        """A second close continues where the first was cancelled; no connection is left."""
         asked, go = asyncio.Event(), asyncio.Event()
 
         async def slow(_: httpx.Request) -> httpx.Response:
@@ -977,8 +977,8 @@ class TestCancelling:
         assert (await task).succeeded
         assert (transport._users, len(transport._idle)) == (0, 0)
 
-    async def test_in_process_a_cancelled_callers_payment_is_told_too(self) -> None:
-        """Without a socket nothing tells when a request begins to go out: it counts as sent, and its end is told."""
+    async def test_pipeline_in_process_cancelled_payment_is_reported(self) -> None:
+        """Without a socket a request counts as sent at once, and its end is reported."""
         sandbox = Sandbox(reply_delay=0.2)
         events: list[object] = []
         transport = HttpxTransport(app=sandbox)
@@ -991,8 +991,8 @@ class TestCancelling:
             task.cancel()
         assert [event.payment_id for event in events if isinstance(event, LateResult)] == ["54279"]
 
-    async def test_a_closed_gateway_says_so(self) -> None:
-        """Before, after and beside its 'async with' a gateway refuses to work, and it is not opened twice."""
+    async def test_gateway_closed_raises(self) -> None:
+        """Outside of its 'async with' a gateway refuses to work, and it cannot be opened twice."""
         gateway = opened()
         with pytest.raises(errors.ConfigurationError, match="not open"):
             await debit(gateway)
@@ -1007,27 +1007,27 @@ class TestCancelling:
 
 
 @pytest.mark.parametrize("options", [{"body": "xml"}, {"accept": "text"}])
-def test_an_unknown_format_is_refused(options: dict[str, Any]) -> None:
-    """A gateway speaks form or JSON, and reads JSON or XML."""
+def test_gateway_unknown_format_raises(options: dict[str, Any]) -> None:
+    """A gateway sends form or JSON, and reads JSON or XML."""
     with pytest.raises(errors.InvalidRequest):
         opened(**options)
 
 
-async def test_xml_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The missing extra is named when the gateway is opened, not at the first payment."""
+async def test_gateway_xml_without_extra_raises_on_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The missing extra is named at the opening, not at the first payment."""
     monkeypatch.setitem(__import__("sys").modules, "xmltodict", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[xml\]"):
         async with opened(accept="xml"):
             pass
 
 
-def test_retries_spread() -> None:
-    """The pipeline's randomness is its own: two gateways do not ask in step."""
+def test_gateway_retries_are_spread() -> None:
+    """Each pipeline has its own randomness: two gateways do not retry in step."""
     assert random.Random().random() != random.Random().random()
 
 
 async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> None:
-    """Where another server answers 404, the error names the status, the URL without ids, and the setting to look at."""
+    """If another server answers 404, the error has the status, the URL and the setting."""
     base = f"{sandbox.base_url}/elsewhere"
     async with Gateway(base, MERCHANT, timeouts=Timeouts(total=5, inquiry=1)) as gateway:
         for call in (
@@ -1044,7 +1044,7 @@ async def test_call_wrong_base_url_names_url_and_status(sandbox: Sandbox) -> Non
 
 
 async def test_call_html_page_names_url_and_status(sandbox: Sandbox) -> None:
-    """A page in place of the API's answer is named with its status and URL, whatever moved."""
+    """A page instead of an API answer is reported with its status and URL."""
     timeouts = Timeouts(total=5, inquiry=0.5)
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=timeouts) as gateway:
         await gateway.tokens.merchant()
@@ -1061,8 +1061,8 @@ async def test_call_html_page_names_url_and_status(sandbox: Sandbox) -> None:
         assert place in (unknown.value.inquiry or "")
 
 
-async def test_token_configuration_mistake_is_not_safe_to_repeat(sandbox: Sandbox) -> None:
-    """Where no token can be asked for as the platform is set up, nobody is told that it is safe to call again."""
+async def test_token_configuration_error_is_not_retryable(sandbox: Sandbox) -> None:
+    """If the configuration allows no token, the error does not claim that a retry is safe."""
     platform = Platform(
         name="mine",
         base_url=sandbox.base_url,

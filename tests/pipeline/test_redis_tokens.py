@@ -1,4 +1,4 @@
-"""Tokens in Redis: shared by processes, and never in the way of a payment."""
+"""Tokens in Redis are shared by processes, and a failure of Redis stops no payment."""
 
 from __future__ import annotations
 
@@ -138,10 +138,8 @@ async def hear(process: asyncio.subprocess.Process) -> bytes:
     return (await asyncio.wait_for(process.stdout.readline(), 30)).strip()
 
 
-async def test_twenty_gateways_in_four_processes_make_one_token_call(
-    sandbox: Sandbox, prefix: str
-) -> None:
-    """With an empty store one of them asks and all pay with its token; when the gateway refuses that one, one asks again."""
+async def test_redis_four_processes_make_one_token_call(sandbox: Sandbox, prefix: str) -> None:
+    """One process requests a token and all use it; after a rejection one requests again."""
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     arguments = [
         str(TESTS / "support" / "token_process.py"),
@@ -169,8 +167,8 @@ async def test_twenty_gateways_in_four_processes_make_one_token_call(
     assert len(sandbox.ledger.entries) == 40
 
 
-async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, prefix: str) -> None:
-    """A token lies in Redis under a name that tells nothing, for as long as it lives, and whoever comes later uses it."""
+async def test_redis_later_process_uses_stored_token(sandbox: Sandbox, prefix: str) -> None:
+    """A token is stored under an opaque name for its lifetime, and later processes use it."""
     for _ in range(3):
         async with make(
             sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
@@ -183,8 +181,8 @@ async def test_a_later_process_takes_the_token_that_is_there(sandbox: Sandbox, p
         assert 3500 < await client.ttl(key) <= 3600
 
 
-async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
-    """Tokens are told apart by gateway, account and service root."""
+async def test_redis_other_account_has_own_token(prefix: str) -> None:
+    """Tokens are separate by gateway, account and service root."""
     other = Credentials(
         member_id="11345",
         partner_id="4",
@@ -202,8 +200,8 @@ async def test_another_account_has_a_token_of_its_own(prefix: str) -> None:
     assert len(await kept(prefix)) == 2
 
 
-async def test_a_token_near_its_end_is_not_handed_on(sandbox: Sandbox, prefix: str) -> None:
-    """Of a token with less than a tenth of its life left nobody takes a copy."""
+async def test_redis_token_near_expiry_is_not_shared(sandbox: Sandbox, prefix: str) -> None:
+    """A token with less than a tenth of its lifetime left is not copied."""
     async with make(
         sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
     ) as gateway:
@@ -219,8 +217,8 @@ async def test_a_token_near_its_end_is_not_handed_on(sandbox: Sandbox, prefix: s
 
 
 @pytest.mark.parametrize("planted", ["", "x", "3600 a\r\nb: c", "inf abc", "3600 ", "nan abc"])
-async def test_what_is_no_token_is_replaced(sandbox: Sandbox, prefix: str, planted: str) -> None:
-    """Whatever somebody wrote under the key, nothing but a token is ever sent, and a good one takes its place."""
+async def test_redis_invalid_token_is_replaced(sandbox: Sandbox, prefix: str, planted: str) -> None:
+    """Whatever is stored under the key, only a token is sent, and a valid one replaces it."""
     async with make(
         sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
     ) as gateway:
@@ -235,8 +233,8 @@ async def test_what_is_no_token_is_replaced(sandbox: Sandbox, prefix: str, plant
     assert (await kept(prefix))[key] not in {token, planted}
 
 
-async def test_a_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: str) -> None:
-    """Where this process's token and the store's newer one are both refused, a fresh one is asked for, and the payment is made."""
+async def test_redis_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: str) -> None:
+    """If the local token and the newer stored one are rejected, a new one is requested."""
     heard: list[object] = []
     async with (
         make(
@@ -255,8 +253,8 @@ async def test_a_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: s
     assert losses(heard) == []
 
 
-async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix: str) -> None:
-    """A newer token that lies in the store is taken, whatever was refused; the refused one itself goes at once."""
+async def test_redis_rejected_token_is_dropped_if_unchanged(prefix: str) -> None:
+    """A newer stored token is used after a rejection; the rejected one is deleted."""
     calls = count(1)
 
     async def fetch() -> AuthToken:
@@ -288,8 +286,8 @@ async def test_a_refused_token_is_dropped_only_while_it_is_still_the_same(prefix
     assert await kept(prefix) == {}
 
 
-async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
-    """Where the process that asks never comes back, the others ask for themselves."""
+async def test_redis_wait_for_other_process_is_limited(prefix: str) -> None:
+    """If the process that holds the lock never returns, the others request a token."""
 
     async def fetch() -> AuthToken:
         return AuthToken(value=Secret("mine"), lifetime=100.0)
@@ -306,8 +304,8 @@ async def test_patience_with_another_process_has_an_end(prefix: str) -> None:
         assert await client.get(f"{prefix}x:lock") == b"somebody else's"
 
 
-async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, quiet_port: int) -> None:
-    """Without Redis payments go on, each process with a token of its own, and the observer hears of it once."""
+async def test_redis_down_costs_one_token_call(sandbox: Sandbox, quiet_port: int) -> None:
+    """Without Redis each process has its own token, and the observer is notified once."""
     heard: list[object] = []
     async with make(
         sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW), heard
@@ -319,10 +317,10 @@ async def test_redis_that_is_down_costs_a_token_call(sandbox: Sandbox, quiet_por
     assert losses(heard) == [TokenStoreUnavailable(reason="ConnectionError")]
 
 
-async def test_without_an_observer_the_log_tells_of_the_loss(
+async def test_redis_loss_without_observer_is_logged(
     sandbox: Sandbox, quiet_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where nobody observes, the loss is a warning in the log, once."""
+    """Without an observer the loss is a warning in the log, once."""
     store = RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW)
     async with Gateway(
         sandbox.base_url, sandbox.credentials, token_store=store, timeouts=QUICK
@@ -333,7 +331,7 @@ async def test_without_an_observer_the_log_tells_of_the_loss(
     assert caplog.text.count("the shared token store cannot be used (ConnectionError)") == 1
 
 
-async def test_two_gateways_may_use_one_store(sandbox: Sandbox, prefix: str) -> None:
+async def test_redis_store_serves_two_gateways(sandbox: Sandbox, prefix: str) -> None:
     """The store stays connected until the last of its gateways is closed."""
     store = RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW)
     async with make(sandbox, store, []) as first:
@@ -345,10 +343,10 @@ async def test_two_gateways_may_use_one_store(sandbox: Sandbox, prefix: str) -> 
 
 
 @pytest.mark.parametrize("how", ["gone", "still"])
-async def test_redis_that_goes_away_stops_no_payment(
+async def test_redis_failing_during_run_stops_no_payment(
     sandbox: Sandbox, prefix: str, how: str
 ) -> None:
-    """Redis may go down or stand still in mid-run: payments go on, and the loss is told once."""
+    """If Redis stops or hangs during a run, payments continue, with one report."""
     heard: list[object] = []
     async with Proxy() as proxy:
         store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
@@ -376,10 +374,8 @@ async def _goes_away(
             )
 
 
-async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(
-    sandbox: Sandbox, prefix: str
-) -> None:
-    """Each outage is told once, however many calls it lasts for."""
+async def test_redis_each_outage_is_reported_once(sandbox: Sandbox, prefix: str) -> None:
+    """Each outage is reported once, however many calls it lasts for."""
     heard: list[object] = []
     async with Proxy() as proxy:
         store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
@@ -392,10 +388,10 @@ async def test_a_store_that_works_again_is_told_anew_when_it_is_lost(
     assert len(losses(heard)) == 2
 
 
-async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_its_caller(
+async def test_redis_failing_during_token_call_keeps_token(
     prefix: str,
 ) -> None:
-    """A token that could not be put away is used all the same."""
+    """A token that could not be stored is still used."""
     reasons: list[str | None] = []
     async with (
         Proxy() as proxy,
@@ -413,8 +409,8 @@ async def test_redis_that_breaks_while_the_gateway_is_asked_keeps_no_token_from_
     assert reasons == [None, "ConnectionError"]
 
 
-async def test_refused_credentials_reach_the_caller(prefix: str) -> None:
-    """The gateway's no to a token call is the caller's to hear, with and without a store, and the lock is let go."""
+async def test_redis_rejected_credentials_reach_caller(prefix: str) -> None:
+    """A rejected token call raises with and without a store, and the lock is released."""
     async with Sandbox().serve() as sandbox:
         wrong = Credentials(
             member_id="11344",
@@ -429,8 +425,8 @@ async def test_refused_credentials_reach_the_caller(prefix: str) -> None:
     assert await kept(prefix) == {}
 
 
-def test_the_store_shows_no_password() -> None:
-    """Neither the store's repr nor the refusal of a URL tells what is in it."""
+def test_redis_store_shows_no_password() -> None:
+    """Neither the repr of the store nor the error about a URL shows a secret."""
     pytest.importorskip("redis")
     assert repr(RedisTokens("redis://user:hunter2@tokens.internal:6380/1?password=hunter3")) == (
         "RedisTokens(redis://tokens.internal:6380/1)"
@@ -443,15 +439,15 @@ def test_the_store_shows_no_password() -> None:
     assert "hunter2" not in shown.replace('RedisTokens("http://user:hunter2@tokens.internal")', "")
 
 
-async def test_without_the_extra_the_store_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where redis is not installed, that is said before anything is sent."""
+async def test_redis_store_without_extra_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If redis is not installed, the error comes before anything is sent."""
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[redis\]"):
         RedisTokens("redis://127.0.0.1")
 
 
-def test_a_store_serves_one_loop_at_a_time() -> None:
-    """A store in use on one event loop is refused on another, and can be used again once it is free."""
+def test_redis_store_serves_one_loop_at_a_time() -> None:
+    """A store in use on one event loop is refused on another, until it is free."""
     store, held = RedisTokens("redis://127.0.0.1"), RedisTokens("redis://127.0.0.1")
 
     async def use(tokens: RedisTokens) -> None:
@@ -468,10 +464,10 @@ def test_a_store_serves_one_loop_at_a_time() -> None:
         asyncio.run(use(held))
 
 
-async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(
+async def test_redis_store_failing_open_closes_transport(
     sandbox: Sandbox,
 ) -> None:
-    """A store that refuses to be entered leaves nothing open."""
+    """A store that fails to open leaves nothing open."""
 
     class Refusing:
         users = 0
@@ -507,13 +503,13 @@ async def test_a_gateway_whose_store_cannot_be_opened_closes_its_transport(
     assert transport.users == 0
 
 
-async def test_no_token_and_no_key_is_shown(
+async def test_redis_events_and_logs_show_no_secret(
     sandbox: Sandbox,
     prefix: str,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Through sharing, refusal and loss, at every log level, in every event and error, there is no trace of a token or a key."""
+    """Sharing, rejection and loss leave no token or key in any log, event or error."""
     caplog.set_level(logging.DEBUG)
     told = io.StringIO()
     tokens: set[Secret] = set()
@@ -559,8 +555,8 @@ async def test_no_token_and_no_key_is_shown(
     assert MERCHANT.secret_key.reveal() not in shown
 
 
-def test_the_package_loads_no_redis() -> None:
-    """Whoever shares no tokens does not load what sharing needs."""
+def test_redis_is_imported_only_if_used() -> None:
+    """The package does not import redis for callers that share no tokens."""
     code = "import sys, gatewaypy; gatewaypy.RedisTokens; print(sorted({'redis', 'taskiq'} & set(sys.modules)))"
     assert (
         subprocess.run(

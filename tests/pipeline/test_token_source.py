@@ -41,8 +41,8 @@ async def resolve() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_hundred_waiting_callers_make_one_call() -> None:
-    """However many wait for the first token, it is asked for once, and all get the same."""
+async def test_token_source_waiting_callers_make_one_call() -> None:
+    """The first token is requested once for all callers, and all get the same."""
     payments = Payments()
     source = payments.source()
     tokens = await asyncio.gather(*(source.get() for _ in range(100)))
@@ -50,8 +50,8 @@ async def test_a_hundred_waiting_callers_make_one_call() -> None:
     assert {token.reveal() for token in tokens} == {"token 1"}
 
 
-async def test_a_fresh_token_is_not_asked_for_again() -> None:
-    """For nine tenths of its life a token is simply used."""
+async def test_token_source_fresh_token_is_reused() -> None:
+    """For nine tenths of its lifetime a token is used without a call."""
     payments = Payments()
     source = payments.source()
     await source.get()
@@ -60,8 +60,8 @@ async def test_a_fresh_token_is_not_asked_for_again() -> None:
     assert payments.calls == 1
 
 
-async def test_a_token_is_renewed_in_passing() -> None:
-    """Near its end callers go on with the old one while one renewal runs."""
+async def test_token_source_renews_in_background() -> None:
+    """Near its end callers use the old token while one renewal runs."""
     payments = Payments()
     source = payments.source()
     await source.get()
@@ -74,8 +74,8 @@ async def test_a_token_is_renewed_in_passing() -> None:
     assert payments.calls == 2
 
 
-async def test_a_stale_token_is_waited_for() -> None:
-    """A token whose life is over is not sent."""
+async def test_token_source_expired_token_is_not_used() -> None:
+    """Callers wait for a new token if the old one has expired."""
     payments = Payments()
     source = payments.source()
     await source.get()
@@ -83,8 +83,8 @@ async def test_a_stale_token_is_waited_for() -> None:
     assert (await source.get()).reveal() == "token 2"
 
 
-async def test_a_failed_renewal_breaks_no_call() -> None:
-    """While the old token lives a failure is told to the observer alone, and not tried again at once."""
+async def test_token_source_failed_renewal_breaks_no_call() -> None:
+    """While the old token is valid, only the observer is notified, and a retry is delayed."""
     payments = Payments()
     source = payments.source()
     await source.get()
@@ -103,8 +103,8 @@ async def test_a_failed_renewal_breaks_no_call() -> None:
     assert (await source.get()).reveal() == "token 3"
 
 
-async def test_without_any_token_the_failure_reaches_every_caller() -> None:
-    """Callers that have nothing to go on with hear why, and the next caller tries again."""
+async def test_token_source_failure_without_token_raises() -> None:
+    """Callers without a token get the reason, and the next caller tries again."""
     payments = Payments()
     payments.failing = True
     source = payments.source()
@@ -115,8 +115,8 @@ async def test_without_any_token_the_failure_reaches_every_caller() -> None:
     assert (await source.get()).reveal() == "token 2"
 
 
-async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
-    """The one call goes on for those who still wait."""
+async def test_token_source_cancelled_waiter_cancels_no_other() -> None:
+    """The one call continues for the callers that still wait."""
     payments = Payments()
     payments.open.clear()
     source = payments.source()
@@ -128,8 +128,8 @@ async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
     assert first.cancelled()
 
 
-async def test_a_rejected_token_is_dropped_once() -> None:
-    """Many requests that were refused with one token cause one renewal; a newer token is not dropped for an older one."""
+async def test_token_source_rejected_token_is_dropped_once() -> None:
+    """Many rejections of one token cause one renewal; a newer token is not dropped."""
     payments = Payments()
     source = payments.source()
     old = await source.get()
@@ -140,8 +140,8 @@ async def test_a_rejected_token_is_dropped_once() -> None:
     assert payments.calls == 2
 
 
-async def test_a_token_from_elsewhere_is_used() -> None:
-    """A token that was asked for by hand saves the call."""
+async def test_token_source_token_from_elsewhere_is_used() -> None:
+    """A token that the caller requested saves the call."""
     payments = Payments()
     source = payments.source()
     source.accept(AuthToken(value=Secret("mine"), lifetime=100.0))
@@ -149,8 +149,8 @@ async def test_a_token_from_elsewhere_is_used() -> None:
     assert payments.calls == 0
 
 
-async def test_closing_gives_up_a_renewal() -> None:
-    """A renewal under way does not outlive its source."""
+async def test_token_source_close_cancels_renewal() -> None:
+    """A running renewal ends with its source."""
     payments = Payments()
     payments.open.clear()
     source = payments.source()

@@ -32,8 +32,8 @@ def jwt(payload: object) -> str:
     return f"e30.{body}.c2ln"
 
 
-def test_a_recorded_token_is_read() -> None:
-    """The token, its owner, and the life that its own exp leaves it."""
+def test_token_recorded_reply_is_read() -> None:
+    """The token, its owner, and the lifetime that its ``exp`` claim leaves."""
     token = read(FIELDS, now=EXPIRY - 1800)
     assert isinstance(token, AuthToken)
     assert token.value.reveal() == FIELDS["AuthToken"]
@@ -70,14 +70,14 @@ def test_a_recorded_token_is_read() -> None:
         ("a.!!!!.c", UNREADABLE_LIFETIME),
     ],
 )
-def test_a_wrong_clock_or_an_opaque_token_is_lived_with(token: str, seconds: float) -> None:
-    """A fresh token is taken for fresh: one that seems expired tells of a clock, and never makes every call ask anew."""
+def test_token_wrong_clock_or_opaque_is_usable(token: str, seconds: float) -> None:
+    """A new token that seems expired shows a wrong clock, and does not cause a call per request."""
     assert lifetime(token, now=EXPIRY) == seconds
 
 
 @pytest.mark.parametrize("code", ["10002", "20007", "00001"])
-def test_a_refusal_has_a_code_and_no_token(code: str) -> None:
-    """Any code but 200 without a token is the gateway's no."""
+def test_token_refusal_has_code_and_no_token(code: str) -> None:
+    """Any code but 200 without a token is a refusal by the gateway."""
     refused = read({"result": {"code": code, "description": "no"}}, now=0)
     assert refused == Refused(code, "no")
 
@@ -94,13 +94,13 @@ def test_a_refusal_has_a_code_and_no_token(code: str) -> None:
         {"AuthToken": "t"},
     ],
 )
-def test_anything_else_is_unreadable(fields: dict[str, Any]) -> None:
-    """A token without its code, a code without its token, and a token that is no header value are neither yes nor no."""
+def test_token_other_reply_is_unreadable(fields: dict[str, Any]) -> None:
+    """A token without its code, a code without a token, and an invalid header value raise."""
     with pytest.raises(UnreadableError):
         read(fields, now=0)
 
 
 @given(st.text(max_size=60))
-def test_no_token_breaks_its_reader(token: str) -> None:
-    """Whatever a token looks like, it gets a life."""
+def test_token_of_any_shape_has_a_lifetime(token: str) -> None:
+    """Whatever a token looks like, it gets a lifetime."""
     assert 0 < lifetime(token, now=EXPIRY) <= LIFETIME

@@ -1,4 +1,4 @@
-"""From bytes to text."""
+"""Decoding of bytes to text."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
     ],
 )
 def test_declared_charset_name_is_read(content_type: str, codec: str | None) -> None:
-    """A charset is read in any case and in quotes; anything but a known charset of text counts as undeclared."""
+    """A charset is read in any case and in quotes; any unknown charset counts as undeclared."""
     assert declared_charset(content_type) == codec
 
 
 @pytest.mark.parametrize("codec", sorted(set(CHARSETS.values())))
 def test_charset_ascii_bytes_are_ascii(codec: str) -> None:
-    """ASCII bytes are ASCII text in every charset that can be declared, so that names, ids and amounts are what they are."""
+    """ASCII bytes decode to ASCII in every charset that can be declared, ids included."""
     ascii_text = "".join(map(chr, range(128)))
     assert ascii_text.encode("ascii").decode(codec) == ascii_text
 
@@ -65,7 +65,7 @@ def test_declared_text_round_trips(name: str, text: str) -> None:
     st.sampled_from(["", "; charset=utf-16", "; charset=latin1"]),
 )
 def test_wide_text_round_trips(codec: str, text: str, label: str) -> None:
-    """UTF-16 and UTF-32 show themselves in their first bytes, whatever was declared."""
+    """UTF-16 and UTF-32 are detected by their first bytes, whatever was declared."""
     assume(
         "\0" not in text[:3] and all(not "\ud800" <= character <= "\udfff" for character in text)
     )
@@ -100,7 +100,7 @@ def test_wide_text_round_trips(codec: str, text: str, label: str) -> None:
 def test_decode_text_charset_is_found(
     body: bytes, content_type: str, text: str, is_guessed: bool
 ) -> None:
-    """The byte order mark decides first, then the declaration, then UTF-8; the rest is guessed to be Latin-1."""
+    """The byte order mark decides, then the declaration, then UTF-8; the rest is Latin-1."""
     decoded, guessed = decode_text(body, content_type)
     assert (text in decoded, guessed) == (True, is_guessed)
     assert decoded == text or decoded.startswith("<?xml")
@@ -108,7 +108,7 @@ def test_decode_text_charset_is_found(
 
 @given(st.binary(max_size=60), st.text(max_size=20))
 def test_decode_text_never_fails(body: bytes, label: str) -> None:
-    """Any bytes under any label are some text."""
+    """Any bytes under any label decode to some text."""
     decode_text(body, f"application/json; charset={label}")
     decode_text(body, label)
 
@@ -127,6 +127,6 @@ def test_decode_text_never_fails(body: bytes, label: str) -> None:
         ({"checksum": ["ü"]}, "checksum"),
     ],
 )
-def test_find_guessed_field_names_what_decides(value: object, name: str | None) -> None:
-    """Of a guessed text, names and remarks may have any character; ids, statuses, amounts and codes must not."""
+def test_find_guessed_field_returns_deciding_field(value: object, name: str | None) -> None:
+    """In guessed text only names and remarks may have any character; ids and amounts may not."""
     assert find_guessed_field(value) == name

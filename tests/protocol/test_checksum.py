@@ -17,8 +17,8 @@ TEXT = st.text(st.characters(exclude_characters="|\r\n\0", exclude_categories=["
 
 
 @pytest.mark.parametrize("vector", VECTORS["rules"], ids=lambda vector: vector["rule"])
-def test_every_rule_agrees_with_its_vector(vector: dict) -> None:
-    """Each rule joins its fields in order and hashes them; what is shown has the key masked."""
+def test_checksum_rules_match_their_vectors(vector: dict) -> None:
+    """Each rule joins its fields in order and hashes them; the text for logs has a masked key."""
     rule = RULES[vector["rule"]]
     values = {
         "memberId": VECTORS["memberId"],
@@ -30,14 +30,14 @@ def test_every_rule_agrees_with_its_vector(vector: dict) -> None:
     assert checksum(rule, values) == vector["md5"]
 
 
-def test_no_rule_is_without_a_vector() -> None:
+def test_checksum_rules_all_have_vectors() -> None:
     """The vectors cover every rule."""
     assert {vector["rule"] for vector in VECTORS["rules"]} == set(RULES)
 
 
 @pytest.mark.parametrize("bad", ["a|b", "a\r", "a\nb", "a\0", "\ud800"])
 @pytest.mark.parametrize("name", ["merchantTransactionId", "amount", KEY])
-def test_a_separator_in_a_signed_value_is_refused(bad: str, name: str) -> None:
+def test_checksum_separator_in_signed_value_raises(bad: str, name: str) -> None:
     """With a separator inside a value, two requests could share one checksum."""
     values = {"memberId": "1", KEY: Secret("k"), "merchantTransactionId": "a", "amount": "1.00"}
     for function in (checksum, masked_signed_text):
@@ -47,8 +47,8 @@ def test_a_separator_in_a_signed_value_is_refused(bad: str, name: str) -> None:
 
 
 @given(TEXT, TEXT, TEXT, TEXT)
-def test_different_values_never_share_a_joined_text(a: str, b: str, c: str, d: str) -> None:
-    """Two sets of values join to the same text only where they are the same."""
+def test_checksum_different_values_join_differently(a: str, b: str, c: str, d: str) -> None:
+    """Two sets of values join to the same text only if they are equal."""
     first = {"memberId": "1", KEY: "k", "merchantTransactionId": a, "amount": b}
     second = {"memberId": "1", KEY: "k", "merchantTransactionId": c, "amount": d}
     assert (masked_signed_text(RULES["A"], first) == masked_signed_text(RULES["A"], second)) is (
@@ -56,8 +56,8 @@ def test_different_values_never_share_a_joined_text(a: str, b: str, c: str, d: s
     )
 
 
-def test_checksums_are_compared_by_their_digits() -> None:
-    """Upper case is taken; another digest, a cut one and text that is none are not."""
+def test_checksum_comparison_ignores_case_only() -> None:
+    """Upper case is accepted; another digest, a truncated one and other text are not."""
     digest = "0047d105f93b303bd07d7bac6eeaccb8"
     assert matches(digest, digest)
     assert matches(digest, digest.upper())

@@ -1,4 +1,4 @@
-"""Judging replies."""
+"""Classification of replies."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def reply(short: Any = None, code: Any = None, long: Any = None) -> dict[str, An
         (REVERSAL, "reversal", False, Outcome.SUCCEEDED),
     ],
 )
-def test_recorded_replies_are_plain(
+def test_classify_recorded_replies_are_certain(
     operation: Operation, name: str, redirected: bool, outcome: Outcome
 ) -> None:
-    """Each recorded reply says what it says, without a doubt."""
+    """No recorded reply needs an inquiry."""
     verdict = judge(operation, vector(name), redirected=redirected)
     assert (verdict.outcome, verdict.doubt) == (outcome, None)
 
@@ -74,10 +74,8 @@ def test_recorded_replies_are_plain(
         (reply("N", "11051", "authfailed"), Outcome.FAILED),
     ],
 )
-def test_a_payment_can_be_pending_cancelled_or_failed(
-    fields: dict[str, Any], outcome: Outcome
-) -> None:
-    """Status and code together decide."""
+def test_classify_payment_uses_status_and_code(fields: dict[str, Any], outcome: Outcome) -> None:
+    """Status and code together make a payment pending, cancelled or failed."""
     verdict = judge(DEBIT, fields, redirected=False)
     assert (verdict.outcome, verdict.doubt) == (outcome, None)
 
@@ -94,10 +92,10 @@ DOUBTFUL = [
     "operation", [DEBIT, PREAUTH, PAYOUT], ids=lambda operation: operation.name
 )
 @pytest.mark.parametrize("fields", DOUBTFUL, ids=str)
-def test_a_contradiction_or_an_unknown_word_is_a_doubt(
+def test_classify_contradiction_or_unknown_is_doubtful(
     operation: Operation, fields: dict[str, Any]
 ) -> None:
-    """Nothing but a plain yes or no is believed: an inquiry has to decide."""
+    """Only a clear success or refusal is accepted; anything else needs an inquiry."""
     verdict = judge(operation, fields, redirected=False)
     assert verdict.outcome is Outcome.UNKNOWN
     assert verdict.doubt
@@ -108,10 +106,8 @@ def test_a_contradiction_or_an_unknown_word_is_a_doubt(
 )
 @pytest.mark.parametrize("fields", [reply(), reply(None, "00001"), reply(None, "77777"), reply(None, "20015"), reply(None, "90026"),
                                     reply("N", "00004"), reply("Y", "10005")], ids=str)  # fmt: skip
-def test_a_follow_up_is_judged_by_its_own_code(
-    operation: Operation, fields: dict[str, Any]
-) -> None:
-    """Only its own success code is a yes, only a refusal a no."""
+def test_classify_follow_up_by_its_own_code(operation: Operation, fields: dict[str, Any]) -> None:
+    """Only its own success code is a success, only a refusal a failure."""
     if fields.get("result", {}).get("code") == operation.success:
         fields = reply("N", operation.success)
     assert judge(operation, fields, redirected=False).doubt
@@ -121,8 +117,8 @@ def test_a_follow_up_is_judged_by_its_own_code(
     ("operation", "code"),
     [(CAPTURE, "10005"), (REFUND, "10006"), (REVERSAL, "10007"), (REFUND, "10002")],
 )
-def test_a_follow_up_can_be_refused(operation: Operation, code: str) -> None:
-    """A refusal of a capture, refund or reversal is a plain no."""
+def test_classify_follow_up_refusal_is_failed(operation: Operation, code: str) -> None:
+    """A refusal of a capture, refund or reversal is a failure."""
     verdict = judge(operation, reply(None, code), redirected=False)
     assert (verdict.outcome, verdict.doubt) == (Outcome.FAILED, None)
 
@@ -130,10 +126,8 @@ def test_a_follow_up_can_be_refused(operation: Operation, code: str) -> None:
 @pytest.mark.parametrize("fields", [{"result": "00001"}, {"result": []}, reply({}, "00001"), reply("Y", ["00001"]), reply("Y", "00001", True),
                                     reply(False, "10001")], ids=str)  # fmt: skip
 @pytest.mark.parametrize("operation", [DEBIT, PAYOUT, REFUND], ids=lambda operation: operation.name)
-def test_a_deciding_field_of_the_wrong_type_is_unreadable(
-    operation: Operation, fields: dict[str, Any]
-) -> None:
-    """A status that is no text decides nothing."""
+def test_classify_wrong_type_is_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
+    """A status that is not a string decides nothing."""
     try:
         assert judge(operation, fields, redirected=False).doubt
     except UnreadableError:
@@ -153,10 +147,10 @@ ANY_CODE = (
     ANY_CODE,
     st.sampled_from([*LONG, "new", "", None]),
 )
-def test_no_reply_fails_without_a_refusal_and_none_succeeds_without_both(
+def test_classify_failed_and_succeeded_need_both(
     short: str | None, code: str, long: str | None
 ) -> None:
-    """FAILED needs a listed refusal and N; SUCCEEDED needs 00001 and Y; everything else waits or is asked about."""
+    """FAILED needs a listed refusal and N; SUCCEEDED needs 00001 and Y; the rest is open."""
     verdict = judge(DEBIT, reply(short, code, long), redirected=False)
     if verdict.outcome is Outcome.SUCCEEDED:
         assert (short, code.strip()) == ("Y", "00001")
@@ -167,8 +161,8 @@ def test_no_reply_fails_without_a_refusal_and_none_succeeds_without_both(
     assert (verdict.outcome is Outcome.UNKNOWN) is (verdict.doubt is not None)
 
 
-def test_an_inquirys_code_tells_of_the_lookup() -> None:
-    """A record is found by 00026 or 00001 with a status, and missing by 10026 without one."""
+def test_classify_inquiry_code_is_of_the_lookup() -> None:
+    """A record is found with 00026 or 00001 and a status, missing with 10026 and none."""
     assert found(vector("inquiry"))
     assert found(reply("N", "00001"))
     assert not found(vector("inquiry-not-found"))

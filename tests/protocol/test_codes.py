@@ -16,16 +16,16 @@ from gatewaypy.protocol.codes import (
 
 
 @pytest.mark.parametrize("code", ["10001", "10002", "11005", "11051", "11033", "20007", "10006"])
-def test_a_listed_rejection_is_a_refusal(code: str) -> None:
-    """Codes that are listed as rejections, and the bank's own plain no, say that nothing was done."""
+def test_codes_listed_rejection_is_refusal(code: str) -> None:
+    """Listed rejections and the bank's plain refusal mean that the operation was not done."""
     assert is_refusal(code)
     assert meaning_of(code)
 
 
 @pytest.mark.parametrize("code", ["", "1", "10099", "11009", "11010", "11021", "11068", "11091", "10026", "20015", "20099", "00001",
                                   "90026", "77777", "100010", "1000a", "١٠٠٠١", "abc"])  # fmt: skip
-def test_no_other_code_is(code: str) -> None:
-    """An unlisted code proves nothing, nor does one that leaves it open; a duplicate has an earlier payment."""
+def test_codes_other_codes_are_not_refusals(code: str) -> None:
+    """An unlisted or open code proves nothing, and a duplicate has an earlier payment."""
     assert not is_refusal(code)
 
 
@@ -42,13 +42,13 @@ def test_no_other_code_is(code: str) -> None:
         ("200", CodeClass.UNKNOWN),
     ],
 )
-def test_unlisted_codes_are_classed_by_their_first_digit(code: str, kind: CodeClass) -> None:
-    """For a person to read, a code's first digit says what it is about."""
+def test_codes_unlisted_are_classed_by_first_digit(code: str, kind: CodeClass) -> None:
+    """The first digit of a code gives its class for a person to read."""
     assert class_of(code) is kind
 
 
-def test_the_banks_own_code_is_read_out() -> None:
-    """An 11nnn code carries ISO 8583 field 39 in its last digits."""
+def test_codes_bank_code_is_extracted() -> None:
+    """An 11nnn code has ISO 8583 field 39 in its last digits."""
     assert bank_code("11051") == "51"
     assert bank_code("10051") is None
     assert bank_code("11") is None
@@ -56,7 +56,7 @@ def test_the_banks_own_code_is_read_out() -> None:
     assert meaning_of("99999") is None
 
 
-def test_the_table_is_complete() -> None:
+def test_codes_table_is_complete() -> None:
     """Every code of protocol section 9 is listed."""
     listed = [
         "200",

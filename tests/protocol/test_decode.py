@@ -1,4 +1,4 @@
-"""Reading replies into results."""
+"""Decoding of replies into results."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def vector(name: str) -> dict[str, Any]:
     return fields
 
 
-def test_a_payment_has_every_field_of_its_reply() -> None:
-    """What the recorded reply says is there, by the library's names; the rest is in extra, and all of it in raw."""
+def test_payment_has_every_field_of_reply() -> None:
+    """Known fields have the library's names; the rest is in extra, and all of it in raw."""
     fields = vector("payment-sync") | {
         "acquirerNote": "new",
         "registrationId": "REG1",
@@ -59,7 +59,7 @@ def test_a_payment_has_every_field_of_its_reply() -> None:
 
 
 @pytest.mark.parametrize("identifier", ["-", "", " ", None])
-def test_a_dash_is_no_payment_id(identifier: str | None) -> None:
+def test_payment_dash_as_id_is_none(identifier: str | None) -> None:
     """A request that was rejected early has no payment."""
     assert decode.payment_id({"paymentId": identifier}) is None
 
@@ -76,8 +76,8 @@ def test_a_dash_is_no_payment_id(identifier: str | None) -> None:
         ({}, []),
     ],
 )
-def test_an_amount_that_is_none_breaks_nothing(amount: Any, currency: Any) -> None:
-    """What the library would refuse to send is still received; the text stays in raw."""
+def test_payment_invalid_amount_is_none(amount: Any, currency: Any) -> None:
+    """What the library would not send is still received; the text stays in raw."""
     payment = decode.payment(
         {"paymentId": "1", "amount": amount, "currency": currency}, Verdict(Outcome.PENDING), None
     )
@@ -85,13 +85,13 @@ def test_an_amount_that_is_none_breaks_nothing(amount: Any, currency: Any) -> No
     assert payment.raw["amount"] == amount
 
 
-def test_yen_come_with_the_wires_two_decimals() -> None:
+def test_payment_yen_has_two_decimals_on_wire() -> None:
     """100.00 JPY is a hundred yen."""
     assert decode.money("100.00", "JPY") == Money(100, "JPY")
 
 
-def test_an_inquiry_that_finds_nothing_knows_nothing() -> None:
-    """No record is no failure."""
+def test_inquiry_without_record_is_unknown() -> None:
+    """No record is not a failure."""
     transaction = decode.transaction(vector("inquiry-not-found"))
     assert (transaction.found, transaction.outcome, transaction.lookup.code) == (
         False,
@@ -101,7 +101,7 @@ def test_an_inquiry_that_finds_nothing_knows_nothing() -> None:
 
 
 def test_inquiry_code_is_never_the_payments() -> None:
-    """The look-up's code has a field of its own, and the payment's stays empty."""
+    """The code of the inquiry has its own field, and that of the payment stays empty."""
     transaction = decode.transaction(
         vector("inquiry") | {"status": "authfailed", "transactionStatus": "N"}
     )
@@ -112,8 +112,8 @@ def test_inquiry_code_is_never_the_payments() -> None:
     )
 
 
-def test_an_inquiry_tells_the_payments_state() -> None:
-    """The record's statuses count, not the lookup's code; text outside Latin-1 is carried as it came."""
+def test_inquiry_statuses_set_the_state() -> None:
+    """The statuses of the record count, not the code of the inquiry; any text is carried."""
     transaction = decode.transaction(
         vector("inquiry") | {"captureamount": "20.00", "refundamount": "1.00"}
     )
@@ -136,16 +136,16 @@ def test_an_inquiry_tells_the_payments_state() -> None:
         [{"name": "a", "value": "1"}, {"name": "b", "value": None}],
     ],
 )
-def test_redirect_parameters_come_under_many_names(name: str, parameters: Any) -> None:
-    """Every parameter is kept, empty ones too, in whichever form it came."""
+def test_redirect_parameter_names_are_all_read(name: str, parameters: Any) -> None:
+    """Every parameter is kept, empty ones too, under each documented name."""
     target = decode.redirect(
         {"redirect": {"url": "https://acs.example/", "method": "post", name: parameters}}
     )
     assert target == Redirect("https://acs.example/", "POST", (("a", "1"), ("b", "")))
 
 
-def test_one_parameter_may_come_as_an_object() -> None:
-    """XML has no lists of one."""
+def test_redirect_single_parameter_may_be_object() -> None:
+    """XML has no lists of one element."""
     target = decode.redirect(
         {"redirect": {"url": "https://acs.example/", "parameters": {"name": "a", "value": "1"}}}
     )
@@ -153,15 +153,15 @@ def test_one_parameter_may_come_as_an_object() -> None:
     assert (target.parameters, target.method) == ((("a", "1"),), "POST")
 
 
-def test_without_a_method_it_is_post_with_parameters_and_get_without() -> None:
-    """The method follows from what is to be sent; a local URL is taken for development."""
+def test_redirect_default_method_depends_on_parameters() -> None:
+    """POST with parameters, GET without; a local URL is accepted for development."""
     target = decode.redirect({"redirect": {"url": "http://127.0.0.1:1/acs", "target": "_top"}})
     assert target == Redirect("http://127.0.0.1:1/acs", "GET", (), "_top")
 
 
 @pytest.mark.parametrize("nowhere", [None, {}, "", [], "https://acs.example"])
-def test_no_redirect_is_none(nowhere: Any) -> None:
-    """An empty redirect sends nobody anywhere."""
+def test_redirect_empty_is_none(nowhere: Any) -> None:
+    """An empty redirect is no redirect."""
     assert decode.redirect({"redirect": nowhere}) is None
 
 
@@ -183,15 +183,15 @@ def test_no_redirect_is_none(nowhere: Any) -> None:
         {"url": "https://acs.example/", "parameters": [{"name": "a", "value": {}}]},
     ],
 )
-def test_a_redirect_that_cannot_be_followed_safely_is_unreadable(target: dict[str, Any]) -> None:
-    """The payer is sent to https alone, by GET or POST, with parameters that can be read."""
+def test_redirect_unsafe_is_unreadable(target: dict[str, Any]) -> None:
+    """Only https by GET or POST with readable parameters is accepted."""
     with pytest.raises(UnreadableError):
         decode.redirect({"redirect": target})
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", " ", "\t \n", "\u00a0"], ids=repr)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_redirect_url_with_blank_ends_is_followed(ends: str, method: str) -> None:
+def test_redirect_url_with_blank_ends_is_accepted(ends: str, method: str) -> None:
     """Blanks and line breaks at the ends of a URL do not lose the redirect."""
     expected = Redirect("https://acs.example/c?a=1", method, (("b", "2"),))
     target = {
@@ -209,8 +209,8 @@ def test_redirect_url_with_blank_ends_is_followed(ends: str, method: str) -> Non
     [{}, {"name": ""}, {"name": None, "value": "x"}, {"name": " ", "value": ""}],
     ids=repr,
 )
-def test_redirect_parameter_without_name_is_left_out(nameless: dict[str, Any]) -> None:
-    """A browser submits no pair without a name, and a GET's URL has none either."""
+def test_redirect_parameter_without_name_is_dropped(nameless: dict[str, Any]) -> None:
+    """A browser submits no pair without a name, and the URL of a GET has none either."""
     reply = {"url": "https://acs.example/", "parameters": [{"name": "a", "value": "1"}, nameless]}
     assert decode.redirect({"redirect": reply}) == Redirect(
         "https://acs.example/", "POST", (("a", "1"),)
@@ -222,8 +222,8 @@ def test_redirect_parameter_without_name_is_left_out(nameless: dict[str, Any]) -
     )
 
 
-def test_the_redirect_page_escapes_everything() -> None:
-    """No value leaves its attribute, and the form posts to the gateway's URL."""
+def test_redirect_page_escapes_everything() -> None:
+    """No value leaves its attribute, and the form posts to the URL of the gateway."""
     page = Redirect(
         'https://acs.example/?a="><script>',
         "POST",
@@ -260,21 +260,21 @@ def test_the_redirect_page_escapes_everything() -> None:
 def test_redirect_get_url_keeps_its_own_query(
     url: str, parameters: tuple[tuple[str, str], ...], followed: str
 ) -> None:
-    """The URL is followed as the gateway wrote it; parameters come at the end of its query, before a fragment."""
+    """The URL is unchanged; parameters are added to its query, before a fragment."""
     page = Redirect(url, "GET", parameters).html()
     assert f'<a href="{html.escape(followed)}">' in page
     assert f'<meta http-equiv="refresh" content="0;url={html.escape(followed)}">' in page
     assert "<form" not in page
 
 
-def test_no_page_sends_a_payer_to_plain_http() -> None:
-    """A redirect that was made by hand is checked once more."""
+def test_redirect_page_to_plain_http_raises() -> None:
+    """A redirect that was built by hand is validated again."""
     with pytest.raises(errors.InsecureConnection):
         Redirect("http://acs.example/").html()
 
 
-def test_fields_read_like_a_dict() -> None:
-    """What the gateway sent can be looked through, and does not change."""
+def test_result_raw_reads_like_a_dict() -> None:
+    """The fields of the gateway can be iterated, and cannot be changed."""
     fields = Fields({"a": 1})
     assert (dict(fields), len(fields), fields.get("b")) == ({"a": 1}, 1, None)
     assert not hasattr(fields, "__setitem__")
@@ -284,8 +284,8 @@ ODD = st.none() | st.booleans() | st.text(max_size=8) | st.lists(st.text(max_siz
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys([*decode.ATTRIBUTES, "new"], ODD)))
-def test_no_cosmetic_field_breaks_a_result(fields: dict[str, Any]) -> None:
-    """Fields of any type give a result, or are unreadable where they decide; nothing of them is lost."""
+def test_payment_cosmetic_field_breaks_no_result(fields: dict[str, Any]) -> None:
+    """Fields of any type give a result, or are unreadable if they decide; none is lost."""
     try:
         payment = decode.payment(fields, Verdict(Outcome.PENDING), None)
     except UnreadableError:
@@ -296,11 +296,11 @@ def test_no_cosmetic_field_breaks_a_result(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("amount", ["12.000", "1.000", "1E+50000000", "9" * 1000, "+1.00"])
-def test_money_a_reply_that_writes_no_plain_amount_is_none(amount: str) -> None:
-    """An amount that this library refuses as text breaks no reply: it is no amount."""
+def test_money_unplain_amount_in_reply_is_none(amount: str) -> None:
+    """An amount that the library refuses as text is no amount, and not an error."""
     assert decode.money(amount, "EUR") is None
 
 
 def test_money_currency_in_lower_case_is_read() -> None:
-    """A currency is the same in any case of letters, where amounts are read as where they are compared."""
+    """A currency is equal in any case, both when it is read and when it is compared."""
     assert decode.money("50.00", " eur ") == Money("50.00", "EUR")

@@ -1,4 +1,4 @@
-"""Requests on their way out."""
+"""Encoding of requests."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def form(request: Request, platform: Platform = PLATFORM) -> dict[str, str]:
     return dict(parse_qsl(bytes(wire.body).decode(), keep_blank_values=True, strict_parsing=True))
 
 
-def test_a_debit_is_written_as_the_protocol_has_it() -> None:
-    """The whole of a payment: names, order of the parts, formats and the checksum of the published rule."""
+def test_encode_debit_matches_the_protocol() -> None:
+    """All of a payment: names, order of the parts, formats and the documented checksum."""
     fields = form(
         debit(
             customer=Customer(given_name="Zoë", surname="M", email="z@shop.example", phone="123", phone_country_code="+44", ip="192.0.2.1",
@@ -142,10 +142,10 @@ def test_a_debit_is_written_as_the_protocol_has_it() -> None:
     ],
     ids=lambda value: value.operation.name if isinstance(value, Request) else "",
 )  # fmt: skip
-def test_every_operation_goes_where_the_table_says(
+def test_encode_operation_follows_its_table_row(
     request_: Request, path: str, expected: dict[str, str]
 ) -> None:
-    """Path, payment type and checksum follow from the operation's row."""
+    """Path, payment type and checksum follow from the row of the operation."""
     wire = encode(request_, platform=PLATFORM, credentials=MERCHANT)
     fields = form(request_)
     assert wire.url == API + path
@@ -153,8 +153,8 @@ def test_every_operation_goes_where_the_table_says(
     assert ("authentication.memberId" in fields) is (request_.operation.rule is not None)
 
 
-def test_a_json_body_nests_the_same_names() -> None:
-    """The dotted names of the form become nested objects, with the same values."""
+def test_encode_json_nests_the_same_names() -> None:
+    """The dotted names of the form become nested objects with the same values."""
     wire = encode(debit(), platform=PLATFORM, credentials=MERCHANT, body="json", accept="xml")
     tree = json.loads(bytes(wire.body))
     assert (wire.content_type, wire.accept) == ("application/json", "application/xml")
@@ -168,8 +168,8 @@ def test_a_json_body_nests_the_same_names() -> None:
     assert tree["authentication"]["checksum"] == "32f2641a3e924bad64256be60032056b"
 
 
-def test_what_varies_between_platforms_is_data() -> None:
-    """Paths and spellings follow the platform; an inquiry path without a place for the id puts it into the body."""
+def test_encode_platform_paths_and_spellings_apply() -> None:
+    """An inquiry path without a place for the id puts it into the body."""
     platform = attrs.evolve(
         PLATFORM,
         inquiry_path="/inquiry",
@@ -222,7 +222,7 @@ def test_what_varies_between_platforms_is_data() -> None:
         (requests.follow_up(operations.CAPTURE, "1|2", EUROS), "paymentId"),
     ],
 )  # fmt: skip
-def test_what_breaks_a_rule_is_refused_by_name(request_: Request, field: str) -> None:
+def test_encode_invalid_field_raises_with_its_name(request_: Request, field: str) -> None:
     """Each refusal names the field and the operation."""
     with pytest.raises(errors.InvalidRequest) as refused:
         encode(request_, platform=PLATFORM, credentials=MERCHANT)
@@ -254,22 +254,22 @@ def test_what_breaks_a_rule_is_refused_by_name(request_: Request, field: str) ->
                                  notification_url=None, terminal_id=None, extra=None), "paymentId"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused(build: Any, field: str) -> None:
-    """Fields that the library sets are not overridden, and an operation without a subject is none."""
+def test_encode_meaningless_request_raises(build: Any, field: str) -> None:
+    """Fields that the library sets are not overridden, and an operation needs its subject."""
     with pytest.raises(errors.InvalidRequest) as refused:
         build()
     assert refused.value.field == field
 
 
-def test_a_card_without_a_known_brand_can_name_one() -> None:
-    """``extra`` gives what the library cannot know."""
+def test_encode_unknown_card_brand_comes_from_extra() -> None:
+    """``extra`` sets what the library cannot detect."""
     request = debit(source=Card("1000000000000008", 1, 2030), extra={"paymentBrand": "LOCALCARD"})
     assert form(request)["paymentBrand"] == "LOCALCARD"
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), TEXT, min_size=1, max_size=8))
-def test_every_text_survives_the_form_and_the_json(fields: dict[str, str]) -> None:
-    """Whatever a value holds, the gateway reads the same text back."""
+def test_encode_any_text_survives_form_and_json(fields: dict[str, str]) -> None:
+    """Whatever a value has, the gateway reads the same text."""
     assert (
         dict(parse_qsl(bytes(write(fields, "form")).decode("ascii"), keep_blank_values=True))
         == fields
@@ -277,8 +277,8 @@ def test_every_text_survives_the_form_and_the_json(fields: dict[str, str]) -> No
     assert json.loads(bytes(write(fields, "json"))) == fields
 
 
-def test_a_request_shows_no_secret() -> None:
-    """A request's repr, and its wire form's, hold neither number nor CVV nor key nor checksum."""
+def test_encode_request_repr_has_no_secret() -> None:
+    """The repr of a request and of its wire form has no card number, CVV, key or checksum."""
     request = debit()
     shown = f"{request!r} {encode(request, platform=PLATFORM, credentials=MERCHANT)!r}"
     for secret in ("4000000000000051", "745", "k3yForDocs", "32f2641a"):
@@ -286,6 +286,6 @@ def test_a_request_shows_no_secret() -> None:
 
 
 @given(st.dictionaries(TEXT, TEXT, max_size=6))
-def test_a_form_is_quoted_as_everybody_quotes_it(fields: dict[str, str]) -> None:
-    """A form's bytes are those that Python's own ``urlencode`` writes."""
+def test_encode_form_equals_urlencode(fields: dict[str, str]) -> None:
+    """The bytes of a form are those of Python's ``urlencode``."""
     assert write(fields, "form").decode() == urlencode(fields)

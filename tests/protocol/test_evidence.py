@@ -1,4 +1,4 @@
-"""The judge of replies, inquiries and callbacks."""
+"""The comparison of replies, inquiries and callbacks with the expected payment."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ RECORD = Evidence(
 )
 
 
-def test_judge_record_that_matches_says_its_status() -> None:
-    """A record that passes every check says what its statuses say."""
+def test_judge_matching_record_returns_its_outcome() -> None:
+    """A record that passes every check has the outcome of its statuses."""
     assert judge(PAYOUT, RECORD).outcome is Outcome.SUCCEEDED
     assert (
         judge(PAYOUT, evolve(RECORD, status="begun", transaction_status="P")).outcome
@@ -68,10 +68,8 @@ def test_judge_record_that_matches_says_its_status() -> None:
         ({"currency": "USD"}, Check.CURRENCY),
     ],
 )
-def test_judge_record_of_something_else_proves_nothing(
-    change: dict[str, Any], check: Check
-) -> None:
-    """The first check that fails is named, and no outcome is taken from the record."""
+def test_judge_other_record_names_failed_check(change: dict[str, Any], check: Check) -> None:
+    """The first check that fails is named, and the record gives no outcome."""
     judgement = judge(PAYOUT, evolve(RECORD, **change))
     assert judgement.outcome is Outcome.UNKNOWN
     assert judgement.mismatch is not None
@@ -79,16 +77,16 @@ def test_judge_record_of_something_else_proves_nothing(
 
 
 @pytest.mark.parametrize("currency", ["EUR", "eur", " EUR ", None])
-def test_judge_currency_matches_in_any_spelling(currency: str | None) -> None:
-    """A currency that is missing, or in lower case, is no reason to refuse a record of the right amount."""
+def test_judge_currency_matches_in_any_case(currency: str | None) -> None:
+    """A missing or lower-case currency does not refuse a record with the right amount."""
     assert judge(PAYOUT, evolve(RECORD, currency=currency)).mismatch is None
 
 
 @pytest.mark.parametrize(
     "name", ["member_id", "payment_id", "merchant_transaction_id", "amount", "currency"]
 )
-def test_mismatch_of_value_missing_on_one_side_is_none(name: str) -> None:
-    """A value is compared only if both sides state it."""
+def test_mismatch_value_missing_on_one_side_is_none(name: str) -> None:
+    """A value is compared only if both sides have it."""
     assert mismatch_of(PAYOUT, evolve(RECORD, **{name: None})) is None
     assert mismatch_of(evolve(PAYOUT, **{name: None}), RECORD) is None
 
@@ -96,8 +94,8 @@ def test_mismatch_of_value_missing_on_one_side_is_none(name: str) -> None:
 @given(
     st.sampled_from([*LONG, "new", None]), st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None])
 )
-def test_judge_payout_is_never_settled_by_a_payment(long: str | None, short: str | None) -> None:
-    """No status that only a payment can have says anything of a payout."""
+def test_judge_payout_ignores_status_of_payment(long: str | None, short: str | None) -> None:
+    """A status that only a payment can have says nothing about a payout."""
     judgement = judge(PAYOUT, evolve(RECORD, status=long, transaction_status=short))
     if judgement.outcome is not Outcome.UNKNOWN:
         assert long is None or long in {
@@ -109,8 +107,8 @@ def test_judge_payout_is_never_settled_by_a_payment(long: str | None, short: str
         }
 
 
-def test_reading_of_a_debit_at_authorization_is_pending() -> None:
-    """A debit's money is held and not yet taken; a preauthorization is done then."""
+def test_judge_authorized_debit_is_pending() -> None:
+    """An authorized debit only holds the money; a preauthorization is complete then."""
     assert reading("DB", " AuthSuccessful", Outcome.SUCCEEDED) is Outcome.PENDING
     assert reading("PA", "authsuccessful", Outcome.SUCCEEDED) is Outcome.SUCCEEDED
     assert reading("DB", "authsuccessful", Outcome.UNKNOWN) is Outcome.UNKNOWN
@@ -129,21 +127,21 @@ def test_reading_of_a_debit_at_authorization_is_pending() -> None:
         ("1.00", "1" * 100_000, False),
     ],
 )
-def test_same_amount_by_value_of_wire_text(mine: str, theirs: str, same: bool) -> None:
-    """Only texts of at most two decimals are amounts on the wire."""
+def test_same_amount_compares_wire_text_by_value(mine: str, theirs: str, same: bool) -> None:
+    """Only texts with at most two decimals are amounts on the wire."""
     assert same_amount(mine, theirs) is same
 
 
-def test_evidence_of_a_record_uses_the_received_texts() -> None:
-    """What was received counts, since an amount without a currency is no Money; made by hand, the Money counts."""
+def test_evidence_of_record_uses_received_texts() -> None:
+    """The received text counts, because Money needs a currency; without one the Money counts."""
     raw = Fields({"paymentId": "9", "amount": "1.00"})
     assert Evidence.of(Payout(outcome=Outcome.SUCCEEDED, raw=raw)).amount == "1.00"
     by_hand = Evidence.of(Payout(outcome=Outcome.SUCCEEDED, amount=Money("2", "EUR")))
     assert (by_hand.amount, by_hand.currency) == ("2.00", "EUR")
 
 
-def test_evidence_from_fields_reads_no_id_from_a_dash() -> None:
-    """A dash is no id; a value that is not a string cannot match anything."""
+def test_evidence_dash_is_not_an_id() -> None:
+    """A dash is not an id; a value that is not a string cannot match."""
     evidence = Evidence.from_fields(
         {"paymentId": "-", "merchantTransactionId": "", "amount": ["50.00"], "currency": ""}
     )

@@ -1,4 +1,4 @@
-"""Reading forms."""
+"""Parsing of forms."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FORM = "application/x-www-form-urlencoded"
         (b"", FORM, [], False),
     ],
 )
-def test_read_pairs_charset_is_one_for_all(
+def test_read_pairs_uses_one_charset(
     body: bytes,
     content_type: str,
     pairs: list[tuple[str, str]],
     is_guessed: bool,
 ) -> None:
-    """Raw and percent-encoded bytes are read by one charset; a trailing ``&`` and a bare name do no harm."""
+    """Raw and percent-encoded bytes have one charset; a trailing ``&`` or bare name is harmless."""
     assert read_pairs(body, content_type, max_fields=10) == (pairs, is_guessed)
 
 
@@ -54,7 +54,7 @@ def test_read_pairs_encoded_form_round_trips(pairs: list[tuple[str, str]]) -> No
 
 
 def test_read_pairs_too_many_fields_raises() -> None:
-    """A form has a largest number of fields."""
+    """A form has a maximum number of fields."""
     with pytest.raises(ValueError, match="more than 2"):
         read_pairs(b"a=1&b=2&c=3", FORM, max_fields=2)
 

@@ -1,4 +1,4 @@
-"""Settling a doubt by an inquiry's answer."""
+"""Resolving a doubtful outcome by the answer of an inquiry."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def record(status: str | None, short: str | None = None, **fields: Any) -> Any:
         (operations.PAYOUT, "failed", "N", Outcome.FAILED),
     ],
 )
-def test_a_record_that_is_found_decides(
+def test_resolve_found_record_decides(
     operation: operations.Operation, status: str | None, short: str, outcome: Outcome
 ) -> None:
-    """The record's state becomes the outcome, marked as learnt by inquiry."""
+    """The state of the record becomes the outcome, marked as found by inquiry."""
     result = resolve(new(operation), record(status, short), duplicate=True)
     assert isinstance(result, Payout if operation is operations.PAYOUT else Payment)
     assert (result.outcome, result.outcome_source, result.duplicate) == (
@@ -96,10 +96,10 @@ def test_a_record_that_is_found_decides(
         (operations.PAYOUT, {"status": "capturesuccess"}),
     ],
 )
-def test_a_record_of_something_else_settles_nothing(
+def test_resolve_other_record_is_final_without_outcome(
     operation: operations.Operation, fields: dict[str, Any]
 ) -> None:
-    """Another amount, currency or kind under the same id is not what was asked for, and never will be."""
+    """A record of another amount, currency or kind is never going to match."""
     answer = resolve(
         new(operation),
         record("capturesuccess", "Y", **fields)
@@ -118,8 +118,8 @@ def test_a_record_of_something_else_settles_nothing(
         record("settled", "N"),
     ],
 )
-def test_no_record_and_a_contradiction_leave_it_open(transaction: Any) -> None:
-    """The record may appear, or its status make sense, later."""
+def test_resolve_missing_or_contradiction_stays_open(transaction: Any) -> None:
+    """The record may appear, or its status may make sense, later."""
     answer = resolve(new(operations.DEBIT), transaction)
     assert isinstance(answer, Unresolved)
     assert not answer.final
@@ -144,10 +144,10 @@ def test_no_record_and_a_contradiction_leave_it_open(transaction: Any) -> None:
         (operations.REFUND, "chargeback", None),
     ],
 )
-def test_a_follow_up_is_told_by_the_payments_status(
+def test_resolve_follow_up_by_payment_status(
     operation: operations.Operation, status: str, outcome: Outcome | None
 ) -> None:
-    """Only a status that the operation leaves behind settles it; the amount is left to what the gateway told."""
+    """Only a status that the operation leaves resolves it; the amount is as reported."""
     request = requests.follow_up(operation, "54279", EUROS)
     assert isinstance(resolve(request, record(status)), Unresolved), (
         "an earlier follow-up may have left that status"
@@ -165,8 +165,8 @@ def test_a_follow_up_is_told_by_the_payments_status(
     )
 
 
-def test_a_follow_up_of_another_amount_is_not_ours() -> None:
-    """Where the gateway tells the refunded amount, it must be the one that was asked for."""
+def test_resolve_follow_up_of_other_amount_is_refused() -> None:
+    """If the gateway reports the refunded amount, it must be the requested one."""
     request = requests.follow_up(operations.REFUND, "54279", EUROS)
     ours = resolve(request, record("reversed", refundamount="50.00"), is_only=True)
     assert not isinstance(ours, Unresolved)
@@ -176,8 +176,8 @@ def test_a_follow_up_of_another_amount_is_not_ours() -> None:
     assert theirs.final
 
 
-def test_what_to_ask_by() -> None:
-    """New payments are asked about by the merchant's id, follow-ups by the gateway's; other records are recognised."""
+def test_inquiry_id_depends_on_operation() -> None:
+    """New payments are looked up by the merchant's id, follow-ups by the gateway's."""
     assert inquiry_about(new(operations.DEBIT)).merchant_transaction_id == "TX-1"
     assert inquiry_about(requests.follow_up(operations.REFUND, "54279", EUROS)).subject == "54279"
     assert is_about(record("settled"), payment_id="54279")
@@ -195,8 +195,8 @@ def test_what_to_ask_by() -> None:
     st.sampled_from(["Y", "N", "P", "3D", "C", "Z", None]),
     st.sampled_from(["50.00", "49.99"]),
 )
-def test_settling_never_invents(status: str, short: str | None, amount: str) -> None:
-    """A payment is called paid only by a record of its own amount whose statuses say so."""
+def test_resolve_never_invents_a_success(status: str, short: str | None, amount: str) -> None:
+    """A payment succeeds only by a record of its own amount whose statuses say so."""
     answer = resolve(new(operations.DEBIT), record(status, short, amount=amount))
     if not isinstance(answer, Unresolved):
         assert amount == "50.00"
@@ -206,8 +206,8 @@ def test_settling_never_invents(status: str, short: str | None, amount: str) -> 
             assert short in {"Y", None}
 
 
-def test_settle_invoice_does_not_take_the_lookups_code() -> None:
-    """The status inquiry's code says that an invoice was found, and nothing of how its generation ended."""
+def test_resolve_invoice_ignores_inquiry_code() -> None:
+    """The code of the inquiry says that an invoice was found, not how its generation ended."""
     told = {"code": "00026", "description": "Your record found successfully"}
     fields = {
         "merchantInvoiceId": "INV-1",

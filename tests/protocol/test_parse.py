@@ -1,4 +1,4 @@
-"""Reading bodies."""
+"""Parsing of reply bodies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read(body: bytes, kind: str = "application/json") -> dict[str, Any]:
     return parse(WireReply(200, kind, body))
 
 
-def test_scalars_keep_their_text() -> None:
-    """Numbers are taken for what was written: codes keep their zeros, amounts their decimals."""
+def test_parse_scalars_keep_their_text() -> None:
+    """Numbers stay as written: codes keep their zeros, amounts their decimals."""
     assert read(
         b'{"code": 10001, "amount": 50.00, "id": 12345678901234567890123, "text": "00001", "none": null}'
     ) == {
@@ -63,16 +63,16 @@ def test_scalars_keep_their_text() -> None:
         (b"<a>" * 5_000 + b"1" + b"</a>" * 5_000, "text/xml"),
     ],
 )
-def test_what_is_no_reply_is_unreadable(body: bytes, kind: str) -> None:
-    """Nothing but one JSON object or XML element is read; the refusal quotes none of it."""
+def test_parse_other_body_is_unreadable(body: bytes, kind: str) -> None:
+    """Only one JSON object or XML element is read; the error quotes none of it."""
     with pytest.raises(UnreadableError) as refused:
         read(body, kind)
     assert "Sorry" not in str(refused.value)
     assert refused.value.__context__ is None
 
 
-def test_xml_has_the_names_of_json() -> None:
-    """Elements become fields, repeated ones a list, empty ones an empty text."""
+def test_parse_xml_has_json_names() -> None:
+    """Elements become fields, repeated ones a list, empty ones an empty string."""
     body = b"""<?xml version="1.0"?><response><paymentId>1</paymentId><remark/><result><code>00001</code></result>
     <row><a>1</a></row><row><a>2</a></row></response>"""
     assert read(body, "application/xml") == {
@@ -83,7 +83,7 @@ def test_xml_has_the_names_of_json() -> None:
     }
 
 
-def test_xml_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_xml_without_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing extra is named."""
     monkeypatch.setitem(sys.modules, "xmltodict", None)
     with pytest.raises(errors.ConfigurationError, match=r"gatewaypy\[xml\]"):
@@ -94,8 +94,8 @@ def test_xml_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     st.binary(max_size=200),
     st.sampled_from(["application/json", "application/xml", "text/html", ""]),
 )
-def test_no_bytes_break_the_reader(body: bytes, kind: str) -> None:
-    """Any bytes are read or refused."""
+def test_parse_any_bytes_are_read_or_refused(body: bytes, kind: str) -> None:
+    """Any bytes are parsed or raise UnreadableError."""
     with contextlib.suppress(UnreadableError):
         assert isinstance(read(body, kind), dict)
 
@@ -104,6 +104,6 @@ JSON = st.recursive(st.none() | st.booleans() | st.text(max_size=5), lambda inne
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
-def test_a_shallow_object_is_read_as_it_is(fields: dict[str, Any]) -> None:
-    """What has no numbers and is not deep comes back as it was."""
+def test_parse_shallow_object_is_unchanged(fields: dict[str, Any]) -> None:
+    """An object without numbers that is not deep is returned unchanged."""
     assert read(json.dumps(fields).encode()) == fields

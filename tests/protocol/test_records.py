@@ -1,4 +1,4 @@
-"""Replies that tell of records and not of one payment."""
+"""Replies about records other than a single payment."""
 
 from __future__ import annotations
 
@@ -166,22 +166,22 @@ def named(operation: Operation) -> str:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_every_field_of_a_recorded_reply_is_read(name: str) -> None:
-    """Each becomes its attribute, by the library's name and in the library's type."""
+def test_read_record_recorded_reply_has_every_field(name: str) -> None:
+    """Each field becomes its attribute, with the library's name and type."""
     operation, expected, _ = VECTORS[name]
     assert attrs.evolve(read(operation, vector(name)), extra=NO_FIELDS) == expected
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_what_has_no_attribute_is_in_extra(name: str) -> None:
-    """That, and nothing that has one: a value that is masked elsewhere is not in the clear there."""
+def test_read_record_extra_has_unknown_fields_only(name: str) -> None:
+    """A value that is masked in an attribute is not repeated in extra."""
     operation, _, extra = VECTORS[name]
     assert dict(read(operation, vector(name)).extra) == extra
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_the_whole_reply_is_in_raw(name: str) -> None:
-    """As it was received, but for the numbers of bank accounts; a row of a list has its row."""
+def test_read_record_raw_is_the_whole_reply(name: str) -> None:
+    """Raw is as received, except for bank account numbers; a row of a list has its own."""
     operation, fields = VECTORS[name][0], vector(name)
     raw = dict(read(operation, fields).raw)
     whole = fields["transaction"][0] if name == "list" else fields
@@ -190,20 +190,20 @@ def test_the_whole_reply_is_in_raw(name: str) -> None:
     assert raw == whole
 
 
-def test_an_empty_list_has_no_transactions() -> None:
-    """Nothing matched, which is no error."""
+def test_read_list_empty_has_no_transactions() -> None:
+    """No match is not an error."""
     assert record(operations.TRANSACTION_LIST, vector("list-empty")) == ()
 
 
-def test_a_customer_without_a_record_has_no_cards() -> None:
-    """The same reply to the question for stored cards is a no with empty lists."""
+def test_read_stored_cards_without_record_is_empty() -> None:
+    """The same reply to a query for stored cards is a refusal with empty lists."""
     accounts = record(operations.LIST_STORED_CARDS, vector("list-empty"))
     assert (accounts.outcome, accounts.cards, accounts.accounts) == (Outcome.FAILED, (), ())
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_numbers_in_place_of_text_are_text(name: str) -> None:
-    """A gateway that sends ids and amounts as numbers is read alike."""
+def test_read_record_numbers_are_read_as_text(name: str) -> None:
+    """Ids and amounts that a gateway sends as numbers are read as text."""
     operation, expected, _ = VECTORS[name]
     text = (REPLIES / f"{name}.json").read_text()
     for number in (
@@ -222,8 +222,8 @@ def test_numbers_in_place_of_text_are_text(name: str) -> None:
     assert attrs.evolve(read(operation, parse_json(text)), extra=NO_FIELDS) == expected
 
 
-def test_a_sign_up_of_a_merchant_names_the_account() -> None:
-    """No reply is documented: the member id is what counts."""
+def test_read_merchant_signup_has_member_id() -> None:
+    """No reply is documented: only the member id is required."""
     merchant = record(
         operations.MERCHANT_SIGN_UP, YES | {"memberId": "50001", "partnerId": "4", "plan": "basic"}
     )
@@ -234,8 +234,8 @@ def test_a_sign_up_of_a_merchant_names_the_account() -> None:
 
 
 @pytest.mark.parametrize("name", ["result", "statusInvoiceResult"])
-def test_a_configuration_is_all_extra(name: str) -> None:
-    """No reply is documented: what the gateway tells is carried as it came."""
+def test_read_configuration_is_all_extra(name: str) -> None:
+    """No reply is documented: all fields are carried as they are."""
     fields = {
         name: {"code": "00026", "description": "found"},
         "smsAllowed": "Y",
@@ -261,8 +261,8 @@ ROW = {"systemPaymentId": "7", "registrationId": "R7"}
     [([], 0), (None, 0), ("", 0), (ROW, 1), ([ROW], 1), ([ROW, ROW | {"x": "y"}], 2), ([{}], 1)],
 )
 @pytest.mark.parametrize("name", ["transaction", "cards", "bankaccounts"])
-def test_one_row_may_come_as_an_object(name: str, listed: Any, count: int) -> None:
-    """A list of one may be the one itself, and a list of none may be left out, null or an empty text."""
+def test_read_list_single_row_may_be_object(name: str, listed: Any, count: int) -> None:
+    """A list of one may be the row itself; an empty list may be absent, null or an empty string."""
     fields = {"result": {"code": "00026"}, name: listed}
     if name == "transaction":
         rows = record(operations.TRANSACTION_LIST, fields)
@@ -278,8 +278,8 @@ def test_one_row_may_come_as_an_object(name: str, listed: Any, count: int) -> No
     "listed", ["x", " ", True, False, 0, [None], ["x"], [[]], [ROW, "x"], [ROW, None]]
 )
 @pytest.mark.parametrize("name", ["transaction", "cards", "bankaccounts"])
-def test_a_list_of_anything_else_is_unreadable(name: str, listed: Any) -> None:
-    """A row that cannot be read may be the very one that matters."""
+def test_read_list_of_other_values_is_unreadable(name: str, listed: Any) -> None:
+    """A row that cannot be read may be the one that matters."""
     operation = (
         operations.TRANSACTION_LIST if name == "transaction" else operations.LIST_STORED_CARDS
     )
@@ -303,10 +303,8 @@ def test_a_list_of_anything_else_is_unreadable(name: str, listed: Any) -> None:
         (None, Outcome.UNKNOWN),
     ],
 )
-def test_a_row_has_the_long_word_under_the_short_ones_name(
-    word: str | None, outcome: Outcome
-) -> None:
-    """It is the row's status, and decides its outcome; an unknown one is carried."""
+def test_read_row_status_may_be_the_long_word(word: str | None, outcome: Outcome) -> None:
+    """The status of a row sets its outcome, also as a long word; an unknown one is carried."""
     (row,) = record(
         operations.TRANSACTION_LIST,
         {"result": {"code": "00026"}, "transaction": {"transactionStatus": word}},
@@ -330,8 +328,8 @@ def test_a_row_has_the_long_word_under_the_short_ones_name(
         ({}, None),
     ],
 )
-def test_a_row_is_known_by_the_gateways_id(row: dict[str, str], payment_id: str | None) -> None:
-    """The list calls the payment's id by another name; a dash is none."""
+def test_read_row_id_is_the_gateways(row: dict[str, str], payment_id: str | None) -> None:
+    """The list has another name for the payment id; a dash is not an id."""
     (read_row,) = record(
         operations.TRANSACTION_LIST, {"result": {"code": "00026"}, "transaction": [row]}
     )
@@ -351,8 +349,8 @@ def test_a_row_is_known_by_the_gateways_id(row: dict[str, str], payment_id: str 
         ("", []),
     ],
 )
-def test_a_list_may_come_as_xml(body: str, ids: list[str]) -> None:
-    """Rows are repeated elements: one of them, several or none."""
+def test_read_list_in_xml_is_read(body: str, ids: list[str]) -> None:
+    """Rows are repeated elements: one, several or none."""
     xml = f"<reply><result><code>00026</code></result>{body}</reply>"
     fields = parse(WireReply(200, "application/xml", xml.encode()))
     assert [row.payment_id for row in record(operations.TRANSACTION_LIST, fields)] == ids
@@ -365,8 +363,10 @@ def test_a_list_may_come_as_xml(body: str, ids: list[str]) -> None:
 @pytest.mark.parametrize("fields", [{}, {"result": None}, {"result": {}}, {"result": {"code": ""}}, {"result": {"code": None}},
                                     {"result": "00026"}, {"result": []}, {"result": {"code": ["00026"]}}, {"result": {"code": True}},
                                     {"paymentId": "7"}])  # fmt: skip
-def test_a_reply_without_a_code_is_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
-    """It says neither yes nor no."""
+def test_read_record_without_code_is_unreadable(
+    operation: Operation, fields: dict[str, Any]
+) -> None:
+    """Such a reply is neither a success nor a refusal."""
     with pytest.raises(UnreadableError):
         record(operation, fields)
 
@@ -392,8 +392,8 @@ def test_a_reply_without_a_code_is_unreadable(operation: Operation, fields: dict
         (operations.INVOICE_CONFIGURATION, "10023"),
     ],
 )
-def test_a_refusal_is_a_result(operation: Operation, code: str) -> None:
-    """It failed, with the gateway's code and words; invoices may have them under their own name or the common one."""
+def test_read_record_refusal_is_failed_result(operation: Operation, code: str) -> None:
+    """It has the gateway's code and text; invoices may have them under two names."""
     names = (
         ["result"]
         if operation.root is not ServiceRoot.INVOICES
@@ -406,15 +406,15 @@ def test_a_refusal_is_a_result(operation: Operation, code: str) -> None:
 
 @pytest.mark.parametrize("operation", SINGLE, ids=named)
 @pytest.mark.parametrize("code", ["99999", "77777", "x", "20999", "10099", "90026"])
-def test_an_unknown_code_proves_nothing_and_is_carried(operation: Operation, code: str) -> None:
-    """The outcome is unknown, and nothing that a yes would bring is asked for."""
+def test_read_record_unknown_code_is_unknown(operation: Operation, code: str) -> None:
+    """The outcome is unknown, and the fields of a success are not required."""
     result = record(operation, {"result": {"code": code}})
     assert (result.outcome, result.result.code) == (Outcome.UNKNOWN, code)
 
 
 @pytest.mark.parametrize("fields", [{"result": {"code": "77777"}}, {"result": {"code": "10001"}}, {"result": {"code": "10026"}, "transaction": [ROW]}])  # fmt: skip
-def test_a_list_with_another_code_is_unreadable(fields: dict[str, Any]) -> None:
-    """No page of it can be told from the end of the list."""
+def test_read_list_with_other_code_is_unreadable(fields: dict[str, Any]) -> None:
+    """A page without a success code cannot be distinguished from the end of the list."""
     with pytest.raises(UnreadableError, match="list's code"):
         record(operations.TRANSACTION_LIST, fields)
 
@@ -424,8 +424,8 @@ def test_a_list_with_another_code_is_unreadable(fields: dict[str, Any]) -> None:
     [operation for operation in RECORDS if operation.reply is not ReplyKind.LINK],
     ids=named,
 )
-def test_every_code_of_success_is_a_yes(operation: Operation) -> None:
-    """Each operation has its own; another operation's is none."""
+def test_read_record_each_success_code_succeeds(operation: Operation) -> None:
+    """Each operation has its own codes; those of another operation do not count."""
     ids = {"registrationId": "R", "customerId": "C", "memberId": "M", "systemInvoiceId": "I"}
     for code in operation.success:
         result = record(operation, ids | {"result": {"code": code}})
@@ -451,10 +451,10 @@ def test_every_code_of_success_is_a_yes(operation: Operation) -> None:
     [[], [None], [""], [["7"]], [{}], [True]],
     ids=["missing", "null", "empty", "list", "object", "true"],
 )
-def test_a_yes_without_what_was_asked_for_is_unreadable(
+def test_read_record_success_without_id_raises(
     operation: Operation, name: str, code: str, told: list[Any]
 ) -> None:
-    """Done, but by which id nobody knows: that is for the caller to look into."""
+    """The operation succeeded without the id that the caller needs."""
     asked_for = dict.fromkeys([name], told[0]) if told else {}
     fields = (
         {"result": {"code": code} | asked_for}
@@ -474,8 +474,8 @@ def test_a_yes_without_what_was_asked_for_is_unreadable(
         (operations.INVOICE_CANCEL, "00006"),
     ],
 )
-def test_a_yes_about_what_is_known_needs_no_id(operation: Operation, code: str) -> None:
-    """The caller named it."""
+def test_read_record_success_of_known_id_needs_none(operation: Operation, code: str) -> None:
+    """The caller passed the id."""
     assert record(operation, {"result": {"code": code}}).succeeded
 
 
@@ -523,8 +523,8 @@ def link_of(result: PaymentLink | Invoice) -> str | None:
     "operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named
 )
 @pytest.mark.parametrize("url", INSECURE)
-def test_a_link_that_is_not_https_is_refused(operation: Operation, url: str) -> None:
-    """No customer is sent to pay in the clear, or to a script."""
+def test_read_link_without_https_is_unreadable(operation: Operation, url: str) -> None:
+    """No customer is sent to pay over plain http, or to a script."""
     with pytest.raises(UnreadableError, match="link is not https"):
         record(operation, with_link(operation, url))
 
@@ -533,20 +533,20 @@ def test_a_link_that_is_not_https_is_refused(operation: Operation, url: str) -> 
     "operation", [operations.PAY_BY_LINK, operations.INVOICE_GENERATE], ids=named
 )
 @pytest.mark.parametrize("url", SECURE)
-def test_a_link_to_https_or_to_this_machine_is_taken(operation: Operation, url: str) -> None:
-    """With the spaces around it taken off."""
+def test_read_link_https_or_loopback_is_accepted(operation: Operation, url: str) -> None:
+    """Spaces around the link are removed."""
     assert link_of(record(operation, with_link(operation, f" {url}\n"))) == url
 
 
 @pytest.mark.parametrize("url", [None, "", " "])
-def test_an_invoice_may_have_no_link(url: str | None) -> None:
-    """The customer has it by e-mail."""
+def test_read_invoice_without_link_is_accepted(url: str | None) -> None:
+    """The customer gets the link by e-mail."""
     assert record(INVOICE, with_link(INVOICE, url)).payment_url is None
 
 
 @given(st.text() | st.text(st.sampled_from("htps:/[]@.?#\\ \n1270localhost")))
-def test_no_text_makes_an_unsafe_link(url: str) -> None:
-    """Whatever comes as a link, a browser may be sent there or the reply is unreadable."""
+def test_read_link_any_text_is_safe_or_unreadable(url: str) -> None:
+    """A browser may open any link that is returned."""
     for operation in (operations.PAY_BY_LINK, operations.INVOICE_GENERATE):
         try:
             link = link_of(record(operation, with_link(operation, url)))
@@ -569,15 +569,15 @@ def test_no_text_makes_an_unsafe_link(url: str) -> None:
         (None, None),
     ],
 )
-def test_an_iban_shows_its_ends_alone(iban: str | None, shown: str | None) -> None:
-    """By which the customer knows it."""
+def test_masked_iban_shows_only_its_ends(iban: str | None, shown: str | None) -> None:
+    """The customer recognizes the account by its ends."""
     accounts = record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": iban}})
     assert accounts.accounts[0].iban == shown
 
 
 @pytest.mark.parametrize("number", ["DE091001", "1234567", "12345", "1234", "1"])
-def test_a_short_account_number_is_not_shown_whole(number: str) -> None:
-    """Its two ends must not be all of it."""
+def test_masked_short_account_is_not_shown_whole(number: str) -> None:
+    """The two ends must not be the whole number."""
     shown = (
         record(operations.LIST_STORED_CARDS, YES | {"bankaccounts": {"iban": number}})
         .accounts[0]
@@ -586,8 +586,8 @@ def test_a_short_account_number_is_not_shown_whole(number: str) -> None:
     assert len((shown or "").replace("***", "")) < len(number)
 
 
-def test_accounts_show_no_number_and_no_rows() -> None:
-    """A customer's accounts can be logged."""
+def test_accounts_repr_has_no_number_or_rows() -> None:
+    """The accounts of a customer can be logged."""
     shown = repr(record(operations.LIST_STORED_CARDS, vector("stored-cards")))
     assert "100100101234567893" not in shown
     assert "DE09***7893" in shown
@@ -601,8 +601,8 @@ NEWS = st.dictionaries(st.from_regex(r"new[A-Z][a-z]{1,6}", fullmatch=True), st.
 
 @pytest.mark.parametrize("name", VECTORS)
 @given(news=NEWS)
-def test_unknown_fields_are_kept(name: str, news: dict[str, Any]) -> None:
-    """Each is in extra under the gateway's own name, and in raw."""
+def test_read_record_unknown_fields_are_kept(name: str, news: dict[str, Any]) -> None:
+    """Each is in extra under the gateway's name, and in raw."""
     operation, fields = VECTORS[name][0], vector(name)
     if name == "list":
         fields["transaction"][0] |= news
@@ -614,8 +614,8 @@ def test_unknown_fields_are_kept(name: str, news: dict[str, Any]) -> None:
 
 
 @given(NEWS)
-def test_unknown_fields_of_an_invoices_details_are_kept(news: dict[str, Any]) -> None:
-    """They are in extra beside those around them; raw has them in their place."""
+def test_read_invoice_unknown_details_are_kept(news: dict[str, Any]) -> None:
+    """They are in extra next to the fields around them; raw has them in place."""
     fields = vector("invoice")
     fields["invoiceDetails"] |= news
     invoice = record(INVOICE, fields)
@@ -624,8 +624,8 @@ def test_unknown_fields_of_an_invoices_details_are_kept(news: dict[str, Any]) ->
 
 
 @given(NEWS)
-def test_unknown_fields_of_a_row_on_file_are_kept(news: dict[str, Any]) -> None:
-    """A stored card or account keeps what its row told."""
+def test_read_stored_row_unknown_fields_are_kept(news: dict[str, Any]) -> None:
+    """A stored card or account keeps the fields of its row."""
     fields = vector("stored-cards")
     fields["cards"][0] |= news
     fields["bankaccounts"][0] |= news
@@ -634,8 +634,8 @@ def test_unknown_fields_of_a_row_on_file_are_kept(news: dict[str, Any]) -> None:
 
 
 @given(NEWS)
-def test_unknown_fields_of_a_link_are_not_lost(news: dict[str, Any]) -> None:
-    """What is told beside the link is in raw."""
+def test_read_link_unknown_fields_are_in_raw(news: dict[str, Any]) -> None:
+    """Other fields of the reply with the link are in raw."""
     fields = vector("pay-by-link")
     fields["result"] |= news
     assert record(operations.PAY_BY_LINK, fields).raw["result"] == fields["result"]
@@ -677,8 +677,10 @@ REPLY = st.builds(
 
 @pytest.mark.parametrize("operation", RECORDS, ids=named)
 @given(fields=REPLY)
-def test_any_json_is_a_result_or_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
-    """A field of a type that nobody expects is carried or makes the reply unreadable; nothing of it is lost."""
+def test_read_record_any_json_is_result_or_unreadable(
+    operation: Operation, fields: dict[str, Any]
+) -> None:
+    """A field of any type is carried or makes the reply unreadable; none is lost."""
     received = json.loads(json.dumps(fields))
     try:
         result = record(operation, fields)
@@ -734,15 +736,15 @@ def test_any_json_is_a_result_or_unreadable(operation: Operation, fields: dict[s
     ],
     ids=lambda answer: repr(answer)[:60],
 )
-def test_no_answer_is_no_record(answer: WireReply | WireFailure) -> None:
-    """Neither a failure nor an error page nor half a body says yes or no."""
+def test_read_record_http_failure_is_unreadable(answer: WireReply | WireFailure) -> None:
+    """A failure, an error page and a truncated body are neither a success nor a refusal."""
     with pytest.raises(UnreadableError):
         read_record(requests.delete_stored_card("REG123"), answer)
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404])
-def test_an_answer_that_can_be_read_is_one(status: int) -> None:
-    """The body decides, whatever HTTP says of a request that was understood."""
+def test_read_record_body_counts_with_any_status(status: int) -> None:
+    """If the body can be read, it decides, whatever the HTTP status."""
     answer = WireReply(status, "application/json", (REPLIES / "stored-card.json").read_bytes())
     assert read_record(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
 
@@ -750,8 +752,8 @@ def test_an_answer_that_can_be_read_is_one(status: int) -> None:
 @pytest.mark.parametrize(
     "fields", [{"amount": "1.00"}, {"amount": "50.00", "currency": "USD"}, {"currency": "USD"}]
 )
-def test_invoice_of_another_amount_is_unreadable(fields: dict[str, str]) -> None:
-    """An invoice's amount is compared without its currency too, and its currency without an amount."""
+def test_read_invoice_of_other_amount_is_unreadable(fields: dict[str, str]) -> None:
+    """The amount is compared without a currency too, and the currency without an amount."""
     request = requests.generate_invoice(
         amount=Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=Customer(email="a@b.example"),
         redirect_url="https://shop.example/back", products=(), expires_after=None, description=None, extra=None,

@@ -1,4 +1,4 @@
-"""What the gateway says, without card numbers and secrets; ids and amounts as they are."""
+"""Redaction removes card numbers and secrets from gateway text, and keeps ids and amounts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ VALID = "4111111111111111"
 def test_redact_masks_numbers_and_keeps_the_rest(
     sent: dict[str, Any], kept: dict[str, Any]
 ) -> None:
-    """Numbers are masked in any nesting and script, named ones and CVVs left out; amounts and redirects work as they were."""
+    """Numbers in any nesting and script are masked, CVVs removed; amounts and redirects stay."""
     assert redact(sent) == kept
 
 
 @pytest.mark.parametrize("name", sorted(ID_FIELDS))
 @pytest.mark.parametrize("spelling", ["{}", "customer.{}"])
 def test_redact_never_alters_an_id(name: str, spelling: str) -> None:
-    """What the protocol calls an id stays, flat, dotted and nested, in any case, though it passes a card's check."""
+    """What the protocol calls an id stays in any form and case, even with a valid check digit."""
     for known in (name, name.upper()):
         fields = {
             spelling.format(known): VALID,
@@ -70,16 +70,16 @@ def test_redact_never_alters_an_id(name: str, spelling: str) -> None:
         ),
     ],
 )
-def test_redact_takes_out_the_requests_secrets(words: str, shown: str) -> None:
-    """A number in any grouping, a key, a token go wherever they are; a CVV as a whole word alone, never from an amount."""
+def test_redact_removes_secrets_of_the_request(words: str, shown: str) -> None:
+    """A number, key or token is removed everywhere; a CVV only as a whole word, not in amounts."""
     assert redact({"remark": words, "x": {"y": [words]}}, SECRETS) == {
         "remark": shown,
         "x": {"y": [shown]},
     }
 
 
-def test_redact_takes_the_own_number_out_of_ids() -> None:
-    """An id that is the request's own card number is not shown either; short secrets in ids and codes are chance."""
+def test_redact_removes_own_card_number_from_ids() -> None:
+    """An id equal to the request's card number is hidden; short secrets in ids are chance."""
     sent = {
         "paymentId": NUMBER,
         "bankReferenceId": "917",
@@ -94,8 +94,8 @@ def test_redact_takes_the_own_number_out_of_ids() -> None:
     }
 
 
-def test_redact_keeps_a_token_that_was_asked_for() -> None:
-    """The token that a token call gets is read, even if it is the old one again; the words beside it are not."""
+def test_redact_keeps_requested_token() -> None:
+    """The token of a token call is read, even if it is the old one; text around it is redacted."""
     sent = {"AuthToken": TOKEN, "result": {"code": "200", "description": f"renewed {TOKEN}"}}
     assert redact(sent, SECRETS, keep_token=True) == {
         "AuthToken": TOKEN,
@@ -103,8 +103,8 @@ def test_redact_keeps_a_token_that_was_asked_for() -> None:
     }
 
 
-def test_secrets_of_names_what_a_reply_must_not_show() -> None:
-    """Numbers, CVVs, keys and accounts are secrets of a request; further fields of the caller's are echoed to him."""
+def test_secrets_of_returns_what_replies_must_not_show() -> None:
+    """Numbers, CVVs, keys and accounts are secrets; further fields of the caller are not."""
     fields = {
         "card.number": Secret(NUMBER),
         "card.cvv": Secret(CVV),
@@ -124,7 +124,7 @@ trees = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), trees, max_size=4))
-def test_redact_twice_is_redact_once(fields: dict[str, Any]) -> None:
-    """Whatever is redacted stays as it is when it is read again from a store."""
+def test_redact_is_idempotent(fields: dict[str, Any]) -> None:
+    """Redacted text does not change when it is redacted again."""
     once = redact(fields, SECRETS)
     assert redact(once, SECRETS) == once

@@ -1,4 +1,4 @@
-"""Every operation of the gateway as a request: where it goes, what it carries, how it is signed."""
+"""Every operation as a request: its URL, its fields and its checksum."""
 
 from __future__ import annotations
 
@@ -312,8 +312,8 @@ def named(value: Any) -> str | None:
     return value.operation.name if isinstance(value, Request) else ""
 
 
-def test_every_operation_and_every_rule_is_here() -> None:
-    """Of what the tables hold, only tokens and inquiries, and the rules of what comes from the gateway, are tested elsewhere."""
+def test_requests_cover_every_operation_and_rule() -> None:
+    """Only tokens, inquiries and the rules for incoming messages are tested elsewhere."""
     elsewhere = {ReplyKind.TOKEN, ReplyKind.INQUIRY}
     assert {request.operation.name for request, *_ in CASES} == {
         operation.name for operation in OPERATIONS.values() if operation.reply not in elsewhere
@@ -326,8 +326,8 @@ def test_every_operation_and_every_rule_is_here() -> None:
 
 @pytest.mark.parametrize("body", ["form", "json"])
 @pytest.mark.parametrize(("request_", "url", "rule", "fields"), CASES, ids=named)
-def test_an_operation_is_written_as_its_row_says(request_: Request, url: str, rule: str | None, fields: dict[str, str], body: str) -> None:  # fmt: skip
-    """The URL, every field and no other, and the checksum that the vectors have for its rule."""
+def test_request_matches_its_table_row(request_: Request, url: str, rule: str | None, fields: dict[str, str], body: str) -> None:  # fmt: skip
+    """The URL, the exact fields, and the checksum of the vectors for its rule."""
     prefix = "" if is_page(request_) else "authentication."
     member = (
         {} if request_.operation is operations.MERCHANT_SIGN_UP else {f"{prefix}memberId": MEMBER}
@@ -337,8 +337,8 @@ def test_an_operation_is_written_as_its_row_says(request_: Request, url: str, ru
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_what_has_one_body_has_it_always(body: str) -> None:
-    """A payment link is asked for in JSON, whatever the client was told."""
+def test_request_with_fixed_body_format_keeps_it(body: str) -> None:
+    """A payment link is requested in JSON, whatever the client is configured for."""
     wire = encode(link(), platform=PLATFORM, credentials=MERCHANT, body=body)
     assert wire.content_type == "application/json"
     assert json.loads(bytes(wire.body))["merchant"] == {
@@ -349,10 +349,10 @@ def test_what_has_one_body_has_it_always(body: str) -> None:
 
 
 @pytest.mark.parametrize(("request_", "url", "rule", "fields"), CASES, ids=named)
-def test_no_request_shows_a_secret(
+def test_request_repr_has_no_secret(
     request_: Request, url: str, rule: str | None, fields: dict[str, str]
 ) -> None:
-    """Neither it nor its wire form nor its page's form shows a card, the key or the checksum."""
+    """Neither it, its wire form nor its page's form shows a card, the key or the checksum."""
     make = hosted_form if is_page(request_) else encode
     shown = f"{request_!r} {make(request_, platform=PLATFORM, credentials=MERCHANT)!r}"
     for secret in ("4000000000000051", "745'", KEY, *MD5.values()):
@@ -385,8 +385,8 @@ def test_no_request_shows_a_secret(
     ids=lambda value: type(value).__name__ if attrs.has(type(value)) else "",
 )  # fmt: skip
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_every_source_has_its_fields(source: Any, fields: dict[str, str], body: str) -> None:
-    """Mode, brand, and what names the account; nothing of it shows."""
+def test_request_source_has_its_fields(source: Any, fields: dict[str, str], body: str) -> None:
+    """Mode, brand and the account fields are sent; none of them is shown."""
     request = pay(operations.DEBIT, source, customer=ZOE)
     signed = {
         "authentication.memberId": MEMBER,
@@ -408,8 +408,8 @@ def test_every_source_has_its_fields(source: Any, fields: dict[str, str], body: 
         (AchAccount("9876543210", "011000028"), "011000028"),
     ],
 )
-def test_what_is_stored_is_signed_by_its_number(source: Any, signed: str) -> None:
-    """A card by its number, an account by its bank's."""
+def test_request_stored_source_is_signed_by_number(source: Any, signed: str) -> None:
+    """A card is signed by its number, an account by that of its bank."""
     joined = f"{MEMBER}|{KEY}|{signed}"
     assert (
         written(store(source))[1]["authentication.checksum"]
@@ -420,13 +420,13 @@ def test_what_is_stored_is_signed_by_its_number(source: Any, signed: str) -> Non
 @pytest.mark.parametrize(
     "source", [Wallet("APPLEPAY"), Upi("ada@bank"), STORED, "4000000000000051", None]
 )
-def test_what_cannot_be_stored_is_refused(source: Any) -> None:
-    """Only cards and bank accounts are kept by the gateway."""
+def test_request_to_store_other_source_raises(source: Any) -> None:
+    """The gateway stores only cards and bank accounts."""
     assert refused(lambda: store(source)).field == "source"
 
 
-def test_an_address_alone_has_no_names_beside_it() -> None:
-    """They come from the customer."""
+def test_request_address_has_no_names() -> None:
+    """The names come from the customer."""
     assert {name for name in store(shipping=DOME).fields if name.startswith("shipping.")} == {
         f"shipping.{name}" for name in ("country", "city", "state", "postcode", "street")
     }
@@ -441,8 +441,8 @@ def test_an_address_alone_has_no_names_beside_it() -> None:
         (ZOE, "Zoë Müller"),
     ],
 )
-def test_a_link_has_the_name_that_is_known(customer: Customer, contact: str | None) -> None:
-    """Either part of it, or both."""
+def test_request_link_has_known_names(customer: Customer, contact: str | None) -> None:
+    """Either part of the name is sent, or both."""
     assert link(customer=customer).fields.get("merchant.contactName") == contact
 
 
@@ -450,8 +450,8 @@ def test_a_link_has_the_name_that_is_known(customer: Customer, contact: str | No
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_several_products_are_told_apart_by_their_position(count: int) -> None:
-    """The form has product[0], product[1] and so on, JSON a list; each has its own total, and the checksum is the same."""
+def test_request_products_are_numbered(count: int) -> None:
+    """The form has product[0] and so on, JSON a list; totals and checksum are the same."""
     expected = [
         {
             "productDescription": "Über-Lampe",
@@ -486,8 +486,8 @@ def test_several_products_are_told_apart_by_their_position(count: int) -> None:
     assert form["authentication.checksum"] == tree["authentication"]["checksum"] == MD5["L"]
 
 
-def test_one_product_has_no_position_and_none_has_no_name() -> None:
-    """One is documented as an object."""
+def test_request_single_product_has_no_number() -> None:
+    """One product is documented as an object, and none has no field."""
     one = json.loads(
         bytes(encode(invoice(GOODS[1]), platform=PLATFORM, credentials=MERCHANT, body="json").body)
     )
@@ -498,8 +498,8 @@ def test_one_product_has_no_position_and_none_has_no_name() -> None:
 @given(
     st.lists(st.tuples(TEXT, st.integers(0, 10**6), st.integers(1, 999)), min_size=2, max_size=13)
 )
-def test_any_number_of_products_keeps_its_order(goods: list[tuple[str, int, int]]) -> None:
-    """The tenth comes after the ninth; what the gateway reads of form and JSON is the same."""
+def test_request_products_keep_their_order(goods: list[tuple[str, int, int]]) -> None:
+    """The tenth comes after the ninth, equally in form and JSON."""
     request = invoice(
         *(Product(text, Money(cents, "EUR") * 1, count) for text, cents, count in goods)
     )
@@ -531,15 +531,15 @@ def test_any_number_of_products_keeps_its_order(goods: list[tuple[str, int, int]
         (lambda: invoice(Product("a", Money(1, "EUR") - EUROS)), "amount"),
     ],
 )  # fmt: skip
-def test_what_is_no_product_is_refused(make: Any, field: str) -> None:
-    """A price is Money in the invoice's currency, a quantity a whole number of at least one, a total an amount."""
+def test_request_invalid_product_raises(make: Any, field: str) -> None:
+    """The price is Money in the invoice's currency, the quantity at least one, the total valid."""
     with pytest.raises(errors.InvalidRequest) as refusal:
         make()
     assert refusal.value.field == field
 
 
-def test_an_applications_own_decimal_context_rounds_no_total() -> None:
-    """A thread's lowered precision takes no cent from an invoice."""
+def test_request_decimal_context_rounds_no_total() -> None:
+    """A lowered precision of the thread does not change the total of an invoice."""
     with decimal.localcontext() as context:
         context.prec = 3
         assert Product("Lamp", Money("1234.56", "EUR"), 2).total.wire() == "2469.12"
@@ -552,7 +552,7 @@ def test_an_applications_own_decimal_context_rounds_no_total() -> None:
     ("list_date_format", "expected"),
     [("%d/%m/%Y", ("01/06/2026", "30/06/2026")), ("%m/%d/%Y", ("06/01/2026", "06/30/2026"))],
 )
-def test_days_are_written_as_the_platform_wants_them(
+def test_request_dates_follow_the_platform(
     list_date_format: str, expected: tuple[str, str]
 ) -> None:
     """Day first is documented, month first was seen on one host."""
@@ -567,8 +567,8 @@ def test_days_are_written_as_the_platform_wants_them(
     )
 
 
-def test_one_day_can_be_listed() -> None:
-    """Both days are included."""
+def test_request_single_day_is_accepted() -> None:
+    """Both days of a range are included."""
     fields = listed(end=date(2026, 6, 1)).fields
     assert fields["pagination.fromdate"] == fields["pagination.todate"]
 
@@ -577,18 +577,18 @@ def test_one_day_can_be_listed() -> None:
 @pytest.mark.parametrize(
     ("option", "field"), [("start", "pagination.fromdate"), ("end", "pagination.todate")]
 )
-def test_a_moment_is_no_day(option: str, field: str, day: Any) -> None:
-    """A datetime has a zone that the gateway's day knows nothing of; text has a format that nobody knows."""
+def test_request_datetime_as_day_raises(option: str, field: str, day: Any) -> None:
+    """A datetime has a time zone that the gateway does not use; text has no known format."""
     assert refused(lambda: listed(**{option: day})).field == field
 
 
-def test_a_refused_moment_is_called_what_it_is() -> None:
-    """The error describes the value that was given."""
+def test_request_datetime_error_describes_the_value() -> None:
+    """The error describes the value that was passed."""
     assert "datetime" in refused(lambda: listed(start=datetime(2026, 6, 1, tzinfo=UTC))).shape
 
 
-def test_days_come_in_order() -> None:
-    """A list that ends before it begins was meant otherwise."""
+def test_request_reversed_days_raise() -> None:
+    """A range that ends before it begins is refused."""
     assert refused(lambda: listed(end=date(2026, 5, 31))).field == "pagination.todate"
 
 
@@ -608,8 +608,8 @@ BY_TOKEN = [pay(operations.STORED_CARD_DEBIT, STORED), pay(operations.STORED_CAR
 
 @pytest.mark.parametrize("request_", BY_TOKEN, ids=named)
 @pytest.mark.parametrize("path", ["/registrations/{id}", "/paywithtoken"])
-def test_stored_cards_go_where_the_platform_has_them(request_: Request, path: str) -> None:
-    """All of them; without a place for it in the path, the id goes into the body. The signature is the same."""
+def test_request_stored_cards_follow_platform_path(request_: Request, path: str) -> None:
+    """Without a place in the path the id goes into the body; the checksum is the same."""
     url, fields = written(request_, platform=on(stored_card_path=path))
     assert url == API + path.replace("{id}", "REG123")
     assert fields.get("registrationId") == (None if "{id}" in path else "REG123")
@@ -640,10 +640,10 @@ def test_stored_cards_go_where_the_platform_has_them(request_: Request, path: st
     ],
     ids=named,
 )
-def test_a_platform_changes_an_operations_path(
+def test_platform_operation_path_overrides(
     request_: Request, changes: dict[str, Any], url: str
 ) -> None:
-    """That operation's alone, and with precedence over the platform's path for its kind."""
+    """The path applies to that operation only, and overrides that of its kind."""
     platform = on(
         operations={request_.operation.name: changes},
         refund_path="/refunds/{id}",
@@ -666,24 +666,24 @@ def test_a_platform_changes_an_operations_path(
     ],
     ids=named,
 )
-def test_a_platform_changes_an_operations_rule(
+def test_platform_operation_rule_overrides(
     request_: Request, rule: str | None, md5: str | None
 ) -> None:
-    """Another checksum, or none."""
+    """A platform can set another checksum rule, or none."""
     _, fields = written(request_, platform=on(operations={request_.operation.name: {"rule": rule}}))
     assert fields.get("checksum" if is_page(request_) else "authentication.checksum") == md5
 
 
-def test_a_rule_that_signs_what_is_not_there_is_refused() -> None:
-    """By the name of what it lacks."""
+def test_platform_rule_for_absent_field_raises() -> None:
+    """The error names the missing field."""
     platform = on(operations={"invoice remind": {"rule": "N"}})
     with pytest.raises(errors.InvalidRequest) as refusal:
         written(requests.remind("1746", BACK), platform=platform)
     assert (refusal.value.field, refusal.value.operation) == ("merchantInvoiceId", "invoice remind")
 
 
-def test_a_platform_changes_what_is_required() -> None:
-    """A field that it wants is asked for by name, one that it does not want may be left out."""
+def test_platform_required_fields_override() -> None:
+    """A required field is named in the error; one that is not required may be absent."""
     strict, easy = (
         on(operations={"debit": {"required": ("customer.email",)}}),
         on(operations={"customer sign-up": {"required": (), "rule": "E"}}),
@@ -701,8 +701,8 @@ def test_a_platform_changes_what_is_required() -> None:
     )
 
 
-def test_a_platform_changes_what_is_a_success() -> None:
-    """Its codes take the place of ours."""
+def test_platform_success_codes_override() -> None:
+    """The codes of the platform replace the defaults."""
     platform = on(operations={"invoice cancel": {"success": ("00099",)}})
     outcomes = [
         record(operation, {"result": {"code": code}}).outcome
@@ -737,18 +737,16 @@ def test_a_platform_changes_what_is_a_success() -> None:
     ids=named,
 )
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_a_platform_spells_fields_otherwise(
-    request_: Request, names: dict[str, str], body: str
-) -> None:
-    """The name changes, in form and JSON; the value, the signature and all other fields stay."""
+def test_platform_field_names_override(request_: Request, names: dict[str, str], body: str) -> None:
+    """The name changes in form and JSON; the value, the checksum and other fields stay."""
     _, ours = written(request_, body)
     assert written(request_, body, on(field_names=names))[1] == {
         names.get(name, name): text for name, text in ours.items()
     }
 
 
-def test_a_platform_spells_a_products_fields_otherwise_at_every_position() -> None:
-    """However many products there are, a field is the same field."""
+def test_platform_product_field_names_override() -> None:
+    """The new name applies to every product, however many there are."""
     platform = on(field_names={"product.productAmount": "product.price"})
     assert "product.price" in written(invoice(GOODS[0]), platform=platform)[1]
     assert "product[1].price" in written(invoice(*GOODS), platform=platform)[1]
@@ -759,14 +757,14 @@ def test_a_platform_spells_a_products_fields_otherwise_at_every_position() -> No
     [{"amount": "currency"}, {"amount": "x", "currency": "x"}, {"orderDescriptor": "card"}],
     ids=str,
 )
-def test_two_fields_never_get_one_name(names: dict[str, str]) -> None:
-    """One of them would be lost, and nobody would know."""
+def test_platform_equal_field_names_raise(names: dict[str, str]) -> None:
+    """One of two fields with the same name would be lost silently."""
     with pytest.raises(errors.GatewayError):
         written(pay(operations.DEBIT, descriptor="Order 1"), "json", on(field_names=names))
 
 
-def test_a_platform_that_changes_nothing_costs_nothing() -> None:
-    """An operation without a path of the platform's is used as it is."""
+def test_platform_without_overrides_keeps_operation() -> None:
+    """An operation without a path of the platform is used unchanged."""
     assert operations.DEBIT.for_platform(PLATFORM) is operations.DEBIT
     assert (
         operations.DEBIT.for_platform(on(operations={"capture": {"rule": "C"}})) is operations.DEBIT
@@ -792,8 +790,8 @@ def test_a_platform_that_changes_nothing_costs_nothing() -> None:
         ({"capture": {"rule": "B"}, "debit": {"rule": "Z"}}, "debit"),
     ],
 )
-def test_what_a_platform_cannot_change_is_refused(changes: dict[str, Any], told: str) -> None:
-    """By name: above all not whether a request may be sent twice, and how its outcome is found."""
+def test_platform_forbidden_override_raises(changes: dict[str, Any], told: str) -> None:
+    """Whether a request is repeatable, and how its outcome is found, cannot change."""
     with pytest.raises(errors.ConfigurationError, match=told):
         check_platform(attrs.evolve(PLATFORM, operations=changes))
 
@@ -810,15 +808,15 @@ def test_what_a_platform_cannot_change_is_refused(changes: dict[str, Any], told:
     ],
     ids=str,
 )
-def test_a_change_of_the_wrong_type_is_refused(changes: dict[str, Any]) -> None:
-    """One text in place of a tuple of them would make every part of it a success."""
+def test_platform_override_of_wrong_type_raises(changes: dict[str, Any]) -> None:
+    """A string instead of a tuple would make each character a success code."""
     with pytest.raises(errors.ConfigurationError, match="debit"):
         check_platform(attrs.evolve(PLATFORM, operations={"debit": changes}))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
-def test_every_operation_can_be_changed(operation: Operation) -> None:
-    """Path, rule, codes and fields, by the name that the table and the documentation have for it."""
+def test_platform_every_operation_can_be_overridden(operation: Operation) -> None:
+    """Path, rule, codes and fields, by the documented name of the operation."""
     changes = {"path": "/x/{id}", "rule": "E", "success": ("00098",), "required": ("a", "b")}
     changed = operation.for_platform(on(operations={operation.name: changes}))
     assert {name: getattr(changed, name) for name in changes} == changes
@@ -855,16 +853,16 @@ def test_every_operation_can_be_changed(operation: Operation) -> None:
         (lambda: requests.invoice_status("INV|1"), "merchantInvoiceId"),
     ],
 )  # fmt: skip
-def test_a_separator_in_a_signed_value_is_refused(build: Callable[[], Request], field: str) -> None:
-    """With it two requests could share one checksum; the error names the operation and the field, not the value."""
+def test_request_separator_in_signed_value_raises(build: Callable[[], Request], field: str) -> None:
+    """Two requests could share a checksum; the error names the field, not the value."""
     refusal = refused(build)
     assert refusal.field.rpartition(".")[2] == field
     assert refusal.operation == build().operation.name
     assert "PBNK" not in str(refusal)
 
 
-def test_a_separator_in_a_value_that_is_not_signed_is_carried() -> None:
-    """It harms nothing there."""
+def test_request_separator_in_unsigned_value_is_sent() -> None:
+    """A separator is harmless in a value without a checksum."""
     assert written(pay(operations.DEBIT, descriptor="a|b"))[1]["orderDescriptor"] == "a|b"
     assert (
         written(store(CARD, customer=Customer(given_name="a|b")))[1]["customer.givenName"] == "a|b"
@@ -925,22 +923,24 @@ def test_a_separator_in_a_value_that_is_not_signed_is_carried() -> None:
         (lambda: listed(status=5), "status"),
     ],
 )  # fmt: skip
-def test_what_breaks_a_rule_is_refused_by_name(build: Callable[[], Request], field: str) -> None:
-    """Before anything is sent."""
+def test_request_invalid_field_raises_with_its_name(
+    build: Callable[[], Request], field: str
+) -> None:
+    """The error is raised before anything is sent."""
     refusal = refused(build)
     assert refusal.field in field.split("|")
     assert refusal.operation is not None
 
 
 @pytest.mark.parametrize("build", [checkout, card_page])
-def test_a_page_needs_the_partners_name(build: Callable[..., Request]) -> None:
-    """It is the form's totype, and belongs to the account."""
+def test_page_without_partner_name_raises(build: Callable[..., Request]) -> None:
+    """It is the ``totype`` of the form, and belongs to the account."""
     with pytest.raises(errors.ConfigurationError, match="partner_name"):
         build(credentials=BARE)
 
 
-def test_a_page_may_hold_the_money_and_describes_the_order_by_its_id() -> None:
-    """What the caller leaves out has a default, or is left out."""
+def test_page_defaults_fill_absent_values() -> None:
+    """A page may only authorize; its description defaults to the order id."""
     _, fields = written(checkout(preauth=True, terminal_id="7"))
     assert (fields["transactionType"], fields["orderDescription"], fields["terminalid"]) == (
         "PA",
@@ -950,13 +950,13 @@ def test_a_page_may_hold_the_money_and_describes_the_order_by_its_id() -> None:
     assert "notificationUrl" not in fields
 
 
-def test_a_page_wants_money_for_the_shown_amount() -> None:
-    """As a payment does: text is refused by name."""
+def test_page_shown_amount_must_be_money() -> None:
+    """As for a payment, text is refused with the name of the field."""
     assert refused(lambda: checkout(shown_amount="50.00")).field in {"TMPL_AMOUNT", "shown_amount"}
 
 
-def test_a_page_without_an_id_is_refused_by_the_ids_name() -> None:
-    """Not by that of the description which the id stands in for."""
+def test_page_without_id_names_the_id() -> None:
+    """The error is not about the description that defaults to the id."""
     assert refused(lambda: checkout(merchant_transaction_id=None)).field == "merchantTransactionId"
 
 
@@ -975,8 +975,8 @@ def test_a_page_without_an_id_is_refused_by_the_ids_name() -> None:
     ],
     ids=str,
 )
-def test_a_sources_own_fields_touch_none_of_the_librarys(fields: dict[str, str]) -> None:
-    """An amount or an id that differs from what the library knows would make its inquiries ask for another payment."""
+def test_source_extra_field_of_library_raises(fields: dict[str, str]) -> None:
+    """A different amount or id would make inquiries look for another payment."""
     refused(
         lambda: pay(
             operations.DEBIT, OtherSource("EW", "X", fields), customer=ZOE, redirect_url=BACK
@@ -993,23 +993,21 @@ def test_a_sources_own_fields_touch_none_of_the_librarys(fields: dict[str, str])
         lambda extra: invoice(extra=extra),
     ],
 )
-def test_extra_does_not_take_the_authentications_place(build: Callable[[Any], Request]) -> None:
-    """What the library adds when it signs is its own as well."""
+def test_extra_authentication_field_raises(build: Callable[[Any], Request]) -> None:
+    """The fields that the library adds for the checksum are reserved too."""
     assert refused(lambda: build({"authentication": "x"})).field == "authentication"
 
 
 @pytest.mark.parametrize("name", ["memberId", "checksum"])
 @pytest.mark.parametrize("build", [checkout, card_page])
-def test_extra_does_not_take_a_pages_account_or_signature(
-    build: Callable[..., Request], name: str
-) -> None:
-    """The page is of the merchant who signs it."""
+def test_extra_page_account_or_checksum_raises(build: Callable[..., Request], name: str) -> None:
+    """The page belongs to the merchant who signs it."""
     assert refused(lambda: build(extra={name: "9"})).field == name
 
 
 @pytest.mark.parametrize("name", ["product", "product.discount", "product.productDescription"])
-def test_extra_does_not_take_the_products_place(name: str) -> None:
-    """Several products are a list, which has no names of its own."""
+def test_extra_product_field_raises(name: str) -> None:
+    """Several products are a list, which has no field names."""
     assert refused(lambda: invoice(*GOODS, extra={name: "x"})).field == name
 
 
@@ -1026,10 +1024,10 @@ def test_extra_does_not_take_the_products_place(name: str) -> None:
         (invoice, {"memberId": "9"}, "L"),
     ],
 )
-def test_extra_does_not_take_a_signed_values_place(
+def test_extra_signed_field_raises(
     build: Callable[..., Request], extra: dict[str, str], rule: str
 ) -> None:
-    """A field under a rule's name for another is refused, or left unsigned."""
+    """A second name of a signed field is refused, because it would be unsigned."""
     with contextlib.suppress(errors.InvalidRequest):
         assert written(build(extra=extra), "json")[1]["authentication.checksum"] == MD5[rule]
 
@@ -1053,10 +1051,8 @@ def test_extra_does_not_take_a_signed_values_place(
     ],
 )
 @pytest.mark.parametrize("body", ["form", "json"])
-def test_extra_carries_what_the_library_does_not_know(
-    build: Callable[[Any], Request], name: str, body: str
-) -> None:
-    """Beside its own fields, sealed or in the clear, with the same signature."""
+def test_extra_unknown_field_is_sent(build: Callable[[Any], Request], name: str, body: str) -> None:
+    """It is sent next to the fields of the library, in any mode, with the same checksum."""
     _, plain = written(build(None), body)
     assert written(build({name: "x"}), body)[1] == plain | {name: "x"}
     sealed = build(requests.sealed({name: "s3cret"}))

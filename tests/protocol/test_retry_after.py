@@ -1,4 +1,4 @@
-"""How long a reply asks to wait."""
+"""The delay that a reply asks for."""
 
 from __future__ import annotations
 
@@ -47,10 +47,8 @@ def delay(retry_after: str | None, date: str | None = None, status: int = 503) -
         (None, None),
     ],
 )
-def test_read_delay_value_is_seconds_or_date(
-    retry_after: str | None, seconds: float | None
-) -> None:
-    """Seconds and the three forms of a date are read and bounded; the rest counts as absent."""
+def test_read_delay_accepts_seconds_or_date(retry_after: str | None, seconds: float | None) -> None:
+    """Seconds and three date forms are read and limited; the rest counts as absent."""
     assert delay(retry_after) == seconds
 
 
@@ -58,27 +56,27 @@ def test_read_delay_value_is_seconds_or_date(
     "date",
     ["Sun, 06 Nov 1994 10:00:00 GMT", "Sunday, 06-Nov-94 10:00:00 GMT", "Sun Nov  6 10:00:00 1994"],
 )
-def test_read_delay_counts_from_the_replys_date(date: str) -> None:
-    """A date counts from the server's own clock where the reply shows it."""
+def test_read_delay_counts_from_date_of_reply(date: str) -> None:
+    """A date counts from the clock of the server if the reply shows it."""
     assert delay("Sun, 06 Nov 1994 10:00:07 GMT", date) == 7.0
     assert delay("Sun, 06 Nov 1994 09:59:59 GMT", date) is None
     assert delay("7", date) == 7.0
 
 
-def test_read_delay_unreadable_date_is_the_clocks() -> None:
-    """Where the reply's own date cannot be read, this machine's clock counts."""
+def test_read_delay_unreadable_date_uses_local_clock() -> None:
+    """If the date of the reply cannot be read, the local clock counts."""
     assert delay("Sun, 06 Nov 1994 08:50:00 GMT", "yesterday") == 23.0
 
 
 @pytest.mark.parametrize("retry_after", [None, "soon", "-1", "Sun, 06 Nov 1994 08:49:36 GMT"])
 def test_read_delay_of_429_has_a_default(retry_after: str | None) -> None:
-    """A 429 asks to wait even where it does not say for how long."""
+    """A 429 without a delay has a default delay."""
     assert delay(retry_after, status=429) == DEFAULT_DELAY
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.floats(0, 4e9))
-def test_read_delay_of_any_text_is_bounded(retry_after: str, date: str, now: float) -> None:
-    """Any header is a delay from 0 to the longest one, or none."""
+def test_read_delay_any_text_is_bounded(retry_after: str, date: str, now: float) -> None:
+    """Any header is a delay between 0 and the maximum, or none."""
     seconds = read_delay(WireReply(429, "", b"", retry_after, date), now=now)
     assert seconds is not None
     assert 0 <= seconds <= LONGEST_DELAY

@@ -1,4 +1,4 @@
-"""Statuses."""
+"""The states of payments by their statuses."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from gatewaypy.protocol.statuses import LONG, outcome_of
         (None, None, Outcome.UNKNOWN),
     ],
 )
-def test_a_payments_state_is_read_from_its_two_statuses(
+def test_state_is_read_from_both_statuses(
     long: str | None, short: str | None, outcome: Outcome
 ) -> None:
-    """The long status leads; contradictions and unknown words are nobody's knowledge."""
+    """The long status leads; contradictions and unknown words are unknown."""
     assert outcome_of(long, short) is outcome
 
 
-def test_the_table_is_complete() -> None:
+def test_statuses_table_is_complete() -> None:
     """Every long status of protocol section 8 is listed, with its kind."""
     intermediate = {
         "begun",

@@ -56,8 +56,8 @@ ENDED = {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcan
         ["3d", "n"],
     ],
 )
-def test_a_payments_usual_ways_are_news_at_each_step(way: list[str]) -> None:
-    """Every status of a usual way moves the payment forward, the first from nothing."""
+def test_transition_usual_path_is_progress_at_each_step(way: list[str]) -> None:
+    """Every status of a usual path moves the payment forward, the first from no state."""
     assert classify_transition(None, way[0]) is Transition.FORWARD
     for known, heard in itertools.pairwise(way):
         assert classify_transition(known, heard) is Transition.FORWARD
@@ -79,8 +79,10 @@ def test_a_payments_usual_ways_are_news_at_each_step(way: list[str]) -> None:
         ("3d", "3d authstarted", Transition.REPEAT),
     ],
 )
-def test_what_is_no_news(known: str, heard: str, meaning: Transition) -> None:
-    """Older states are stale, repeats are repeats, and a yes after a no, or a no after a yes, cannot be true."""
+def test_transition_other_moves_are_not_progress(
+    known: str, heard: str, meaning: Transition
+) -> None:
+    """Older states are stale, repeats are repeats, and a yes after a no contradicts, or reverse."""
     assert classify_transition(known, heard) is meaning
 
 
@@ -88,8 +90,8 @@ HOLD_ENDED = {("y", "c"), ("y", "authcancelled"), ("y", "capturefailed")}
 
 
 @pytest.mark.parametrize("ended", ["c", "authcancelled"])
-def test_step_bare_yes_may_be_a_hold_that_is_cancelled(ended: str) -> None:
-    """The cancellation of what was a hold is news, not a contradiction; a success after a bare C is for a person."""
+def test_transition_bare_yes_then_cancel_is_progress(ended: str) -> None:
+    """The cancellation of a hold is progress; a success after a bare C goes to review."""
     assert classify_transition("y", ended) is Transition.FORWARD
     assert classify_transition("c", "y") is Transition.CONTRADICTION
     assert classify_transition("y", "authsuccessful") is Transition.STALE
@@ -104,12 +106,12 @@ def test_step_bare_yes_may_be_a_hold_that_is_cancelled(ended: str) -> None:
     ],
 )
 def test_kind_of_record_by_reachability(kind: Kind, statuses: set[str]) -> None:
-    """A status belongs to a kind if the table of moves connects it with the kind's own first status."""
+    """A status belongs to a kind if the table connects it with the first status of the kind."""
     assert {status for status in LONG if may_be_of(kind, status, None)} == statuses
 
 
 def test_kind_of_record_by_short_status() -> None:
-    """3-D Secure is for payments; every other short status, and an unknown one, says nothing of the kind."""
+    """3-D Secure is for payments; any other short status does not decide the kind."""
     assert not may_be_of(Kind.PAYOUT, None, "3D")
     assert all(
         may_be_of(kind, None, short) for kind in Kind for short in ("Y", "N", "P", "C", "Z", None)
@@ -118,8 +120,8 @@ def test_kind_of_record_by_short_status() -> None:
 
 
 @given(st.lists(st.sampled_from(STATES), max_size=12))
-def test_no_order_of_events_takes_money_back(heard: list[str]) -> None:
-    """However statuses arrive, a payment that moved money never becomes a failure, nor the other way, by being told so."""
+def test_transition_any_order_never_undoes_money(heard: list[str]) -> None:
+    """In any order, a payment that moved money never becomes a failure, or the reverse."""
     known = None
     for status in heard:
         if classify_transition(known, status) is Transition.FORWARD:
@@ -129,8 +131,8 @@ def test_no_order_of_events_takes_money_back(heard: list[str]) -> None:
             known = status
 
 
-def test_the_state_is_one_word() -> None:
-    """The long status leads; an unknown one is no state, whatever the short one says."""
+def test_state_is_one_word() -> None:
+    """The long status leads; an unknown one is no state, whatever the short one is."""
     assert state_of(" CaptureSuccess ", "N") == "capturesuccess"
     assert state_of(None, "3D") == "3d"
     assert state_of("", "Y") == "y"
@@ -166,21 +168,21 @@ def reachable(state: str) -> set[str]:
 REACHABLE = {state: reachable(state) for state in PAYMENT_TRANSITIONS}
 
 
-def test_every_long_status_has_its_moves() -> None:
-    """The table and the statuses of protocol section 8 name the same states, in the form that a state is kept in."""
+def test_transitions_cover_every_long_status() -> None:
+    """The table and protocol section 8 have the same states, in the stored spelling."""
     assert set(PAYMENT_TRANSITIONS) == set(LONG)
     assert all(state_of(status.name, None) in PAYMENT_TRANSITIONS for status in LONG.values())
 
 
 @pytest.mark.parametrize("state", PAYMENT_TRANSITIONS)
-def test_every_move_leads_to_another_status(state: str) -> None:
-    """No move goes nowhere, to itself, or twice to the same place."""
+def test_transitions_lead_to_other_statuses(state: str) -> None:
+    """No move leads nowhere, to itself, or twice to the same state."""
     assert set(PAYMENT_TRANSITIONS[state]) <= set(LONG) - {state}
     assert len(set(PAYMENT_TRANSITIONS[state])) == len(PAYMENT_TRANSITIONS[state])
 
 
-def test_every_status_can_come_about() -> None:
-    """Whatever a payment or payout may become, it begins as begun."""
+def test_transitions_reach_every_status() -> None:
+    """Every state of a payment or payout can be reached from its start."""
     assert REACHABLE["begun"] == set(LONG) - {"begun"}
 
 
@@ -196,20 +198,20 @@ def test_every_status_can_come_about() -> None:
         "payoutfailed",
     ],
 )
-def test_an_end_has_no_way_on(end: str) -> None:
-    """Nothing is news after it."""
+def test_transition_from_final_status_is_never_progress(end: str) -> None:
+    """A final status has no next one."""
     assert PAYMENT_TRANSITIONS[end] == ()
     assert not any(classify_transition(end, heard) is Transition.FORWARD for heard in LONG)
 
 
-def test_what_is_no_end_is_under_way_or_may_be_undone() -> None:
+def test_transition_from_other_status_exists() -> None:
     """A status that is not final has a next one."""
     assert all(PAYMENT_TRANSITIONS[state] for state, status in LONG.items() if not status.final)
 
 
 @pytest.mark.parametrize("known", LONG)
-def test_a_step_is_news_where_the_table_leads_there(known: str) -> None:
-    """What can be reached is news, what it could be reached from is stale, and the rest is neither."""
+def test_transition_reachable_is_progress(known: str) -> None:
+    """What can be reached is progress, what it was reached from is stale, the rest neither."""
     others = set(LONG) - {known}
     meanings = {heard: classify_transition(known, heard) for heard in others}
     stale = {heard for heard in others if known in REACHABLE[heard]} - REACHABLE[known]
@@ -220,22 +222,22 @@ def test_a_step_is_news_where_the_table_leads_there(known: str) -> None:
 
 
 @pytest.mark.parametrize("state", LONG)
-def test_a_status_that_was_known_is_a_repeat_and_the_first_is_news(state: str) -> None:
-    """Before anything is known, all is news; twice the same is none."""
+def test_transition_same_status_is_repeat(state: str) -> None:
+    """Without a known state everything is progress; the same state twice is a repeat."""
     assert classify_transition(None, state) is Transition.FORWARD
     assert classify_transition(state, state) is Transition.REPEAT
 
 
 @pytest.mark.parametrize(("earlier", "later"), list(itertools.combinations(MONEY_MOVED, 2)))
-def test_money_that_moved_is_only_ever_given_back(earlier: str, later: str) -> None:
-    """After the capture come settlement, refund and chargeback, each overriding what was before, none the other way."""
+def test_transition_money_is_only_given_back(earlier: str, later: str) -> None:
+    """Capture, settlement, refund and chargeback follow each other, never in reverse."""
     assert classify_transition(earlier, later) is Transition.FORWARD
     assert classify_transition(later, earlier) is Transition.STALE
 
 
 @given(st.lists(st.sampled_from(list(LONG)), max_size=15))
-def test_however_statuses_arrive_money_never_goes_back(heard: list[str]) -> None:
-    """In any order, with any of them twice, a state once booked gives way only to what the table puts after it."""
+def test_transition_any_arrival_order_keeps_money(heard: list[str]) -> None:
+    """In any order and with repeats, a state gives way only to a later one of the table."""
     known: str | None = None
     for status in heard:
         before = known
@@ -249,8 +251,8 @@ def test_however_statuses_arrive_money_never_goes_back(heard: list[str]) -> None
 
 
 @pytest.mark.parametrize("payout", PAYOUTS)
-def test_a_payment_never_becomes_a_payout(payout: str) -> None:
-    """Money that was to be taken is not paid out, nor the other way: both cannot be true of one record."""
+def test_transition_payment_never_becomes_payout(payout: str) -> None:
+    """One record cannot be both a payment and a payout."""
     for payment in PAYMENTS:
         expected = (
             Transition.REPEAT

@@ -1,4 +1,4 @@
-"""XML as Java writers make it."""
+"""XML as Java libraries write it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def read(text: str, encoding: str = "utf-8", kind: str = "application/xml") -> d
         "<response>\n <transactionStatus>\n  Y\n </transactionStatus><result><code>00001</code><code2/></result></response>",
     ],
 )
-def test_xml_of_java_writers_is_a_yes(text: str) -> None:
-    """Prefixes, default namespaces, ``xsi:nil``, attributes, CDATA, comments and blanks do not hide what is said."""
+def test_xml_of_java_writers_is_success(text: str) -> None:
+    """Prefixes, namespaces, ``xsi:nil``, attributes, CDATA and comments do not hide the result."""
     assert judge(DEBIT, read(text), redirected=False).outcome is Outcome.SUCCEEDED
 
 
@@ -51,7 +51,7 @@ def test_xml_of_java_writers_is_a_yes(text: str) -> None:
     ["ISO-8859-1", "windows-1252", "UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "US-ASCII"],
 )
 def test_xml_in_its_declared_encoding_is_read(encoding: str) -> None:
-    """The encoding of the XML declaration counts where the content type names none."""
+    """The encoding of the XML declaration counts if the content type has none."""
     remark = "ok" if encoding == "US-ASCII" else "für"
     text = f'<?xml version="1.0" encoding="{encoding}"?><a><remark>{remark}</remark></a>'
     assert read(text, encoding) == {"remark": remark}
@@ -81,8 +81,8 @@ def test_xml_in_its_declared_encoding_is_read(encoding: str) -> None:
         f"<r>{YES}",
     ],
 )
-def test_xml_that_contradicts_itself_is_no_yes(text: str) -> None:
-    """Two elements of one name, an attribute that says otherwise, content of what is absent: never a success."""
+def test_xml_contradicting_itself_is_not_success(text: str) -> None:
+    """Two elements of a name, a different attribute, content of a nil element: no success."""
     with contextlib.suppress(UnreadableError):
         assert judge(DEBIT, read(text), redirected=False).outcome is not Outcome.SUCCEEDED
 
@@ -93,21 +93,21 @@ def test_xml_that_contradicts_itself_is_no_yes(text: str) -> None:
     ["<!DOCTYPE a>", '<!DOCTYPE a [<!ENTITY y "Y">]>', '<!DOCTYPE a SYSTEM "http://127.0.0.1/x">'],
 )
 def test_xml_with_doctype_is_refused(doctype: str, encoding: str) -> None:
-    """A document type definition is refused in every encoding, and its error quotes nothing."""
+    """A document type definition is refused in every encoding, and the error quotes nothing."""
     with pytest.raises(UnreadableError, match="DTD") as refused:
         read(f"{doctype}<a><b>1</b></a>", encoding)
     assert refused.value.__context__ is None
 
 
 def test_xml_text_about_a_doctype_is_read() -> None:
-    """Only a real document type definition is one."""
+    """Only a real document type definition is refused."""
     assert read("<a><remark><![CDATA[<!DOCTYPE html>]]></remark></a>") == {
         "remark": "<!DOCTYPE html>"
     }
 
 
 def test_xml_amount_with_currency_is_two_fields() -> None:
-    """An amount's currency may be its attribute."""
+    """The currency of an amount may be its attribute."""
     assert read('<a><amount currency="EUR">50.00</amount></a>') == {
         "amount": "50.00",
         "currency": "EUR",
@@ -149,6 +149,6 @@ def test_xml_redirect_parameters_are_read(parameters: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from('<>/abY"= x:?!&;[]-'), max_size=80))
 def test_xml_of_any_shape_is_read_or_refused(text: str) -> None:
-    """Nothing but `UnreadableError` comes out of the reader."""
+    """The reader raises nothing but `UnreadableError`."""
     with contextlib.suppress(UnreadableError):
         assert isinstance(read(f"<r>{text}</r>"), dict)
