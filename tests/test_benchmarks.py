@@ -1,4 +1,4 @@
-"""Benchmarks where a tool of theirs is missing: the measure is skipped with a line, and the others go on."""
+"""Benchmarks without one of their tools: the measure is skipped with a line, the others run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 def test_benchmark_missing_tool_is_skipped(
     tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    """A measure whose tool is missing says so and ends well, so that `make bench` runs the rest."""
+    """A measure whose tool is missing reports it and exits with 0, so `make bench` continues."""
     command = [sys.executable, str(BENCHMARKS / arguments[0]), *arguments[1:]]
     done = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""What one payout, or one callback, may cost in function calls and memory: counts, which no machine's mood changes. The budget is in budget.toml."""
+"""Limits on function calls and memory per payout and callback, which do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def within(figure: float, budget: float) -> bool:
     return budget / 2 <= figure <= budget
 
 
-async def test_a_payout_makes_no_more_calls_than_its_budget(
+async def test_payout_calls_stay_within_budget(
     pay: Callable[[int], Awaitable[None]],
 ) -> None:
     """The number of Python function calls a payout stays within the budget."""
@@ -117,8 +117,8 @@ async def test_a_payout_makes_no_more_calls_than_its_budget(
     assert within(counted["all"] / 100, BUDGET["payout"]["calls"]), counted
 
 
-async def test_a_payout_leaves_nothing_behind(pay: Callable[[int], Awaitable[None]]) -> None:
-    """The memory that a payout takes is within the budget at its peak, and none of it stays."""
+async def test_payout_memory_is_released(pay: Callable[[int], Awaitable[None]]) -> None:
+    """The peak memory of a payout is within the budget, and all of it is released."""
     tracemalloc.start()
     try:
         await pay(200)
@@ -134,8 +134,8 @@ async def test_a_payout_leaves_nothing_behind(pay: Callable[[int], Awaitable[Non
     assert (after - kept) / 200 <= BUDGET["payout"]["kept_bytes"]
 
 
-async def test_a_payout_in_flight_holds_few_objects() -> None:
-    """What the garbage collector has to look at for each payout in flight is within the budget: it looks again and again."""
+async def test_payout_in_flight_has_few_objects() -> None:
+    """The number of objects that the garbage collector visits per payout is within the budget."""
     transport = Holds()
     async with Gateway(
         "https://gateway.example", MERCHANT, transport=transport, limits=Limits(max_in_flight=500)
@@ -157,8 +157,8 @@ async def test_a_payout_in_flight_holds_few_objects() -> None:
     assert within(held / len(payouts), BUDGET["in flight"]["objects"])
 
 
-async def test_a_request_makes_no_more_calls_than_its_budget() -> None:
-    """The number of calls of the fastest transport's own functions for one request on a kept connection stays within the budget."""
+async def test_request_calls_stay_within_budget() -> None:
+    """The fastest transport's own function calls per request stay within the budget."""
     counted, before = {"all": 0, "ours": 0}, sys.getprofile()
     async with listening(answer_each) as port, HttptoolsTransport() as transport:
         await send(transport, port)
@@ -171,8 +171,8 @@ async def test_a_request_makes_no_more_calls_than_its_budget() -> None:
     assert within(counted["ours"] / 100, BUDGET["httptools"]["calls"]), counted
 
 
-async def test_a_journalled_payout_makes_no_more_calls_than_its_budget(tmp_path: Path) -> None:
-    """The number of Python function calls a payout of a job, its journal on SQLite included, stays within the budget."""
+async def test_journaled_payout_calls_stay_within_budget(tmp_path: Path) -> None:
+    """The function calls of a payout in a job with an SQLite journal stay within the budget."""
     counted, before = {"all": 0, "ours": 0}, sys.getprofile()
     orders = [
         PayoutOrder(merchant_transaction_id=f"P-{n}", amount=FIVE, customer=ADA)
@@ -190,8 +190,8 @@ async def test_a_journalled_payout_makes_no_more_calls_than_its_budget(tmp_path:
     assert within(counted["all"] / 1000, BUDGET["journalled"]["calls"]), counted
 
 
-async def test_a_callback_makes_no_more_calls_than_its_budget() -> None:
-    """The number of the library's own function calls from a callback's bytes to its handler and its answer stays within the budget."""
+async def test_callback_calls_stay_within_budget() -> None:
+    """The library's calls from the bytes of a callback to its answer stay within the budget."""
     router, heard = Router(), []
 
     @router.on(PaymentSucceeded)

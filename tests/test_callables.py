@@ -1,4 +1,4 @@
-"""Functions of the application: refused when they are passed in if a call would not run them."""
+"""Functions of the application are refused when they are passed if a call would not run them."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ UNRUNNABLE = [
 
 
 @pytest.mark.parametrize("function", UNRUNNABLE, ids=range(len(UNRUNNABLE)))
-def test_router_function_that_cannot_run_is_refused(function: Any) -> None:
-    """A class, a function with 'yield' and a value that is not callable are refused at registration."""
+def test_router_function_that_cannot_run_raises(function: Any) -> None:
+    """A class, a function with 'yield' and a value that is not callable are refused."""
     with pytest.raises(ConfigurationError):
         Router().on(CallbackEvent)(function)
 
 
 @pytest.mark.parametrize("function", UNRUNNABLE, ids=range(len(UNRUNNABLE)))
-def test_check_that_cannot_run_is_refused(function: Any, tmp_path: Path) -> None:
+def test_check_that_cannot_run_raises(function: Any, tmp_path: Path) -> None:
     """A check whose result would be a generator or an object, which is true, is refused."""
     if function is None:
         return
@@ -90,8 +90,8 @@ class AsksWithYield:
 
 
 @pytest.mark.parametrize("gateway", [InquiryClient, object(), AsksWithYield()], ids=range(3))
-def test_confirm_that_cannot_be_asked_is_refused(gateway: Any, tmp_path: Path) -> None:
-    """The class in place of the gateway, and an object without inquiries, are refused."""
+def test_confirm_that_cannot_inquire_raises(gateway: Any, tmp_path: Path) -> None:
+    """The class instead of the gateway, and an object without inquiries, are refused."""
     inbox = f"sqlite:///{tmp_path}/x.db"
     with pytest.raises(ConfigurationError, match="confirm"):
         Receiver(Router(), MERCHANT, inbox=inbox, confirm=gateway)
@@ -102,8 +102,8 @@ def test_confirm_that_cannot_be_asked_is_refused(gateway: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("function", [coroutine, *UNRUNNABLE[:-2]], ids=range(10))
-def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) -> None:
-    """An observer and a journal's hooks are called without 'await', so they must be plain functions."""
+def test_plain_hook_that_cannot_run_raises(function: Any, tmp_path: Path) -> None:
+    """Observers and journal hooks are called without 'await', so they must be plain functions."""
     with pytest.raises(ConfigurationError, match="observer"):
         Gateway("https://gateway.example", MERCHANT, observer=function)
     for hooks in (
@@ -115,7 +115,7 @@ def test_plain_hook_that_cannot_run_is_refused(function: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("store", [InquiryClient, InquiryClient()], ids=["class", "no method"])
-def test_token_store_that_cannot_be_asked_is_refused(store: Any) -> None:
+def test_token_store_without_methods_raises(store: Any) -> None:
     """A token store must be an object with the methods that are awaited."""
     with pytest.raises(ConfigurationError, match="token_store"):
         Gateway("https://gateway.example", MERCHANT, token_store=store)
@@ -128,8 +128,8 @@ def test_token_store_of_the_library_is_accepted() -> None:
     Gateway("https://gateway.example", MERCHANT, token_store=store)
 
 
-async def test_payout_with_async_send_guard_is_refused() -> None:
-    """A coroutine is true, so an async send_guard would let every payout go out."""
+async def test_payout_async_send_guard_raises() -> None:
+    """A coroutine is true, so an async send guard would let every payout be sent."""
 
     async def never() -> bool:
         return False
@@ -144,8 +144,8 @@ async def test_payout_with_async_send_guard_is_refused() -> None:
             )
 
 
-async def test_payout_guard_that_is_no_bool_sends_nothing(gateway: Gateway) -> None:
-    """A guard that answers anything but True keeps the payout from going out."""
+async def test_payout_guard_without_bool_sends_nothing(gateway: Gateway) -> None:
+    """A guard that returns anything but True blocks the payout."""
     options: Any = {"send_guard": lambda: "a text, which is true"}
     with pytest.raises(errors.NotSent):
         await gateway.payout(
@@ -156,8 +156,8 @@ async def test_payout_guard_that_is_no_bool_sends_nothing(gateway: Gateway) -> N
         )
 
 
-def test_observer_result_that_has_not_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A lambda around a coroutine function is an observer that does nothing, and the log says so."""
+def test_observer_result_not_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A lambda around a coroutine function is an observer without effect, and the log says so."""
     tell(lambda event: coroutine(event), TokenStoreUnavailable(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
     assert "which has not run" in caplog.text
 
@@ -181,13 +181,13 @@ def generator() -> Iterator[int]:
     ],
     ids=range(9),
 )
-async def test_finish_result_that_has_not_run_raises(result: Any) -> None:
-    """Work that was returned in place of being done is an error."""
+async def test_finish_result_not_run_raises(result: Any) -> None:
+    """Work that was returned and not done is an error."""
     with pytest.raises(TypeError, match="has not run"):
         await finish("the handler", result)
 
 
-async def test_finish_awaits_what_can_be_awaited() -> None:
+async def test_finish_awaits_awaitables() -> None:
     """A coroutine, a future of asyncio and one of a thread pool are awaited."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
@@ -201,7 +201,7 @@ async def test_finish_awaits_what_can_be_awaited() -> None:
         assert await finish("the handler", pool.submit(str, 7)) == "7"
 
 
-async def test_handler_result_that_has_not_run_is_a_failure(tmp_path: Path) -> None:
+async def test_handler_result_not_run_is_a_failure(tmp_path: Path) -> None:
     """An event whose handler returned a generator is parked, and not done."""
     router = Router()
     router.on(CallbackEvent)(lambda event: with_yield(event))  # noqa: PLW0108 - the lambda is the point
@@ -215,8 +215,8 @@ async def test_handler_result_that_has_not_run_is_a_failure(tmp_path: Path) -> N
     assert (counts["done"], counts["parked"]) == (0, 1)
 
 
-async def test_check_result_that_is_no_bool_is_a_failure(tmp_path: Path) -> None:
-    """A check that forgot to return does not decide anything: the event is tried again, then parked."""
+async def test_check_result_without_bool_is_a_failure(tmp_path: Path) -> None:
+    """A check without a return decides nothing: the event is retried, then parked."""
     heard: list[Any] = []
     router = Router()
     router.on(CallbackEvent)(heard.append)

@@ -1,4 +1,4 @@
-"""Cards."""
+"""Cards: brand, validation, and what is shown."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from gatewaypy.pan import brand_of, is_luhn_valid
         ("6521500000000006", "RUPAY"),
     ],
 )
-def test_the_brand_is_read_off_the_number(number: str, brand: str) -> None:
-    """Each scheme's published ranges lead to the gateway's name for it."""
+def test_card_brand_is_detected_from_number(number: str, brand: str) -> None:
+    """The published ranges of each scheme map to the gateway's name for it."""
     assert is_luhn_valid(number)
     assert Card(number, 1, 2030).brand == brand
 
 
-def test_an_unknown_range_has_no_brand() -> None:
+def test_card_unknown_range_has_no_brand() -> None:
     """A number of no known scheme is a card without a brand."""
     assert brand_of("1234") is None
 
 
 @given(st.text("0123456789", min_size=11, max_size=18), st.integers(0, 9))
-def test_one_check_digit_in_ten_is_right(stem: str, mistake: int) -> None:
-    """For every stem exactly one last digit passes, and changing any digit of a valid number breaks it."""
+def test_card_luhn_accepts_one_last_digit_in_ten(stem: str, mistake: int) -> None:
+    """For each stem one last digit passes, and any changed digit of a valid number fails."""
     valid = [stem + digit for digit in "0123456789" if is_luhn_valid(stem + digit)]
     assert len(valid) == 1
     position = mistake % len(stem)
@@ -62,8 +62,8 @@ def test_one_check_digit_in_ten_is_right(stem: str, mistake: int) -> None:
         (4000000000000051, "card.number"),
     ],
 )
-def test_a_mistyped_number_is_refused_without_being_shown(number: object, field: str) -> None:
-    """The refusal names the field and describes the value; not one of its digits is in it."""
+def test_card_mistyped_number_raises_without_showing_it(number: object, field: str) -> None:
+    """The error names the field and describes the value without one of its digits."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Card(number, 7, 2030)
     assert refused.value.field == field
@@ -82,7 +82,7 @@ def test_a_mistyped_number_is_refused_without_being_shown(number: object, field:
         ({"holder": "Ada\nLovelace"}, "card.holder"),
     ],
 )
-def test_every_other_part_is_checked(changes: dict[str, object], field: str) -> None:
+def test_card_every_other_field_is_validated(changes: dict[str, object], field: str) -> None:
     """Month, year, CVV and holder have formats of their own."""
     arguments = {"number": "4000000000000051", "expiry_month": 7, "expiry_year": 2030} | changes
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -90,20 +90,20 @@ def test_every_other_part_is_checked(changes: dict[str, object], field: str) -> 
     assert refused.value.field == field
 
 
-def test_spaces_and_dashes_are_taken_out() -> None:
-    """A number may be written in groups, and may come as a secret."""
+def test_card_spaces_and_dashes_are_ignored() -> None:
+    """A number may be written in groups, and may be a Secret."""
     assert Card("4000-0000 0000-0051", 7, 2030) == Card(Secret("4000000000000051"), 7, 2030)
 
 
-def test_a_card_shows_its_first_six_and_last_four_digits() -> None:
-    """What is shown is what PCI DSS allows."""
+def test_card_repr_shows_first_six_and_last_four_digits() -> None:
+    """The repr shows what PCI DSS allows."""
     card = Card("4000000000000051", 7, 2030, "745")
     assert repr(card) == "Card(VISA 400000******0051, 07/2030)"
     assert (card.bin, card.last_four) == ("400000", "0051")
 
 
-def test_a_card_is_good_until_its_last_day() -> None:
-    """A card expires with the end of its month."""
+def test_card_expires_after_last_day_of_month() -> None:
+    """A card expires at the end of its month."""
     card = Card("4000000000000051", 7, 2030)
     assert not card.is_expired(date(2030, 7, 31))
     assert card.is_expired(date(2030, 8, 1))

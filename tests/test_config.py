@@ -1,4 +1,4 @@
-"""Configuration."""
+"""Credentials, timeouts and limits."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ ACCOUNT: dict[str, Any] = {
         ("partner_secret_key", "a\nb"),
     ],
 )
-def test_what_cannot_be_an_account_is_refused(name: str, value: object) -> None:
-    """Ids are digits, and nothing that is signed holds a separator or a control character."""
+def test_credentials_invalid_field_raises(name: str, value: object) -> None:
+    """Ids are digits, and no signed value has a separator or a control character."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Credentials(**ACCOUNT | {name: value})
     assert refused.value.field == name
 
 
-def test_a_short_key_is_warned_of() -> None:
-    """Under 16 characters a key can be searched for offline."""
+def test_credentials_short_key_warns() -> None:
+    """A key under 16 characters can be found by an offline search."""
     with pytest.warns(UserWarning, match="fewer than 16 characters"):
         Credentials(**ACCOUNT | {"secret_key": "short"})
 
 
-def test_credentials_hide_their_keys() -> None:
-    """An account can be printed."""
+def test_credentials_repr_hides_keys() -> None:
+    """Credentials can be printed."""
     credentials = Credentials(**ACCOUNT, partner_username="p", partner_secret_key="q" * 16)
     assert "kkkk" not in repr(credentials)
     assert "qqqq" not in repr(credentials)
     assert Credentials(**ACCOUNT | {"secret_key": credentials.secret_key}) == Credentials(**ACCOUNT)
 
 
-def test_credentials_come_from_the_environment() -> None:
-    """Each variable is read by its name; every one that is missing is named."""
+def test_credentials_from_env_reads_each_variable() -> None:
+    """Each variable is read by its name; the error names all missing ones."""
     environ = {f"SHOP_{name.upper()}": value for name, value in ACCOUNT.items()} | {
         "SHOP_TERMINAL_ID": "1106"
     }
@@ -70,8 +70,8 @@ def test_credentials_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", True, float("nan")])
-def test_deadlines_and_limits_are_positive_numbers(value: object) -> None:
-    """A deadline of nothing, or of no number, is a mistake in the set-up."""
+def test_timeouts_and_limits_must_be_positive_numbers(value: object) -> None:
+    """A timeout of zero or of another type is a configuration error."""
     with pytest.raises(errors.ConfigurationError, match="connect"):
         Timeouts(connect=value)
     with pytest.raises(errors.ConfigurationError, match="max_in_flight"):
@@ -109,8 +109,8 @@ def test_deadlines_and_limits_are_positive_numbers(value: object) -> None:
         "partner_name",
     ],
 )
-def test_credentials_stray_character_at_an_end_is_named(name: str, stray: str, words: str) -> None:
-    """A value that was copied with a quote, a blank, a line break or a mark is refused, and the error says which; never the key."""
+def test_credentials_stray_character_at_end_is_named(name: str, stray: str, words: str) -> None:
+    """A quote, blank, line break or mark at an end is refused and named; the key is never shown."""
     value = "1106" if name.endswith("_id") else "canaryKey0000000000"
     for place, written in (("end", value + stray), ("begin", stray + value)):
         with pytest.raises(
@@ -128,23 +128,23 @@ def test_credentials_stray_character_at_an_end_is_named(name: str, stray: str, w
 
 
 def test_credentials_misread_byte_order_mark_is_named() -> None:
-    """A mark whose bytes were read as Latin-1 is one."""
+    """A byte order mark that was read as Latin-1 is detected."""
     with pytest.raises(
         errors.InvalidRequest, match="secret_key: must not begin with a byte order mark"
     ):
         Credentials(**ACCOUNT | {"secret_key": "\u00ef\u00bb\u00bf" + "k" * 20})
 
 
-def test_credentials_inner_blanks_and_quotes_are_taken() -> None:
-    """A key or a name may hold what it must not end with."""
+def test_credentials_inner_blanks_and_quotes_are_accepted() -> None:
+    """A key or a name may have inside what it must not end with."""
     assert (
         Credentials(**ACCOUNT | {"secret_key": "k k'k\"k" * 5, "username": "a b"}).username == "a b"
     )
 
 
 @pytest.mark.parametrize("name", ["secret_key", "partner_secret_key", "previous_secret_keys"])
-def test_short_key_warning_as_error_shows_no_key(name: str) -> None:
-    """Where warnings are errors, no frame of the library's holds the short key."""
+def test_credentials_short_key_error_shows_no_key(name: str) -> None:
+    """If warnings are errors, no frame of the library has the short key."""
     short = "canaryKey"
     environ = {f"GATEWAYPY_{known.upper()}": text for known, text in ACCOUNT.items()}
     with warnings.catch_warnings():

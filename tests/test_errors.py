@@ -1,4 +1,4 @@
-"""Errors."""
+"""Errors: pickling, completeness and messages."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_can_be_pickled(error: errors.GatewayError, protocol: int) -> None:
-    """An error keeps its class, its message and its facts through a pickle."""
+def test_errors_can_be_pickled(error: errors.GatewayError, protocol: int) -> None:
+    """An error keeps its class, its message and its attributes through a pickle."""
     copy = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert vars(copy) == vars(error)
 
 
-def test_no_error_is_left_out() -> None:
-    """The examples cover the whole tree, and the module's door lists all of it."""
+def test_errors_examples_cover_the_tree() -> None:
+    """The examples cover the whole tree, and the module exports all of it."""
     tree = {
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -61,8 +61,8 @@ def test_no_error_is_left_out() -> None:
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in tree)
 
 
-def test_messages_say_what_to_do() -> None:
-    """What a person meets names what was wrong, where, and what to do."""
+def test_errors_messages_name_cause_and_action() -> None:
+    """Each message has what was wrong, where, and what to do."""
     messages = {type(error).__name__: str(error) for error in EXAMPLES}
     assert messages["InvalidRequest"] == "amount: two decimals; got 4 characters: digits"
     assert "safe to call again" in messages["NotSent"]
@@ -73,7 +73,7 @@ def test_messages_say_what_to_do() -> None:
     assert messages["Declined"] == "debit failed: 11005 Do not honour"
 
 
-def test_a_refusal_is_a_value_error() -> None:
-    """Code that catches ValueError catches refusals; both sides of an insecure connection are caught."""
+def test_errors_invalid_request_is_a_value_error() -> None:
+    """Code that catches ValueError catches refusals, and insecure connections on both sides."""
     assert issubclass(errors.InvalidRequest, ValueError)
     assert issubclass(errors.InsecureConnection, errors.ConfigurationError)

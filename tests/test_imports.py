@@ -1,4 +1,4 @@
-"""What is loaded when: little by importing the package, and nothing any more once a gateway is open."""
+"""Lazy imports: importing the package loads little, and an open gateway loads nothing more."""
 
 from __future__ import annotations
 
@@ -93,15 +93,15 @@ def added_by(code: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_the_package_loads_little() -> None:
-    """No web framework, database, command line or HTTP client is loaded before it is needed, nor what only an open gateway uses."""
+def test_import_package_loads_little() -> None:
+    """No web framework, database, CLI or HTTP client is loaded before it is needed."""
     added = added_by("import gatewaypy")
     assert "gatewaypy.client" in added
     assert not added & (HEAVY | LATE)
 
 
-def test_what_is_said_to_be_late_exists() -> None:
-    """A module that was renamed is not taken for one that is not loaded."""
+def test_import_lazy_modules_exist() -> None:
+    """A renamed module is not mistaken for one that is not loaded."""
     root = Path(gatewaypy.__file__).parent.parent
     for name in LATE:
         place = root.joinpath(*name.split("."))
@@ -111,8 +111,8 @@ def test_what_is_said_to_be_late_exists() -> None:
 @pytest.mark.parametrize(
     "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
 )
-def test_each_door_shows_every_name(door: ModuleType) -> None:
-    """A name whose module is loaded late is listed, can be imported with all others, and is the same object each time."""
+def test_import_lazy_names_are_complete(door: ModuleType) -> None:
+    """A lazy name is listed, can be imported with all others, and is always the same object."""
     assert not set(door.__all__) - set(dir(door))
     added_by(f"from {door.__name__} import *; assert globals().keys() >= set({door.__all__!r})")
     for name in door.__all__:
@@ -122,8 +122,8 @@ def test_each_door_shows_every_name(door: ModuleType) -> None:
 @pytest.mark.parametrize(
     "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
 )
-def test_a_mistyped_name_is_an_error_of_the_usual_kind(door: ModuleType) -> None:
-    """A door that loads late says no like any module, with the name and where it was looked for."""
+def test_import_unknown_name_raises_attribute_error(door: ModuleType) -> None:
+    """A module with lazy names fails like any module, with the name and where it was searched."""
     with pytest.raises(
         AttributeError, match=rf"module '{door.__name__}' has no attribute 'Gatewya'"
     ) as caught:
@@ -154,10 +154,10 @@ def test_import_extra_returns_the_module() -> None:
         ("PyreqwestTransport", "form", "json"),
     ],
 )
-async def test_an_open_gateway_has_all_that_it_needs(
+async def test_import_open_gateway_loads_nothing(
     sandbox: Sandbox, kind: str, body: str, accept: str
 ) -> None:
-    """Nothing that an open gateway does, good or bad, loads another module than Python's own: an import may fail or wait for a disk."""
+    """No operation or failure of an open gateway imports modules outside the standard library."""
     pytest.importorskip(kind.removesuffix("Transport").lower())
     sandbox.faults.add(FaultKind.CUT_AFTER, operation="payout", after=1)
     sandbox.faults.add(FaultKind.CUT_BEFORE, operation="debit", after=2)

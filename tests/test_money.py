@@ -1,4 +1,4 @@
-"""Money."""
+"""Money: exact amounts and currencies."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CURRENCIES = st.sampled_from(["EUR", "USD", "KWD", "JPY", "XXX"])
     "value",
     [50.0, "50,00", "1e3", " 5", "", "٥", None, True, Decimal("NaN"), Decimal("Infinity"), "nan"],
 )
-def test_what_is_no_exact_amount_is_refused(value: object) -> None:
-    """Floats, texts that are no plain decimal number, and numbers that are none are refused, naming the field."""
+def test_money_inexact_amount_raises(value: object) -> None:
+    """Floats, texts that are not plain decimals, and NaN are refused with the field's name."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Money(value, "EUR")
     assert refused.value.field == "amount"
@@ -35,9 +35,7 @@ def test_what_is_no_exact_amount_is_refused(value: object) -> None:
     ("amount", "currency"),
     [("0.001", "EUR"), ("1.5", "JPY"), ("1.234", "KWD"), ("10000000000", "EUR"), ("0.5", "KRW")],
 )
-def test_more_than_the_currency_or_the_wire_can_carry_is_refused(
-    amount: str, currency: str
-) -> None:
+def test_money_amount_beyond_currency_or_wire_raises(amount: str, currency: str) -> None:
     """A third decimal, a decimal of the yen, and an eleventh digit are refused."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Money(amount, currency)
@@ -56,8 +54,8 @@ def test_more_than_the_currency_or_the_wire_can_carry_is_refused(
         ("0.000", "EUR"),
     ],
 )
-def test_money_text_with_three_decimals_is_refused(amount: str, currency: str) -> None:
-    """A text with more than two decimals may mean thousands: it is refused, zeros or not; a Decimal means what it is."""
+def test_money_text_with_three_decimals_raises(amount: str, currency: str) -> None:
+    """More than two decimals in text may mean thousands; a Decimal is taken as it is."""
     with pytest.raises(
         errors.InvalidRequest, match="at most 2 decimals, zeros included"
     ) as refused:
@@ -67,7 +65,7 @@ def test_money_text_with_three_decimals_is_refused(amount: str, currency: str) -
 
 
 @pytest.mark.parametrize("amount", ["100.00", "100.0", "100"])
-def test_money_yen_as_the_gateway_writes_them_are_read(amount: str) -> None:
+def test_money_yen_of_the_gateway_is_read(amount: str) -> None:
     """The wire has two decimals for every currency, and they are zeros for the yen."""
     assert Money(amount, "JPY").wire() == "100.00"
 
@@ -80,8 +78,8 @@ def test_money_yen_as_the_gateway_writes_them_are_read(amount: str) -> None:
     ],
     ids=range(11),
 )  # fmt: skip
-def test_money_refuses_without_work_that_grows(value: object) -> None:
-    """A refused value is not written out: no allocation in refusing it is larger than a page or two."""
+def test_money_refusal_needs_constant_memory(value: object) -> None:
+    """A refused value is not written out: no allocation is larger than a page or two."""
     tracemalloc.start()
     try:
         with pytest.raises(errors.InvalidRequest):
@@ -103,20 +101,20 @@ def test_money_refuses_without_work_that_grows(value: object) -> None:
     ],
     ids=range(6),
 )
-def test_money_product_out_of_bounds_is_refused(factor: int | Decimal) -> None:
-    """A product that is not an exact amount is refused as an amount is, and no error of decimal's gets out."""
+def test_money_product_out_of_bounds_raises(factor: int | Decimal) -> None:
+    """An inexact product is refused like an amount, without an error of ``decimal``."""
     with pytest.raises(errors.InvalidRequest):
         Money("5.00", "EUR") * factor
 
 
-def test_money_product_that_would_be_rounded_is_refused() -> None:
-    """A factor with more digits than a product can keep is not rounded away."""
+def test_money_product_that_would_be_rounded_raises() -> None:
+    """A factor with more digits than a product can have is not rounded."""
     with pytest.raises(errors.InvalidRequest):
         Money("10.00", "EUR") * Decimal("0.1" + "0" * 40 + "1")
 
 
-def test_money_is_summed_by_sum() -> None:
-    """sum() adds up amounts of one currency, and refuses two."""
+def test_money_sum_adds_one_currency() -> None:
+    """``sum()`` adds amounts of one currency, and refuses two."""
     assert sum([Money("1.10", "EUR"), Money("2.20", "EUR")]) == Money("3.30", "EUR")
     with pytest.raises(
         errors.InvalidRequest, match=r"one currency only: (JPY and EUR|EUR and JPY)"
@@ -139,7 +137,7 @@ def test_money_is_summed_by_sum() -> None:
     ],
 )
 def test_money_zero_has_no_sign(zero: Callable[[], Money]) -> None:
-    """However a zero was made, it is written without a sign."""
+    """However a zero was computed, it is written without a sign."""
     assert (zero().wire(), str(zero()), repr(zero())) == (
         "0.00",
         "0.00 EUR",
@@ -148,7 +146,7 @@ def test_money_zero_has_no_sign(zero: Callable[[], Money]) -> None:
 
 
 @pytest.mark.parametrize("currency", ["eur", "EU", "EURO", "", None, "€", "E R"])
-def test_what_is_no_currency_is_refused(currency: object) -> None:
+def test_money_invalid_currency_raises(currency: object) -> None:
     """A currency is three upper-case letters."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Money("1", currency)
@@ -165,16 +163,16 @@ def test_what_is_no_currency_is_refused(currency: object) -> None:
         ("0", "EUR", "0.00", "0.00 EUR"),
     ],
 )
-def test_the_wire_always_has_two_decimals(
+def test_money_wire_text_has_two_decimals(
     amount: object, currency: str, wire: str, text: str
 ) -> None:
-    """The wire text has two decimals for every currency; people are shown the currency's own."""
+    """The wire text has two decimals for every currency; ``str`` has those of the currency."""
     money = Money(amount, currency)
     assert (money.wire(), str(money)) == (wire, text)
     assert eval(repr(money)) == money  # noqa: S307 - a repr that can be pasted back
 
 
-def test_a_negative_amount_never_reaches_the_wire() -> None:
+def test_money_negative_amount_is_never_sent() -> None:
     """Differences may be negative; requests may not."""
     debt = Money(1, "EUR") - Money(3, "EUR")
     assert debt == -Money(2, "EUR")
@@ -183,7 +181,7 @@ def test_a_negative_amount_never_reaches_the_wire() -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9), CURRENCIES)
-def test_sums_and_comparisons_are_exact(first: int, second: int, currency: str) -> None:
+def test_money_arithmetic_is_exact(first: int, second: int, currency: str) -> None:
     """Arithmetic within a currency is that of the numbers."""
     a, b = Money(first, currency), Money(second, currency)
     assert a + b == Money(first + second, currency)
@@ -201,10 +199,8 @@ def test_sums_and_comparisons_are_exact(first: int, second: int, currency: str) 
 
 
 @given(st.decimals(min_value=0, max_value=10**9, places=2), st.integers(1, 6))
-def test_an_applications_own_decimal_context_changes_nothing(
-    amount: Decimal, precision: int
-) -> None:
-    """A thread's lowered precision neither rounds an amount nor breaks it."""
+def test_money_decimal_context_changes_nothing(amount: Decimal, precision: int) -> None:
+    """A lowered precision of the thread neither rounds an amount nor breaks it."""
     money = Money(amount, "EUR")
     with decimal.localcontext() as context:
         context.prec = precision
@@ -214,15 +210,15 @@ def test_an_applications_own_decimal_context_changes_nothing(
 @pytest.mark.parametrize(
     "operation", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"]
 )
-def test_currencies_do_not_mix(operation: str) -> None:
-    """Euros and yen are neither summed nor compared, and are never equal."""
+def test_money_currencies_do_not_mix(operation: str) -> None:
+    """Euros and yen are neither added nor compared, and are never equal."""
     with pytest.raises(errors.InvalidRequest):
         getattr(Money(1, "EUR"), operation)(Money(1, "JPY"))
     assert Money(1, "EUR") != Money(1, "JPY")
     assert getattr(Money(1, "EUR"), operation)(1) is NotImplemented
 
 
-def test_money_is_not_multiplied_by_floats() -> None:
+def test_money_times_float_raises() -> None:
     """A factor is an int or a Decimal."""
     with pytest.raises(TypeError):
         Money(1, "EUR") * 1.5

@@ -1,4 +1,4 @@
-"""Observers."""
+"""Observers and the default log."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from gatewaypy.observe import log_event, tell
         (CallEnded(operation="token", outcome=None, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "done"),
     ],
 )  # fmt: skip
-def test_without_an_observer_the_log_tells(
+def test_observe_default_is_the_log(
     event: object, level: int, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What must not be lost is logged as a warning, the rest for debugging."""
+    """Important events are logged as warnings, the rest at debug level."""
     with caplog.at_level(logging.DEBUG, "gatewaypy"):
         log_event(event)
     (record,) = caplog.records
@@ -39,8 +39,8 @@ def test_without_an_observer_the_log_tells(
     assert words in record.getMessage()
 
 
-def test_an_observer_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Its error is logged, and the payment goes on."""
+def test_observe_failing_observer_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The error of an observer is logged, and the payment continues."""
 
     def broken(_: object) -> None:
         raise RuntimeError("broken")

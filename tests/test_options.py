@@ -29,7 +29,7 @@ NOT_WHOLE = [*NOT_NUMBERS, 1.5, 0]
 @pytest.mark.parametrize("value", [None, 5, b"4", "", " \n", ["4"], 1.0, True], ids=repr)
 @pytest.mark.parametrize("name", ["member_id", "partner_id", "username", "secret_key"])
 def test_credentials_wrong_required_field_is_named(name: str, value: object) -> None:
-    """A required field that is not a text, or an empty one, is refused and named; nothing waits for the first payment."""
+    """A required field that is not a string or is empty is refused and named at construction."""
     if (name, value) == ("username", " \n"):
         value = "\n"
     with pytest.raises(errors.InvalidRequest) as refused:
@@ -42,7 +42,7 @@ def test_credentials_wrong_required_field_is_named(name: str, value: object) -> 
     "name", ["terminal_id", "partner_username", "partner_secret_key", "partner_name"]
 )
 def test_credentials_wrong_optional_field_is_named(name: str, value: object) -> None:
-    """An optional field may be left out; anything else that is not its text is refused and named."""
+    """An optional field may be absent; any other value that is not a string is refused."""
     assert getattr(Credentials(**ACCOUNT | {name: None}), name) is None
     with pytest.raises(errors.InvalidRequest) as refused:
         Credentials(**ACCOUNT | {name: value})
@@ -53,7 +53,7 @@ def test_credentials_wrong_optional_field_is_named(name: str, value: object) -> 
     "value", ["k" * 32, b"k" * 32, None, 5, [None], [b"k" * 32], [""]], ids=repr
 )
 def test_credentials_wrong_previous_keys_are_named(value: object) -> None:
-    """One key in place of a list would be a key for each of its characters: it is refused."""
+    """One key instead of a list would give a key for each of its characters, and is refused."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Credentials(**ACCOUNT | {"previous_secret_keys": value})
     assert refused.value.field == "previous_secret_keys"
@@ -65,13 +65,13 @@ def test_credentials_wrong_previous_keys_are_named(value: object) -> None:
 )
 @pytest.mark.parametrize("value", [5, "https://gateway.example", {"total": 5}], ids=repr)
 def test_gateway_option_of_wrong_type_is_named(name: str, value: object) -> None:
-    """An option of another type is refused when the client is made."""
+    """An option of another type is refused when the client is constructed."""
     options: dict[str, Any] = {"credentials": MERCHANT} | {name: value}
     with pytest.raises(errors.ConfigurationError, match=name):
         Gateway(URL, **options)
 
 
-def test_gateway_without_credentials_or_with_a_class_is_named() -> None:
+def test_gateway_invalid_credentials_are_named() -> None:
     """None is not an account, and a class is not one of its objects."""
     with pytest.raises(errors.ConfigurationError, match="credentials"):
         Gateway(URL, None)  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_limits_wrong_count_is_named(name: str, value: object) -> None:
     ],
 )
 def test_job_wrong_option_is_named(tmp_path: Path, name: str, value: object) -> None:
-    """A job's options are checked before its journal is opened; a text is not a yes to resending."""
+    """The options of a job are checked before its journal opens; text is not True for resend."""
     if (name, value) in {("per_second", None), ("resend_unknown", True), ("batch", "5")}:
         value = "no" if name == "resend_unknown" else 0
     gateway = Gateway(URL, MERCHANT)
@@ -121,7 +121,7 @@ def test_job_wrong_option_is_named(tmp_path: Path, name: str, value: object) -> 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: str(value)[:8])
 @pytest.mark.parametrize("name", ["concurrency", "max_attempts", "initial_delay", "max_open"])
 def test_receiver_wrong_number_is_named(name: str, value: object) -> None:
-    """A receiver's numbers are checked when it is made, with an inbox and without."""
+    """The numbers of a receiver are checked at construction, with an inbox and without."""
     with pytest.raises(errors.ConfigurationError, match=name):
         Receiver(Router(), MERCHANT, **{name: value})  # type: ignore[arg-type]
     with pytest.raises(errors.ConfigurationError, match=name):
@@ -130,13 +130,13 @@ def test_receiver_wrong_number_is_named(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("wrong", [None, "11344", [], [None], [MERCHANT, "x"]], ids=repr)
 def test_receiver_wrong_accounts_are_refused(wrong: Any) -> None:
-    """A receiver knows whose callbacks it verifies from the start."""
+    """A receiver has the accounts that it verifies callbacks for from the start."""
     with pytest.raises(errors.ConfigurationError, match=r"redentials"):
         Receiver(Router(), wrong)
 
 
 def test_receiver_wrong_router_or_check_is_refused() -> None:
-    """A class in place of its object, and a check that cannot be called, are refused."""
+    """A class instead of its object, and a check that is not callable, are refused."""
     with pytest.raises(errors.ConfigurationError, match="Router"):
         Receiver(Router, MERCHANT)  # type: ignore[arg-type]
     with pytest.raises(errors.ConfigurationError, match="check"):
@@ -155,7 +155,7 @@ def test_inbox_and_reconciler_wrong_number_is_named(value: Any) -> None:
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: str(value)[:8])
 def test_sandbox_wrong_number_is_named(value: Any) -> None:
-    """A sandbox's times, ports and faults are checked when they are set."""
+    """The times, ports and faults of a sandbox are checked when they are set."""
     for name in ("token_lifetime", "inquiry_delay", "approval_delay", "reply_delay"):
         with pytest.raises(errors.ConfigurationError, match=name):
             Sandbox(**{name: value})
@@ -192,7 +192,7 @@ async def test_sandbox_wrong_port_or_merchants_are_named() -> None:
     ],
 )  # fmt: skip
 def test_platform_wrong_field_is_named(name: str, value: object) -> None:
-    """What varies between platforms is data, and is checked as such."""
+    """The fields of a platform are checked at construction."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Platform(**{"name": "mine", "base_url": URL} | {name: value})  # type: ignore[arg-type]
     assert refused.value.field == name
@@ -201,10 +201,10 @@ def test_platform_wrong_field_is_named(name: str, value: object) -> None:
 @pytest.mark.parametrize("base", [URL, f"{URL}:8443/base"])
 @pytest.mark.parametrize("tail", ["", "/", "/payments", "/authToken"])
 @pytest.mark.parametrize("root", ServiceRoot)
-def test_base_url_with_service_root_says_what_to_write(
+def test_base_url_with_service_root_names_the_right_one(
     root: ServiceRoot, tail: str, base: str
 ) -> None:
-    """The service root is added by the library: a base URL that has it already is refused, with the right one named."""
+    """The library adds the service root: a base URL that has it is refused."""
     if root is ServiceRoot.PAGES and tail not in {"", "/"}:
         tail = "/"
     with pytest.raises(errors.InvalidRequest, match="must end before the service root") as refused:
@@ -217,7 +217,7 @@ def test_base_url_with_service_root_says_what_to_write(
     "url",
     [f"{URL} ", f"{URL}\n", f"\t{URL}", f"{URL}/\r\n", "https://gate\nway.example", f"{URL}\ufeff"],
 )
-def test_base_url_with_blanks_is_refused(url: str) -> None:
-    """A blank or a line break, as files and shells add them, is refused and not carried into every request."""
+def test_base_url_with_blanks_raises(url: str) -> None:
+    """A blank or line break from a file or a shell is refused, not sent in every request."""
     with pytest.raises(errors.InvalidRequest, match="base_url: must not contain blanks"):
         Gateway(url, MERCHANT)

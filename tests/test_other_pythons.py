@@ -1,4 +1,4 @@
-"""The choice of interpreters that the suite is run on; the interpreters and make are stand-ins."""
+"""The choice of interpreters that the suite runs on; interpreters and make are fakes."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def chosen(folder: Path, main: str, *builds: str) -> list[str]:
     return [Path(path).parent.parent.name for path in made if path.startswith(str(folder))]
 
 
-def test_other_pythons_same_build_is_run_once(tmp_path: Path) -> None:
-    """A build whose version and TLS defaults were run already is not run again."""
+def test_other_pythons_same_build_runs_once(tmp_path: Path) -> None:
+    """A build whose version and TLS defaults were run before is skipped."""
     assert chosen(tmp_path, BUILT, BUILT, BUILT) == []
 
 
-def test_other_pythons_other_tls_of_one_version_is_run(tmp_path: Path) -> None:
-    """A second build of the main version is run where its TLS defaults differ."""
+def test_other_pythons_other_tls_of_version_runs(tmp_path: Path) -> None:
+    """A second build of the main version runs if its TLS defaults differ."""
     assert chosen(tmp_path, BUILT, BUILT, PACKAGED, PACKAGED) == ["3.12.1"]
 
 
 def test_other_pythons_unusable_build_is_skipped(tmp_path: Path) -> None:
-    """An interpreter that cannot make an environment is left out, and the next one is run."""
+    """An interpreter that cannot create an environment is skipped, and the next one runs."""
     assert chosen(
         tmp_path, "3.11|OpenSSL 3.0.19|771|2", "no such module' >&2; exit 1 #", BUILT
     ) == ["3.12.1"]

@@ -1,4 +1,4 @@
-"""Card numbers in text: found in any grouping and next to other digits, masked, and nothing else."""
+"""Detection and masking of card numbers in text, in any grouping and next to other digits."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ def sealed_digits(number: str) -> str:
 
 
 @given(st.sampled_from(KNOWN), st.data(), texts, texts)
-def test_find_any_grouping_in_any_text(number: str, data: Any, before: str, after: str) -> None:
-    """Every known number is found, whatever separates its digits, in whichever script, in any text."""
+def test_find_returns_number_in_any_grouping_and_text(
+    number: str, data: Any, before: str, after: str
+) -> None:
+    """Every known number is found, with any separator, in any script and any text."""
     script = data.draw(st.sampled_from(SCRIPTS))
     gaps = data.draw(
         st.lists(st.sampled_from(SEPARATORS), min_size=len(number) - 1, max_size=len(number) - 1)
@@ -88,8 +90,8 @@ def test_find_any_grouping_in_any_text(number: str, data: Any, before: str, afte
     ),
     st.sampled_from([" ", "-", ".", " - "]),
 )
-def test_find_next_to_other_groups_of_digits(number: str, other: str, gap: str) -> None:
-    """A number before or after a date, or other digits, is found."""
+def test_find_returns_number_next_to_other_groups(number: str, other: str, gap: str) -> None:
+    """A number before or after a date or other digits is found."""
     for text in (
         f"{number}{gap}{other}",
         f"{other}{gap}{number}",
@@ -103,8 +105,8 @@ def test_find_next_to_other_groups_of_digits(number: str, other: str, gap: str) 
 @given(
     st.sampled_from(USUAL), st.text("0123456789", max_size=12), st.text("0123456789", max_size=12)
 )
-def test_find_inside_a_group_of_digits(number: str, before: str, after: str) -> None:
-    """A number that other digits touch is found by its issuer's range and length: a date, an expiry, a CVV."""
+def test_find_returns_number_inside_digits(number: str, before: str, after: str) -> None:
+    """A number between other digits is found by its issuer range and length."""
     text = before + number + after
     assert any(
         span.start <= len(before) and span.end >= len(before) + len(number)
@@ -142,7 +144,7 @@ def merged(spans: list[Span]) -> list[Span]:
     ],
 )
 def test_find_other_numbers_returns_nothing(text: str) -> None:
-    """Wrong check digits, dates, times, account numbers and amounts are no card numbers."""
+    """Wrong check digits, dates, times, account numbers and amounts are not card numbers."""
     assert find(text) == []
     assert mask(text) == text
 
@@ -158,8 +160,8 @@ def test_find_other_numbers_returns_nothing(text: str) -> None:
         ("41111111111111112026", False),
     ],
 )
-def test_contains_known_issuer_takes_whole_numbers(text: str, expected: bool) -> None:
-    """In ids only a number of a known issuer's range and usual length counts, and only if no digit touches it."""
+def test_contains_known_issuer_needs_whole_number(text: str, expected: bool) -> None:
+    """In ids only a number of a known range and length counts, without digits around it."""
     assert contains(text, known_issuer=True) is expected
 
 
@@ -174,7 +176,7 @@ def test_contains_known_issuer_takes_whole_numbers(text: str, expected: bool) ->
     ],
 )
 def test_mask_keeps_six_and_four_digits(text: str, masked: str) -> None:
-    """The first six and the last four digits stay, and what is not a card number."""
+    """The first six and the last four digits stay, as does all other text."""
     assert mask(text) == masked
     assert mask(masked) == masked
 
@@ -183,8 +185,8 @@ def test_mask_keeps_six_and_four_digits(text: str, masked: str) -> None:
     "written",
     ["6212345678901234", "6212 3456 7890 1234", "621234567890123456 7", "8171 0000 0000 0001 23"],
 )
-def test_find_unionpay_without_check_digit(written: str) -> None:
-    """UnionPay's numbers need no valid check digit: their range, length and grouping are enough."""
+def test_find_unionpay_needs_no_check_digit(written: str) -> None:
+    """UnionPay numbers are found by their range, length and grouping."""
     digits = written.replace(" ", "")
     assert not is_luhn_valid(digits)
     assert any(
@@ -195,13 +197,13 @@ def test_find_unionpay_without_check_digit(written: str) -> None:
 @pytest.mark.parametrize(
     "written", ["62.50 12 7 3 90 1234 55", "12345678901234567890", "62 1 2 3 4 5 6 7 8 9 0 1 2 3 4"]
 )
-def test_find_unionpay_needs_a_cards_grouping(written: str) -> None:
-    """Digits that stand in short groups are not taken for a UnionPay number by their first two."""
+def test_find_unionpay_needs_grouping_of_a_card(written: str) -> None:
+    """Digits in short groups are not a UnionPay number only because of their first two."""
     assert not any(written[span.start :].startswith("62") for span in find(written))
 
 
-def test_replace_digits_takes_any_check_digit() -> None:
-    """A number that is known is taken out in every grouping, inside other digits too."""
+def test_replace_digits_ignores_check_digit() -> None:
+    """A known number is removed in every grouping, inside other digits too."""
     text = "1234-5678-9012-3456, 12345678\u00a090123456, 991234567890123456"
     assert replace_digits(text, "1234567890123456", "***") == "***, ***, 99***"
 
@@ -211,7 +213,7 @@ def test_replace_digits_takes_any_check_digit() -> None:
     ["4", "62", "4 ", "1  ", "4111 1111 1111 1111 ", "12345678901x", "AA11 ", "AA11", "\u0661"],
 )
 def test_find_work_is_linear(piece: str) -> None:
-    """Twice the text makes at most twice the work, whatever a stranger writes."""
+    """Twice the text needs at most twice the work, whatever it contains."""
 
     def lines(text: str) -> int:
         count = 0
@@ -236,7 +238,7 @@ def test_find_work_is_linear(piece: str) -> None:
 
 @pytest.mark.parametrize("brand", [None, "CUP"])
 def test_card_unionpay_needs_no_check_digit(brand: str | None) -> None:
-    """A UnionPay card is taken by its range, or by its brand."""
+    """A UnionPay card is accepted by its range, or by its brand."""
     for number in (
         "6200000000000000",
         "8171000000000000",
@@ -246,7 +248,7 @@ def test_card_unionpay_needs_no_check_digit(brand: str | None) -> None:
         assert Card(number, 7, 2030, brand=brand).brand == "CUP"
 
 
-def test_card_other_brand_needs_a_check_digit() -> None:
-    """Another brand's number has a check digit, and a wrong one is a typing mistake."""
+def test_card_other_brand_needs_check_digit() -> None:
+    """The number of another brand has a check digit, and a wrong one is a typing error."""
     with pytest.raises(errors.InvalidRequest, match="Luhn"):
         Card("4000000000000052", 7, 2030, brand="VISA")

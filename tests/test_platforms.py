@@ -1,4 +1,4 @@
-"""Platforms."""
+"""Platforms and base URLs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_every_white_label_has_its_hosts(name: str) -> None:
-    """The table of protocol section 1 is complete."""
+def test_platforms_table_is_complete(name: str) -> None:
+    """Every host of protocol section 1 is listed."""
     label = getattr(platforms, name)
     assert (label.test and label.test.base_url, label.live and label.live.base_url) == HOSTS[name]
 
@@ -38,8 +38,8 @@ def test_every_white_label_has_its_hosts(name: str) -> None:
         "https://:@shop.example",
     ],
 )
-def test_a_url_that_would_show_a_payment_is_refused(url: str) -> None:
-    """Plain http goes to this machine alone, and no URL carries a password."""
+def test_base_url_insecure_raises(url: str) -> None:
+    """Plain http is for loopback addresses only, and no URL has a password."""
     with pytest.raises(errors.InsecureConnection) as refused:
         Gateway(url, MERCHANT)
     assert refused.value.field == "base_url"
@@ -59,8 +59,8 @@ def test_a_url_that_would_show_a_payment_is_refused(url: str) -> None:
         "https://a:0",
     ],
 )
-def test_what_is_no_base_url_is_refused(url: str) -> None:
-    """A base URL is a scheme, a host, and perhaps a port and a path."""
+def test_base_url_malformed_raises(url: str) -> None:
+    """A base URL is a scheme, a host, and optionally a port and a path."""
     with pytest.raises(errors.InvalidRequest):
         Gateway(url, MERCHANT)
 
@@ -75,8 +75,8 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
         "https://shop.example/../a", "https://-",
     ],
 )  # fmt: skip
-def test_base_url_that_would_be_read_otherwise_is_refused(url: str) -> None:
-    """What follows an empty query becomes a part of it, and what a transport escapes is sent to another place."""
+def test_base_url_ambiguous_raises(url: str) -> None:
+    """An empty query and characters that a transport escapes are refused."""
     with pytest.raises(errors.InvalidRequest, match="base_url: "):
         Gateway(url, MERCHANT)
 
@@ -91,21 +91,21 @@ def test_base_url_that_would_be_read_otherwise_is_refused(url: str) -> None:
         "https://a_b.gateway.example.",
     ],
 )
-def test_https_and_this_machine_are_taken(url: str) -> None:
+def test_base_url_https_or_loopback_is_accepted(url: str) -> None:
     """A trailing slash makes no difference."""
     assert Gateway(url, MERCHANT).platform.base_url == url.rstrip("/")
 
 
-def test_a_platform_that_does_not_exist_is_refused() -> None:
-    """A brand without a live host is refused where it is used, not by a None deep inside."""
+def test_platform_missing_host_raises() -> None:
+    """A brand without a live host is refused where it is used."""
     with pytest.raises(errors.InvalidRequest, match="platform"):
         Gateway(platforms.PAYMENTPLUG.live, MERCHANT)
     with pytest.raises(errors.InvalidRequest):
         Platform(name="mine", base_url=None)
 
 
-def test_what_varies_can_be_changed() -> None:
-    """A merchant changes a platform's data, and a path that is none is refused."""
+def test_platform_fields_can_be_replaced() -> None:
+    """A merchant can change the fields of a platform; an invalid path is refused."""
     assert platforms.XOALA.live is not None
     assert attrs.evolve(platforms.XOALA.live, inquiry_path="/inquiry").inquiry_path == "/inquiry"
     with pytest.raises(errors.InvalidRequest):

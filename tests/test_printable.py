@@ -24,14 +24,14 @@ from gatewaypy.printable import MAX_LENGTH, printable
         ("Zoë 😀 [/05]", "Zoë 😀 [/05]"),
     ],
 )
-def test_printable_writes_out_what_hides(text: str, shown: str) -> None:
-    """Line breaks, escapes, overrides, half characters and NUL are written as Python writes them; letters stay."""
+def test_printable_escapes_invisible_characters(text: str, shown: str) -> None:
+    """Line breaks, escapes, overrides, surrogates and NUL are escaped; letters stay."""
     assert printable(text) == shown
 
 
 @given(st.text(st.characters(), max_size=300), st.integers(1, 50))
-def test_printable_any_text_fits_everywhere(text: str, max_length: int) -> None:
-    """Whatever the text, the result is printable, one line, as long as allowed, UTF-8, and taken by a database."""
+def test_printable_any_text_is_safe(text: str, max_length: int) -> None:
+    """The result is one printable line in UTF-8 of limited length that a database can store."""
     shown = printable(text, max_length)
     assert shown.isprintable()
     assert len(shown) <= max_length
@@ -39,7 +39,7 @@ def test_printable_any_text_fits_everywhere(text: str, max_length: int) -> None:
         assert database.execute("SELECT ?", (shown,)).fetchone() == (shown,)
 
 
-def test_printable_long_text_is_cut() -> None:
+def test_printable_long_text_is_truncated() -> None:
     """A long text ends with an ellipsis."""
     assert printable("x" * 3000) == "x" * (MAX_LENGTH - 1) + "…"
     assert printable("x" * MAX_LENGTH) == "x" * MAX_LENGTH

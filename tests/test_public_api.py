@@ -1,4 +1,4 @@
-"""The package's front door."""
+"""The public names of the package."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import gatewaypy
 OPERATIONS = {"debit", "preauth", "capture", "reversal", "refund", "payout", "inquire"}
 
 
-def test_every_public_name_exists() -> None:
-    """What the door lists is there, once, and documented."""
+def test_public_names_exist() -> None:
+    """Each exported name exists once, and is documented."""
     assert len(set(gatewaypy.__all__)) == len(gatewaypy.__all__)
     for name in gatewaypy.__all__:
         value = getattr(gatewaypy, name)
@@ -20,16 +20,16 @@ def test_every_public_name_exists() -> None:
             assert value.__doc__
 
 
-def test_the_client_has_every_operation() -> None:
-    """Each operation is a documented coroutine function that says what it raises or where that is said."""
+def test_gateway_operations_are_documented() -> None:
+    """Each operation is a coroutine function whose docstring says what it raises."""
     for name in OPERATIONS:
         method = getattr(gatewaypy.Gateway, name)
         assert inspect.iscoroutinefunction(method)
         assert "protocol section" in (method.__doc__ or "")
 
 
-async def test_an_unknown_option_is_a_type_error() -> None:
-    """A mistyped option never goes unnoticed into a payment."""
+async def test_gateway_unknown_option_raises_type_error() -> None:
+    """A mistyped option is never ignored in a payment."""
     async with gatewaypy.Gateway(
         "http://127.0.0.1:9",
         gatewaypy.Credentials(member_id="1", partner_id="1", username="u", secret_key="k" * 16),

@@ -1,4 +1,4 @@
-"""Secrets."""
+"""Secrets: what they show and how they compare."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gatewaypy import Secret
 from gatewaypy.secret import SecretBytes, shape_of
 
 
-def test_a_secret_shows_itself_to_reveal_alone() -> None:
-    """repr, str and format are masked, in f-strings and logging's % too."""
+def test_secret_shows_text_only_by_reveal() -> None:
+    """repr, str and format are masked, in f-strings and the % of logging too."""
     secret = Secret("hunter2")
     shown = f"{secret} {secret!r} {secret:>10} {[secret]} {'%s' % secret}"  # noqa: UP031 - as logging does
     assert "hunter2" not in shown
@@ -20,8 +20,8 @@ def test_a_secret_shows_itself_to_reveal_alone() -> None:
     assert not hasattr(secret, "__dict__")
 
 
-def test_a_secret_cannot_be_pickled_or_iterated() -> None:
-    """Copies stay in this process; nothing spells a secret out letter by letter."""
+def test_secret_cannot_be_pickled_or_iterated() -> None:
+    """Copies stay in this process, and no loop shows the text letter by letter."""
     secret = Secret("hunter2")
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(secret)
@@ -30,15 +30,15 @@ def test_a_secret_cannot_be_pickled_or_iterated() -> None:
     assert copy.copy(secret) is copy.deepcopy(secret) is secret
 
 
-def test_secrets_compare_by_text() -> None:
-    """Equal texts are equal secrets, with equal hashes; a text is no secret."""
+def test_secret_compares_by_text() -> None:
+    """Equal texts are equal secrets with equal hashes; a string is not a secret."""
     assert Secret("a") == Secret("a") != Secret("b")
     assert hash(Secret("a")) == hash(Secret("a"))
     assert Secret("a") != "a"
 
 
-def test_sealed_bytes_show_their_length_alone() -> None:
-    """A body's repr and str give its size; it cannot be pickled."""
+def test_secret_bytes_show_only_their_length() -> None:
+    """The repr and str of a body have its size; it cannot be pickled."""
     body = SecretBytes(b"card.number=4000000000000051")
     assert f"{body} {body!r}" == "SecretBytes(28 bytes) SecretBytes(28 bytes)"
     assert bytes(body).startswith(b"card")
@@ -58,6 +58,6 @@ def test_sealed_bytes_show_their_length_alone() -> None:
         ("1" * 1001 + "a", "1002 characters, the first 1000: digits"),
     ],
 )
-def test_a_shape_describes_without_showing(value: object, shape: str) -> None:
+def test_shape_describes_without_showing(value: object, shape: str) -> None:
     """A refused value is described by its length and the kinds of its characters."""
     assert shape_of(value) == shape

@@ -52,10 +52,10 @@ def reply(fields: dict[str, object], encoding: str, label: str) -> bytes:
         ("utf-16", "application/json; charset=UTF-16"),
     ],
 )
-async def test_debit_reply_in_charset_is_succeeded(
+async def test_debit_reply_in_charset_succeeds(
     transport: Transport, encoding: str, label: str
 ) -> None:
-    """A debit is read from its own reply, and its token too, whatever charset they are written in."""
+    """A debit and its token are read from their replies, whatever charset they have."""
     asked = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

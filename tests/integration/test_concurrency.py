@@ -17,10 +17,10 @@ EUROS = Money("5.00", "EUR")
 PATIENT = Timeouts(connect=20, read=30, total=60, inquiry=10)
 
 
-async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(
+async def test_callers_with_expired_token_make_one_token_call(
     sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
-    """All hundred are refused with the old token, and all go on with the one new token."""
+    """All hundred are rejected with the old token, and continue with one new token."""
     async with Gateway(
         sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT
     ) as gateway:
@@ -38,10 +38,10 @@ async def test_a_hundred_callers_with_an_expired_token_cause_one_token_call(
     assert len(sandbox.ledger.entries) == 101
 
 
-async def test_a_thousand_debits_at_once(
+async def test_callers_thousand_debits_succeed(
     sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
-    """The default limits take a thousand callers without a pool error, each payment once."""
+    """The default limits serve a thousand callers without a pool error, each payment once."""
     async with Gateway(
         sandbox.base_url, sandbox.credentials, transport=transport, timeouts=PATIENT
     ) as gateway:
@@ -55,10 +55,10 @@ async def test_a_thousand_debits_at_once(
     assert len({payment.payment_id for payment in payments}) == len(sandbox.ledger.entries) == 1000
 
 
-async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(
+async def test_callers_cancelled_leave_every_slot_usable(
     sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
-    """Callers cancelled at every stage lose nothing: what was sent ends and is told, and all slots serve again."""
+    """Callers cancelled at any stage lose nothing: sent requests end and are reported."""
     events: list[object] = []
     seeded, slots = random.Random(7), 8
     async with Gateway(
@@ -101,10 +101,10 @@ async def test_a_storm_of_cancelled_callers_leaves_every_slot_usable(
             assert len(transport._idle) <= slots
 
 
-async def test_a_gateway_that_is_down_takes_nothing(
+async def test_callers_of_down_gateway_are_not_sent(
     sandbox: Sandbox, client: Gateway, card: Card
 ) -> None:
-    """While connections are refused every payment is not sent; afterwards the same ids go through."""
+    """While connections are refused no payment is sent; afterwards the same ids succeed."""
     await client.debit(EUROS, card, merchant_transaction_id="ORDER-0")
     async with sandbox.refusing():
         results = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Every operation in every encoding and flow, over a real socket: docs/coverage.md is made from these tests' names."""
+"""Every operation in every encoding and flow, over a real socket: the source of docs/coverage.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.heavy
 async def test_every_operation(
     sandbox: Sandbox, name: str, body: Any, accept: Any, flow: str, seen: Counter[Any]
 ) -> None:
-    """An operation goes through to the sandbox's books, written and answered as it was asked to be."""
+    """An operation reaches the ledger of the sandbox in the requested encodings."""
     timeouts = Timeouts(connect=2, read=5, total=10, inquiry=5)
     options: Any = {
         "body": "form" if body == "html" else body,
@@ -63,13 +63,13 @@ def seen(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Counter[Any]:
     return counter
 
 
-def test_no_operation_is_left_out() -> None:
-    """Each row of the operations table has its walk, and there is none beside."""
+def test_every_operation_is_covered() -> None:
+    """Each row of the operations table has its own walk, and there is no other."""
     assert set(WALKS) == set(OPERATIONS)
 
 
-def test_a_list_is_the_same_in_both_encodings() -> None:
-    """Several products come to the sandbox alike as a form and as JSON."""
+def test_list_is_equal_in_both_encodings() -> None:
+    """The sandbox reads several products equally as a form and as JSON."""
     form = b"product%5B0%5D.quantity=1&product%5B1%5D.quantity=2"
     json = b'{"product": [{"quantity": "1"}, {"quantity": "2"}]}'
     assert read_fields(form, "application/x-www-form-urlencoded") == read_fields(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Euros = Callable[[str], Money]
 
 
-async def test_tokens(tls_client: Gateway, tls_sandbox: Sandbox) -> None:
-    """Merchant, partner and regenerated tokens are granted, and their exp is read."""
+async def test_tokens_are_granted(tls_client: Gateway, tls_sandbox: Sandbox) -> None:
+    """Merchant, partner and regenerated tokens are granted, and their ``exp`` is read."""
     merchant = await tls_client.tokens.merchant()
     assert 3590 <= merchant.lifetime <= 3600
     assert merchant.member_id == tls_sandbox.credentials.member_id
@@ -39,10 +39,10 @@ async def test_tokens(tls_client: Gateway, tls_sandbox: Sandbox) -> None:
     assert tls_sandbox.tokens.granted == 3
 
 
-async def test_a_sale_and_its_refund(
+async def test_debit_is_refunded_in_part_once(
     tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """A debit is captured at once; a part of it goes back, once."""
+    """A debit is captured at once; a part of it is refunded, once."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
     assert (payment.outcome, payment.outcome_source) == (Outcome.SUCCEEDED, OutcomeSource.REPLY)
     refund = await tls_client.refund(payment.payment_id or "", euros("20.00"))
@@ -55,10 +55,10 @@ async def test_a_sale_and_its_refund(
     ]
 
 
-async def test_a_preauthorization_captured_whole_in_part_or_not(
+async def test_preauthorization_is_captured_or_reversed_once(
     tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """What is held can be taken whole, in part, or released; never twice."""
+    """A hold can be captured whole, in part, or released; never twice."""
     ids = []
     for number in range(3):
         held = await tls_client.preauth(
@@ -75,8 +75,10 @@ async def test_a_preauthorization_captured_whole_in_part_or_not(
     assert (balance.held, balance.captured) == (0, 110)
 
 
-async def test_payouts(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros) -> None:
-    """Money goes out to an earlier payer or to a customer, and not to a payment that was never captured."""
+async def test_payouts_reach_payers_and_customers(
+    tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
+) -> None:
+    """An earlier payer and a customer are paid, a payment never captured is refused."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER-1")
     held = await tls_client.preauth(euros("50.00"), card, merchant_transaction_id="ORDER-2")
     to_payer = await tls_client.payout(
@@ -104,7 +106,9 @@ async def test_payouts(tls_client: Gateway, tls_sandbox: Sandbox, card: Card, eu
     } == {"EUR": 7, "JPY": 100}
 
 
-async def test_inquiries_by_either_id(tls_client: Gateway, card: Card, euros: Euros) -> None:
+async def test_inquiry_by_either_id_returns_the_record(
+    tls_client: Gateway, card: Card, euros: Euros
+) -> None:
     """Both ids lead to the same record; an unknown one to none."""
     payment = await tls_client.debit(euros("50.00"), card, merchant_transaction_id="ORDER 1.A-b")
     by_own = await tls_client.inquire(merchant_transaction_id="ORDER 1.A-b")
@@ -118,10 +122,10 @@ async def test_inquiries_by_either_id(tls_client: Gateway, card: Card, euros: Eu
     assert not (await tls_client.inquire(merchant_transaction_id="ORDER-2")).found
 
 
-async def test_an_asynchronous_payment_settles_later(
+async def test_payment_asynchronous_settles_later(
     tls_client: Gateway, tls_sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """P is pending, and an inquiry tells when it is done."""
+    """P is pending, and an inquiry returns the final state."""
     payment = await tls_client.debit(euros("6090.00"), card, merchant_transaction_id="ORDER-1")
     assert payment.outcome is Outcome.PENDING
     await tls_sandbox.callback_sender.idle()
@@ -142,7 +146,7 @@ async def test_an_asynchronous_payment_settles_later(
         ("6099.00", Outcome.FAILED, OutcomeSource.INQUIRY),
     ],
 )
-async def test_magic_amounts(
+async def test_magic_amounts_give_declines_and_faults(
     tls_client: Gateway,
     card: Card,
     euros: Euros,
@@ -150,7 +154,7 @@ async def test_magic_amounts(
     outcome: Outcome,
     outcome_source: OutcomeSource,
 ) -> None:
-    """Declines are results; a reply that lies or says nothing is settled by asking, for payments and payouts."""
+    """Declines are results; a false or missing reply is resolved by inquiry."""
     payment = await tls_client.debit(euros(amount), card, merchant_transaction_id="ORDER-1")
     payout = await tls_client.payout(
         euros(amount), merchant_transaction_id="PAYOUT-1", customer=Customer(email="a@shop.example")
@@ -161,9 +165,9 @@ async def test_magic_amounts(
 
 @pytest.mark.parametrize("body", ["form", "json"])
 @pytest.mark.parametrize("accept", ["json", "xml"])
-async def test_every_body_and_reply_format(tls_sandbox: Sandbox, tls_transport: Transport, card: Card, euros: Euros,
+async def test_every_body_and_reply_format_works(tls_sandbox: Sandbox, tls_transport: Transport, card: Card, euros: Euros,
                                            body: str, accept: str) -> None:  # fmt: skip
-    """Form and JSON requests with JSON and XML replies do the same, 3-D redirects included."""
+    """Form and JSON requests with JSON and XML replies are equal, 3-D redirects included."""
     async with Gateway(
         tls_sandbox.base_url,
         tls_sandbox.credentials,
@@ -198,8 +202,8 @@ async def test_every_body_and_reply_format(tls_sandbox: Sandbox, tls_transport: 
     assert dict(challenged.redirect.parameters)["flag"] == ""
 
 
-async def test_in_process(card: Card, euros: Euros) -> None:
-    """A sandbox can be called without a socket, on both libraries' ASGI transport."""
+async def test_sandbox_in_process_works(card: Card, euros: Euros) -> None:
+    """A sandbox can be called without a socket, on the ASGI transports of both libraries."""
     from gatewaypy.sandbox import Sandbox
 
     sandbox = Sandbox()
@@ -212,18 +216,18 @@ async def test_in_process(card: Card, euros: Euros) -> None:
     assert len(sandbox.ledger.entries) == 1
 
 
-async def test_the_users_own_fixtures(
+async def test_pytest_plugin_fixtures_work(
     gateway: Gateway, gateway_sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """The package's pytest plugin gives a sandbox and a client of it."""
+    """The pytest plugin of the package provides a sandbox and a client of it."""
     assert (await gateway.debit(euros("1.00"), card, merchant_transaction_id="ORDER-1")).succeeded
     assert gateway_sandbox.ledger.executions("ORDER-1")
 
 
-async def test_a_token_that_expires_is_renewed(
+async def test_token_that_expires_is_renewed(
     certificate: tuple[str, str], trusting: ssl.SSLContext, card: Card, euros: Euros
 ) -> None:
-    """With tokens that live for a second, payments go on without one failing."""
+    """With tokens that live for 1 s, no payment fails."""
     import asyncio
 
     from gatewaypy.sandbox import Sandbox
@@ -248,10 +252,10 @@ async def test_a_token_that_expires_is_renewed(
 
 
 @pytest.mark.parametrize("operation", ["refund", "reversal"])
-async def test_an_earlier_trace_settles_no_later_follow_up(
+async def test_follow_up_ignores_earlier_trace(
     client: Gateway, sandbox: Sandbox, card: Card, operation: str
 ) -> None:
-    """After one that was done and one that was refused, a third whose answer is unreadable is not told to be done."""
+    """After a done and a refused follow-up, a third with an unreadable answer is unknown."""
     begin = client.debit if operation == "refund" else client.preauth
     payment = await begin(Money("50.00", "EUR"), card, merchant_transaction_id=f"TWICE-{operation}")
 

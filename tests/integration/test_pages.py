@@ -1,4 +1,4 @@
-"""The hosted pages as a payer walks through them: checkout, card registration, invoices, links, wallets."""
+"""The hosted pages as a payer uses them: checkout, card registration, invoices, links, wallets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def body(browser: PayerBrowser) -> bytes:
         ({"answer": "cancel"}, Outcome.CANCELLED, []),
     ],
 )
-async def test_checkout_ends_with_a_signed_return(
+async def test_checkout_ends_with_signed_return(
     client: Gateway,
     sandbox: Sandbox,
     browser: PayerBrowser,
@@ -64,7 +64,7 @@ async def test_checkout_ends_with_a_signed_return(
     outcome: Outcome,
     kinds: list[str],
 ) -> None:
-    """Paid, declined or cancelled: the browser comes back with a verified return that agrees with inquiry and ledger."""
+    """Paid, declined or cancelled: the verified return agrees with inquiry and ledger."""
     form = await client.checkout.form(
         Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
     )
@@ -82,7 +82,9 @@ async def test_checkout_ends_with_a_signed_return(
     assert [entry.kind for entry in sandbox.ledger.entries] == kinds
 
 
-async def test_checkout_can_hold(client: Gateway, sandbox: Sandbox, browser: PayerBrowser) -> None:
+async def test_checkout_can_preauthorize(
+    client: Gateway, sandbox: Sandbox, browser: PayerBrowser
+) -> None:
     """A preauthorization by the hosted page is captured later."""
     form = await client.checkout.form(
         Money("50.00", "EUR"),
@@ -104,10 +106,10 @@ async def test_checkout_can_hold(client: Gateway, sandbox: Sandbox, browser: Pay
 @pytest.mark.parametrize(
     "change", [{"amount": "1.00"}, {"memberId": "1"}, {"totype": "Other"}, {"checksum": "0" * 32}]
 )
-async def test_a_changed_form_is_refused(
+async def test_checkout_changed_form_is_refused(
     client: Gateway, sandbox: Sandbox, browser: PayerBrowser, change: dict[str, str]
 ) -> None:
-    """A payer who edits the form's amount, or whose it is, gets nowhere."""
+    """A payer who edits the amount or the merchant of the form cannot pay."""
     form = await client.checkout.form(
         Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
     )
@@ -118,10 +120,10 @@ async def test_a_changed_form_is_refused(
     assert (browser.status, sandbox.ledger.records) == (400, {})
 
 
-async def test_the_payer_types_nonsense(
+async def test_checkout_invalid_card_books_nothing(
     client: Gateway, sandbox: Sandbox, browser: PayerBrowser
 ) -> None:
-    """What is no card, or one that has expired, books nothing; the payer may try again."""
+    """An invalid or expired card books nothing, and the payer may try again."""
     form = await client.checkout.form(
         Money("50.00", "EUR"), merchant_transaction_id="ORDER-1", redirect_url=BACK
     )
@@ -140,8 +142,8 @@ async def test_the_payer_types_nonsense(
     assert (browser.status, len(sandbox.ledger.entries)) == (404, 1)
 
 
-async def test_what_a_page_cannot_take(client: Gateway) -> None:
-    """Too long a URL or description is refused, and so is a page without the partner's name."""
+async def test_checkout_invalid_field_is_refused(client: Gateway) -> None:
+    """A long URL or description, or a missing partner name, is refused."""
     euros = Money("50.00", "EUR")
     for arguments, field in (
         ({"redirect_url": "https://shop.example/" + "x" * 80}, "merchantRedirectUrl"),
@@ -157,8 +159,8 @@ async def test_what_a_page_cannot_take(client: Gateway) -> None:
         assert refused.value.field == field
 
 
-async def test_a_page_wants_the_partners_name(sandbox: Sandbox) -> None:
-    """Credentials without partner_name cannot make a form, and the error says what is missing."""
+async def test_page_without_partner_name_raises(sandbox: Sandbox) -> None:
+    """Credentials without partner_name cannot build a form, and the error says what is missing."""
     known = sandbox.credentials
     nameless = Credentials(
         member_id=known.member_id,
@@ -171,7 +173,7 @@ async def test_a_page_wants_the_partners_name(sandbox: Sandbox) -> None:
             await gateway.checkout.card_registration_form(redirect_url=BACK)
 
 
-async def test_card_registration_returns_a_claim(
+async def test_card_registration_returns_registration(
     client: Gateway, sandbox: Sandbox, browser: PayerBrowser
 ) -> None:
     """The return is verified by rule P', and its registration pays; a cancelled one has none."""
@@ -210,10 +212,10 @@ async def invoice(client: Gateway) -> str:
     return sent.payment_url or ""
 
 
-async def test_an_invoice_is_paid_once(
+async def test_invoice_is_paid_once(
     client: Gateway, sandbox: Sandbox, browser: PayerBrowser, invoice: str
 ) -> None:
-    """A declined card leaves the invoice open, a good one pays it, and then its link is closed."""
+    """A declined card leaves the invoice open, a good one pays it and closes its link."""
     await browser.visit(invoice)
     await browser.submit(**(browser.CARD | {"number": "4000000000000077"}), answer="pay")
     assert (await client.invoices.status("INV-1")).status == "unpaid"
@@ -229,19 +231,17 @@ async def test_an_invoice_is_paid_once(
     assert (await client.invoices.remind("1746")).result.code == "10013"
 
 
-async def test_a_guessed_link_leads_nowhere(
+async def test_invoice_guessed_link_shows_nothing(
     sandbox: Sandbox, browser: PayerBrowser, invoice: str
 ) -> None:
-    """An invoice's number alone, or with another token, shows nothing."""
+    """An invoice number alone, or with another token, shows nothing."""
     for link in (invoice[:-1] + "z", f"{sandbox.base_url}/transaction/PayInvoice?inv=1746"):
         await browser.visit(link)
         assert browser.status == 404
 
 
-async def test_an_invoice_number_is_used_once(
-    client: Gateway, sandbox: Sandbox, invoice: str
-) -> None:
-    """The gateway refuses a second invoice under the same number, and sends no second letter."""
+async def test_invoice_number_is_used_once(client: Gateway, sandbox: Sandbox, invoice: str) -> None:
+    """A second invoice under the number is refused, and no second letter is sent."""
     again = await client.invoices.generate(
         Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
     )
@@ -250,7 +250,7 @@ async def test_an_invoice_number_is_used_once(
     assert invoice
 
 
-async def test_products_are_in_the_invoices_currency(client: Gateway, sandbox: Sandbox) -> None:
+async def test_invoice_product_in_other_currency_raises(client: Gateway, sandbox: Sandbox) -> None:
     """A price in another currency is refused before anything is sent."""
     with pytest.raises(errors.InvalidRequest, match="EUR"):
         await client.invoices.generate(
@@ -282,7 +282,7 @@ SOURCES: list[PaymentSource] = [
     ("answer", "outcome"),
     [("approve", Outcome.SUCCEEDED), ("decline", Outcome.FAILED), ("abandon", Outcome.PENDING)],
 )
-async def test_other_sources_ask_the_payer(
+async def test_wallet_redirects_the_payer(
     client: Gateway,
     sandbox: Sandbox,
     browser: PayerBrowser,
@@ -290,7 +290,7 @@ async def test_other_sources_ask_the_payer(
     answer: str,
     outcome: Outcome,
 ) -> None:
-    """What is no card sends the payer on by GET, query and all; what the payer says there decides."""
+    """Other sources redirect the payer by GET with the query; the payer's answer decides."""
     payment = await client.debit(
         Money("5.00", "EUR"), source, merchant_transaction_id="ORDER-1", redirect_url=BACK
     )

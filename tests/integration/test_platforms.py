@@ -1,4 +1,4 @@
-"""What varies from host to host (protocol section 13), tried against a sandbox that has the variation and nothing else."""
+"""What varies between hosts (protocol section 13), against a sandbox with only that variation."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ VARIATIONS: dict[str, tuple[dict[str, Any], Callable[[Gateway, Sandbox], Awaitab
 
 
 @pytest.mark.parametrize("name", VARIATIONS)
-async def test_a_variation_is_data(name: str) -> None:
-    """With the platform's own data the operation goes through."""
+async def test_platform_with_its_data_succeeds(name: str) -> None:
+    """With the platform's own data the operation succeeds."""
     changes, walk = VARIATIONS[name]
     platform = Platform(**HERE, **changes)
     sandbox = Sandbox(platform=platform)
@@ -116,8 +116,8 @@ async def test_a_variation_is_data(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in VARIATIONS if name != "another spelling of attemptThreeD"]
 )
-async def test_without_its_data_the_same_host_refuses(name: str) -> None:
-    """The sandbox has the variation alone: a client with the usual data fails there, so the test above proves something."""
+async def test_platform_without_its_data_is_refused(name: str) -> None:
+    """A client with the default data fails there, so the test above proves something."""
     changes, walk = VARIATIONS[name]
     sandbox = Sandbox(platform=Platform(**HERE, **changes))
     async with Gateway(
@@ -128,8 +128,8 @@ async def test_without_its_data_the_same_host_refuses(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
-async def test_both_encodings_of_a_whole_payment(body: Any) -> None:
-    """The body's encoding is the client's choice: every field arrives under the same name."""
+async def test_platform_both_encodings_carry_every_field(body: Any) -> None:
+    """The client selects the encoding: every field arrives under the same name."""
     sandbox = Sandbox()
     browser = BrowserInfo(
         user_agent="Mozilla/5.0",
@@ -161,8 +161,8 @@ async def test_both_encodings_of_a_whole_payment(body: Any) -> None:
 
 @pytest.mark.parametrize("status", ["short", "long"])
 @pytest.mark.parametrize("body", ["json", "form"])
-async def test_whichever_status_the_callback_signs(tmp_path: Path, status: Any, body: Any) -> None:
-    """A chargeback told by callback is believed with the short status signed or the long one, as JSON or as a form."""
+async def test_callback_status_may_be_short_or_long(tmp_path: Path, status: Any, body: Any) -> None:
+    """A chargeback is verified with the short or the long status signed, as JSON or a form."""
     heard: list[CallbackEvent] = []
     router = Router()
 
@@ -188,8 +188,8 @@ async def test_whichever_status_the_callback_signs(tmp_path: Path, status: Any, 
         ]
 
 
-def test_every_row_can_be_changed() -> None:
-    """A platform may move any operation; what does not exist is refused when the client is made."""
+def test_platform_every_operation_can_be_overridden() -> None:
+    """A platform may move any operation; an unknown one is refused at construction."""
     changes = {name: {"path": "/moved"} for name in OPERATIONS}
     Gateway(Platform(**HERE, operations=changes), MERCHANT)
     for wrong in ({"refnd": {}}, {"refund": {"reply": "x"}}, {"refund": {"rule": "Q"}}):

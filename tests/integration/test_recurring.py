@@ -1,4 +1,4 @@
-"""Recurring payments against the sandbox: a mandate from the first, and what later ones may and may not do."""
+"""Recurring payments: a mandate from the first payment, and what later ones may do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     Euros = Callable[[str], Money]
 
 
-async def test_a_mandate_survives_as_json(
+async def test_mandate_json_is_enough_to_repeat(
     client: Gateway, sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """What is kept between the months is text without card data, and later payments need nothing else."""
+    """The stored text has no card data, and later payments need nothing else."""
     first = await client.recurring.initial(
         euros("9.90"), card, merchant_transaction_id="MONTH-1", store_card=True
     )
@@ -39,10 +39,10 @@ async def test_a_mandate_survives_as_json(
 
 
 @pytest.mark.parametrize(("store", "by"), [(True, None), (True, "initial payment"), (False, None)])
-async def test_a_repeat_asks_for_no_payer_and_no_cvv(
+async def test_repeat_needs_no_payer_or_cvv(
     client: Gateway, sandbox: Sandbox, three_d_card: Card, euros: Euros, store: bool, by: str | None
 ) -> None:
-    """The first payment goes through 3-D Secure; the mandate is made once an inquiry knows of it; repeats need nobody."""
+    """The first payment uses 3-D Secure; its inquiry gives the mandate, repeats need no payer."""
     first = await client.recurring.initial(
         euros("9.90"),
         three_d_card,
@@ -65,10 +65,8 @@ async def test_a_repeat_asks_for_no_payer_and_no_cvv(
     assert not any(name.startswith("card.") for name in record.fields)
 
 
-async def test_a_repeat_that_the_bank_declines_is_a_result(
-    client: Gateway, card: Card, euros: Euros
-) -> None:
-    """A decline months later is a decline like any other."""
+async def test_repeat_declined_is_a_result(client: Gateway, card: Card, euros: Euros) -> None:
+    """A decline of a later payment is a result like any other."""
     mandate = (
         await client.recurring.initial(euros("1.00"), card, merchant_transaction_id="A")
     ).mandate()
@@ -76,10 +74,10 @@ async def test_a_repeat_that_the_bank_declines_is_a_result(
     assert (later.outcome, later.result.code) == (Outcome.FAILED, "11051")
 
 
-async def test_what_no_repeat_may_be(
+async def test_repeat_invalid_raises(
     client: Gateway, sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """Another currency, a stored card that is not there, something that is no mandate: nothing is sent."""
+    """Another currency, a missing stored card or an invalid mandate sends nothing."""
     mandate = (
         await client.recurring.initial(euros("1.00"), card, merchant_transaction_id="A")
     ).mandate()
@@ -97,10 +95,10 @@ async def test_what_no_repeat_may_be(
     assert sandbox.requests == before
 
 
-async def test_only_an_initial_payment_can_be_repeated(
+async def test_repeat_of_plain_payment_is_refused(
     client: Gateway, card: Card, euros: Euros
 ) -> None:
-    """The gateway refuses to repeat a payment whose payer agreed to nothing more."""
+    """The gateway refuses to repeat a payment whose payer did not agree to repeats."""
     paid = await client.debit(euros("1.00"), card, merchant_transaction_id="A")
     refused = await client.recurring.repeat(
         Mandate.of(paid), euros("1.00"), merchant_transaction_id="B"
@@ -108,8 +106,8 @@ async def test_only_an_initial_payment_can_be_repeated(
     assert (refused.outcome, refused.result.code) == (Outcome.FAILED, "10002")
 
 
-async def test_a_repeat_can_hold_and_be_captured(client: Gateway, card: Card, euros: Euros) -> None:
-    """A series may begin with a hold, and its repeats may be holds that are captured or reversed."""
+async def test_repeat_can_be_a_preauthorization(client: Gateway, card: Card, euros: Euros) -> None:
+    """A series may start with a hold, and repeats may be holds."""
     first = await client.recurring.initial(
         euros("1.00"), card, merchant_transaction_id="A", preauth=True
     )

@@ -1,4 +1,4 @@
-"""Several merchants in one process on one transport: they share its connections, and nothing else."""
+"""Several merchants in one process share the connections of a transport, and nothing else."""
 
 from __future__ import annotations
 
@@ -125,10 +125,10 @@ async def listed(gateway: Gateway) -> list[str | None]:
     ]
 
 
-async def test_each_pays_with_its_own_token_and_key(
+async def test_merchants_use_their_own_tokens_and_keys(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """Under one order id each has a payment of its own, and no request goes out with the other's token."""
+    """Each has a payment under the same order id, and no request has the other's token."""
     ada, bob = shared
     payments = await asyncio.gather(
         *(gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1") for gateway in (ada, bob)),
@@ -146,8 +146,8 @@ async def test_each_pays_with_its_own_token_and_key(
     assert (sandbox.requests["token"], sandbox.tokens.granted) == (6, 6)
 
 
-async def test_neither_pays_with_the_others_key(sandbox: Watched, card: Card) -> None:
-    """A merchant whose key is the other's gets no token, whatever the other has; and the other goes on paying."""
+async def test_merchant_with_key_of_other_gets_no_token(sandbox: Watched, card: Card) -> None:
+    """A merchant with the wrong key gets no token, and the other one continues."""
     transport = HttpxTransport()
     crossed = attrs.evolve(ADA, secret_key=BOB.secret_key)
     async with (
@@ -161,10 +161,10 @@ async def test_neither_pays_with_the_others_key(sandbox: Watched, card: Card) ->
     assert {record.member_id for record in sandbox.ledger.records.values()} == {BOB.member_id}
 
 
-async def test_a_merchants_token_is_renewed_for_itself(
+async def test_merchant_token_is_renewed_alone(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """Where the gateway refuses the token of one, that one asks for another; the other's stays in use."""
+    """A rejected token of one merchant is renewed; that of the other stays in use."""
     ada, bob = shared
     for gateway in shared:
         assert (await gateway.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
@@ -179,10 +179,10 @@ async def test_a_merchants_token_is_renewed_for_itself(
     assert sandbox.tokens_of[BOB.member_id] == {before}
 
 
-async def test_a_token_asked_for_by_hand_stays_its_merchants(
+async def test_merchant_regenerated_token_stays_its_own(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """A token that is exchanged for another belongs to the merchant that asked, whoever else the partner has."""
+    """A regenerated token belongs to the merchant that requested it."""
     for gateway, merchant in zip(shared, (ADA, BOB), strict=True):
         first = await gateway.tokens.merchant()
         second = await gateway.tokens.regenerate(first)
@@ -191,10 +191,10 @@ async def test_a_token_asked_for_by_hand_stays_its_merchants(
     assert set(sandbox.asked) == set(LOGINS.items())
 
 
-async def test_neither_sees_the_others_payments(
+async def test_merchants_never_see_payments_of_others(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """An inquiry, a list and a follow-up find a merchant's own payments, and never the other's."""
+    """Inquiries, lists and follow-ups find only the merchant's own payments."""
     ada, bob = shared
     hers = await ada.debit(EUROS, card, merchant_transaction_id="ORDER-ADA")
     held = await ada.preauth(EUROS, card, merchant_transaction_id="HELD-ADA")
@@ -214,10 +214,10 @@ async def test_neither_sees_the_others_payments(
     assert [entry.kind for entry in sandbox.ledger.entries] == ["capture", "hold", "capture"]
 
 
-async def test_neither_pays_from_what_the_other_stored(
+async def test_merchants_never_use_stored_data_of_others(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """Stored cards, customers and mandates of one are nothing to the other: not to be listed, charged, repeated or deleted."""
+    """Stored cards, customers and mandates of another are not listed, charged or deleted."""
     ada, bob = shared
     customer = await ada.customers.sign_up(Customer("Cy", "Payer", "cy@shop.example"))
     owner = Customer(customer_id=customer.customer_id)
@@ -245,10 +245,10 @@ async def test_neither_pays_from_what_the_other_stored(
     assert {record.member_id for record in sandbox.ledger.records.values()} == {ADA.member_id}
 
 
-async def test_neither_touches_the_others_invoices(
+async def test_merchants_never_touch_invoices_of_others(
     shared: tuple[Gateway, Gateway], sandbox: Watched
 ) -> None:
-    """An invoice is found, sent again and taken back by its own merchant alone, though both use the same id."""
+    """An invoice is found and cancelled only by its own merchant, even with equal ids."""
     ada, bob = shared
     hers = await bill(ada)
     assert (await bob.invoices.status("INV-1")).outcome is Outcome.FAILED
@@ -266,10 +266,10 @@ async def test_neither_touches_the_others_invoices(
     assert len(sandbox.payments.keeping.invoices.mails) == 2
 
 
-async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
+async def test_lost_invoice_ignores_invoice_of_other(
     shared: tuple[Gateway, Gateway], sandbox: Watched
 ) -> None:
-    """Where the reply to an invoice is lost, another merchant's invoice of the same id and amount says nothing of it."""
+    """A lost reply is not resolved by another merchant's invoice of that id and amount."""
     ada, bob = shared
     await bill(ada)
     sandbox.faults.add("cut before", operation="invoice generate")
@@ -286,10 +286,10 @@ async def test_a_lost_invoice_of_one_is_not_settled_by_the_others(
 # Connections
 
 
-async def test_one_connection_serves_both_in_turn(
+async def test_merchants_share_one_connection_in_turn(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card
 ) -> None:
-    """While one call is in flight at a time there is one connection, whichever merchant and root the call is for."""
+    """With one call at a time there is one connection, for any merchant and root."""
     for number in range(3):
         for gateway in shared:
             assert (
@@ -306,10 +306,10 @@ async def test_one_connection_serves_both_in_turn(
 
 
 @pytest.mark.parametrize("callers", [1, 8, 25])
-async def test_no_more_connections_than_calls_in_flight(
+async def test_connections_never_exceed_calls_in_flight(
     shared: tuple[Gateway, Gateway], sandbox: Watched, card: Card, callers: int
 ) -> None:
-    """With many callers of both merchants there are at the most as many connections as callers, storm after storm."""
+    """With many callers there are at most as many connections, burst after burst."""
 
     async def call(gateway: Gateway, name: str) -> None:
         for number in range(4):
@@ -327,10 +327,10 @@ async def test_no_more_connections_than_calls_in_flight(
 
 # The connections of a service's session are the service's to close.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "aiohttp shared"])
-async def test_the_transport_closes_with_the_last_gateway(
+async def test_transport_closes_with_last_gateway(
     sandbox: Watched, card: Card, transport: Transport
 ) -> None:
-    """The first to leave closes nothing that the other uses; with the last every connection is closed."""
+    """The first close leaves the connections open; the last one closes them all."""
     bob = Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT)
     async with bob:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
@@ -356,8 +356,8 @@ async def test_the_transport_closes_with_the_last_gateway(
     assert len(sandbox.peers) == len(peers) + 1
 
 
-async def test_one_that_leaves_lets_the_others_calls_end(sandbox: Watched, card: Card) -> None:
-    """Closing one gateway while the other's payments are under way disturbs none of them."""
+async def test_gateway_close_leaves_calls_of_others(sandbox: Watched, card: Card) -> None:
+    """Closing one gateway does not affect payments of another that are in flight."""
     transport = HttpxTransport()
     async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as bob:
         async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as ada:
@@ -383,10 +383,10 @@ def new_shop(gateway: Gateway, username: str = "newshop") -> Awaitable[Any]:
     )
 
 
-async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(
+async def test_merchant_after_sign_up_can_pay(
     sandbox: Watched, card: Card, transport: Transport
 ) -> None:
-    """The partner's login signs a merchant up, who pays on the same connection with a token and key of its own."""
+    """A merchant signed up by the partner pays on the same connection with its own token."""
     async with Gateway(sandbox.base_url, ADA, transport=transport, timeouts=PATIENT) as partner:
         signed_up = await new_shop(partner)
         merchant = sandbox.payments.merchants[-1]
@@ -407,16 +407,16 @@ async def test_a_merchant_that_a_partner_signed_up_can_pay_at_once(
     assert len(sandbox.peers) == 1
 
 
-async def test_a_partner_signs_up_only_new_names(sandbox: Watched) -> None:
-    """A login that is taken is refused, as a result; the next one is signed up."""
+async def test_merchant_sign_up_needs_new_name(sandbox: Watched) -> None:
+    """A login that exists is refused, as a result; the next one succeeds."""
     async with Gateway(sandbox.base_url, ADA, timeouts=PATIENT) as partner:
         assert (await new_shop(partner, "bob")).outcome is Outcome.FAILED
         members = [(await new_shop(partner, name)).member_id for name in ("first", "second")]
     assert members == [merchant.member_id for merchant in sandbox.payments.merchants[2:]]
 
 
-async def test_many_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
-    """However many merchants are signed up at once, the partner's login asks for one token, and the merchant's for none."""
+async def test_merchant_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
+    """Concurrent sign-ups request one partner token, and none of the merchant."""
     async with Gateway(sandbox.base_url, ADA, timeouts=PATIENT) as partner:
         await asyncio.gather(*(new_shop(partner, f"shop{number}") for number in range(5)))
     assert sandbox.requests == {"token": 1, "merchant sign-up": 5}
@@ -432,10 +432,10 @@ async def test_many_sign_ups_share_one_partner_token(sandbox: Watched) -> None:
     ],
     ids=["neither", "no key", "no login"],
 )
-async def test_without_the_partners_login_nothing_is_sent(
+async def test_merchant_sign_up_without_partner_login_raises(
     sandbox: Watched, without: Callable[[], Credentials]
 ) -> None:
-    """A merchant that lacks the partner's login or key is told so, and nothing leaves, not even for a token."""
+    """Without the partner's login or key nothing is sent, not even for a token."""
     async with Gateway(sandbox.base_url, without(), timeouts=PATIENT) as gateway:
         with pytest.raises(
             errors.ConfigurationError, match="partner_username and partner_secret_key"
@@ -444,8 +444,8 @@ async def test_without_the_partners_login_nothing_is_sent(
     assert (sandbox.requests, sandbox.peers, len(sandbox.payments.merchants)) == ({}, set(), 2)
 
 
-async def test_a_wrong_partner_key_signs_nobody_up(sandbox: Watched) -> None:
-    """A partner's key that the gateway refuses is an error of authentication, and the merchant's own payments go on."""
+async def test_merchant_sign_up_with_wrong_key_raises(sandbox: Watched) -> None:
+    """A rejected partner key is an authentication error, and payments continue."""
     wrong = attrs.evolve(ADA, partner_secret_key=Secret("anotherKeyThatOpensNoDoor00000000"))
     async with Gateway(sandbox.base_url, wrong, timeouts=PATIENT) as gateway:
         with pytest.raises(errors.AuthenticationFailed):

@@ -77,8 +77,8 @@ def card() -> Iterator[Card]:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_debit_waits_as_long_as_asked(card: Card, status: int) -> None:
-    """A debit whose gateway says "slow down" to its inquiry is asked about once more, after that time."""
+async def test_debit_inquiry_waits_as_requested(card: Card, status: int) -> None:
+    """A debit whose inquiry gets a 429 is looked up again after that delay."""
     gateway_side = Scripted(payment=[reply({}, 500)], inquiry=[slow_down(1, status), reply(PAID)])
     async with (
         listening(gateway_side) as port,
@@ -89,8 +89,8 @@ async def test_debit_waits_as_long_as_asked(card: Card, status: int) -> None:
     assert gateway_side.asked == {"token": 1, "payment": 1, "inquiry": 2}
 
 
-async def test_debit_asked_to_wait_too_long_asks_at_the_end(card: Card) -> None:
-    """A delay beyond the deadline is cut there: one last question, and not eleven."""
+async def test_debit_inquiry_long_delay_ends_at_deadline(card: Card) -> None:
+    """A delay beyond the deadline is cut: there is one last inquiry."""
     gateway_side = Scripted(payment=[slow_down(3600)], inquiry=[slow_down(3600)])
     timeouts = Timeouts(connect=5, read=5, total=10, inquiry=2)
     async with (
@@ -103,8 +103,8 @@ async def test_debit_asked_to_wait_too_long_asks_at_the_end(card: Card) -> None:
     assert gateway_side.asked["inquiry"] == 1
 
 
-async def test_inquiry_beyond_the_deadline_is_not_sent() -> None:
-    """An inquiry that would have to wait longer than its deadline fails at once, says for how long, and sends nothing."""
+async def test_inquiry_delay_beyond_deadline_is_not_sent() -> None:
+    """An inquiry that must wait past its deadline fails at once with the delay."""
     gateway_side = Scripted(inquiry=[slow_down(300)])
     async with (
         listening(gateway_side) as port,
@@ -120,8 +120,8 @@ async def test_inquiry_beyond_the_deadline_is_not_sent() -> None:
     assert gateway.retry_delay == 0.0
 
 
-async def test_inquiry_many_slow_downs_are_no_tries() -> None:
-    """An inquiry that is put off more often than it is tried gets its answer."""
+async def test_inquiry_slow_downs_are_not_attempts() -> None:
+    """An inquiry that is delayed more often than it is tried gets its answer."""
     gateway_side = Scripted(inquiry=[*[slow_down(0)] * 5, reply(PAID)])
     async with (
         listening(gateway_side) as port,
@@ -133,8 +133,8 @@ async def test_inquiry_many_slow_downs_are_no_tries() -> None:
         assert (await gateway.inquire(merchant_transaction_id="TX-1")).found
 
 
-async def test_token_call_waits_as_long_as_asked(card: Card) -> None:
-    """A token call that is asked to wait does, and the payment goes out with its token."""
+async def test_token_call_waits_as_requested(card: Card) -> None:
+    """A delayed token call succeeds, and the payment is sent with its token."""
     gateway_side = Scripted(
         token=[slow_down(1), reply(TOKEN)],
         payment=[reply({**PAID, "status": "", "result": {"code": "00001"}})],
@@ -155,10 +155,10 @@ async def test_token_call_waits_as_long_as_asked(card: Card) -> None:
         ({"transactionStatus": "Y"}, errors.OutcomeUnknown),
     ],
 )
-async def test_debit_unprocessed_status_is_safe_to_repeat(
+async def test_debit_unprocessed_status_is_retryable(
     card: Card, body: dict[str, str], error: type[Exception]
 ) -> None:
-    """Where the platform's 429 means "not processed", it is no doubt, unless its body says that something was done."""
+    """If the 429 of a platform means "not processed", only its body can make it doubtful."""
     gateway_side = Scripted(
         payment=[reply(body, 429, "Retry-After: 1\r\n")],
         inquiry=[reply({"result": {"code": "10026"}})],
@@ -182,7 +182,7 @@ async def test_debit_unprocessed_status_is_safe_to_repeat(
     "statuses", [{429}, frozenset({200}), frozenset({500}), frozenset({"429"})]
 )
 def test_platform_unprocessed_statuses_must_be_refusals(statuses: Any) -> None:
-    """Only statuses that can mean a refusal are taken."""
+    """Only statuses that can mean a refusal are accepted."""
     with pytest.raises(errors.InvalidRequest, match="unprocessed_statuses"):
         Platform(name="mine", base_url="https://gateway.example", unprocessed_statuses=statuses)
 
@@ -208,7 +208,7 @@ async def paid_by(
 
 
 async def test_job_limited_payouts_all_succeed(tmp_path: Path) -> None:
-    """40 payouts against a gateway that takes 5 a second all end succeeded where its 429 means "not processed"."""
+    """40 payouts to a gateway that takes 5 a second succeed if a 429 means "not processed"."""
     async with Sandbox(rate_limits={"payout": 5}).serve() as sandbox:
         states = await paid_by(
             sandbox, tmp_path, lambda _: None, unprocessed_statuses=frozenset({429})
@@ -217,8 +217,8 @@ async def test_job_limited_payouts_all_succeed(tmp_path: Path) -> None:
     assert states == {State.SUCCEEDED: 40}
 
 
-async def test_job_limited_questions_all_succeed(tmp_path: Path) -> None:
-    """A 429 to an inquiry or a token call is no failure of a payout: none ends on review, and none is given up."""
+async def test_job_limited_inquiries_all_succeed(tmp_path: Path) -> None:
+    """A 429 to an inquiry or a token call never sends a payout to review."""
 
     def lose_replies(sandbox: Sandbox) -> None:
         sandbox.faults.add("cut after", operation="payout", times=40)

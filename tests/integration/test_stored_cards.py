@@ -1,4 +1,4 @@
-"""Stored cards against the sandbox: both ways in, paying, listing, deleting."""
+"""Stored cards against the sandbox: both ways to store, paying, listing, deleting."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 IBAN, BIC = "DE09100100101234567893", "PBNKDEFFXXX"
 
 
-async def test_a_card_stored_with_its_payment(
+async def test_stored_card_from_payment_has_registration(
     client: Gateway, card: Card, three_d_card: Card, euros: Euros
 ) -> None:
-    """The reply names the registration once the payment succeeded; with 3-D Secure, the inquiry afterwards does."""
+    """The reply has the registration; with 3-D Secure the later inquiry has it."""
     paid = await client.debit(euros("1.00"), card, merchant_transaction_id="A", store_card=True)
     assert paid.registration_id is not None
     again = await client.stored_cards.pay(
@@ -43,10 +43,10 @@ async def test_a_card_stored_with_its_payment(
     assert (await client.inquire(payment_id=challenged.payment_id)).registration_id == returned
 
 
-async def test_a_declined_payment_stores_nothing(
+async def test_stored_card_of_declined_payment_is_none(
     client: Gateway, sandbox: Sandbox, card: Card, euros: Euros
 ) -> None:
-    """What was declined cannot be paid with later."""
+    """A declined payment stores no card."""
     declined = await client.debit(
         euros("6051.00"), card, merchant_transaction_id="A", store_card=True
     )
@@ -58,10 +58,10 @@ async def test_a_declined_payment_stores_nothing(
 
 
 @pytest.mark.parametrize("cvv", [None, "745"])
-async def test_paying_with_and_without_a_cvv(
+async def test_stored_card_cvv_is_sent_but_not_stored(
     client: Gateway, sandbox: Sandbox, card: Card, euros: Euros, cvv: str | None
 ) -> None:
-    """The CVV goes along where the payer was asked for it, and into no book."""
+    """A CVV that the payer entered is sent, and is in no ledger."""
     stored = await client.stored_cards.store(card)
     paid = await client.stored_cards.pay(
         stored.registration_id or "", euros("5.00"), merchant_transaction_id="A", cvv=cvv
@@ -70,10 +70,10 @@ async def test_paying_with_and_without_a_cvv(
     assert "card.cvv" not in sandbox.ledger.records[paid.payment_id or ""].fields
 
 
-async def test_a_bad_cvv_or_id_is_refused_before_it_is_sent(
+async def test_stored_card_invalid_cvv_or_id_raises(
     client: Gateway, sandbox: Sandbox, euros: Euros
 ) -> None:
-    """A CVV of letters and an id with a slash in it go nowhere."""
+    """A CVV of letters and an id with a slash are not sent."""
     for registration_id, cvv, field in (
         ("REG201", "7a5", "card.cvv"),
         ("../payments", None, "registrationId"),
@@ -87,8 +87,8 @@ async def test_a_bad_cvv_or_id_is_refused_before_it_is_sent(
     assert not sandbox.requests
 
 
-async def test_a_customers_cards_and_accounts(client: Gateway, card: Card) -> None:
-    """A signed-up customer's cards and bank accounts are listed together, with their numbers masked; a stranger's are not."""
+async def test_stored_cards_and_accounts_are_listed(client: Gateway, card: Card) -> None:
+    """The customer's cards and accounts are listed masked; those of others are not."""
     customer_id = (
         await client.customers.sign_up(Customer("Zoë", "Müller", "zoe@shop.example"))
     ).customer_id or ""
@@ -115,8 +115,8 @@ async def test_a_customers_cards_and_accounts(client: Gateway, card: Card) -> No
     assert (unknown.outcome, unknown.result.code) == (Outcome.FAILED, "10026")
 
 
-async def test_a_deleted_card_pays_no_more(client: Gateway, card: Card, euros: Euros) -> None:
-    """After deletion the gateway refuses, and no payment exists."""
+async def test_stored_card_deleted_cannot_pay(client: Gateway, card: Card, euros: Euros) -> None:
+    """After the deletion the gateway refuses, and no payment exists."""
     stored = await client.stored_cards.store(card)
     assert (await client.stored_cards.delete(stored.registration_id or "")).succeeded
     refused = await client.stored_cards.pay(
@@ -129,10 +129,10 @@ async def test_a_deleted_card_pays_no_more(client: Gateway, card: Card, euros: E
     )
 
 
-async def test_a_stored_card_goes_through_three_d_secure(
+async def test_stored_card_can_need_three_d_secure(
     client: Gateway, three_d_card: Card, euros: Euros
 ) -> None:
-    """Where the bank asks the payer, the reply sends the payer on; the answer counts."""
+    """The reply redirects the payer, and the payer's answer decides."""
     stored = await client.stored_cards.store(three_d_card)
     payment = await client.stored_cards.pay(
         stored.registration_id or "",

@@ -1,4 +1,4 @@
-"""The payer's way through 3-D Secure, played over HTTP."""
+"""The path of the payer through 3-D Secure, over HTTP."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def begin(client: Gateway, three_d_card: Card) -> Callable[..., object]:
     ("choice", "status", "outcome"),
     [("approve", "Y", Outcome.SUCCEEDED), ("decline", "N", Outcome.FAILED)],
 )
-async def test_the_payer_answers(begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient,
+async def test_three_d_answer_ends_payment(begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient,
                                  choice: str, status: str, outcome: Outcome) -> None:  # fmt: skip
-    """Approving or declining ends the payment and sends the browser back with a signed form; the shop's query survives."""
+    """The answer ends the payment and returns a signed form; the query of the shop is kept."""
     payment = await begin()
     assert not sandbox.ledger.entries
     url, fields = form_of((await answer(browser, payment.redirect, choice)).text)
@@ -80,10 +80,10 @@ async def test_the_payer_answers(begin: Callable, client: Gateway, sandbox: Sand
     assert len(sandbox.ledger.entries) == (1 if choice == "approve" else 0)
 
 
-async def test_a_payer_who_walks_away_leaves_it_pending(
+async def test_three_d_abandoned_stays_pending(
     begin: Callable, client: Gateway, sandbox: Sandbox, browser: httpx.AsyncClient
 ) -> None:
-    """An abandoned page moves nothing and tells the shop nothing: the payment stays pending."""
+    """An abandoned page changes nothing and notifies no shop."""
     payment = await begin()
     page = await answer(browser, payment.redirect, "abandon")
     assert "left without an answer" in page.text
@@ -91,10 +91,10 @@ async def test_a_payer_who_walks_away_leaves_it_pending(
     assert (sandbox.ledger.entries, sandbox.callback_sender.deliveries) == ([], [])
 
 
-async def test_an_answer_counts_once(
+async def test_three_d_answer_counts_once(
     begin: Callable, sandbox: Sandbox, browser: httpx.AsyncClient
 ) -> None:
-    """The bank's page is gone once it was answered."""
+    """The bank's page is gone after it was answered."""
     payment = await begin()
     await answer(browser, payment.redirect, "approve")
     url, fields = form_of(payment.redirect.html())
@@ -107,10 +107,10 @@ async def test_an_answer_counts_once(
 
 
 @pytest.mark.parametrize("change", [{"flag": None}, {"MD": "1"}, {"extra": "x"}])
-async def test_the_bank_wants_every_parameter(
+async def test_three_d_requires_every_parameter(
     begin: Callable, browser: httpx.AsyncClient, change: dict[str, str | None]
 ) -> None:
-    """A shop that drops the empty parameter, or changes one, meets a plain refusal in development, not in production."""
+    """A dropped empty parameter or a changed one is refused by the sandbox."""
     payment = await begin()
     fields = {
         name: value
@@ -122,15 +122,17 @@ async def test_the_bank_wants_every_parameter(
     assert "every parameter" in page.text
 
 
-async def test_nothing_to_confirm(sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
+async def test_three_d_unknown_payment_is_an_error_page(
+    sandbox: Sandbox, browser: httpx.AsyncClient
+) -> None:
     """A page for a payment that does not exist says so."""
     assert (await browser.get(f"{sandbox.base_url}/sandbox/acs/1")).status_code == 404
 
 
-async def test_without_an_address_the_payer_is_thanked(
+async def test_three_d_without_redirect_url_completes(
     client: Gateway, three_d_card: Card, browser: httpx.AsyncClient
 ) -> None:
-    """A shop that gave no redirect URL gets its payment all the same."""
+    """Without a redirect URL the payment completes, and the page thanks the payer."""
     payment = await client.debit(Money(1, "EUR"), three_d_card, merchant_transaction_id="ORDER-1")
     page = await answer(browser, payment.redirect, "approve")
     assert "no address to go back to" in page.text

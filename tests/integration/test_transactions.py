@@ -1,4 +1,4 @@
-"""The transaction list page by page, and what it adds up to."""
+"""The transaction list page by page, and its sums."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def eur(amount: str) -> Money:
     return Money(amount, "EUR")
 
 
-async def test_every_page_is_asked_for(client: Gateway, sandbox: Sandbox) -> None:
-    """The gateway's own limit of 100 rows a page loses nothing, however many are asked for at a time."""
+async def test_list_reads_every_page(client: Gateway, sandbox: Sandbox) -> None:
+    """The gateway's limit of 100 rows a page loses no row, whatever the page size."""
     for number in range(205):
         await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
     today = datetime.now(UTC).date()
@@ -39,8 +39,8 @@ async def test_every_page_is_asked_for(client: Gateway, sandbox: Sandbox) -> Non
     assert sandbox.requests["transaction list"] == 4
 
 
-async def test_days_and_statuses_filter(sandbox: Sandbox, client: Gateway) -> None:
-    """Both days are included, days before and after are not; a status keeps only its own."""
+async def test_list_filters_days_and_statuses(sandbox: Sandbox, client: Gateway) -> None:
+    """Both days are included, others are not; a status returns only its own rows."""
     payments = [
         await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
         for number in range(4)
@@ -61,8 +61,8 @@ async def test_days_and_statuses_filter(sandbox: Sandbox, client: Gateway) -> No
 
 
 @pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%m/%d/%Y"])
-async def test_both_ways_to_write_a_day(spelling: str) -> None:
-    """9 February is not 2 September: the platform's format is what the host reads."""
+async def test_list_date_format_follows_the_platform(spelling: str) -> None:
+    """9 February is not 2 September: the host reads the format of the platform."""
     platform = Platform(name="p", base_url="http://localhost", list_date_format=spelling)
     sandbox = Sandbox(platform=platform)
     async with Gateway(platform, MERCHANT, transport=HttpxTransport(app=sandbox)) as gateway:
@@ -73,8 +73,8 @@ async def test_both_ways_to_write_a_day(spelling: str) -> None:
         assert [row.payment_id async for row in gateway.transactions(DAY, DAY)] == [paid.payment_id]
 
 
-async def test_a_statement_of_every_kind(client: Gateway, sandbox: Sandbox) -> None:
-    """Captures, refunds, chargebacks and payouts are summed per currency, as the ledger has them."""
+async def test_statement_sums_every_kind(client: Gateway, sandbox: Sandbox) -> None:
+    """Captures, refunds, chargebacks and payouts add up per currency, as in the ledger."""
     paid = [
         await client.debit(eur("50.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
         for number in range(3)
@@ -155,10 +155,10 @@ EMPTY = {"result": {"code": "10026", "description": "Record not found"}}
         "no rows",
     ],
 )
-async def test_pages_as_gateways_may_give_them(
+async def test_list_overlapping_pages_repeat_no_row(
     wire: Callable[..., Gateway], replies: list[Any], expected: list[str]
 ) -> None:
-    """Nothing is given twice, nothing is left out, and the list ends."""
+    """No row is returned twice or lost, and the list ends."""
     gateway = wire(*replies)
     assert [
         found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)
@@ -201,14 +201,14 @@ async def test_pages_as_gateways_may_give_them(
 async def test_list_rows_are_equal_only_as_a_whole(
     wire: Callable[..., Gateway], replies: list[Any], expected: list[Any]
 ) -> None:
-    """Two rows of one payment are both returned at a page's edge; a row that moved to a later page is returned once."""
+    """Two rows of a payment at a page edge are both returned; a row that moved is returned once."""
     gateway = wire(*replies)
     assert [
         found.payment_id async for found in gateway.transactions(DAY, DAY, page_size=2)
     ] == expected
 
 
-async def test_statement_counts_both_rows_at_a_page_edge(wire: Callable[..., Gateway]) -> None:
+async def test_statement_counts_both_rows_at_page_edge(wire: Callable[..., Gateway]) -> None:
     """A payment's second row on the next page is in the sums."""
     first, second = row(1, captureamount="1.00"), row(1, captureamount="2.00")
     gateway = wire(page(row(2, captureamount="4.00"), first), page(second), EMPTY)
@@ -216,8 +216,8 @@ async def test_statement_counts_both_rows_at_a_page_edge(wire: Callable[..., Gat
     assert (statement.by_currency["EUR"].captured, statement.by_currency["EUR"].count) == (7, 3)
 
 
-async def test_a_gateway_that_does_not_page_is_told_of(wire: Callable[..., Gateway]) -> None:
-    """The same full page again means that rows are missing: an error, not a short list."""
+async def test_list_gateway_without_paging_raises(wire: Callable[..., Gateway]) -> None:
+    """The same full page again means missing rows: an error, not a short list."""
     full = page(row(1), row(2))
     gateway = wire(full, full)
     pages = gateway.transactions(DAY, DAY, page_size=2).pages()
@@ -226,8 +226,8 @@ async def test_a_gateway_that_does_not_page_is_told_of(wire: Callable[..., Gatew
         await anext(pages)
 
 
-async def test_what_cannot_be_added_up_is_named(wire: Callable[..., Gateway]) -> None:
-    """A row whose amount this library cannot take is in no sum, and its id is told."""
+async def test_statement_names_unreadable_amounts(wire: Callable[..., Gateway]) -> None:
+    """A row whose amount the library cannot read is in no sum, and its id is reported."""
     gateway = wire(page(row(1), row(2, amount="1.005"), row(3, refundamount="?")), EMPTY)
     statement = await gateway.transactions(DAY, DAY).statement()
     assert (statement.unreadable, statement.complete, statement.by_currency["EUR"].count) == (
@@ -246,10 +246,10 @@ async def test_what_cannot_be_added_up_is_named(wire: Callable[..., Gateway]) ->
     ],
     ids=range(3),
 )
-async def test_days_that_are_none(
+async def test_list_invalid_days_raise(
     client: Gateway, sandbox: Sandbox, arguments: Any, field: str
 ) -> None:
-    """Days in the wrong order, with a time, or as text are refused before anything is sent."""
+    """Days in reverse, with a time, or as text are refused before anything is sent."""
     with pytest.raises(errors.InvalidRequest) as refused:
         [found async for found in client.transactions(*arguments)]
     assert (refused.value.field, sandbox.requests) == (field, {})
@@ -257,7 +257,7 @@ async def test_days_that_are_none(
         client.transactions(DAY, DAY, page_size=0)
 
 
-def test_a_row_keeps_what_it_has_no_name_for() -> None:
+def test_list_row_keeps_unknown_fields() -> None:
     """A field that the library does not know is carried."""
     from gatewaypy.protocol.operations import TRANSACTION_LIST
     from gatewaypy.protocol.records import record
