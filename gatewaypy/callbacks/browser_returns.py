@@ -13,9 +13,9 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Fields, Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
-from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import redact
+from gatewaypy.protocol.reply_fields import read_text
 from gatewaypy.protocol.statuses import short_outcome
 
 if TYPE_CHECKING:

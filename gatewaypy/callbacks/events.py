@@ -11,8 +11,8 @@ from attrs import field, frozen
 from gatewaypy.models import Fields, MaskedCard, Outcome, ResultCode, Transaction
 from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read the annotations
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.redaction import redact
+from gatewaypy.protocol.reply_fields import read_text, text_or_none
 from gatewaypy.protocol.statuses import outcome_of
 from gatewaypy.protocol.transitions import state_of
 
@@ -169,7 +169,7 @@ def read_event(
     fill = partial(object.__setattr__, event)
     fill("outcome", outcome)
     fill("payment_id", decode.payment_id(fields))
-    fill("merchant_transaction_id", decode.text(fields, "merchantTransactionId") or None)
+    fill("merchant_transaction_id", text_or_none(fields, "merchantTransactionId") or None)
     fill("status", long)
     fill("transaction_status", short)
     fill("signed", signed)
@@ -185,8 +185,8 @@ def read_event(
 _WHEN_LOOKED_AT: Final[Mapping[str, Callable[[Fields], Any]]] = {
     "amount": lambda raw: decode.money(raw.get("amount"), raw.get("currency")),
     "result": lambda raw: decode.result_code(raw.get("result")),
-    "remark": lambda raw: decode.text(raw, "remark"),
-    "timestamp": lambda raw: decode.text(raw, "timestamp"),
+    "remark": lambda raw: text_or_none(raw, "remark"),
+    "timestamp": lambda raw: text_or_none(raw, "timestamp"),
     "card": lambda raw: decode.masked_card(raw.get("card")),
     "extra": lambda raw: Fields({name: value for name, value in raw.items() if name not in _KNOWN}),
 }

@@ -10,8 +10,8 @@ from gatewaypy.config import Credentials
 from gatewaypy.errors import InvalidRequest, SignatureMismatch, UnreadableCallback
 from gatewaypy.models import Outcome
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, matches
-from gatewaypy.protocol.classify import read_text
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.reply_fields import read_text
 from gatewaypy.protocol.statuses import long_status
 
 if TYPE_CHECKING:

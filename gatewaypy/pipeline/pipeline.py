@@ -37,7 +37,6 @@ from gatewaypy.protocol.answer import (
     tells_of_something,
 )
 from gatewaypy.protocol.charset import media_type
-from gatewaypy.protocol.classify import result_code
 from gatewaypy.protocol.encode import encode
 from gatewaypy.protocol.inquiry import Unresolved, inquiry_about, is_about, resolve, resolve_invoice
 from gatewaypy.protocol.operations import (
@@ -50,6 +49,7 @@ from gatewaypy.protocol.operations import (
 )
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
+from gatewaypy.protocol.reply_fields import read_code
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
 from gatewaypy.protocol.wire import WireFailure, WireReply
 
@@ -244,7 +244,7 @@ class Pipeline:
             raise
         try:
             fields = read_fields(answer)
-            duplicate = result_code(fields) == codes.DUPLICATE
+            duplicate = read_code(fields) == codes.DUPLICATE
             verdict, result = judged(call.request, fields)
             doubt = verdict.doubt
         except UnreadableError as unreadable:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.models import CustomerAccounts, Invoice, Outcome, StoredCard
 from gatewaypy.protocol import codes, decode
-from gatewaypy.protocol.classify import Verdict, judge, result_code
+from gatewaypy.protocol.classify import Verdict, judge
 from gatewaypy.protocol.evidence import Evidence, mismatch_of
 from gatewaypy.protocol.inquiry import is_of_another_amount, subject_of
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.redaction import redact
+from gatewaypy.protocol.reply_fields import read_code
 from gatewaypy.protocol.wire import WireFailure
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def is_duplicate(answer: WireReply | WireFailure) -> bool:
     if isinstance(answer, WireFailure):
         return False
     try:
-        return result_code(parse(answer)) == codes.DUPLICATE
+        return read_code(parse(answer)) == codes.DUPLICATE
     except (UnreadableError, ConfigurationError):
         return False
 
@@ -89,7 +90,7 @@ def tells_of_something(operation: Operation, answer: WireReply) -> bool:
     try:
         fields = parse(answer)
         codes_told = {
-            result_code({"result": fields.get(name)}) for name in ("result", "statusInvoiceResult")
+            read_code({"result": fields.get(name)}) for name in ("result", "statusInvoiceResult")
         }
     except (UnreadableError, ConfigurationError):
         return False

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from gatewaypy.protocol.charset import decode_text
-from gatewaypy.protocol.classify import read_text, result_code
 from gatewaypy.protocol.codes import TOKEN_GRANTED
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.reply_fields import read_code, read_text
 from gatewaypy.secret import Secret
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read(fields: Mapping[str, Any], *, now: float) -> AuthToken | Refused:
     :param now: the wall clock, in seconds since the epoch, against which the token's ``exp`` is read.
     :raises UnreadableError: where the reply is neither.
     """
-    code, token = result_code(fields), (read_text(fields, "AuthToken") or "").strip()
+    code, token = read_code(fields), (read_text(fields, "AuthToken") or "").strip()
     if code == TOKEN_GRANTED and token and _PRINTABLE.issuperset(token):
         return AuthToken(
             value=Secret(token),

@@ -11,6 +11,7 @@ from gatewaypy.protocol import codes
 from gatewaypy.protocol.evidence import reading
 from gatewaypy.protocol.operations import ReplyKind
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.reply_fields import read_code, read_text
 from gatewaypy.protocol.statuses import outcome_of, short_outcome
 
 if TYPE_CHECKING:
@@ -27,29 +28,6 @@ class Verdict:
     doubt: str | None = None
 
 
-def read_text(fields: Mapping[str, Any], name: str) -> str | None:
-    """Return a field that decides something: its text, ``None`` where it is missing.
-
-    :raises UnreadableError: where it is an object, a list or a truth value.
-    """
-    value = fields.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    msg = f"the reply's {name} is no text"
-    raise UnreadableError(msg)
-
-
-def result_code(fields: Mapping[str, Any]) -> str:
-    """Return the reply's code, empty where it has none."""
-    result = fields.get("result")
-    if result is None:
-        return ""
-    if not isinstance(result, dict):
-        msg = "the reply's result is no object"
-        raise UnreadableError(msg)
-    return (read_text(result, "code") or "").strip()
-
-
 def _doubt(reason: str) -> Verdict:
     return Verdict(Outcome.UNKNOWN, reason)
 
@@ -60,7 +38,7 @@ def judge(operation: Operation, fields: Mapping[str, Any], *, redirected: bool) 
     :param redirected: whether the reply sends the payer on, to a place that a browser can be sent to.
     :raises UnreadableError: where a field that decides has the wrong type.
     """
-    code = result_code(fields)
+    code = read_code(fields)
     if code == codes.DUPLICATE:
         return _doubt("the merchantTransactionId was used before (20015)")
     if operation.reply is ReplyKind.FOLLOW_UP:
@@ -111,7 +89,7 @@ def found(fields: Mapping[str, Any]) -> bool:
 
     :raises UnreadableError: where it says neither.
     """
-    code = result_code(fields)
+    code = read_code(fields)
     has_status = bool(
         (read_text(fields, "status") or "").strip()
         or (read_text(fields, "transactionStatus") or "").strip()

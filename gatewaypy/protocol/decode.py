@@ -26,8 +26,9 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe, named_pairs
 from gatewaypy.money import Money
-from gatewaypy.protocol.classify import found, read_text
+from gatewaypy.protocol.classify import found
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.reply_fields import read_text, text_or_none
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
@@ -125,17 +126,11 @@ def money(amount: object, currency: object) -> Money | None:
         return None
 
 
-def text(fields: Mapping[str, Any], name: str) -> str | None:
-    """Return a field that decides nothing: its text, ``None`` where it is none."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else None
-
-
 def result_code(result: object) -> ResultCode:
     """Read the gateway's code and its words for it; empty where they are no text."""
     if not isinstance(result, _MAPPINGS):
         return ResultCode()
-    return ResultCode(text(result, "code") or "", text(result, "description") or "")
+    return ResultCode(text_or_none(result, "code") or "", text_or_none(result, "description") or "")
 
 
 def masked_card(card: object) -> MaskedCard | None:

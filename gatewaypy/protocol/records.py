@@ -24,7 +24,6 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
-from gatewaypy.protocol.classify import read_text, result_code
 from gatewaypy.protocol.operations import (
     DELETE_STORED_CARD,
     INVOICE_GENERATE,
@@ -32,6 +31,7 @@ from gatewaypy.protocol.operations import (
     ReplyKind,
 )
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.reply_fields import read_code, read_text
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
 
     :raises UnreadableError: where it has none.
     """
-    code = result_code(fields)
+    code = read_code(fields)
     if not code:
         msg = "the reply has no result code"
         raise UnreadableError(msg)
@@ -235,7 +235,7 @@ def _masked(number: str) -> str:
 def _transactions(operation: Operation, fields: Mapping[str, Any]) -> tuple[Transaction, ...]:
     """Read one page of the transaction list; empty where nothing matches."""
     listed = rows(fields, "transaction")
-    code = result_code(fields)
+    code = read_code(fields)
     if code == codes.RECORD_NOT_FOUND and not listed:
         return ()
     if code not in operation.success:
