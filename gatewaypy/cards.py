@@ -22,8 +22,8 @@ _MONTHS: Final = range(1, 13)
 _YEARS: Final = range(2000, 2100)
 
 
-def _sealed_number(value: object, brand: object) -> Secret | InvalidRequest:
-    # Like sealed_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
+def _parse_number(value: object, brand: object) -> Secret | InvalidRequest:
+    # Like parse_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
     # the number.
     text = value.reveal() if isinstance(value, Secret) else value
     digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
@@ -41,7 +41,7 @@ def _sealed_number(value: object, brand: object) -> Secret | InvalidRequest:
     return Secret(digits)
 
 
-def sealed_cvv(value: object) -> Secret | InvalidRequest | None:
+def parse_cvv(value: object) -> Secret | InvalidRequest | None:
     """Seal a CVV; what is none is described, not raised, as the frame that raises must not have seen it."""
     if value is None:
         return None
@@ -113,23 +113,23 @@ class Card:
         mode: str = "CC",
     ) -> None:
         """Check the card and seal its number and CVV."""
-        sealed_number, digits = _sealed_number(number, brand), sealed_cvv(cvv)
+        parsed_number, digits = _parse_number(number, brand), parse_cvv(cvv)
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del number, cvv
-        if isinstance(sealed_number, InvalidRequest):
+        if isinstance(parsed_number, InvalidRequest):
             del self
-            raise sealed_number
+            raise parsed_number
         if isinstance(digits, InvalidRequest):
             del self
             raise digits
         # pyright does not know what attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            sealed_number,
+            parsed_number,
             expiry_month,
             expiry_year,
             digits,
             holder,
-            brand or brand_of(sealed_number.reveal()),
+            brand or brand_of(parsed_number.reveal()),
             mode,
         )
 

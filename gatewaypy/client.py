@@ -16,7 +16,8 @@ from gatewaypy.observe import log_event
 from gatewaypy.platforms import Platform
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.operations import check_platform
-from gatewaypy.resources import PaymentOptions, TransactionList, pay, sealed, sealed_source
+from gatewaypy.resources import PaymentOptions, TransactionList, pay, wrap_options, wrap_source
+from gatewaypy.secret import wrap_extra
 from gatewaypy.transport import HttpxTransport
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class Gateway:
         :raises AuthenticationFailed: no token; nothing was done.
         :raises OutcomeUnknown: sent, and nobody could tell what became of it.
         """
-        options, source = sealed(options), sealed_source(source)
+        options, source = wrap_options(options), wrap_source(source)
         return await pay(
             self._open_pipeline(),
             operations.DEBIT,
@@ -265,7 +266,7 @@ class Gateway:
 
         Parameters, result and errors as in :meth:`debit`.
         """
-        options, source = sealed(options), sealed_source(source)
+        options, source = wrap_options(options), wrap_source(source)
         return await pay(
             self._open_pipeline(),
             operations.PREAUTH,
@@ -334,7 +335,7 @@ class Gateway:
 
         Errors as in :meth:`debit`.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         pipeline = self._open_pipeline()
         if send_guard is not None:
             check_plain_function("send_guard", send_guard)

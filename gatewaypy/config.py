@@ -150,7 +150,7 @@ def check_member_id(value: object) -> None:
         raise InvalidRequest("member_id", stray or "one to ten digits", shape_of(value))
 
 
-def _sealed_key(name: str, value: object) -> Secret | InvalidRequest:
+def _parse_key(name: str, value: object) -> Secret | InvalidRequest:
     # The refusal is returned: the frame that raises is kept by the error's traceback, and this one has seen the key.
     text = value.reveal() if isinstance(value, Secret) else value
     stray = _stray_end(text) if isinstance(text, str) else None
@@ -210,11 +210,11 @@ class Credentials:
         previous_secret_keys: Iterable[str | Secret] = (),
     ) -> None:
         """Check the account and seal its keys."""
-        key = _sealed_key("secret_key", secret_key)
+        key = _parse_key("secret_key", secret_key)
         partner_key = (
             None
             if partner_secret_key is None
-            else _sealed_key("partner_secret_key", partner_secret_key)
+            else _parse_key("partner_secret_key", partner_secret_key)
         )
         # One key by itself would be read as a key for each of its characters.
         kind = type(previous_secret_keys).__name__
@@ -222,7 +222,7 @@ class Credentials:
             previous_secret_keys, str | bytes
         )
         previous = (
-            [_sealed_key("previous_secret_keys", old) for old in previous_secret_keys]
+            [_parse_key("previous_secret_keys", old) for old in previous_secret_keys]
             if is_listed
             else []
         )
@@ -239,7 +239,7 @@ class Credentials:
             raise InvalidRequest(
                 "previous_secret_keys", "a list or tuple of keys", f"a value of type {kind}"
             )
-        refused = [sealed for sealed in previous if isinstance(sealed, InvalidRequest)]
+        refused = [item for item in previous if isinstance(item, InvalidRequest)]
         if refused:
             del self
             raise refused[0]
@@ -253,7 +253,7 @@ class Credentials:
             partner_username=partner_username,
             partner_secret_key=partner_key,
             partner_name=partner_name,
-            previous_secret_keys=tuple(sealed for sealed in previous if isinstance(sealed, Secret)),
+            previous_secret_keys=tuple(item for item in previous if isinstance(item, Secret)),
         )
         # A warning may be raised as an error: by now all keys are sealed.
         named: dict[str, list[Any]] = {

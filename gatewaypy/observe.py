@@ -58,11 +58,11 @@ class TokenStoreUnavailable:
     reason: str
 
 
-Event: TypeAlias = CallEnded | LateResult | TokenRenewalFailed | TokenStoreUnavailable
-Observer: TypeAlias = "Callable[[Event], None]"
+ObserverEvent: TypeAlias = CallEnded | LateResult | TokenRenewalFailed | TokenStoreUnavailable
+Observer: TypeAlias = "Callable[[ObserverEvent], None]"
 
 
-def log_event(event: Event) -> None:
+def log_event(event: ObserverEvent) -> None:
     """Be the observer where the caller gave none: write to the logger ``gatewaypy`` what must not be lost."""
     match event:
         case CallEnded():
@@ -91,7 +91,7 @@ def log_event(event: Event) -> None:
             )
 
 
-def tell(observer: Observer, event: Event) -> None:
+def notify(observer: Observer, event: ObserverEvent) -> None:
     """Tell an observer; an error of its own is logged and stops no payment."""
     try:
         result: object = observer(event)  # type: ignore[func-returns-value]  # it may not be what its type says

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MASK: Final = "***"
 _DESCRIBED: Final = 1000
@@ -20,6 +23,11 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self.__text = text
+
+    @classmethod
+    def wrap(cls, value: str | Secret) -> Secret:
+        """Return a secret itself, or a string as a secret."""
+        return value if isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
         """Return the text itself; call it where the text leaves for the wire and nowhere else."""
@@ -70,6 +78,11 @@ class SecretBytes(bytes):
     def __reduce__(self) -> NoReturn:
         msg = "the bytes of a request or reply cannot be pickled: they may hold a card number"
         raise TypeError(msg)
+
+
+def wrap_extra(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | None:
+    """Wrap the values of extra fields: any of them can be an account detail."""
+    return None if extra is None else {name: Secret.wrap(value) for name, value in extra.items()}
 
 
 def shape_of(value: object) -> str:

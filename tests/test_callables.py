@@ -15,7 +15,7 @@ from gatewaypy import Customer, Gateway, Money, RedisTokens, errors
 from gatewaypy.callables import finish
 from gatewaypy.callbacks import CallbackEvent, Receiver, Reconciler, Router
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.observe import TokenStoreUnavailable, tell
+from gatewaypy.observe import TokenStoreUnavailable, notify
 from gatewaypy.payouts import Journal
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ async def test_payout_guard_without_bool_sends_nothing(gateway: Gateway) -> None
 
 def test_observer_result_not_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A lambda around a coroutine function is an observer without effect, and the log says so."""
-    tell(lambda event: coroutine(event), TokenStoreUnavailable(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
+    notify(lambda event: coroutine(event), TokenStoreUnavailable(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
     assert "which has not run" in caplog.text
 
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from gatewaypy import CallEnded, LateResult, Outcome, Payment, TokenRenewalFailed, errors
-from gatewaypy.observe import log_event, tell
+from gatewaypy.observe import log_event, notify
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_observe_failing_observer_stops_nothing(caplog: pytest.LogCaptureFixture
     def broken(_: object) -> None:
         raise RuntimeError("broken")
 
-    tell(broken, TokenRenewalFailed(root="r", reason="x"))
+    notify(broken, TokenRenewalFailed(root="r", reason="x"))
     assert "the observer failed at TokenRenewalFailed" in caplog.text

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from gatewaypy import Secret
-from gatewaypy.secret import SecretBytes, shape_of
+from gatewaypy.secret import SecretBytes, shape_of, wrap_extra
 
 
 def test_secret_shows_text_only_by_reveal() -> None:
@@ -35,6 +35,19 @@ def test_secret_compares_by_text() -> None:
     assert Secret("a") == Secret("a") != Secret("b")
     assert hash(Secret("a")) == hash(Secret("a"))
     assert Secret("a") != "a"
+
+
+def test_secret_wrap_keeps_a_secret() -> None:
+    """A string becomes a secret; a secret stays the same object."""
+    secret = Secret("hunter2")
+    assert Secret.wrap("hunter2") == secret
+    assert Secret.wrap(secret) is secret
+
+
+def test_wrap_extra_wraps_every_value() -> None:
+    """Extra fields without values stay None."""
+    assert wrap_extra({"a": "1", "b": Secret("2")}) == {"a": Secret("1"), "b": Secret("2")}
+    assert wrap_extra(None) is None
 
 
 def test_secret_bytes_show_only_their_length() -> None:

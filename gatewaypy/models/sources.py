@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _sealed(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
-
-
 def _word(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InvalidRequest(
@@ -77,7 +73,7 @@ class SepaAccount:
         self, iban: str | Secret, bic: str | Secret, *, brand: str = "SEPA", mode: str = "SEPA"
     ) -> None:
         """Seal the account."""
-        numbers = _sealed(iban), _sealed(bic)
+        numbers = Secret.wrap(iban), Secret.wrap(bic)
         del iban, bic
         self.__attrs_init__(*numbers, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -106,7 +102,7 @@ class AchAccount:
         mode: str = "ACH",
     ) -> None:
         """Seal the account."""
-        numbers = _sealed(account_number), _sealed(routing_number)
+        numbers = Secret.wrap(account_number), Secret.wrap(routing_number)
         del account_number, routing_number
         self.__attrs_init__(*numbers, account_type, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -126,9 +122,9 @@ class Upi:
         self, address: str | Secret | None = None, *, brand: str = "UPI", mode: str = "UPI"
     ) -> None:
         """Seal the address."""
-        sealed = None if address is None else _sealed(address)
+        wrapped = None if address is None else Secret.wrap(address)
         del address
-        self.__attrs_init__(sealed, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(wrapped, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @frozen(init=False)
@@ -144,9 +140,9 @@ class OtherSource:
 
     def __init__(self, mode: str, brand: str, fields: Mapping[str, str | Secret] = {}) -> None:
         """Seal the fields."""
-        sealed = {name: _sealed(value) for name, value in fields.items()}
+        wrapped = {name: Secret.wrap(value) for name, value in fields.items()}
         del fields
-        self.__attrs_init__(mode, brand, sealed)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(mode, brand, wrapped)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 #: What a debit or preauthorization can be taken from.

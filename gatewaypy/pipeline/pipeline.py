@@ -23,7 +23,7 @@ from gatewaypy.errors import (
     NotSent,
 )
 from gatewaypy.models import OperationResult, Outcome, Transaction
-from gatewaypy.observe import CallEnded, LateResult, tell
+from gatewaypy.observe import CallEnded, LateResult, notify
 from gatewaypy.pipeline.call import Call
 from gatewaypy.pipeline.slots import ClosedError
 from gatewaypy.pipeline.token_source import TokenSource
@@ -190,7 +190,7 @@ class Pipeline:
             else:
                 caller.set_result(result)
         if not task.cancelled():
-            tell(
+            notify(
                 self.observer,
                 CallEnded(
                     operation=call.request.operation.name,
@@ -207,7 +207,7 @@ class Pipeline:
     def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
         if call.request.operation.retry is RetryPolicy.ALWAYS or isinstance(error, NOTHING_DONE):
             return
-        tell(
+        notify(
             self.observer,
             LateResult(
                 operation=call.request.operation.name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from attrs import define
 
 from gatewaypy.errors import GatewayError
-from gatewaypy.observe import TokenRenewalFailed, TokenStoreUnavailable, tell
+from gatewaypy.observe import TokenRenewalFailed, TokenStoreUnavailable, notify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -88,7 +88,7 @@ class SharedTokens:
 
     def _heard(self, reason: str | None) -> None:
         if reason is not None and not self._is_lost:
-            tell(self.observer, TokenStoreUnavailable(reason=reason))
+            notify(self.observer, TokenStoreUnavailable(reason=reason))
         self._is_lost = reason is not None
 
 
@@ -191,4 +191,4 @@ class TokenSource:
         if error is not None and self._token is not None:
             self._renew_at = self._clock() + _PAUSE
             reason = str(error) if isinstance(error, GatewayError) else type(error).__name__
-            tell(self._observer, TokenRenewalFailed(root=self._root, reason=reason))
+            notify(self._observer, TokenRenewalFailed(root=self._root, reason=reason))

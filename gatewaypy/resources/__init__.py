@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING
 
 from gatewaypy.imports import lazy_exports
-from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
+from gatewaypy.resources.payment import (
+    ChargeOptions,
+    PaymentOptions,
+    pay,
+    wrap_options,
+    wrap_source,
+)
 from gatewaypy.resources.transactions import TransactionList
 
 if TYPE_CHECKING:
@@ -44,6 +50,6 @@ __all__ = [
     "Tokens",
     "TransactionList",
     "pay",
-    "sealed",
-    "sealed_source",
+    "wrap_options",
+    "wrap_source",
 ]

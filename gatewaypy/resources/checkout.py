@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.encode import hosted_form
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class Checkout:
         :raises ConfigurationError: where the credentials lack ``partner_name``, the page's ``totype``.
         :raises InvalidRequest: for a field that breaks its rule.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         pipeline = self._pipeline()
         request = requests.hosted_checkout(
             credentials=pipeline.credentials,
@@ -92,7 +93,7 @@ class Checkout:
         :raises ConfigurationError: where the credentials lack ``partner_name``, the page's ``totype``.
         :raises InvalidRequest: for a field that breaks its rule.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         pipeline = self._pipeline()
         request = requests.hosted_card_registration(
             credentials=pipeline.credentials,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class Customers:
         :returns: the customer's ``customer_id``; outcome ``FAILED`` with code ``10024`` where the e-mail address is known.
         :raises UnreadableReply: where no usable answer came; the customer may be signed up all the same.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         request = requests.sign_up_customer(customer=customer, address=address, extra=extra)
         signed_up: SignedUpCustomer = await self._pipeline().run(request)
         return signed_up

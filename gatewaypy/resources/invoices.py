@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,7 @@ class Invoices:
         :param expires_after: how long the link pays, in the gateway's own unit.
         :raises UnreadableReply: where neither the answer nor the invoice's status could tell; it may have been sent.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         request = requests.generate_invoice(
             amount=amount,
             merchant_invoice_id=merchant_invoice_id,

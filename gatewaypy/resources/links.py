@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ class Links:
         :returns: the link, whose ``url`` is https; outcome ``FAILED`` where it was refused.
         :raises UnreadableReply: where no usable answer came. A link that was made all the same is known to nobody.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         request = requests.pay_by_link(
             amount=amount,
             order_id=order_id,

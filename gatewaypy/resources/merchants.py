@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.operations import Login
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class Merchants:
         :raises ConfigurationError: where the credentials lack the partner's login and key.
         :raises UnreadableReply: where no usable answer came; the merchant may be signed up all the same.
         """
-        extra = requests.sealed(extra)
+        extra = wrap_extra(extra)
         pipeline = self._pipeline()
         # Asked here for the error's sake: without the partner's login there is nothing to send.
         requests.token_of(Login.PARTNER, pipeline.credentials)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from gatewaypy.protocol import requests
-from gatewaypy.secret import Secret
+from gatewaypy.secret import Secret, wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ class PaymentOptions(ChargeOptions, total=False):
 _OPTIONS: Final = frozenset({*ChargeOptions.__annotations__, *PaymentOptions.__annotations__})
 
 
-def sealed(options: PaymentOptions | ChargeOptions) -> PaymentOptions:
+def wrap_options(options: PaymentOptions | ChargeOptions) -> PaymentOptions:
     """Seal the extra fields where they come in: no frame of the library's holds their text from there on.
 
     An option that does not exist is refused later on; its text may be a CVV that was meant well.
@@ -56,11 +56,11 @@ def sealed(options: PaymentOptions | ChargeOptions) -> PaymentOptions:
         for name, value in options.items()
     }
     if kept.get("extra") is not None:
-        kept["extra"] = requests.sealed(kept["extra"])
+        kept["extra"] = wrap_extra(kept["extra"])
     return kept  # type: ignore[no-any-return]
 
 
-def sealed_source(source: Any) -> Any:  # noqa: ANN401 - what is no source is refused later on
+def wrap_source(source: Any) -> Any:  # noqa: ANN401 - what is no source is refused later on
     """Seal a text that was given in a source's place: it may be a card number."""
     return Secret(source) if isinstance(source, str) else source
 
@@ -73,7 +73,7 @@ async def pay(
     merchant_transaction_id: str,
     options: PaymentOptions,
 ) -> Payment:
-    """Carry a payment out. The options have been through :func:`sealed`."""
+    """Carry a payment out. The options have been through :func:`wrap_options`."""
     request = requests.payment(
         operation,
         platform=pipeline.platform,

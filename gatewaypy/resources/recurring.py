@@ -8,7 +8,13 @@ from gatewaypy.errors import InvalidRequest
 from gatewaypy.models import Mandate
 from gatewaypy.protocol import operations
 from gatewaypy.protocol.requests import Stored
-from gatewaypy.resources.payment import ChargeOptions, PaymentOptions, pay, sealed, sealed_source
+from gatewaypy.resources.payment import (
+    ChargeOptions,
+    PaymentOptions,
+    pay,
+    wrap_options,
+    wrap_source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +49,7 @@ class Recurring:
 
         Other parameters, result and errors as in ``gateway.debit``.
         """
-        options, source = sealed(options), sealed_source(source)
+        options, source = wrap_options(options), wrap_source(source)
         operation = operations.RECURRING_INITIAL_HOLD if preauth else operations.RECURRING_INITIAL
         return await pay(
             self._pipeline(), operation, amount, source, merchant_transaction_id, options
@@ -70,7 +76,7 @@ class Recurring:
 
         Other parameters, result and errors as in ``gateway.debit``.
         """
-        options = sealed(options)
+        options = wrap_options(options)
         pipeline = self._pipeline()
         facts = {
             "operation": "recurring repeat",

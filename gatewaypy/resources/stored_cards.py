@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from gatewaypy.cards import sealed_cvv
+from gatewaypy.cards import parse_cvv
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.protocol import operations, requests
-from gatewaypy.resources.payment import ChargeOptions, pay, sealed, sealed_source
+from gatewaypy.resources.payment import ChargeOptions, pay, wrap_options, wrap_source
+from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +54,7 @@ class StoredCards:
         :raises InvalidRequest: refused before anything was sent.
         :raises NotSent: no byte of it left.
         """
-        extra, source = requests.sealed(extra), sealed_source(source)
+        extra, source = wrap_extra(extra), wrap_source(source)
         pipeline = self._pipeline()
         request = requests.store_card(
             credentials=pipeline.credentials,
@@ -83,10 +84,10 @@ class StoredCards:
 
         Other parameters, result (it may be a redirect to 3-D Secure) and errors as in ``gateway.debit``.
         """
-        digits = sealed_cvv(cvv)
+        digits = parse_cvv(cvv)
         # A frame that raises stays in the traceback, with whatever its names still hold.
         del cvv
-        options = sealed(options)
+        options = wrap_options(options)
         if isinstance(digits, InvalidRequest):
             raise digits
         operation = operations.STORED_CARD_HOLD if preauth else operations.STORED_CARD_DEBIT

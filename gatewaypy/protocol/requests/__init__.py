@@ -12,7 +12,7 @@ from gatewaypy.protocol.requests.invoices import (
 )
 from gatewaypy.protocol.requests.pages import hosted_card_registration, hosted_checkout
 from gatewaypy.protocol.requests.payments import THREE_D, Stored, payment
-from gatewaypy.protocol.requests.request import Request, sealed
+from gatewaypy.protocol.requests.request import Request
 from gatewaypy.protocol.requests.stored_cards import (
     delete_stored_card,
     list_stored_cards,
@@ -49,7 +49,6 @@ __all__ = [
     "regenerate_invoice",
     "regenerated_token",
     "remind",
-    "sealed",
     "sign_up_customer",
     "sign_up_merchant",
     "store_card",

@@ -72,18 +72,6 @@ def check_amount(amount: object, operation: Operation) -> None:
     check_type("amount", amount, Money, "Money, such as Money('50.00', 'EUR')", operation)
 
 
-def sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, str | Secret] | None:
-    """Seal the values of extra fields: account details go there too, and nobody knows which."""
-    return (
-        None
-        if extra is None
-        else {
-            name: value if isinstance(value, Secret) else Secret(value)
-            for name, value in extra.items()
-        }
-    )
-
-
 def _signed_places(operation: Operation) -> set[str]:
     """Return where a checksum looks for what it signs: nothing of a caller's may stand there."""
     rule = RULES.get(operation.rule or "")
