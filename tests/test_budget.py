@@ -1,4 +1,4 @@
-"""Limits on function calls and memory per payout and callback, which do not depend on the machine."""
+"""Limits on function calls and memory per payout and callback, equal on every machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many callers at once: expired tokens, a thousand debits, cancellations, a gateway that is down."""
+"""Many callers at once: expired tokens, 1,000 debits, cancellations, a gateway that is down."""
 
 from __future__ import annotations
 

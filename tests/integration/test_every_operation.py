@@ -1,4 +1,4 @@
-"""Every operation in every encoding and flow, over a real socket: the source of docs/coverage.md."""
+"""Every operation in every encoding and flow over a real socket: the data of docs/coverage.md."""
 
 from __future__ import annotations
 
