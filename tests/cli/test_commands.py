@@ -44,8 +44,8 @@ def run(*arguments: str, said: str = "", **environ: str) -> subprocess.Completed
     )
 
 
-def test_the_demo_agrees_with_the_ledger() -> None:
-    """Every step is told, the books are shown, and the exit code is 0."""
+def test_demo_agrees_with_the_ledger() -> None:
+    """Every step and the ledger are shown, and the exit code is 0."""
     done = run("demo", "--payouts", "examples/payouts.csv")
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
@@ -58,7 +58,7 @@ def test_the_demo_agrees_with_the_ledger() -> None:
         assert words in done.stdout
 
 
-def test_the_demo_goes_without_payouts_and_says_which_file_is_missing() -> None:
+def test_demo_without_payouts_runs_and_names_missing_file() -> None:
     """The file is optional; one that does not exist is named."""
     assert "No payouts" in run("demo").stdout
     missing = run("demo", "--payouts", "nowhere.csv")
@@ -66,8 +66,8 @@ def test_the_demo_goes_without_payouts_and_says_which_file_is_missing() -> None:
     assert "nowhere.csv" in missing.stderr
 
 
-async def test_the_demo_finds_a_difference() -> None:
-    """Where the ledger has what the client does not know of, the exit code is 1 and the difference is shown."""
+async def test_demo_difference_exits_with_1() -> None:
+    """A payment that only the ledger has is shown, and the exit code is 1."""
     from decimal import Decimal
     from io import StringIO
 
@@ -99,8 +99,8 @@ def served() -> Iterator[str]:
         assert process.wait(10) == 0
 
 
-def test_a_sandbox_is_served_until_it_is_interrupted(served: str) -> None:
-    """It says where it listens, answers, and ends with 0; inquiries reach it."""
+def test_sandbox_serves_until_interrupted(served: str) -> None:
+    """It prints its address, answers inquiries, and exits with 0."""
     assert httpx.get(f"{served}/sandbox/ledger").json()["entries"] == []
     asked = run("inquire", "--url", served, "--payment-id", "1")
     assert (asked.returncode, "10026" in asked.stdout) == (1, True)
@@ -108,8 +108,8 @@ def test_a_sandbox_is_served_until_it_is_interrupted(served: str) -> None:
     assert (bad.returncode, bad.stderr[:14]) == (1, "InvalidRequest")
 
 
-def test_a_checksum_is_shown_with_its_key_masked() -> None:
-    """The joined text and the digest settle an argument; the key is not in it."""
+def test_checksum_masks_its_key() -> None:
+    """The joined text and the digest are shown, the key is not."""
     key = "k3yForDocsOnly0000000000000000AB"
     shown = run(
         "checksum", "A", "merchantTransactionId=TX-1001", "amount=50.00", GATEWAYPY_SECRET_KEY=key
@@ -119,8 +119,8 @@ def test_a_checksum_is_shown_with_its_key_masked() -> None:
     assert key not in shown.stdout + shown.stderr
 
 
-def test_checksum_of_a_card_shows_no_card_number() -> None:
-    """What is shown to the gateway's support is shown to many: a card number is masked as the key is."""
+def test_checksum_masks_card_numbers() -> None:
+    """The output is meant for the gateway's support, so a card number is masked like the key."""
     shown = run("checksum", "F", "cardNumber=4000000000000051")
     assert shown.returncode == 0
     assert "4000000000000051" not in shown.stdout
@@ -142,20 +142,20 @@ def test_checksum_of_a_card_shows_no_card_number() -> None:
         (["checksum", "E", "amount=1"], "values: must be left out for this rule"),
     ],
 )
-def test_a_checksum_that_cannot_be_made_says_why(arguments: list[str], words: str) -> None:
+def test_checksum_invalid_input_names_the_part(arguments: list[str], words: str) -> None:
     """The missing or wrong part is named."""
     done = run(*arguments)
     assert done.returncode == 1
     assert words in done.stderr
 
 
-def test_credentials_that_are_missing_are_named() -> None:
+def test_credentials_missing_variables_are_named() -> None:
     """Every variable that is not set is in the message."""
     assert "GATEWAYPY_USERNAME" in run("checksum", "A", GATEWAYPY_USERNAME="").stderr
 
 
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its extra the command says how to get it."""
+def test_command_without_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its extra the command says how to install it."""
     monkeypatch.setitem(sys.modules, "typer", None)
     monkeypatch.delitem(sys.modules, "gatewaypy.cli.app", raising=False)
     with pytest.raises(SystemExit, match=r"gatewaypy\[cli\]"):
@@ -163,15 +163,15 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("package", ["jinja2", "uvicorn"])
-def test_a_sandbox_without_its_extra_says_so(package: str) -> None:
+def test_sandbox_without_extra_names_it(package: str) -> None:
     """The sandbox names the extra that it needs."""
     code = f"import sys; sys.modules['{package}'] = None\nimport gatewaypy.sandbox"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "gatewaypy[sandbox]" in done.stderr
 
 
-def test_the_sandbox_is_public() -> None:
-    """What a merchant's tests import is there."""
+def test_sandbox_names_are_public() -> None:
+    """Everything that the tests of a merchant import is exported."""
     assert Sandbox.__doc__
 
 
@@ -179,8 +179,8 @@ CALLBACK = ROOT / "tests" / "vectors" / "callbacks" / "payment-failed.json"
 DOCS_KEY = {"GATEWAYPY_SECRET_KEY": "k3yForDocsOnly0000000000000000AB"}
 
 
-def test_callbacks_are_signed_and_verified_by_hand() -> None:
-    """A signed callback verifies, one with another key does not, and what is none says why."""
+def test_callbacks_sign_and_verify_agree() -> None:
+    """A signed callback verifies; another key or an invalid body gives the reason."""
     assert (
         "PaymentFailed TX-1003 payment 54281 50.00 EUR"
         in run("callbacks", "verify", str(CALLBACK), **DOCS_KEY).stdout
@@ -199,8 +199,8 @@ def test_callbacks_are_signed_and_verified_by_hand() -> None:
     assert (broken.returncode, "UnreadableCallback" in broken.stderr) == (1, True)
 
 
-async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
-    """The command lists what needs a person, and puts back what was parked."""
+async def test_callbacks_review_and_requeue_parked_events(tmp_path: Path) -> None:
+    """The command lists events for a person, and requeues parked ones."""
     from gatewaypy.callbacks import Inbox, verify_callback
 
     url = f"sqlite:///{tmp_path}/inbox.db"
@@ -224,8 +224,8 @@ async def test_parked_events_are_put_back_by_hand(tmp_path: Path) -> None:
     assert not (tmp_path / "inbx.db").exists()
 
 
-def test_callbacks_are_heard_until_interrupted(tmp_path: Path) -> None:
-    """The listener shows each callback that a key fits, and ends with 0."""
+def test_callbacks_listen_until_interrupted(tmp_path: Path) -> None:
+    """The listener shows each verified callback, and exits with 0."""
     arguments = ["callbacks", "listen", "--port", "0", "--inbox", f"sqlite:///{tmp_path}/inbox.db"]
     command = [sys.executable, "-u", "-c", "from gatewaypy.cli import main; main()", *arguments]
     with subprocess.Popen(

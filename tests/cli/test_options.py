@@ -1,4 +1,4 @@
-"""Which HTTP client the commands go by."""
+"""The HTTP client that the commands use."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
         (TransportChoice.HTTPX2, HttpxTransport),
     ],
 )
-def test_each_choice_makes_its_transport(choice: TransportChoice, expected: type) -> None:
-    """By itself a command takes the fastest that asks at the first byte; it takes what it is told to."""
+def test_transport_option_selects_the_client(choice: TransportChoice, expected: type) -> None:
+    """The default is the fastest client with a send guard at the first byte."""
     assert type(choice.make()) is expected
     assert getattr(choice.make(), "library", choice.value) in {choice.value, "httpx"}
 
 
 @pytest.mark.parametrize("transport", ["auto", "httpx", "aiohttp", "pyreqwest"])
-async def test_a_job_runs_on_the_transport_that_it_is_given(
+async def test_payouts_run_on_every_transport(
     transport: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Whatever the transport, each order is paid once, and the process ends well."""
+    """With any transport, each order is paid once, and the process exits cleanly."""
     orders = write(tmp_path / "orders.csv", "PAYOUT-1,5.00,EUR,Ada", "PAYOUT-2,5.00,EUR,Ada")
     to = (
         "--journal",

@@ -1,4 +1,4 @@
-"""What commands write and how they end, as a person or a script meets it: in real processes, pipes and terminals."""
+"""The output and exit codes of commands in real processes, pipes and terminals."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def spoken(done: subprocess.CompletedProcess[str]) -> None:
     "text",
     ["[/05]", "[bold]a[/bold]", ":smile:", "a\x1b[31mb", "a\u202eb", "https://x.example", "a\nb"],
 )
-def test_table_outside_text_is_shown_as_it_is(text: str) -> None:
-    """No markup, emoji code, link, escape sequence or line break in a cell or line has an effect."""
+def test_table_shows_outside_text_literally(text: str) -> None:
+    """Markup, emoji codes, links, escapes and line breaks have no effect."""
     file = io.StringIO()
     console = PlainConsole(file)
     show_table(console, ("id", "remark"), [("1", text)])
@@ -108,8 +108,8 @@ def test_table_outside_text_is_shown_as_it_is(text: str) -> None:
     )
 
 
-def test_table_without_terminal_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pipe or a file each row is one line with whole cells, however narrow a terminal would be."""
+def test_table_without_terminal_is_never_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe or a file each row is one line with whole cells, at any width."""
     monkeypatch.setenv("COLUMNS", "20")
     file = io.StringIO()
     show_table(
@@ -126,7 +126,7 @@ def test_table_without_terminal_is_never_cut(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("columns", [20, 200])
 def test_table_on_terminal_keeps_whole_cells(columns: int) -> None:
-    """A terminal that is too narrow for a table gets one value a line; no cell loses a character."""
+    """On a narrow terminal a table has one value a line; no cell loses a character."""
     file = io.StringIO()
     console = PlainConsole(file)
     console._force_terminal, console._width = True, columns
@@ -151,7 +151,7 @@ def test_table_on_terminal_keeps_whole_cells(columns: int) -> None:
 
 
 async def test_transactions_piped_shows_whole_ids_and_the_zone(listed: Sandbox) -> None:
-    """Piped, the longest id is whole, a stranger's markup has no effect, and the gateway's time is marked as without a zone."""
+    """The longest id is whole, markup has no effect, and times are marked as without a zone."""
     done = await later("transactions", "--url", listed.base_url, *DAYS)
     assert (done.returncode, done.stderr) == (0, "")
     assert "ORDER-1".ljust(100, "0") in done.stdout
@@ -211,12 +211,12 @@ async def test_inquire_narrow_terminal_shows_whole_ids(listed: Sandbox) -> None:
     ],
 )  # fmt: skip
 def test_csv_formula_is_neutralized_and_numbers_stay(value: object, cell: str) -> None:
-    """A spreadsheet runs nothing of a file's cells, and negative amounts stay numbers."""
+    """A spreadsheet runs no cell of the file, and negative amounts stay numbers."""
     assert cell_of(value) == cell
 
 
 async def test_report_csv_neutralizes_and_names_the_zone(tmp_path: Path) -> None:
-    """A payout's evidence that begins with a formula is written as text, and times are in UTC."""
+    """Evidence that starts with a formula is written as text, and times are in UTC."""
     url = f"sqlite:///{tmp_path}/journal.db"
     async with Journal(url, MERCHANT.member_id) as journal:
         await journal.plan(
@@ -239,8 +239,8 @@ async def test_report_csv_neutralizes_and_names_the_zone(tmp_path: Path) -> None
     assert (entry["batch"], entry["changed_at"][-1]) == ("=B", "Z")
 
 
-def test_times_of_a_store_are_written_in_utc() -> None:
-    """SQLite gives texts, PostgreSQL gives datetimes: both are written alike; a gateway's time says whether it has a zone."""
+def test_store_times_are_written_in_utc() -> None:
+    """SQLite text and PostgreSQL datetimes look alike; gateway times say if they have a zone."""
     told = [
         utc("2026-11-26 22:15:43"),
         utc(datetime(2026, 11, 26, 22, 15, 43, 999, tzinfo=UTC).replace(tzinfo=None)),
@@ -260,8 +260,8 @@ def test_times_of_a_store_are_written_in_utc() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii"])
-def test_commands_other_charset_of_stdout_is_no_error(encoding: str) -> None:
-    """Where standard output cannot show a character, its escape is written."""
+def test_command_other_stdout_charset_is_no_error(encoding: str) -> None:
+    """If standard output cannot show a character, its escape is written."""
     body = json.dumps(
         {
             "paymentId": "1",
@@ -283,8 +283,8 @@ def test_commands_other_charset_of_stdout_is_no_error(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["sandbox", "callbacks listen"])
-def test_command_busy_port_is_named(command: str) -> None:
-    """A port that is taken, or an address that is not this machine's, is named on one line."""
+def test_command_busy_port_is_one_line(command: str) -> None:
+    """A used port, or an address of another machine, is named on one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -299,7 +299,7 @@ def test_command_busy_port_is_named(command: str) -> None:
 
 
 def test_sandbox_wrong_certificate_is_named(tmp_path: Path) -> None:
-    """A certificate that is missing, a directory or no certificate ends with a message, and so does a key alone."""
+    """A missing or invalid certificate ends with a message, as does a key alone."""
     wrong = tmp_path / "cert.pem"
     wrong.write_text("no certificate", encoding="utf-8")
     for path, code in ((tmp_path / "none.pem", 2), (tmp_path, 2), (wrong, 1)):
@@ -335,7 +335,7 @@ def test_command_wrong_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A file, URL, journal or host that cannot be used ends with one line on standard error, and never with a traceback."""
+    """An unusable file, URL, journal or host ends with one line on stderr, no traceback."""
     binary, empty, columns = (
         tmp_path / "binary.csv",
         tmp_path / "empty.csv",
@@ -362,7 +362,7 @@ def test_command_wrong_input_is_one_line(
 @pytest.mark.parametrize("name", ["--output", "--histogram"])
 @pytest.mark.parametrize("file", ["journal.db", "journal.db.owner", "link.csv"])
 async def test_report_over_its_journal_is_refused(tmp_path: Path, name: str, file: str) -> None:
-    """A journal is what keeps orders from being paid again: no report is written over it."""
+    """A journal keeps orders from being paid again: no report is written over it."""
     url = f"sqlite:///{tmp_path}/journal.db"
     async with Journal(url, MERCHANT.member_id):
         pass
@@ -395,8 +395,8 @@ async def test_report_unwritable_file_is_one_line(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
-async def test_transactions_reader_that_leaves_ends_it_quietly(listed: Sandbox, form: str) -> None:
-    """``… | head`` ends the command with code 141 and no word on standard error."""
+async def test_transactions_closed_pipe_ends_quietly(listed: Sandbox, form: str) -> None:
+    """``… | head`` ends the command with code 141 and no text on standard error."""
     done = await later(
         "transactions",
         "--url",
@@ -425,7 +425,7 @@ def silent() -> Iterator[str]:
 
 
 def test_command_interrupted_ends_with_130(silent: str) -> None:
-    """Ctrl-C in the middle of a question ends with one line and code 130."""
+    """Ctrl-C during a prompt ends with one line and code 130."""
     command = [*COMMAND, "inquire", "--url", silent, "--payment-id", "1"]
     with subprocess.Popen(
         command,

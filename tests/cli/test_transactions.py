@@ -46,8 +46,8 @@ async def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_listing_and_adding_up(sandbox: Sandbox) -> None:
-    """Rows come as a table, CSV or JSON Lines; a statement has a line a currency."""
+async def test_transactions_lists_and_sums(sandbox: Sandbox) -> None:
+    """Rows are a table, CSV or JSON Lines; a statement has one line per currency."""
     async with Gateway(sandbox.base_url, MERCHANT) as gateway:
         paid = await gateway.debit(Money("50.00", "EUR"), CARD, merchant_transaction_id="ORDER-1")
         await gateway.refund(paid.payment_id or "", Money("20.00", "EUR"))
@@ -90,8 +90,8 @@ async def test_listing_and_adding_up(sandbox: Sandbox) -> None:
     ]
 
 
-async def test_mistakes_are_told() -> None:
-    """A day that is none, and a gateway that is not there, end with a message and a code that is not 0."""
+async def test_transactions_mistake_has_message() -> None:
+    """An invalid day and an unreachable gateway end with a message and a non-zero code."""
     wrong = await run("http://127.0.0.1:9", "--from", "2026-13-01")
     assert (wrong.returncode, "2026-13-01" in wrong.stderr) == (2, True)
     gone = await run("http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""The pytest fixtures in a project of a user's own, run by a pytest of its own."""
+"""The pytest fixtures in a project of a user, run by a separate pytest."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def run(folder: Path, test: str, settings: str, *, without_plugin: bool = False)
 def test_fixtures_async_test_works(
     tmp_path: Path, mark: str, settings: str, *, without_plugin: bool
 ) -> None:
-    """An async test works in pytest-asyncio's two modes, and with anyio's plugin where there is no pytest-asyncio."""
+    """An async test works in both modes of pytest-asyncio, and with the plugin of anyio alone."""
     anyio = (
         "@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if without_plugin else ""
     )
@@ -103,7 +103,7 @@ def test_fixtures_async_test_works(
 def test_fixtures_wrong_test_fails_at_once(
     tmp_path: Path, test: str, settings: str, words: str, *, without_plugin: bool
 ) -> None:
-    """A test that could only hang is failed before it starts, and the message says what to change."""
+    """A test that could only hang fails before it starts, and the message says what to change."""
     code, told = run(tmp_path, test, settings, without_plugin=without_plugin)
     assert (code, words in told) == (1, True), told
     assert "never run" not in [line.strip() for line in told.splitlines()]

@@ -1,4 +1,4 @@
-"""The sandbox as a gateway: what it refuses, what it grants, what it sends."""
+"""The sandbox as a gateway: what it refuses, grants and sends."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ async def raw() -> AsyncIterator[Raw]:
         ({"card.cvv": "12345"}, "card.cvv"),
     ],
 )
-async def test_what_breaks_the_protocol_is_refused(
+async def test_sandbox_invalid_request_is_refused(
     raw: Raw, changes: dict[str, str | None], words: str
 ) -> None:
-    """A refused request has no payment: its paymentId is a dash, and the ledger stays empty."""
+    """A refused request has a dash as paymentId, and the ledger stays empty."""
     reply = await raw.post("/payments", raw.debit(**changes))
     assert (reply["paymentId"], reply["transactionStatus"], reply["result"]["code"]) == (
         "-",
@@ -107,8 +107,8 @@ async def test_what_breaks_the_protocol_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"{", b"[1]", b'{"a": [1'])
-async def test_what_is_no_body_is_refused(raw: Raw, content: bytes) -> None:
-    """A body that is neither form nor JSON gets an answer too."""
+async def test_sandbox_unknown_body_is_refused(raw: Raw, content: bytes) -> None:
+    """A body that is neither a form nor JSON gets an answer."""
     for kind in ("application/json", "application/x-www-form-urlencoded"):
         response = await raw.http.post(
             f"{ROOT}/payments", content=content, headers={"Content-Type": kind}
@@ -117,8 +117,8 @@ async def test_what_is_no_body_is_refused(raw: Raw, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "", "made-up"])
-async def test_a_bad_token_is_a_401(raw: Raw, token: str | None) -> None:
-    """Without a good token nothing is booked."""
+async def test_sandbox_invalid_token_is_401(raw: Raw, token: str | None) -> None:
+    """Without a valid token nothing is booked."""
     response = await raw.http.post(
         f"{ROOT}/payments",
         data=raw.debit(),
@@ -128,8 +128,8 @@ async def test_a_bad_token_is_a_401(raw: Raw, token: str | None) -> None:
     assert not raw.sandbox.ledger.records
 
 
-async def test_a_token_serves_the_root_that_gave_it(raw: Raw) -> None:
-    """The merchants' root has tokens of its own."""
+async def test_sandbox_token_is_valid_for_its_root(raw: Raw) -> None:
+    """The merchants' root has its own tokens."""
     fields = (
         await raw.http.post(
             "/merchantServices/api/v1/authToken", data=raw.body(requests.merchant_token(MERCHANT))
@@ -142,7 +142,7 @@ async def test_a_token_serves_the_root_that_gave_it(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("path", ["/authToken", "/partnerAuthToken", "/regenerateToken"])
-async def test_wrong_credentials_get_no_token(raw: Raw, path: str) -> None:
+async def test_sandbox_wrong_credentials_get_no_token(raw: Raw, path: str) -> None:
     """A refusal has a result and no token."""
     fields = (
         await raw.http.post(
@@ -153,8 +153,8 @@ async def test_wrong_credentials_get_no_token(raw: Raw, path: str) -> None:
     assert fields["result"]["code"] != "200"
 
 
-async def test_a_used_id_is_refused_or_carried_out_again(raw: Raw) -> None:
-    """20015 names the earlier payment; a gateway that accepts duplicates charges twice, which is what the library guards against."""
+async def test_sandbox_used_id_is_duplicate_or_charged_again(raw: Raw) -> None:
+    """20015 names the earlier payment; a gateway that accepts duplicates charges twice."""
     first = await raw.post("/payments", raw.debit())
     second = await raw.post("/payments", raw.debit())
     assert (second["result"]["code"], second["paymentId"]) == ("20015", first["paymentId"])
@@ -163,7 +163,7 @@ async def test_a_used_id_is_refused_or_carried_out_again(raw: Raw) -> None:
     assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
 
 
-async def test_unknown_payments_and_currencies_are_refused(raw: Raw) -> None:
+async def test_sandbox_unknown_payment_or_currency_is_refused(raw: Raw) -> None:
     """A follow-up needs its payment, in its currency."""
     paid = await raw.post("/payments", raw.debit())
     refund = requests.follow_up(operations.REFUND, paid["paymentId"], Money("1.00", "USD"))
@@ -185,8 +185,8 @@ async def test_unknown_payments_and_currencies_are_refused(raw: Raw) -> None:
     ] == "10005"
 
 
-async def test_a_payout_needs_one_payee(raw: Raw) -> None:
-    """Neither nor both of payment and customer is refused."""
+async def test_sandbox_payout_needs_one_payee(raw: Raw) -> None:
+    """Neither or both of payment and customer are refused."""
     request = requests.payout(credentials=MERCHANT, amount=EUROS, merchant_transaction_id="P-1", payment_id="1", customer=None,
                               notification_url=None, terminal_id=None, extra=None)  # fmt: skip
     both = raw.body(request) | {"customer.email": "a@shop.example"}
@@ -233,10 +233,10 @@ async def shop() -> AsyncIterator[tuple[Shop, str]]:
     await task
 
 
-async def test_callbacks_are_signed_and_delivered(
+async def test_sandbox_callbacks_are_signed_and_delivered(
     client: Gateway, sandbox: Sandbox, shop: tuple[Shop, str]
 ) -> None:
-    """Each change of a payment is posted to its notification URL with a signature over the short status."""
+    """Each change of a payment is posted to its notification URL with a valid signature."""
     application, url = shop
     paid = await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
     await client.refund(paid.payment_id or "", EUROS)
@@ -253,8 +253,8 @@ async def test_callbacks_are_signed_and_delivered(
     assert [delivery.answers for delivery in sandbox.callback_sender.deliveries] == [[200], [200]]
 
 
-async def test_a_callback_is_tried_again(shop: tuple[Shop, str]) -> None:
-    """Until the shop says 2xx, or the tries are used up; each answer is on record."""
+async def test_sandbox_callback_is_retried(shop: tuple[Shop, str]) -> None:
+    """It is sent until the shop answers 2xx or the attempts end; each answer is recorded."""
     application, url = shop
     application.statuses = [500, 200]
     from gatewaypy.sandbox.callbacks import CallbackSender, CallbackStyle
@@ -273,16 +273,16 @@ async def test_a_callback_is_tried_again(shop: tuple[Shop, str]) -> None:
     assert [delivery.delivered for delivery in callback_sender.deliveries] == [True, False]
 
 
-async def test_what_is_left_is_given_up_with_the_sandbox(sandbox: Sandbox, client: Gateway) -> None:
-    """Callbacks that nobody takes do not outlive the sandbox."""
+async def test_sandbox_close_cancels_callbacks(sandbox: Sandbox, client: Gateway) -> None:
+    """Undelivered callbacks end with the sandbox."""
     await client.debit(
         EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url="http://127.0.0.1:1/"
     )
     assert len(sandbox.callback_sender.deliveries) == 1
 
 
-async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbox: Sandbox) -> None:
-    """The ledger and the deliveries can be read, and faults switched, from another process."""
+async def test_sandbox_control_api_reads_and_sets_faults(client: Gateway, sandbox: Sandbox) -> None:
+    """Another process can read the ledger and the deliveries, and set faults."""
     async with httpx.AsyncClient(base_url=sandbox.base_url, trust_env=False) as http:
         assert (
             await http.post("/sandbox/faults", json={"kind": "cut after", "operation": "debit"})
@@ -309,8 +309,8 @@ async def test_looking_in_and_switching_faults_over_http(client: Gateway, sandbo
     assert deliveries[0]["fields"]["status"] == "capturesuccess"
 
 
-def test_faults_strike_by_schedule() -> None:
-    """A switch lets some pass, strikes as often as told, with its probability, repeatably by its seed."""
+def test_sandbox_faults_follow_their_schedule() -> None:
+    """A fault skips, repeats and triggers at random as configured, repeatably by its seed."""
     faults = Faults(random.Random(1))
     faults.add("reset", operation="debit", times=2, after=1)
     struck = [faults.strike(name) for name in ("debit", "refund", "debit", "debit", "debit")]
@@ -324,8 +324,8 @@ def test_faults_strike_by_schedule() -> None:
     assert sometimes.struck == strikes
 
 
-async def test_duplicates_and_late_records_by_switch(raw: Raw) -> None:
-    """One request's used id is carried out again, or refused, and one record stays hidden for a while, whatever else holds."""
+async def test_sandbox_faults_for_duplicates_and_late_records(raw: Raw) -> None:
+    """A used id is executed again or refused, and one record stays hidden for a while."""
     raw.sandbox.faults.add("late record", operation="debit", seconds=60)
     raw.sandbox.faults.add("accept duplicate", operation="debit")
     raw.sandbox.faults.add("refuse duplicate", operation="debit")
@@ -340,10 +340,10 @@ async def test_duplicates_and_late_records_by_switch(raw: Raw) -> None:
     assert len(raw.sandbox.ledger.executions("ORDER-1")) == 2
 
 
-async def test_connections_are_refused_for_a_while_by_switch(
+async def test_sandbox_fault_refuses_connections_for_a_while(
     client: Gateway, sandbox: Sandbox
 ) -> None:
-    """After the request that the switch strikes, nobody gets through until its time is over."""
+    """After the request that triggers it, no client can connect until its time ends."""
     from gatewaypy import errors
 
     async def accepts() -> bool:
@@ -371,8 +371,8 @@ async def test_connections_are_refused_for_a_while_by_switch(
     assert len(sandbox.ledger.entries) == 2
 
 
-async def test_its_port_stays_its_own_while_it_refuses(client: Gateway, sandbox: Sandbox) -> None:
-    """Nobody else can take the port of a sandbox that refuses, however many refuse at once, and it answers there afterwards."""
+async def test_sandbox_refusing_keeps_its_port(client: Gateway, sandbox: Sandbox) -> None:
+    """No other process can bind the port meanwhile, and the sandbox answers there afterwards."""
     address = ("127.0.0.1", httpx.URL(sandbox.base_url).port)
     async with sandbox.refusing():
         async with sandbox.refusing():
@@ -384,8 +384,8 @@ async def test_its_port_stays_its_own_while_it_refuses(client: Gateway, sandbox:
     assert (await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")).succeeded
 
 
-async def test_several_merchants_are_kept_apart() -> None:
-    """One merchant does not see another's payments."""
+async def test_sandbox_merchants_are_separate() -> None:
+    """One merchant does not see the payments of another."""
     from gatewaypy import Credentials, HttpxTransport
 
     other = Credentials(member_id="2", partner_id="5", username="other", secret_key="o" * 32)
@@ -400,7 +400,7 @@ async def test_several_merchants_are_kept_apart() -> None:
         assert (await theirs.debit(EUROS, CARD, merchant_transaction_id="ORDER-1")).succeeded
 
 
-async def test_an_ipv6_address_can_be_served() -> None:
+async def test_sandbox_serves_ipv6_address() -> None:
     """The base URL of an IPv6 address has its brackets."""
     async with Sandbox().serve(host="::1") as sandbox:
         assert sandbox.base_url.startswith("http://[::1]:")
@@ -420,10 +420,10 @@ async def test_an_ipv6_address_can_be_served() -> None:
         ({"signed": False, "pauses": ()}, [401]),
     ],
 )
-async def test_callbacks_can_be_sent_in_every_way(
+async def test_sandbox_callback_faults_reach_the_receiver(
     client: Gateway, sandbox: Sandbox, style: dict[str, Any], statuses: list[int]
 ) -> None:
-    """Repeated, delayed, dropped, spoilt, signed otherwise, as a form or unsigned: the receiver answers each as it should."""
+    """Repeated, delayed, dropped or badly signed: the receiver answers each correctly."""
     from gatewaypy.callbacks import CallbackApp, PaymentSucceeded, Router
     from gatewaypy.sandbox import CallbackStyle
     from gatewaypy.sandbox.server import serving

@@ -38,12 +38,12 @@ def states(journal: str) -> Counter[str]:
     return Counter(json.loads(line)["state"] for line in told.stdout.splitlines())
 
 
-async def test_a_file_is_paid_out_and_running_it_again_pays_nothing_twice(
+async def test_payouts_run_twice_pays_once(
     sandbox: Sandbox,
     store_url: str,
     tmp_path: Path,
 ) -> None:
-    """300 payouts, declines and a bad row among them: each is paid once however often the file is run, and told in every form."""
+    """300 payouts with declines and a bad row: each is paid once in any number of runs."""
     rows = [
         f"PAYOUT-{number},{'6051.00' if number % 100 == 7 else '1.25'},EUR,Ada"
         for number in range(300)
@@ -131,12 +131,12 @@ async def reports(journal: str, folder: Path) -> None:
     assert "3 failed\n" in listed.stdout
 
 
-async def test_a_run_that_is_terminated_is_resumed(
+async def test_payouts_run_sigterm_is_resumed(
     sandbox: Sandbox,
     store_url: str,
     tmp_path: Path,
 ) -> None:
-    """A job may be looked at while it runs; SIGTERM lets what is on its way end; resume and run finish it, each payout once."""
+    """SIGTERM waits for sent payouts; resume and run finish the job, each payout once."""
     file = write(
         tmp_path / "orders.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(300))
     )
@@ -180,12 +180,12 @@ async def test_a_run_that_is_terminated_is_resumed(
     )
 
 
-async def test_what_nobody_knows_is_for_a_person(
+async def test_payouts_not_found_goes_to_review(
     sandbox: Sandbox,
     store_url: str,
     tmp_path: Path,
 ) -> None:
-    """A payout that is not found goes on the review list with its evidence, and a person's decision takes it off, once."""
+    """A payout that is not found is reviewed with its evidence, and decided once."""
     sandbox.faults.add("cut before", operation="payout", times=3)
     file = write(
         tmp_path / "orders.csv", *(f"PAYOUT-{number},6051.00,EUR,Ada" for number in range(4))
@@ -228,10 +228,8 @@ async def test_what_nobody_knows_is_for_a_person(
     assert sandbox.requests["payout"] == sent + 1
 
 
-async def test_a_platform_that_refuses_used_ids_is_sent_to_again(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """Told so, a run sends what is not found once more, under its own id."""
+async def test_payouts_resend_unknown_sends_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    """With --resend-unknown, a payout that is not found is sent again under its own id."""
     sandbox.faults.add("cut before", operation="payout")
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
@@ -240,8 +238,8 @@ async def test_a_platform_that_refuses_used_ids_is_sent_to_again(
     assert (paid(sandbox), sandbox.requests["payout"]) == ({"PAYOUT-1": 1}, 2)
 
 
-async def test_what_is_pending_is_not_finished(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A payout that the gateway has not decided on is left for the next run, which asks again and sends nothing."""
+async def test_payouts_pending_is_left_for_next_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A pending payout is looked up by the next run, which sends nothing."""
     at = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url)
     file = write(tmp_path / "orders.csv", "PAYOUT-1,6091.00,EUR,Ada")
     done = await run("run", file, *at, *QUICK)
@@ -254,8 +252,8 @@ async def test_what_is_pending_is_not_finished(sandbox: Sandbox, tmp_path: Path)
     assert sandbox.requests["payout"] == 1
 
 
-async def test_json_lines_and_a_batch_of_ones_own(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The example is run under a name, at a rate; its decline is told by the exit code."""
+async def test_payouts_json_lines_with_own_batch_name(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The example runs under a name and a rate; its decline sets the exit code."""
     journal = f"sqlite:///{tmp_path}/journal.db"
     to = ("--journal", journal, "--url", sandbox.base_url, *QUICK)
     done = await run(
@@ -280,10 +278,10 @@ async def test_json_lines_and_a_batch_of_ones_own(sandbox: Sandbox, tmp_path: Pa
     ]
 
 
-async def test_a_strict_run_pays_nothing_of_a_file_with_a_bad_row(
+async def test_payouts_strict_run_with_bad_row_pays_nothing(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The whole file is read before anything is paid, and the error names its line."""
+    """The whole file is read before any payment, and the error names its line."""
     file = write(
         tmp_path / "orders.csv",
         *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(600)),
@@ -300,8 +298,8 @@ async def test_a_strict_run_pays_nothing_of_a_file_with_a_bad_row(
     assert (await run("run", good, *to, "--strict")).returncode == Exit.SETTLED
 
 
-async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
-    """An order with one is a bad row like any other: the rest of the file is paid, and the number is nowhere."""
+async def test_payouts_card_number_is_a_bad_row(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The rest of the file is paid, and the card number is nowhere."""
     file = tmp_path / "orders.jsonl"
     lines = [
         {"merchant_transaction_id": merchant_transaction_id, "amount": "1.00", "currency": "EUR", "customer": {"surname": "Lovelace"}, "extra": extra}
@@ -326,8 +324,8 @@ async def test_a_card_number_does_not_get_into_a_journal(sandbox: Sandbox, tmp_p
     ) == (Exit.ERROR, True)
 
 
-async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A file that is decrypted on its way is run without ever being on disk; it cannot be read twice, which strict needs."""
+async def test_payouts_read_orders_from_a_pipe(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A decrypted file is run without a copy on disk; --strict refuses it, as it reads twice."""
     pipe = tmp_path / "orders.csv"
     os.mkfifo(pipe)
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
@@ -343,8 +341,8 @@ async def test_orders_come_through_a_pipe(sandbox: Sandbox, tmp_path: Path) -> N
     assert paid(sandbox) == {"PAYOUT-1": 1}
 
 
-async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
-    """On a terminal a bar moves, with what is done, what failed and how fast, and bad rows are printed above it."""
+async def test_payouts_terminal_shows_progress_bar(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The bar has the done, the failed and the rate; bad rows are printed above it."""
     file = write(
         tmp_path / "orders.csv",
         *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5)),
@@ -378,10 +376,8 @@ async def test_a_terminal_gets_a_bar(sandbox: Sandbox, tmp_path: Path) -> None:
     assert "line 7 (BAD): amount" in told
 
 
-async def test_a_gateway_that_takes_no_credentials_ends_the_run(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """The error is named after the summary, and everything is still to be paid."""
+async def test_payouts_rejected_credentials_end_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The error follows the summary, and every order stays planned."""
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     done = await run("run", file, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")
@@ -390,8 +386,8 @@ async def test_a_gateway_that_takes_no_credentials_ends_the_run(
     assert (await run("resume", *to)).returncode == Exit.SETTLED
 
 
-async def test_pipe_that_pauses_stops_no_payout(sandbox: Sandbox, tmp_path: Path) -> None:
-    """While the writer of a pipe pauses, in the header or after a row, what is planned is paid, and SIGTERM ends the run."""
+async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: Path) -> None:
+    """While the writer of a pipe waits, planned orders are paid, and SIGTERM ends the run."""
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     # Planned by a run whose gateway takes no credentials.
     planned = write(
@@ -428,8 +424,8 @@ async def test_pipe_that_pauses_stops_no_payout(sandbox: Sandbox, tmp_path: Path
     assert paid(sandbox) == {f"PAYOUT-{number}": 1 for number in range(6)}
 
 
-async def test_unclosed_quote_pays_what_came_before_it(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The rows before it are paid, the error names its line, and nothing of what follows is paid; nor is anything by --strict."""
+async def test_payouts_unclosed_quote_pays_rows_before_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Earlier rows are paid and the error names the line; --strict pays nothing."""
     evil = "EVIL-1,9999.00,EUR,777777"
     file = write(
         tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada", f'PAYOUT-2,1.00,EUR,"Bob\n{evil}\n', evil
@@ -453,8 +449,8 @@ async def test_unclosed_quote_pays_what_came_before_it(sandbox: Sandbox, tmp_pat
     assert paid(sandbox) == {"PAYOUT-1": 1}
 
 
-async def test_dead_gateway_is_named_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A run whose gateway takes no connection says so on stderr, with the next try, and estimates nothing of its bad rows."""
+async def test_payouts_dead_gateway_is_reported_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Stderr has the failure and the next try, and bad rows give no estimate."""
     file = write(
         tmp_path / "orders.csv",
         "PAYOUT-1,1.00,EUR,Ada",

@@ -1,4 +1,4 @@
-"""``gatewaypy payouts``: mistakes and what is missing, each with its message, and what the exit codes say."""
+"""``gatewaypy payouts``: the messages and exit codes of mistakes and missing parts."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ from gatewaypy.payouts import Report, State
         (["report"], 2, "--journal"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
-    """Each ends with a message and its exit code, and makes no journal."""
+def test_payouts_mistake_has_message_and_exit_code(
+    arguments: list[str], code: int, words: str, tmp_path: Path
+) -> None:
+    """Each ends with a message and its exit code, and creates no journal."""
     done = call(*(argument.format(tmp_path) for argument in arguments))
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    """Without a member's id, the plot extra, or a file's directory, the message says what to do."""
+def test_payouts_missing_part_is_named(tmp_path: Path) -> None:
+    """Without a member id, the plot extra or a directory, the message says what to do."""
     journal = f"sqlite:///{tmp_path}/journal.db"
     sqlite3.connect(tmp_path / "journal.db").close()
     (tmp_path / "journal.db").touch()
@@ -61,8 +63,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_reason_with_a_card_number_is_refused(tmp_path: Path) -> None:
-    """What a person writes is kept: a card number has no place in it, other numbers do."""
+def test_payouts_reason_with_card_number_is_refused(tmp_path: Path) -> None:
+    """A reason is stored, so it must not have a card number; other numbers are accepted."""
     at = ("--journal", f"sqlite:///{tmp_path}/none.db", "--as", "paid")
     refused = call("resolve", "A", *at, "--because", "it was card 4000 0000 0000 0051")
     assert "because: must not contain a card number" in refused.stderr
@@ -71,8 +73,8 @@ def test_a_reason_with_a_card_number_is_refused(tmp_path: Path) -> None:
         assert "there is no journal" in call("resolve", "A", *at, "--because", reason).stderr
 
 
-def test_a_lost_database_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """What stores raise in the middle of a run ends with a line that names it; a mistake of ours has a code of its own."""
+def test_payouts_lost_database_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A store error ends the run with a line that names it; a bug has its own exit code."""
     asyncpg = pytest.importorskip("asyncpg")
     from gatewaypy.cli.command import run
 
@@ -109,10 +111,10 @@ def test_a_lost_database_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -
         ({State.REVIEW: 1, State.PLANNED: 1}, 1, True, Exit.REVIEW),
     ],
 )
-def test_an_exit_code_says_the_most_important_thing(
+def test_payouts_exit_code_is_the_most_severe(
     counts: dict[State, int], failures: int, is_interrupted: bool, code: Exit
 ) -> None:
-    """Money that nobody is sure of comes first, then what is not finished, then what failed."""
+    """Unknown payouts come first, then unfinished ones, then failed ones."""
     assert judge(Report(counts, {}, {}), failures=failures, is_interrupted=is_interrupted) is code
 
 
@@ -124,14 +126,14 @@ def test_an_exit_code_says_the_most_important_thing(
         ({State.REVIEW: 1}, Exit.REVIEW),
     ],
 )
-def test_exit_code_of_a_restored_journal_is_its_own(counts: dict[State, int], code: Exit) -> None:
-    """A restored journal in which all is settled waits for a person."""
+def test_payouts_exit_code_of_restored_journal(counts: dict[State, int], code: Exit) -> None:
+    """A restored journal with only settled orders has an exit code of its own."""
     assert judge(Report(counts, {}, {}, restored=True), failures=1) is code
 
 
 @pytest.mark.parametrize("command", ["run", "resume", "report"])
-def test_every_exit_code_is_documented(command: str) -> None:
-    """Each is in the command's help and in the documents, with its meaning and its rank."""
+def test_payouts_every_exit_code_is_documented(command: str) -> None:
+    """Each is in the help and in the documents, with its meaning and its rank."""
     told = " ".join(call(command, "--help").stdout.split())
     page = (ROOT / "docs" / "payout-files.md").read_text()
     for code, meaning in MEANINGS.items():
@@ -144,6 +146,6 @@ def test_every_exit_code_is_documented(command: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(7.4, "7 s"), (82, "1 min 22 s"), (7325, "2 h 2 min")]
 )
-def test_the_time_left_is_written_for_people(seconds: float, text: str) -> None:
-    """Nobody needs the seconds of an hour."""
+def test_payouts_time_left_is_rounded(seconds: float, text: str) -> None:
+    """An estimate of hours has no seconds."""
     assert time_left(seconds) == text

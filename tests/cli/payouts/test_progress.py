@@ -1,4 +1,4 @@
-"""The progress of a payout run: what counts as done, and what the time left is estimated by."""
+"""The progress of a payout run: what counts as done, and the estimate of the time left."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def end(progress: PayoutProgress, state: State) -> None:
     progress.count(PayoutResult(order=ORDER, state=state, outcome=Outcome.SUCCEEDED))
 
 
-def test_progress_bad_rows_are_no_progress(monkeypatch: Any) -> None:
-    """Rows that are none, conflicts and rows of an earlier run neither count as done nor make an estimate."""
+def test_progress_bad_rows_do_not_count(monkeypatch: Any) -> None:
+    """Bad rows, conflicts and rows of an earlier run are neither done nor in the estimate."""
     progress, feed, clock = make(monkeypatch, rows=1000)
     progress.told()
     feed.bad, feed.conflicts, feed.known, clock.now = 500, 10, 90, 10.0
@@ -54,8 +54,8 @@ def test_progress_bad_rows_are_no_progress(monkeypatch: Any) -> None:
     )
 
 
-def test_progress_estimates_by_what_was_paid(monkeypatch: Any) -> None:
-    """The time left is that of the payouts left, at the pace of those that the gateway has settled."""
+def test_progress_estimate_uses_settled_payouts(monkeypatch: Any) -> None:
+    """The time left is that of the open payouts at the rate of the settled ones."""
     progress, feed, clock = make(monkeypatch, rows=200)
     progress.told()
     feed.bad, clock.now = 100, 10.0
@@ -64,8 +64,8 @@ def test_progress_estimates_by_what_was_paid(monkeypatch: Any) -> None:
     assert progress.told().endswith("bad 100 · 2/s · 40 s left")
 
 
-def test_progress_counts_an_order_of_the_journal_once(monkeypatch: Any) -> None:
-    """An order that was open in the journal and stands in the file is one order."""
+def test_progress_counts_order_of_journal_once(monkeypatch: Any) -> None:
+    """An order that is open in the journal and also in the file is one order."""
     progress, feed, _ = make(monkeypatch, rows=3, before=3)
     feed.known, feed.is_read = 3, True
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""``gatewaypy payouts`` on a journal that was restored from a backup: what is said, what is not sent, and how a person ends it."""
+"""``gatewaypy payouts`` on a journal restored from a backup, and how a person trusts it again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def executed(sandbox: Sandbox) -> Counter[str]:
 async def test_payouts_run_restored_journal_pays_nothing_twice(
     sandbox: Sandbox, tmp_path: Path, way: str
 ) -> None:
-    """Day 1 and day 2 are paid, day 1's backup is restored, and day 2's file is run again: nothing is paid twice."""
+    """Two days are paid, the first backup restored and day 2 run again: nothing is paid twice."""
     sandbox.payments.refuse_duplicates = False
     path = tmp_path / "journal.db"
     at = ("--journal", f"sqlite:///{path}")
@@ -59,7 +59,7 @@ async def test_payouts_run_restored_journal_pays_nothing_twice(
 
 
 async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A person marks a journal, and ends the mark, each with a reason that the report shows; new orders are paid again."""
+    """A person sets and ends the mark, each with a reason in the report; new orders are paid."""
     at = ("--journal", f"sqlite:///{tmp_path}/journal.db")
     to = (*at, "--url", sandbox.base_url, *QUICK)
     assert (await run("run", write(tmp_path / "day1.csv", ROWS[0]), *to)).returncode == Exit.SETTLED
@@ -85,8 +85,8 @@ async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> 
     assert executed(sandbox) == {"P-1": 1, "P-2": 1}
 
 
-async def test_payouts_change_gateway_takes_a_reason(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A journal that pays at another gateway is refused, until a person says that it is the same one."""
+async def test_payouts_change_gateway_needs_a_reason(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A journal of another gateway is refused until a person states that it is the same."""
     at = ("--journal", f"sqlite:///{tmp_path}/journal.db")
     days = [write(tmp_path / f"day{number}.csv", row) for number, row in enumerate(ROWS)]
     async with Sandbox().serve() as other:
@@ -112,8 +112,8 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def test_payouts_trust_makes_no_journal(tmp_path: Path) -> None:
-    """A mistyped name is an error, and no journal."""
+async def test_payouts_trust_creates_no_journal(tmp_path: Path) -> None:
+    """A mistyped name is an error, and creates no journal."""
     for command in ("trust", "distrust"):
         told = await run(
             command, "--journal", f"sqlite:///{tmp_path}/none.db", "--because", "a reason"
