@@ -1,4 +1,4 @@
-"""What BROWSER_SCRIPT finds in a real browser, and what becomes of it."""
+"""What BROWSER_SCRIPT finds in a real browser, and how it is read."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PAGE = f"""<!DOCTYPE html>
 async def test_browser_script_values_are_read(
     open_site: Callable, open_browser: Callable, settings: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    """What a real browser puts into the form is read, and is what the bank's protocol takes."""
+    """The values that a real browser puts into the form are read, and EMVCo accepts them."""
     async with open_site() as shop:
         page = await (
             await open_browser(**({"viewport": SMALL, "screen": SCREEN} | settings))
@@ -79,10 +79,10 @@ async def test_browser_script_values_are_read(
 
 
 @pytest.mark.parametrize("depth", [30, 0, 24.5])
-async def test_browser_script_fractions_and_depths_are_read(
+async def test_browser_script_fractions_and_depths_are_listed(
     open_site: Callable, open_browser: Callable, depth: float
 ) -> None:
-    """A zoomed page's fractions, an HDR screen's depth and a zone of an odd length end as whole, listed numbers."""
+    """Fractions of a zoomed page, an HDR depth and an odd time zone become listed integers."""
     async with open_site() as shop:
         page = await (await open_browser()).new_page()
         await page.add_init_script(
@@ -103,10 +103,10 @@ async def test_browser_script_fractions_and_depths_are_read(
         )
 
 
-async def test_browser_info_is_absent_where_policy_blocks_script(
+async def test_browser_info_is_absent_if_policy_blocks_script(
     open_site: Callable, open_browser: Callable
 ) -> None:
-    """Where the script does not run, the form still starts the payment: without the input."""
+    """If the script does not run, the form starts the payment without the input."""
     async with open_site() as shop:
         page = await (await open_browser()).new_page()
         await page.goto(shop.show("/checkout", PAGE, "default-src 'none'; form-action 'self'"))

@@ -1,4 +1,4 @@
-"""The payer's return is a POST from another site: what the browser sends with it, and how the example shops take it."""
+"""The return of the payer is a cross-site POST: its cookies, and the example shops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_payer_return_has_no_lax_cookie_until_redirected(
     open_browser: Callable,
     merchant: Credentials,
 ) -> None:
-    """The hosted page's return arrives without the session; the GET that a 303 leads to has it."""
+    """The return arrives without the session; the GET after a 303 has it."""
     async with (
         open_site() as shop,
         Sandbox().serve() as sandbox,
@@ -75,7 +75,7 @@ async def test_payer_return_has_no_lax_cookie_until_redirected(
 async def test_example_shop_payer_returns_to_own_session(
     open_browser: Callable, tmp_path: Path, shop: str, scripts: bool, answer: str
 ) -> None:
-    """The payer of a 3-D payment comes back to the page of the own session, which another browser does not see."""
+    """The 3-D payer returns to the page of the session, which another browser cannot see."""
     async with (
         Sandbox().serve() as sandbox,
         running(shop, sandbox, tmp_path, host="localhost") as client,

@@ -1,4 +1,4 @@
-"""The pages that send a payer on, in a real browser: scripts on, blocked, off or broken, and on a phone."""
+"""Redirect pages in a real browser: scripts on, blocked, off or broken, and on a phone."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ async def press(page: Page, acs: Any) -> None:
 @pytest.mark.parametrize(
     ("policy", "nonce"), [(None, None), (WITH_NONCE, NONCE)], ids=["plain", "nonce"]
 )
-async def test_redirect_page_submits_by_itself(
+async def test_redirect_page_submits_automatically(
     open_site: Callable,
     open_browser: Callable,
     make: Callable,
     policy: str | None,
     nonce: str | None,
 ) -> None:
-    """Every pair arrives as it was, also under a policy that allows only the page's nonce."""
+    """Every pair arrives unchanged, also under a policy that allows only the page's nonce."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser()).new_page()
         await page.goto(
@@ -78,10 +78,10 @@ async def test_redirect_page_submits_by_itself(
     [(STRICT, None), (STRICT, NONCE), (STYLE_ONLY, NONCE)],
     ids=["strict", "other nonce", "style"],
 )
-async def test_redirect_page_button_works_where_policy_blocks_script(
+async def test_redirect_page_button_works_if_policy_blocks_script(
     open_site: Callable, open_browser: Callable, make: Callable, policy: str, nonce: str | None
 ) -> None:
-    """The script is blocked: the button is in sight, and sends the payer on."""
+    """The script is blocked: the button is visible, and submits the form."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser()).new_page()
         await page.goto(shop.show("/pay", make(f"{acs.url}/acs").html(nonce=nonce), policy))
@@ -93,7 +93,7 @@ async def test_redirect_page_button_works_where_policy_blocks_script(
 async def test_redirect_page_button_works_without_scripts(
     open_site: Callable, open_browser: Callable, make: Callable
 ) -> None:
-    """Scripts are off: the button is in sight, and sends the payer on."""
+    """Scripts are off: the button is visible, and submits the form."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(java_script_enabled=False)).new_page()
         await page.goto(shop.show("/pay", make(f"{acs.url}/acs").html()))
@@ -105,7 +105,7 @@ async def test_redirect_page_button_works_without_scripts(
 async def test_redirect_page_button_works_after_script_error(
     open_site: Callable, open_browser: Callable, make: Callable
 ) -> None:
-    """Something else on the page broke the script: the button is in sight, and sends the payer on."""
+    """Another script broke the page: the button is visible, and submits the form."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser()).new_page()
         await page.add_init_script(
@@ -117,10 +117,10 @@ async def test_redirect_page_button_works_after_script_error(
 
 
 @KINDS
-async def test_redirect_page_button_is_off_while_next_page_loads(
+async def test_redirect_page_button_is_disabled_during_load(
     open_site: Callable, open_browser: Callable, make: Callable
 ) -> None:
-    """A second press posts nothing twice; 5 s later the button works again, so that the payer is not stuck."""
+    """A second press does not post twice; 5 s later the button works again."""
     async with open_site() as shop, open_site() as acs:
         # This answer ends the loading and leaves the page in sight.
         acs.pages["/acs"] = Response(status_code=204)
@@ -152,7 +152,7 @@ async def test_redirect_page_button_is_off_while_next_page_loads(
 async def test_redirect_page_fits_a_phone(
     open_site: Callable, open_browser: Callable, make: Callable, policy: str, least: float
 ) -> None:
-    """On 390 pixels nothing is to be scrolled sideways, and the styled button is large enough for a thumb."""
+    """At 390 pixels the page does not scroll sideways, and the button is large enough."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(**PHONE)).new_page()
         await page.goto(shop.show("/pay", make(f"{acs.url}/acs").html(nonce=NONCE), policy))
@@ -181,7 +181,7 @@ QUERIES = [
     [(None, True), ("default-src 'none'", False)],
     ids=["plain", "strict, no scripts"],
 )
-async def test_redirect_get_goes_on_with_its_raw_query(
+async def test_redirect_get_keeps_its_raw_query(
     open_site: Callable,
     open_browser: Callable,
     query: str,
@@ -190,7 +190,7 @@ async def test_redirect_get_goes_on_with_its_raw_query(
     policy: str | None,
     scripts: bool,
 ) -> None:
-    """The server receives the gateway's own query, byte by byte, whether scripts run or not."""
+    """The server receives the query of the gateway byte by byte, with and without scripts."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(java_script_enabled=scripts)).new_page()
         await page.goto(
@@ -203,14 +203,14 @@ async def test_redirect_get_goes_on_with_its_raw_query(
 
 
 @pytest.mark.parametrize(("query", "pairs", "received"), QUERIES)
-async def test_redirect_get_link_works_where_refresh_is_blocked(
+async def test_redirect_get_link_works_if_refresh_is_blocked(
     open_site: Callable,
     open_browser: Callable,
     query: str,
     pairs: tuple[tuple[str, str], ...],
     received: str,
 ) -> None:
-    """A sandboxed page may not refresh itself: its link is in sight and goes to the same place."""
+    """A sandboxed page may not refresh itself: its visible link leads to the same place."""
     async with open_site() as shop, open_site() as acs:
         page = await (await open_browser(**PHONE)).new_page()
         await page.goto(

@@ -1,4 +1,4 @@
-"""Each fault of the sandbox with each operation beyond the plain payments: what moves money, what changes something, what reads."""
+"""Each fault of the sandbox with each operation other than the plain payments."""
 
 from __future__ import annotations
 
@@ -335,10 +335,10 @@ async def strike(
 @pytest.mark.parametrize(
     "refuse_duplicates", [True, False], ids=["refuses-duplicates", "takes-duplicates"]
 )
-async def test_money_moves_once_and_is_told_of(
+async def test_fault_money_moves_once_and_is_reported(
     fault: FaultKind, *, refuse_duplicates: bool
 ) -> None:
-    """What was carried out is reported as done, what was not is unknown; it was sent once, and executed no second time."""
+    """Executed operations are reported as done, others as unknown; each was sent once."""
     met = await strike(MOVES, fault, refuse_duplicates=refuse_duplicates)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
@@ -367,8 +367,8 @@ async def test_money_moves_once_and_is_told_of(
     }
 
 
-async def test_a_record_that_appears_late_is_found() -> None:
-    """An inquiry that finds the record only after a lag does not make a payment or hold unknown."""
+async def test_fault_late_record_is_found() -> None:
+    """A record that an inquiry finds only after a lag does not make the payment unknown."""
 
     def arrange(sandbox: Sandbox, case: Case) -> None:
         sandbox.payments.inquiry_delay = 0.4
@@ -387,8 +387,8 @@ async def test_a_record_that_appears_late_is_found() -> None:
     }
 
 
-async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown() -> None:
-    """Where neither reply nor inquiry can be had the error says so, and names the order: money may have moved, and did."""
+async def test_fault_gateway_down_afterwards_is_unknown() -> None:
+    """Without a reply and an inquiry the error names the order: money did move."""
 
     def arrange(sandbox: Sandbox, case: Case) -> None:
         sandbox.faults.add("cut after", operation=case.operation)
@@ -410,8 +410,8 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", MOVES)
-async def test_an_id_that_was_used_is_the_earlier_payment(name: str) -> None:
-    """A second call under the same id is told of the first payment, as a duplicate, and moves nothing."""
+async def test_fault_used_id_is_the_earlier_payment(name: str) -> None:
+    """A second call under the id returns the first payment as a duplicate, and moves nothing."""
     case = MOVES[name]
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, PATIENT) as (patient, gateway):
@@ -426,8 +426,8 @@ async def test_an_id_that_was_used_is_the_earlier_payment(name: str) -> None:
         assert case.executed(sandbox) == 1
 
 
-async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
-    """Its registration is made once, and what the inquiry finds has it: repeats go on from there."""
+async def test_fault_lost_initial_payment_has_mandate() -> None:
+    """Its registration is made once, and the found record has it: repeats are possible."""
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, PATIENT) as (_, gateway):
             sandbox.faults.add("half reply", operation="recurring initial")
@@ -452,8 +452,8 @@ async def test_a_lost_reply_of_an_initial_payment_leaves_a_mandate() -> None:
         ("merchantRedirectUrl", "https://e.example"),
     ],
 )
-async def test_a_sources_own_fields_never_change_what_was_asked_for(field: str, value: str) -> None:
-    """A source whose fields name one that the library sets itself is refused: what is taken is what the call says."""
+async def test_fault_source_with_field_of_library_raises(field: str, value: str) -> None:
+    """A source whose fields name one of the library's is refused: the call counts."""
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, Timeouts(inquiry=0.3)) as (_, gateway):
             result = await ended(
@@ -473,13 +473,10 @@ async def test_a_sources_own_fields_never_change_what_was_asked_for(field: str, 
 @pytest.mark.parametrize(
     "operations", [list(CHANGES)[:5], list(CHANGES)[5:]], ids=["parties-and-links", "invoices"]
 )
-async def test_a_change_is_carried_out_once_at_the_most(
+async def test_fault_change_is_executed_at_most_once(
     operations: list[str], fault: FaultKind
 ) -> None:
-    """It is sent once; without a usable answer the error says that it may have been carried out.
-
-    An invoice that was made all the same is found by its status.
-    """
+    """Without an answer the error says that it may be done; a made invoice is found."""
     met = await strike({name: CHANGES[name] for name in operations}, fault)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
@@ -504,8 +501,8 @@ async def test_a_change_is_carried_out_once_at_the_most(
 
 
 @pytest.mark.parametrize("fault", ["cut before", "garbage", "server error", "empty"])
-async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: str) -> None:
-    """With the reply lost and every question after it too, the error says that it may have been made, and it was: once."""
+async def test_fault_invoice_without_status_may_be_done(fault: str) -> None:
+    """With the reply and every inquiry lost, the error says that it may be done: it was, once."""
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, Timeouts(connect=5, read=5, total=10, inquiry=0.3)) as (
             _,
@@ -519,8 +516,8 @@ async def test_an_invoice_whose_status_cannot_be_had_may_have_been_made(fault: s
         assert sandbox.requests["invoice generate"] == 1
 
 
-async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
-    """Questions that fail in every way are asked again, and the invoice is found."""
+async def test_fault_invoice_status_is_retried() -> None:
+    """Inquiries that fail in every way are repeated, and the invoice is found."""
     async with Sandbox().serve() as sandbox:
         async with opened(sandbox, Timeouts(connect=5, read=0.3, total=10, inquiry=10)) as (
             _,
@@ -538,8 +535,8 @@ async def test_an_invoice_is_asked_about_until_its_status_can_be_had() -> None:
         assert len(sandbox.payments.keeping.invoices.by_id) == 1
 
 
-async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> None:
-    """An earlier invoice of another amount is nobody's result: the error says that it may have been carried out."""
+async def test_fault_other_invoice_of_same_id_is_not_accepted() -> None:
+    """An earlier invoice of another amount is no result: the error says it may be done."""
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         await generate(gateway, "INV-1")
         sandbox.faults.add("cut after", operation="invoice generate")
@@ -550,8 +547,8 @@ async def test_another_invoice_under_the_same_id_is_not_taken_for_this_one() -> 
         assert len(sandbox.payments.keeping.invoices.by_id) == 1
 
 
-async def test_an_invoice_that_was_taken_back_is_not_taken_for_a_new_one() -> None:
-    """A lost refusal to make an invoice whose id belongs to a cancelled one never ends as success: nobody can pay it."""
+async def test_fault_cancelled_invoice_is_not_a_success() -> None:
+    """A lost refusal for the id of a cancelled invoice never becomes a success."""
     async with Sandbox().serve() as sandbox, opened(sandbox, Timeouts(inquiry=0.3)) as (_, gateway):
         earlier = await generate(gateway, "INV-1")
         assert (await gateway.invoices.cancel(earlier.invoice_id or "")).succeeded
@@ -626,10 +623,10 @@ def check_doubted(operation: str, met: Met) -> None:
 
 
 @on_paths
-async def test_an_xml_page_without_the_extra_is_no_answer(
+async def test_fault_xml_page_without_extra_is_not_an_answer(
     operation: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that cannot be read for want of an extra is no error of configuration: the change was sent, and carried out."""
+    """It is no configuration error, because the change was sent and executed."""
     monkeypatch.setitem(sys.modules, "xmltodict", None)
     check_doubted(
         operation, await bent(operation, path, lambda _: (200, "text/xml", b"<error>busy</error>"))
@@ -637,10 +634,8 @@ async def test_an_xml_page_without_the_extra_is_no_answer(
 
 
 @on_paths
-async def test_a_401_that_tells_what_was_done_is_no_refused_token(
-    operation: str, path: str
-) -> None:
-    """Where a reply with HTTP 401 says that the change was carried out it is a doubt, and the change is not sent once more."""
+async def test_fault_401_with_result_is_not_a_rejected_token(operation: str, path: str) -> None:
+    """A 401 whose body reports the change as done is doubtful, and nothing is sent again."""
     check_doubted(
         operation, await bent(operation, path, lambda body: (401, "application/json", body))
     )
@@ -660,8 +655,8 @@ def of_another(**changes: str) -> Callable[[bytes], tuple[int, str, bytes]]:
 @pytest.mark.parametrize(
     "changes", [{"merchantInvoiceId": "ANOTHER"}, {"amount": "999.00"}], ids=["id", "amount"]
 )
-async def test_a_reply_about_another_invoice_is_not_believed(changes: dict[str, str]) -> None:
-    """Where the reply is of another id or amount than what was sent, the invoice's status decides."""
+async def test_fault_reply_about_other_invoice_is_ignored(changes: dict[str, str]) -> None:
+    """If the reply has another id or amount, the status of the invoice decides."""
     check_doubted(
         "invoice generate", await bent("invoice generate", "/generate", of_another(**changes))
     )
@@ -671,8 +666,8 @@ async def test_a_reply_about_another_invoice_is_not_believed(changes: dict[str, 
 
 
 @each_fault
-async def test_a_read_survives_a_fault(fault: FaultKind) -> None:
-    """After one fault it is asked again, as long as its deadline lasts; a read that never ends got no usable answer."""
+async def test_fault_read_is_retried(fault: FaultKind) -> None:
+    """A read is repeated until its deadline; one that never ends has no usable answer."""
     met = await strike(READS, fault)
     for name, one in met.items():
         if fault is FaultKind.TRICKLE:
@@ -688,8 +683,8 @@ async def test_a_read_survives_a_fault(fault: FaultKind) -> None:
 
 
 @each_fault
-async def test_a_read_that_never_gets_through_says_so(fault: FaultKind) -> None:
-    """Where every try fails it is an error that says so, never an empty result."""
+async def test_fault_read_failing_always_raises(fault: FaultKind) -> None:
+    """If every attempt fails the result is an error, never an empty list."""
     met = await strike(READS, fault, times=None)
     for name, one in met.items():
         assert isinstance(
@@ -707,10 +702,10 @@ async def test_a_read_that_never_gets_through_says_so(fault: FaultKind) -> None:
     ],
     ids=["invoice status", "list stored cards"],
 )
-async def test_a_record_of_another_is_not_what_was_asked_for(
+async def test_fault_record_of_other_id_is_not_accepted(
     operation: str, path: str, changes: dict[str, str]
 ) -> None:
-    """An answer that names another invoice or customer than the one asked for is no answer."""
+    """An answer about another invoice or customer is not the requested one."""
     case = READS[operation]
     async with Bent().serve() as sandbox, opened(sandbox, PATIENT) as (patient, gateway):
         subject = await case.prepare(patient)
@@ -720,8 +715,8 @@ async def test_a_record_of_another_is_not_what_was_asked_for(
 
 
 @pytest.mark.parametrize("fault", ["cut after", "half reply", "html", "empty", "server error"])
-async def test_a_list_never_ends_early(fault: str) -> None:
-    """A page that gets no usable answer ends the list with an error, after the rows that came before it."""
+async def test_fault_list_never_ends_early(fault: str) -> None:
+    """A page without a usable answer ends the list with an error, after the earlier rows."""
     today = datetime.now(UTC).date()
     rows: list[str | None] = []
 
@@ -746,8 +741,8 @@ async def test_a_list_never_ends_early(fault: str) -> None:
 @pytest.mark.parametrize(
     "cases", [MOVES | HOLDS, CHANGES, READS], ids=["moves", "changes", "reads"]
 )
-async def test_refused_connections(cases: Mapping[str, Case]) -> None:
-    """While the gateway is down nothing is sent; afterwards the same call goes through, once."""
+async def test_fault_refused_connection_is_not_sent(cases: Mapping[str, Case]) -> None:
+    """While the gateway is down nothing is sent; afterwards the same call succeeds, once."""
     transport = HttpxTransport()
 
     async def carry(case: Case) -> None:
@@ -773,8 +768,8 @@ async def test_refused_connections(cases: Mapping[str, Case]) -> None:
     "name",
     ["recurring initial", "store card", "merchant sign-up", "pay by link", "invoice generate"],
 )
-async def test_without_a_token_nothing_is_sent(name: str) -> None:
-    """Whichever root and login a token is for: where there is none, the operation is not sent."""
+async def test_fault_without_token_nothing_is_sent(name: str) -> None:
+    """Whatever root and login a token is for, without it the operation is not sent."""
     case = (MOVES | CHANGES)[name]
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         sandbox.faults.add("server error", operation="token", times=None)

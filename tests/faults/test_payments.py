@@ -1,4 +1,4 @@
-"""Each fault of the sandbox with each operation that moves money: a result or a clear error, and never a second execution."""
+"""Each fault of the sandbox with each payment operation: none is executed a second time."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def cases() -> Iterator[tuple[str, FaultKind, str]]:
 @pytest.mark.parametrize(
     ("kind", "fault", "operation"), list(cases()), ids=lambda value: getattr(value, "name", value)
 )
-async def test_each_fault_with_each_operation(
+async def test_fault_with_each_payment_operation(
     fault: FaultKind,
     operation: str,
     card: Card,
@@ -107,10 +107,7 @@ async def test_each_fault_with_each_operation(
     tls_transport: Transport,
     kind: str,
 ) -> None:
-    """What was carried out is reported as done, what was not is unknown, and nothing is carried out twice.
-
-    Some transports meet a gateway that refuses a used id, the others one that would carry it out again: none sends it twice.
-    """
+    """What was executed is reported, the rest is unknown, no transport sends a used id twice."""
     refuse_duplicates = kind in {"httpx", "aiohttp shared"}
     async with Sandbox(refuse_duplicates=refuse_duplicates).serve(
         certfile=certificate[0], keyfile=certificate[1]
@@ -139,10 +136,10 @@ async def test_each_fault_with_each_operation(
 
 @pytest.mark.parametrize("fault", ["cut before", "cut after", "html"])
 @pytest.mark.parametrize("operation", ["capture", "refund", "reversal"])
-async def test_an_earlier_follow_up_is_not_taken_for_this_one(
+async def test_fault_follow_up_ignores_earlier_one(
     operation: str, fault: str, sandbox: Sandbox, card: Card
 ) -> None:
-    """Where an earlier capture, refund or reversal left its status, a lost second one is unknown, never a success."""
+    """If an earlier capture, refund or reversal left its status, a lost second one is unknown."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
         assert (await act(gateway, operation, card, subject)).succeeded
@@ -156,10 +153,10 @@ async def test_an_earlier_follow_up_is_not_taken_for_this_one(
 
 
 @pytest.mark.parametrize("operation", ["payout", "refund"])
-async def test_an_inquiry_that_fails_too_is_asked_again(
+async def test_fault_failing_inquiry_is_retried(
     operation: str, sandbox: Sandbox, card: Card
 ) -> None:
-    """With the reply lost and the first inquiries failing in every way, the payment is still found."""
+    """If the reply and the first inquiries are lost in any way, the payment is still found."""
     async with Gateway(
         sandbox.base_url,
         sandbox.credentials,
@@ -184,8 +181,8 @@ async def test_an_inquiry_that_fails_too_is_asked_again(
 
 
 @pytest.mark.parametrize("operation", ["debit", "preauth", "payout"])
-async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -> None:
-    """An inquiry that finds the record only after a lag does not make the payment unknown."""
+async def test_fault_late_payment_record_is_found(operation: str, card: Card) -> None:
+    """A record that an inquiry finds only after a lag does not make the payment unknown."""
     patient = Timeouts(total=2, inquiry=5)
     async with (
         Sandbox(inquiry_delay=0.5).serve() as sandbox,
@@ -198,10 +195,10 @@ async def test_a_record_that_appears_late_is_found(operation: str, card: Card) -
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(
+async def test_fault_gateway_down_after_payment_is_unknown(
     operation: str, sandbox: Sandbox, card: Card
 ) -> None:
-    """Where neither reply nor inquiry can be had, the error says so: money may have moved, and did."""
+    """Without a reply and an inquiry the error says so: money did move."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
         sandbox.faults.add("cut after", operation=operation)
@@ -221,10 +218,10 @@ async def test_a_gateway_that_is_gone_afterwards_leaves_it_unknown(
 
 
 @pytest.mark.parametrize("fault", SPOILING, ids=lambda fault: fault.name)
-async def test_a_fault_of_the_token_call_moves_nothing(
+async def test_fault_of_token_call_moves_nothing(
     fault: FaultKind, sandbox: Sandbox, card: Card
 ) -> None:
-    """Whatever happens to the token call, the payment succeeds with another, or was not sent."""
+    """Whatever happens to the token call, the payment succeeds with another or is not sent."""
     sandbox.faults.add(fault, operation="token", times=1)
     async with Gateway(
         sandbox.base_url, sandbox.credentials, timeouts=WAITS.get(fault, PATIENT)
@@ -239,10 +236,10 @@ async def test_a_fault_of_the_token_call_moves_nothing(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_refused_connections_with_each_operation(
+async def test_fault_refused_connection_with_each_operation(
     operation: str, sandbox: Sandbox, card: Card, transport: Transport
 ) -> None:
-    """While the gateway is down no operation is sent; afterwards the same call goes through, once."""
+    """While the gateway is down nothing is sent; afterwards the same call succeeds, once."""
     async with Gateway(
         sandbox.base_url, sandbox.credentials, transport=transport, timeouts=SHORT
     ) as gateway:
@@ -254,8 +251,8 @@ async def test_refused_connections_with_each_operation(
     assert executed(sandbox, operation) == 1
 
 
-async def test_faults_in_process(card: Card) -> None:
-    """Without a socket a broken connection is an exception of the application, and counts as sent."""
+async def test_fault_in_process_counts_as_sent(card: Card) -> None:
+    """Without a socket a broken connection is an exception of the application."""
     sandbox = Sandbox()
     async with Gateway(
         "http://localhost",

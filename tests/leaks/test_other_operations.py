@@ -1,4 +1,4 @@
-"""The canary in the rest of the API: marked cards, accounts, addresses, extra values, keys and tokens turn up nowhere."""
+"""Marked cards, accounts, extra values, keys and tokens appear nowhere in the other operations."""
 
 from __future__ import annotations
 
@@ -281,8 +281,8 @@ async def everything(
 
 
 @pytest.mark.parametrize("body", ["form", "json"])
-async def test_no_call_shows_a_secret(body: str, transport: Transport, log: io.StringIO) -> None:
-    """Logs at DEBUG, reprs of results and forms, events, pickles and the one refusal hold nothing of what was sent."""
+async def test_leak_calls_show_no_secret(body: str, transport: Transport, log: io.StringIO) -> None:
+    """Logs at DEBUG, reprs, events, pickles and the refusal have nothing of what was sent."""
     results, _, sandbox = await everything(
         log, fault=None, transport=transport, body=body, timeouts=PATIENT
     )
@@ -297,15 +297,15 @@ async def test_no_call_shows_a_secret(body: str, transport: Transport, log: io.S
 
 
 @pytest.mark.parametrize("fault", list(FaultKind), ids=lambda fault: fault.name)
-async def test_no_failure_shows_a_secret(fault: FaultKind, log: io.StringIO) -> None:
-    """Whatever goes wrong with nearly every request, no error, log or event shows anything."""
+async def test_leak_failures_show_no_secret(fault: FaultKind, log: io.StringIO) -> None:
+    """Whatever fails in nearly every request, no error, log or event shows a secret."""
     results, _, _ = await everything(log, fault=fault, transport=HttpxTransport(), timeouts=HASTY)
     if fault.spoils_reply:
         assert sum(isinstance(result, errors.GatewayError) for result in results) > 3
 
 
-async def test_a_wrong_key_shows_nothing(log: io.StringIO) -> None:
-    """Where the gateway refuses the credentials no error shows the key, the partner's, or what was to be sent."""
+async def test_leak_wrong_key_is_not_shown(log: io.StringIO) -> None:
+    """If the gateway rejects the credentials no error shows a key or the unsent data."""
     wrong = attrs.evolve(
         MERCHANT, secret_key=Secret(EXTRA + KEY), partner_secret_key=Secret(EXTRA + LOGIN_KEY)
     )
@@ -331,8 +331,8 @@ async def test_a_wrong_key_shows_nothing(log: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "unanswered"])
-async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) -> None:
-    """What the observer hears of a call whose caller went away holds no CVV, and neither does what is logged of it."""
+async def test_leak_late_result_has_no_secret(log: io.StringIO, *, answered: bool) -> None:
+    """The event and the log of a cancelled call have no CVV."""
     events: list[Any] = []
     sent = asyncio.Event()
 
@@ -378,8 +378,8 @@ async def test_a_late_result_shows_nothing(log: io.StringIO, *, answered: bool) 
     assert found(text, *known) == []
 
 
-async def test_a_form_shows_its_checksum_only_where_it_is_asked_to() -> None:
-    """A hosted page's form keeps its checksum and extra values from repr, pickle and asdict; its inputs and page have them."""
+async def test_leak_form_checksum_only_in_its_page() -> None:
+    """The repr, pickle and asdict of a form hide its checksum; its inputs and page have it."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         forms = [
             await gateway.checkout.form(
@@ -495,10 +495,10 @@ REFUSALS: dict[str, Callable[[Gateway], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("call", REFUSALS.values(), ids=REFUSALS)
-async def test_no_refusal_shows_what_it_refuses(
+async def test_leak_refusals_do_not_show_the_value(
     call: Callable[[Gateway], Awaitable[Any]], log: io.StringIO
 ) -> None:
-    """A call that is refused, or not sent, shows nothing of what it was given in its error, its frames and the log."""
+    """A call that is refused or not sent shows none of its values in errors, frames and logs."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         with pytest.raises((errors.InvalidRequest, errors.NotSent, TypeError)) as refused:
             await call(gateway)
@@ -516,8 +516,8 @@ async def test_no_refusal_shows_what_it_refuses(
     ],
     ids=["SepaAccount brand", "SepaAccount mode", "AchAccount", "Upi", "OtherSource"],
 )
-def test_no_source_shows_what_it_holds(make: Callable[[], object]) -> None:
-    """A source that is refused for its brand or mode shows nothing of its account, the frame that attrs wrote included."""
+def test_leak_refused_source_shows_no_account(make: Callable[[], object]) -> None:
+    """A refused brand or mode shows nothing of the account, in the frame of attrs either."""
     with pytest.raises(errors.InvalidRequest) as refused:
         make()
     assert found(shown(refused.value)) == []
@@ -546,10 +546,10 @@ def test_no_source_shows_what_it_holds(make: Callable[[], object]) -> None:
         "beside several products",
     ],
 )
-async def test_an_extra_that_cannot_be_nested_shows_nothing(
+async def test_leak_extra_that_cannot_nest_shows_nothing(
     call: Callable[[Gateway], Awaitable[Any]],
 ) -> None:
-    """Where bodies are nested JSON, an extra that stands in another field's way is refused, and nothing is revealed for it."""
+    """In nested JSON an extra that conflicts with a field is refused, and never revealed."""
     async with Gateway("http://127.0.0.1:9", BARE, body="json") as gateway:
         with pytest.raises((errors.InvalidRequest, TypeError)) as refused:
             await call(gateway)
@@ -557,8 +557,8 @@ async def test_an_extra_that_cannot_be_nested_shows_nothing(
     assert isinstance(refused.value, errors.InvalidRequest)
 
 
-async def test_a_form_without_a_partner_name_shows_nothing() -> None:
-    """What the hosted pages lack in the credentials is named, and nothing else is shown."""
+async def test_leak_form_without_partner_name_shows_nothing() -> None:
+    """The error names what the credentials lack, and shows no other value."""
     async with Gateway("http://127.0.0.1:9", BARE) as gateway:
         with pytest.raises(errors.ConfigurationError, match="partner_name") as refused:
             await gateway.checkout.form(
@@ -580,10 +580,10 @@ async def test_a_form_without_a_partner_name_shows_nothing() -> None:
     ],
     ids=["repr", "asdict", "the accounts' extra", "pickle"],
 )
-async def test_listed_accounts_show_only_their_ends(
+async def test_leak_listed_accounts_show_only_their_ends(
     spell: Callable[[Any], str], log: io.StringIO
 ) -> None:
-    """A customer's stored bank accounts come back with the middle of their numbers masked, wherever they are written to."""
+    """Stored bank accounts have the middle of their numbers masked in every output."""
     async with (
         Sandbox((MERCHANT,)).serve() as sandbox,
         Gateway(sandbox.base_url, MERCHANT, timeouts=PATIENT) as gateway,
@@ -606,10 +606,10 @@ async def test_listed_accounts_show_only_their_ends(
     ],
     ids=["repr", "asdict", "pickle"],
 )
-async def test_listed_payments_do_not_show_their_payers_address(
+async def test_leak_listed_payments_hide_address_of_payer(
     spell: Callable[[Any], str], log: io.StringIO
 ) -> None:
-    """A payer's UPI address, which goes out as a secret, is not in the clear where the gateway tells of it in a list."""
+    """A payer's UPI address is a secret of the request, and hidden in the list too."""
     day = datetime.now(UTC).date()
     async with (
         Sandbox((MERCHANT,)).serve() as sandbox,

@@ -1,4 +1,4 @@
-"""The canary: marked card numbers, CVVs, keys and tokens go through every operation and failure, and turn up nowhere."""
+"""Marked card numbers, CVVs, keys and tokens appear nowhere in any payment or failure."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, Fau
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-async def test_no_operation_and_no_failure_shows_a_secret(
+async def test_leak_operations_and_failures_show_no_secret(
     fault: FaultKind | None, transport: Transport, log: io.StringIO
 ) -> None:
-    """Logs at DEBUG, reprs, tracebacks with locals, and pickles hold no number, CVV, key or token."""
+    """Logs, reprs, tracebacks with locals and pickles have no number, CVV, key or token."""
     card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
     produced: list[object] = [card, MERCHANT, Secret(KEY)]
     async with Sandbox((MERCHANT,)).serve() as sandbox:
@@ -124,16 +124,16 @@ async def test_no_operation_and_no_failure_shows_a_secret(
         lambda: check({"merchantTransactionId": Secret(NUMBER + "|")}),
     ],
 )
-def test_no_refusal_shows_what_it_refuses(make: Any) -> None:
-    """A mistyped number or key is in no message, no pickle, and no local of the frames that the library owns."""
+def test_leak_payment_refusals_do_not_show_the_value(make: Any) -> None:
+    """A mistyped number or key is in no message, pickle or local of the library's frames."""
     with pytest.raises((errors.InvalidRequest, errors.ConfigurationError)) as refused:
         make()
     text = shown(refused.value)
     assert [secret for secret in (NUMBER[:12], KEY, LOGIN_KEY, CVV) if found(secret, text)] == []
 
 
-async def test_account_details_in_extra_show_nothing(log: io.StringIO) -> None:
-    """Extra fields are where account details go: they are sealed where they come in, for payments and payouts."""
+async def test_leak_account_details_in_extra_are_hidden(log: io.StringIO) -> None:
+    """Extra fields carry account details: they are wrapped in payments and payouts."""
     card, customer = Card("4000000000000051", 7, 2030), Customer(email="a@shop.example")
     timeouts = Timeouts(total=0.3, inquiry=0.3)
     async with (
@@ -167,8 +167,8 @@ async def test_account_details_in_extra_show_nothing(log: io.StringIO) -> None:
     assert NUMBER not in text
 
 
-async def test_a_refused_payment_shows_nothing(log: io.StringIO) -> None:
-    """A payment that is refused for another field's sake shows nothing of its card, chained errors included."""
+async def test_leak_refused_payment_hides_its_card(log: io.StringIO) -> None:
+    """A refusal for another field shows nothing of the card, in chained errors either."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         with pytest.raises(errors.InvalidRequest) as refused:
             await gateway.debit(EUROS, Card(NUMBER, 7, 2030, CVV), merchant_transaction_id="A|1")
@@ -215,8 +215,8 @@ class Repeating:
 
 
 @pytest.mark.parametrize("code", ["10001", "20001", "00001", "77777"])
-async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None:
-    """A gateway that repeats number, CVV, key and token in every word of every reply shows none of them in any result or error."""
+async def test_leak_gateway_text_shows_no_secret(code: str, log: io.StringIO) -> None:
+    """A gateway that echoes every secret in each field shows none in any result or error."""
     grouped = "-".join(NUMBER[start : start + 4] for start in range(0, 16, 4))
     words = f"card {NUMBER} and {grouped}2030, key {KEY} {LOGIN_KEY}"
     card, customer = Card(NUMBER, 7, 2030, CVV), Customer(email="a@shop.example")
@@ -256,8 +256,8 @@ async def test_gateway_words_show_no_secret(code: str, log: io.StringIO) -> None
     assert [secret for secret in known if found(secret, everything)] == []
 
 
-async def test_debit_own_number_as_id_is_refused() -> None:
-    """A payment whose id contains the card's number is refused, and the refusal does not show it."""
+async def test_leak_card_number_as_id_is_refused() -> None:
+    """A payment whose id contains its card number is refused without showing it."""
     async with Gateway("http://127.0.0.1:9", MERCHANT) as gateway:
         with pytest.raises(
             errors.InvalidRequest, match="must not contain the card number"

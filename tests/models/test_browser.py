@@ -1,4 +1,4 @@
-"""The payer's browser: what its request's headers and the script on the page tell."""
+"""The payer's browser: the data of its request headers and of the script on the page."""
 
 from __future__ import annotations
 
@@ -128,8 +128,10 @@ def run_script(
         ({"screen": None, "navigator": {"language": ""}}, (0, 0, 24, 0, False, "fr-CH")),
     ],
 )
-def test_what_the_script_writes_is_read(browser: dict[str, Any], expected: tuple[Any, ...]) -> None:
-    """Screen, zone, Java and language arrive as the browser has them; what it lacks has a harmless value."""
+def test_browser_info_script_output_is_read(
+    browser: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    """Screen, time zone, Java and language are read; a missing value has a harmless default."""
     ((field,),) = run_script(**browser)
     assert (field["element"], field["type"], field["name"]) == ("input", "hidden", "browser_info")
     info = BrowserInfo.from_request(HEADERS, field["value"])
@@ -144,15 +146,15 @@ def test_what_the_script_writes_is_read(browser: dict[str, Any], expected: tuple
 
 
 @pytest.mark.parametrize("forms", [0, 1, 3])
-def test_every_form_gets_one_input(forms: int) -> None:
-    """Whichever form starts the payment carries it, and a page without forms is left alone."""
+def test_browser_script_adds_one_input_per_form(forms: int) -> None:
+    """Any form that starts the payment carries it, and a page without forms is unchanged."""
     inputs = run_script(forms=forms, navigator={"language": "en"})
     assert [[field["value"] for field in form] for form in inputs] == [
         ["1920|1080|24|0|0|en"]
     ] * forms
 
 
-def test_the_script_can_stand_in_a_page() -> None:
+def test_browser_script_is_safe_in_a_page() -> None:
     """It ends no script element, and neither sends nor stores anything."""
     for word in (
         "</",
@@ -192,8 +194,8 @@ def test_the_script_can_stand_in_a_page() -> None:
         "Django",
     ],
 )
-def test_headers_come_in_any_case(headers: Any) -> None:
-    """A dict, and the headers of each web framework, are read alike."""
+def test_browser_info_headers_are_case_insensitive(headers: Any) -> None:
+    """A dict and the headers of each web framework are read alike."""
     assert BrowserInfo.from_request(headers, FOUND) == INFO
 
 
@@ -209,10 +211,10 @@ def test_headers_come_in_any_case(headers: Any) -> None:
         ({"User-Agent": "x" * 9000}, FOUND, ("x" * 2048, "*/*", "de-DE")),
     ],
 )
-def test_headers_that_are_missing_or_odd(
+def test_browser_info_missing_or_odd_headers_have_defaults(
     headers: dict[str, str], found: str, expected: tuple[str, str, str]
 ) -> None:
-    """There is always something to send: no control characters, and no more than a header's worth."""
+    """The values have no control characters and are at most as long as a header."""
     info = BrowserInfo.from_request(headers, found)
     assert (info.user_agent, info.accept_header, info.language) == expected
 
@@ -250,8 +252,8 @@ def test_headers_that_are_missing_or_odd(
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_a_text_that_the_script_does_not_write_is_refused(hostile: Any) -> None:
-    """A payer's browser can send anything: it is refused by name, and not shown."""
+def test_browser_info_other_text_is_refused(hostile: Any) -> None:
+    """A payer's browser can send anything: it is refused with the field's name, and not shown."""
     with pytest.raises(errors.InvalidRequest) as refused:
         BrowserInfo.from_request(HEADERS, hostile)
     assert refused.value.field == "browser_info"
@@ -274,7 +276,7 @@ def test_a_text_that_the_script_does_not_write_is_refused(hostile: Any) -> None:
     ],
 )
 def test_browser_info_text_with_fractions_is_read(text: str, values: dict[str, Any]) -> None:
-    """What older copies of the script wrote is read, and rounded to what the bank's protocol takes."""
+    """The text of older copies of the script is read, and rounded to what EMVCo accepts."""
     info = BrowserInfo.from_request(HEADERS, text)
     assert {name: getattr(info, name) for name in values} == values
 
@@ -298,8 +300,8 @@ def test_browser_info_text_with_fractions_is_read(text: str, values: dict[str, A
         (24.4, 24),
     ],
 )
-def test_browser_info_color_depth_is_one_of_the_list(depth: float, sent: int) -> None:
-    """A depth that EMVCo does not list becomes the next lower one, made by hand or by the script."""
+def test_browser_info_color_depth_is_listed(depth: float, sent: int) -> None:
+    """A depth that EMVCo does not list becomes the next lower one, by hand or by script."""
     by_hand = attrs.evolve(INFO, color_depth=depth)
     by_script = BrowserInfo.from_request(HEADERS, f"1920|1080|{depth}|-60|0|de-DE")
     assert by_hand == by_script
@@ -323,10 +325,8 @@ def test_browser_info_color_depth_is_one_of_the_list(depth: float, sent: int) ->
         ),
     ],
 )
-def test_browser_info_by_hand_becomes_what_is_sent(
-    given: dict[str, Any], sent: dict[str, Any]
-) -> None:
-    """Values that a browser has and the bank's protocol does not take are changed as the reader changes them."""
+def test_browser_info_by_hand_is_normalized(given: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Values that EMVCo does not accept are changed as the reader changes them."""
     info = attrs.evolve(INFO, **given)
     assert {name: getattr(info, name) for name in sent} == sent
     assert written(info).endswith("/payments")
@@ -341,15 +341,15 @@ def test_browser_info_by_hand_becomes_what_is_sent(
     ids=lambda v: repr(v)[:9],
 )
 def test_browser_info_by_hand_out_of_bounds_raises(name: str, value: Any) -> None:
-    """A number that no browser has, and what is not a number, is refused by name."""
+    """An impossible number, or another type, is refused with the name of the field."""
     with pytest.raises(errors.InvalidRequest) as refused:
         attrs.evolve(INFO, **{name: value})
     assert refused.value.field == name
 
 
 @given(st.text(st.sampled_from("0123456789|-.aZ\n\0é ")) | st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
-    """Nothing that a browser sends breaks the reader."""
+def test_browser_info_any_text_is_read_or_refused(text: str) -> None:
+    """Whatever a browser sends, the reader returns a value or refuses it."""
     try:
         info = BrowserInfo.from_request({}, text)
     except errors.InvalidRequest:
@@ -387,13 +387,13 @@ def written(info: BrowserInfo) -> str:
         {}, optional=dict.fromkeys(HEADERS, st.text(st.characters(exclude_categories=["Cs"])))
     )
 )
-def test_no_header_stops_a_payment(headers: dict[str, str]) -> None:
-    """Whatever text the payer's browser sends as its headers, the payment with them can be written."""
+def test_browser_info_any_header_can_be_sent(headers: dict[str, str]) -> None:
+    """Whatever the headers of the payer's browser, the payment can be encoded."""
     assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_is_no_utf_8_stops_no_payment(name: str) -> None:
-    """Aiohttp gives such bytes as half surrogate pairs, which cannot be written; they are left out."""
+def test_browser_info_invalid_utf_8_is_removed(name: str) -> None:
+    """Aiohttp returns such bytes as surrogates, which cannot be encoded."""
     headers = {name: b"caf\xe9".decode("utf-8", "surrogateescape")}
     assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")

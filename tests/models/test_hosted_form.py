@@ -1,4 +1,4 @@
-"""Forms that take the payer's browser to the gateway's own pages."""
+"""Forms that send the payer's browser to the gateway's own pages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def test_hosted_form_page_posts_utf8_and_hides_its_url() -> None:
-    """It posts UTF-8 to the gateway, has a viewport, and the gateway does not see the page's own URL."""
+    """It posts UTF-8, has a viewport, and the gateway does not see the URL of the page."""
     page = Page(FORM.html())
     assert page.all("form") == [{"action": URL, "method": "post", "accept-charset": "utf-8"}]
     metas = page.all("meta")
@@ -61,7 +61,7 @@ def test_hosted_form_page_posts_utf8_and_hides_its_url() -> None:
 
 
 def test_hosted_form_page_button_is_outside_noscript() -> None:
-    """No element holds the button back where scripts are on but blocked, and no handler is inline."""
+    """The button works if scripts are on but blocked, and no handler is inline."""
     page = Page(FORM.html())
     assert page.all("button") == [{"type": "submit"}]
     assert page.all("noscript") == []
@@ -85,7 +85,7 @@ def test_hosted_form_page_button_is_outside_noscript() -> None:
     ids=["letters", "base64", "lazy"],
 )
 def test_hosted_form_nonce_is_on_script_and_style(nonce: str, written: str) -> None:
-    """The policy's nonce stands on the page's one script and its one style."""
+    """The nonce of the policy is on the one script and the one style of the page."""
     page = Page(FORM.html(nonce=nonce))
     assert page.all("script") == page.all("style") == [{"nonce": written}]
 
@@ -93,16 +93,16 @@ def test_hosted_form_nonce_is_on_script_and_style(nonce: str, written: str) -> N
 @pytest.mark.parametrize(
     "nonce", ["", " ", "a b", 'a"><script>', "a\n", "a'", "===", "é", "a=b", b"abc", 1], ids=repr
 )
-def test_hosted_form_nonce_of_other_characters_raises(nonce: Any) -> None:
-    """A nonce that could leave its attribute, or that no policy can hold, is refused and not shown."""
+def test_hosted_form_invalid_nonce_raises(nonce: Any) -> None:
+    """A nonce that could leave its attribute, or is invalid in a policy, is refused unseen."""
     for page in (FORM, Redirect("https://acs.example/"), Redirect("https://acs.example/", "GET")):
         with pytest.raises(errors.InvalidRequest, match="nonce: must be") as refused:
             page.html(nonce=nonce)
         assert "<script>" not in str(refused.value)
 
 
-def test_the_inputs_are_in_the_clear_and_in_order() -> None:
-    """Empty ones too; the checksum is what the gateway needs to see."""
+def test_hosted_form_inputs_are_revealed_in_order() -> None:
+    """Empty inputs are included, and so is the checksum, which the gateway needs."""
     assert FORM.inputs() == (
         ("memberId", "11344"),
         ("orderDescription", "Order 1"),
@@ -115,13 +115,13 @@ def test_the_inputs_are_in_the_clear_and_in_order() -> None:
 @pytest.mark.parametrize(
     "shown", [repr(FORM), str(FORM), f"{FORM}", repr(FORM.fields), str(dict(FORM.fields))]
 )
-def test_the_checksum_is_masked(shown: str) -> None:
-    """Whoever logs a form logs no signature."""
+def test_hosted_form_repr_masks_checksum(shown: str) -> None:
+    """A logged form has no checksum."""
     assert CHECKSUM not in shown
 
 
-def test_what_is_logged_of_a_form_is_where_it_goes() -> None:
-    """Names and addresses of the payer are no more shown than the checksum."""
+def test_hosted_form_repr_shows_only_its_url() -> None:
+    """Names and addresses of the payer are hidden, as is the checksum."""
     assert repr(FORM) == f"HostedForm(url='{URL}')"
 
 
@@ -139,8 +139,8 @@ def test_what_is_logged_of_a_form_is_where_it_goes() -> None:
         "Zoë ツ 𝄞",
     ],
 )
-def test_no_value_leaves_its_attribute(hostile: str) -> None:
-    """Names, values, secrets and the URL are escaped: the page has the same elements as ever, and gives the same pairs."""
+def test_hosted_form_values_are_escaped(hostile: str) -> None:
+    """Names, values, secrets and the URL add no element, and give the same pairs."""
     form = HostedForm(
         f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("sealed", Secret(hostile)))
     )
@@ -153,10 +153,10 @@ def test_no_value_leaves_its_attribute(hostile: str) -> None:
 
 
 @given(VALUES, st.lists(st.tuples(VALUES, VALUES | VALUES.map(Secret)), max_size=6))
-def test_every_pair_comes_back_out_of_the_page(
+def test_hosted_form_page_returns_every_pair(
     query: str, fields: list[tuple[str, str | Secret]]
 ) -> None:
-    """Whatever the values hold, a browser reads the pairs that were put in, and nothing else."""
+    """Whatever the values, a browser reads exactly the pairs that were put in."""
     form = HostedForm(f"{URL}?{query}", tuple(fields))
     page = Page(form.html())
     assert page.pairs == form.inputs()
@@ -176,7 +176,7 @@ def test_every_pair_comes_back_out_of_the_page(
     }
 
 
-def test_forms_are_compared_by_what_they_carry() -> None:
-    """The same fields to the same page are the same form; another checksum is another."""
+def test_hosted_form_equality_compares_fields() -> None:
+    """Equal fields to the same page are equal; another checksum is not."""
     assert HostedForm(URL, FORM.fields) == FORM
     assert HostedForm(URL, (*FORM.fields[:-1], ("checksum", Secret("0" * 32)))) != FORM

@@ -1,4 +1,4 @@
-"""Mandates: what is kept of an initial payment."""
+"""Mandates: what is stored of an initial payment."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ MANDATE = Mandate(
     [Payment(**INITIAL), Transaction(**INITIAL, found=True)],
     ids=["payment", "transaction"],
 )
-def test_a_mandate_is_made_of_a_payment_or_of_what_an_inquiry_finds(
+def test_mandate_from_payment_equals_from_inquiry(
     payment: Payment | Transaction,
 ) -> None:
-    """Both give the same mandate, with everything that repeats need."""
+    """Both give the same mandate with everything that repeats need."""
     assert payment.mandate() == Mandate.of(payment) == MANDATE
 
 
-def test_what_the_payment_lacks_the_mandate_lacks() -> None:
-    """A payment id is enough for one."""
+def test_mandate_needs_only_payment_id() -> None:
+    """Other fields that the payment lacks are absent in the mandate."""
     assert Payment(outcome=Outcome.SUCCEEDED, payment_id="54279").mandate() == Mandate(
         payment_id="54279"
     )
@@ -71,25 +71,25 @@ def test_what_the_payment_lacks_the_mandate_lacks() -> None:
     "outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED]
 )
 @pytest.mark.parametrize("kind", [Payment, Transaction])
-def test_only_a_payment_that_has_succeeded_makes_one(
+def test_mandate_needs_succeeded_payment(
     kind: type[Payment | Transaction], outcome: Outcome
 ) -> None:
-    """Anything else is refused, with the outcome and the merchant's own id in the error."""
+    """The error has the outcome and the merchant's own id."""
     facts = INITIAL | {"outcome": outcome} | ({"found": True} if kind is Transaction else {})
     with pytest.raises(errors.InvalidRequest, match=outcome.name) as refused:
         kind(**facts).mandate()
     assert (refused.value.field, refused.value.merchant_transaction_id) == ("mandate", "SUB-1")
 
 
-def test_a_payment_without_an_id_makes_none() -> None:
-    """There would be nothing to repeat by."""
+def test_mandate_of_payment_without_id_raises() -> None:
+    """Such a payment cannot be repeated."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Payment(**INITIAL | {"payment_id": None}).mandate()
     assert refused.value.field == "mandate"
 
 
-def test_a_mandate_holds_no_card_data() -> None:
-    """Neither its attributes nor its JSON nor its repr know anything of the card, not even what may be shown."""
+def test_mandate_has_no_card_data() -> None:
+    """Attributes, JSON and repr have nothing of the card, not even its masked number."""
     mandate = Payment(**INITIAL).mandate()
     assert {attribute.name for attribute in attrs.fields(Mandate)} == {
         "payment_id",
@@ -108,8 +108,8 @@ def test_a_mandate_holds_no_card_data() -> None:
             assert told not in shown
 
 
-def test_the_json_is_an_object_of_texts() -> None:
-    """What is missing is left out; whoever reads it needs no library of ours."""
+def test_mandate_json_is_an_object_of_strings() -> None:
+    """Absent values are left out; any JSON parser can read it."""
     assert json.loads(MANDATE.to_json()) == attrs.asdict(MANDATE)
     assert json.loads(Mandate(payment_id="1").to_json()) == {"payment_id": "1"}
     assert Mandate(payment_id="Zoë").to_json().isascii()
@@ -124,8 +124,8 @@ def test_the_json_is_an_object_of_texts() -> None:
         ),
     )
 )
-def test_a_mandate_survives_json(mandate: Mandate) -> None:
-    """Whatever it holds, the same mandate is read back, from text and from bytes."""
+def test_mandate_json_round_trip_is_equal(mandate: Mandate) -> None:
+    """Whatever its values, the same mandate is read from text and from bytes."""
     assert Mandate.from_json(mandate.to_json()) == mandate
     assert Mandate.from_json(mandate.to_json().encode()) == mandate
 
@@ -162,8 +162,8 @@ def test_a_mandate_survives_json(mandate: Mandate) -> None:
     ],
     ids=lambda text: repr(text)[:40],
 )  # fmt: skip
-def test_other_text_is_no_mandate(text: Any) -> None:
-    """What to_json did not write is refused by name, and not shown."""
+def test_mandate_from_other_text_raises(text: Any) -> None:
+    """Text that to_json did not write is refused with its field, and not shown."""
     with pytest.raises(errors.InvalidRequest) as refused:
         Mandate.from_json(text)
     assert refused.value.field == "mandate"
@@ -171,8 +171,8 @@ def test_other_text_is_no_mandate(text: Any) -> None:
 
 
 @given(ANY_JSON.map(json.dumps) | TEXT | st.binary(max_size=40))
-def test_any_text_is_a_mandate_or_refused(text: str | bytes) -> None:
-    """No text breaks the reader; what it takes, it writes again."""
+def test_mandate_from_any_text_is_read_or_refused(text: str | bytes) -> None:
+    """What the reader accepts, it writes again."""
     try:
         mandate = Mandate.from_json(text)
     except errors.InvalidRequest as refused:

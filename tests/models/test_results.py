@@ -1,4 +1,4 @@
-"""Results that add no field to their base are full results of a class of their own."""
+"""Results without fields of their own are complete classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ KINDS = [FollowUp, Capture, Reversal, Refund]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_follow_up_is_a_frozen_value(kind: type[FollowUp]) -> None:
-    """It says its name, cannot be changed, has no room for more, and comes back from a pickle or a change as what it was."""
+def test_follow_up_result_is_a_frozen_value(kind: type[FollowUp]) -> None:
+    """It has its name in the repr and no dict, and survives pickling and evolving."""
     one = kind(outcome=Outcome.SUCCEEDED, payment_id="7", amount=Money("5.00", "EUR"))
     assert repr(one).startswith(f"{kind.__name__}(outcome=<Outcome.SUCCEEDED")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -31,8 +31,8 @@ def test_a_follow_up_is_a_frozen_value(kind: type[FollowUp]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_follow_up_equals_its_own_kind_alone(kind: type[FollowUp]) -> None:
-    """A refund is no capture, however alike they look."""
+def test_follow_up_result_equals_only_its_class(kind: type[FollowUp]) -> None:
+    """A refund never equals a capture with the same fields."""
     equal = [
         other
         for other in (OperationResult, *KINDS)

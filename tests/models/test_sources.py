@@ -1,4 +1,4 @@
-"""What a payment is taken from, besides a card."""
+"""Payment sources other than a card."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def kind(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_a_source_has_the_gateways_words_for_it(
+def test_source_has_documented_mode_and_brand(
     source: Any, mode: str, brand: str, secrets: tuple[str, ...]
 ) -> None:
-    """Mode and brand are the documented ones, unless the caller says otherwise."""
+    """Mode and brand are the documented ones, unless the caller sets them."""
     assert (source.mode, source.brand) == (mode, brand)
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_no_source_shows_an_account(
+def test_source_repr_hides_account(
     source: Any, mode: str, brand: str, secrets: tuple[str, ...]
 ) -> None:
     """Accounts and addresses are masked however the source is shown."""
@@ -78,10 +78,10 @@ def test_no_source_shows_an_account(
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_every_account_is_sealed_once(
+def test_source_account_is_wrapped_in_secret_once(
     source: Any, mode: str, brand: str, secrets: tuple[str, ...]
 ) -> None:
-    """Text is made a Secret, a Secret is kept as it is, and each reveals what was given."""
+    """Text becomes a Secret, a Secret stays, and each reveals the passed text."""
     values = [
         *attrs.asdict(source, recurse=False).values(),
         *getattr(source, "fields", {}).values(),
@@ -92,23 +92,21 @@ def test_every_account_is_sealed_once(
 @pytest.mark.parametrize(
     "source", [source for source, _, _, secrets in SOURCES if secrets], ids=kind
 )
-def test_a_source_with_a_secret_is_not_pickled(source: Any) -> None:
-    """No account gets into a task queue unseen."""
+def test_source_with_secret_cannot_be_pickled(source: Any) -> None:
+    """No account can get into a task queue."""
     with pytest.raises(TypeError, match="Secret"):
         pickle.dumps(source)
 
 
-def test_sources_of_the_same_account_are_equal() -> None:
-    """However it was given."""
+def test_source_equality_compares_accounts() -> None:
+    """Sources of the same account are equal, with text or a Secret."""
     assert SepaAccount(IBAN, BIC) == SepaAccount(Secret(IBAN), Secret(BIC))
     assert SepaAccount(IBAN, BIC) != SepaAccount(IBAN, "OTHERBIC")
 
 
 @pytest.mark.parametrize(("source", "mode", "brand", "secrets"), SOURCES, ids=kind)
-def test_a_source_does_not_change(
-    source: Any, mode: str, brand: str, secrets: tuple[str, ...]
-) -> None:
-    """What was checked stays what is sent."""
+def test_source_is_frozen(source: Any, mode: str, brand: str, secrets: tuple[str, ...]) -> None:
+    """What was validated is what is sent."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         source.mode = "CC"
 
@@ -128,8 +126,8 @@ def test_a_source_does_not_change(
         (lambda word: OtherSource("PX", word), "brand"),
     ],
 )
-def test_a_word_that_is_none_is_refused(make: Any, name: str, word: Any) -> None:
-    """A mode or brand is text, and there is some of it."""
+def test_source_invalid_mode_or_brand_raises(make: Any, name: str, word: Any) -> None:
+    """A mode or brand is a non-empty string."""
     with pytest.raises(errors.InvalidRequest) as refused:
         make(word)
     assert refused.value.field == name

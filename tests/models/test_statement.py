@@ -1,4 +1,4 @@
-"""What a list of transactions adds up to."""
+"""The sums of a list of transactions."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def listed(*rows: dict[str, Any]) -> tuple[Transaction, ...]:
     return page
 
 
-def test_a_statement_adds_up_each_currency_by_itself() -> None:
-    """Captures, refunds, chargebacks and payouts have a sum each, in every currency; what is left of them is net."""
+def test_statement_sums_each_currency() -> None:
+    """Captures, refunds, chargebacks and payouts have a sum each per currency, and a net."""
     statement = Statement.of(
         listed(
             ROW
@@ -71,15 +71,15 @@ def test_a_statement_adds_up_each_currency_by_itself() -> None:
     assert statement.complete
 
 
-def test_nothing_adds_up_to_nothing() -> None:
-    """An empty list has no currency, and lacks nothing."""
+def test_statement_of_empty_list_is_complete() -> None:
+    """An empty list has no currency, and no row is missing."""
     assert Statement.of(iter(())) == Statement()
     assert Statement().complete
     assert Totals().net == 0
 
 
 @pytest.mark.parametrize("left_out", [{}, {"captureamount": None}, {"captureamount": ""}])
-def test_an_amount_that_was_left_out_is_nothing(left_out: dict[str, Any]) -> None:
+def test_statement_absent_amount_is_zero(left_out: dict[str, Any]) -> None:
     """Gateways leave zeros out."""
     statement = Statement.of(listed(ROW | left_out))
     assert statement.by_currency == {"EUR": Totals(count=1)}
@@ -90,8 +90,8 @@ def test_an_amount_that_was_left_out_is_nothing(left_out: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     "amount", ["x", "1,00", "1.005", "1e3", "-", "NaN", "12345678901.00", {}, [], ["1.00"], True]
 )
-def test_an_amount_that_cannot_be_read_is_told_of(name: str, amount: Any) -> None:
-    """Its transaction is in no sum, and the statement is not complete."""
+def test_statement_unreadable_amount_is_reported(name: str, amount: Any) -> None:
+    """Its transaction is in no sum, and the statement is incomplete."""
     statement = Statement.of(
         listed(ROW | {"captureamount": "1.00", name: amount}, ROW | {"captureamount": "2.00"})
     )
@@ -113,17 +113,15 @@ def test_an_amount_that_cannot_be_read_is_told_of(name: str, amount: Any) -> Non
         ({"amount": "1.00"}, "(no id)"),
     ],
 )
-def test_a_transaction_without_money_is_told_of_by_what_it_is_known_by(
-    row: dict[str, Any], told: str
-) -> None:
-    """The gateway's id, else the merchant's own, else that there is none."""
+def test_statement_reports_transaction_by_known_id(row: dict[str, Any], told: str) -> None:
+    """The id is the gateway's, else the merchant's own, else a note that there is none."""
     statement = Statement.of(listed(row))
     assert (statement.unreadable, statement.by_currency) == ([told], {})
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-def test_the_order_of_transactions_changes_no_sum(rows: list[dict[str, str]], random: Any) -> None:
-    """Every sum is the exact sum of the gateway's own texts, however they come, at once or one by one."""
+def test_statement_sums_do_not_depend_on_order(rows: list[dict[str, str]], random: Any) -> None:
+    """Each sum is that of the gateway's texts, in any order, at once or one by one."""
     shuffled = random.sample(rows, len(rows))
     statement, one_by_one = Statement.of(listed(*rows)), Statement()
     for transaction in listed(*shuffled):
@@ -139,8 +137,8 @@ def test_the_order_of_transactions_changes_no_sum(rows: list[dict[str, str]], ra
     assert sum(totals.count for totals in statement.by_currency.values()) == len(rows)
 
 
-def test_an_applications_own_decimal_context_rounds_no_sum() -> None:
-    """A thread's lowered precision takes no cent away, as with Money itself."""
+def test_statement_decimal_context_rounds_no_sum() -> None:
+    """A lowered precision of the thread does not change a sum."""
     rows = listed(*[ROW | {"captureamount": "1234.56", "refundamount": "0.01"}] * 3)
     with decimal.localcontext() as context:
         context.prec = 3

@@ -1,4 +1,4 @@
-"""An SQLite store whose file is deleted, replaced or locked under it."""
+"""An SQLite store whose file is deleted, replaced or locked while it is open."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def callback(own_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("lose", [delete, replace, delete_log])
-async def test_receiver_whose_inbox_is_gone_answers_503(
+async def test_receiver_with_deleted_inbox_is_503(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, lose: Any
 ) -> None:
-    """Once the inbox's file is deleted or replaced no callback gets a 200, and the log says what to do."""
+    """If the file of the inbox is deleted or replaced no callback gets a 200, and it is logged."""
     path = tmp_path / "inbox.db"
     async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{path}") as receiver:
         before = await receiver.receive(callback("TX-1"), "application/json")
@@ -62,8 +62,8 @@ async def test_receiver_whose_inbox_is_gone_answers_503(
 
 
 @pytest.mark.parametrize("lose", [delete, replace])
-async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: Any) -> None:
-    """Once the journal's file is deleted or replaced no intent counts as written, so nothing is sent."""
+async def test_journal_with_deleted_file_writes_no_intent(tmp_path: Path, lose: Any) -> None:
+    """If the file of the journal is deleted or replaced no intent counts, so nothing is sent."""
     path = tmp_path / "payouts.db"
     async with Journal(f"sqlite:///{path}", MERCHANT.member_id) as journal:
         await journal.plan(
@@ -81,10 +81,10 @@ async def test_journal_whose_file_is_gone_gives_no_intent(tmp_path: Path, lose: 
             await journal.record_intent(second)
 
 
-async def test_store_behind_a_lock_fails_each_in_its_time(
+async def test_store_lock_timeouts_run_in_parallel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Transactions that wait for a locked file fail together, after one waiting time and not one after another."""
+    """Transactions that wait for a locked file fail together, after one timeout."""
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.5)
     tries = 0
     as_one = sqlite._as_one
@@ -111,8 +111,8 @@ async def test_store_behind_a_lock_fails_each_in_its_time(
     await store.aclose()
 
 
-async def test_store_behind_a_lock_goes_on_when_it_is_free(tmp_path: Path) -> None:
-    """A lock that is let go in time costs nobody an error."""
+async def test_store_lock_released_in_time_is_no_error(tmp_path: Path) -> None:
+    """A lock that is released in time causes no error."""
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     await store.open(SCHEMA)
     with contextlib.closing(
@@ -127,10 +127,10 @@ async def test_store_behind_a_lock_goes_on_when_it_is_free(tmp_path: Path) -> No
     await store.aclose()
 
 
-async def test_receiver_behind_a_lock_answers_503_in_time(
+async def test_receiver_with_locked_inbox_is_503_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Callbacks that meet a locked inbox are answered 503 after one waiting time each, none of them tried again by itself."""
+    """Callbacks to a locked inbox are answered 503 after one timeout each, without a retry."""
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.3)
     path = tmp_path / "inbox.db"
     async with Receiver(Router(), MERCHANT, inbox=f"sqlite:///{path}") as receiver:
@@ -144,7 +144,7 @@ async def test_receiver_behind_a_lock_answers_503_in_time(
         assert (await receiver.receive(callback("TX-0"), "application/json")).status == 200
 
 
-async def test_store_at_a_directory_says_what_it_needs(tmp_path: Path) -> None:
-    """A folder has several links by nature: it is refused as what it is."""
+async def test_store_at_a_directory_raises(tmp_path: Path) -> None:
+    """A directory always has several links: the error says that it is a directory."""
     with pytest.raises(ConfigurationError, match=r"must be a file$"):
         await open_store(f"sqlite:///{tmp_path}").open(SCHEMA)

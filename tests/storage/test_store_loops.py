@@ -1,4 +1,4 @@
-"""Stores and event loops: opened on one after another, used on the wrong one, and left without a writer."""
+"""Stores and event loops: opened on one after another, used on a wrong one, without a writer."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ async def test_store_opens_on_a_second_event_loop(store_url: str) -> None:
     assert [await on_another_loop(use) for _ in range(2)] == [[[(0,)]], [[(0,)]]]
 
 
-async def test_store_left_open_by_an_ended_loop_opens_again(tmp_path: Any) -> None:
-    """A loop that ended without closing the store is no obstacle to opening it on the next."""
+async def test_store_left_open_by_ended_loop_opens_again(tmp_path: Any) -> None:
+    """A loop that ended without closing the store does not prevent opening it on the next."""
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     await on_another_loop(lambda: store.open(SCHEMA))
     await store.open(SCHEMA)
@@ -60,7 +60,7 @@ async def test_store_left_open_by_an_ended_loop_opens_again(tmp_path: Any) -> No
 
 
 async def test_store_used_on_another_loop_raises(store_url: str) -> None:
-    """A transaction on another event loop than the store's is refused, and does not wait for ever."""
+    """A transaction on another event loop is refused, and does not wait permanently."""
     store = open_store(store_url)
     await store.open(SCHEMA)
     with pytest.raises(errors.ConfigurationError, match="another event loop"):
@@ -69,7 +69,7 @@ async def test_store_used_on_another_loop_raises(store_url: str) -> None:
 
 
 async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
-    """An inbox that stored something on one event loop stores something on the next."""
+    """An inbox that stored events on one event loop stores events on the next."""
     inbox = Inbox(store_url)
 
     async def use() -> int:
@@ -97,10 +97,10 @@ def break_writer(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_writer_that_dies_fails_all_who_wait(
+async def test_store_dead_writer_fails_every_caller(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for a writer that dies, and whoever comes after, gets an error; opened again the store works."""
+    """All callers of a dead writer get an error; after a new opening the store works."""
     store: Store = open_store(store_url)
     await store.open(SCHEMA)
     with monkeypatch.context() as broken:
@@ -117,10 +117,10 @@ async def test_writer_that_dies_fails_all_who_wait(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-async def test_store_in_a_forked_process_raises(
+async def test_store_in_forked_process_raises(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child process has no writer: its transaction fails there, and does not wait for ever."""
+    """A child process has no writer: a transaction fails, and does not wait permanently."""
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     await store.open(SCHEMA)
     monkeypatch.setattr(os, "getpid", lambda: -1)
@@ -130,8 +130,8 @@ async def test_store_in_a_forked_process_raises(
     await store.aclose()
 
 
-async def test_together_whose_task_is_cancelled_fails_its_callers() -> None:
-    """Calls that waited for a task that was cancelled get an error, and the next call is carried out."""
+async def test_batcher_cancelled_task_fails_its_callers() -> None:
+    """Calls that waited for a cancelled task get an error, and the next call is executed."""
     go, began = asyncio.Event(), asyncio.Event()
 
     async def act(items: list[int]) -> list[int]:
@@ -150,8 +150,8 @@ async def test_together_whose_task_is_cancelled_fails_its_callers() -> None:
     assert await within(5, together(2)) == 2
 
 
-def test_together_works_after_a_loop_that_was_stopped() -> None:
-    """A loop that ended in the middle of an act leaves nothing that a call on the next loop would wait for."""
+def test_batcher_works_after_a_stopped_loop() -> None:
+    """A loop that ended during a batch leaves nothing that the next loop would wait for."""
 
     async def act(items: list[int]) -> list[int]:
         if items == [1]:
@@ -172,8 +172,8 @@ def test_together_works_after_a_loop_that_was_stopped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["app", "receiver", "inbox"])
-def test_loop_that_ended_without_closing_leaves_no_obstacle(kind: str, tmp_path: Path) -> None:
-    """What a loop left open is opened again on the next one, by the first callback too, and its events are handled."""
+def test_app_loop_ended_without_close_can_reopen(kind: str, tmp_path: Path) -> None:
+    """The first callback on the next loop opens what was left open, and events are handled."""
     heard: list[str | None] = []
     router = Router()
     router.on(CallbackEvent)(lambda event: heard.append(event.payment_id))

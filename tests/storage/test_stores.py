@@ -1,4 +1,4 @@
-"""Stores: what they promise, and what they refuse."""
+"""Stores: what they guarantee, and what they refuse."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
-async def test_transactions_share_commits_and_keep_apart(store: Store) -> None:
-    """Many at once all succeed; one that fails takes no other along, and leaves nothing of itself."""
+async def test_store_transactions_share_commits_separately(store: Store) -> None:
+    """Many at once succeed; one that fails affects no other and leaves nothing."""
     work = [store.run((ADD, (f"note {number}",))) for number in range(300)]
     work.append(store.run((ADD, ("half",)), (ADD, ("note 0",))))
     results = await asyncio.gather(*work, return_exceptions=True)
@@ -43,8 +43,8 @@ async def test_transactions_share_commits_and_keep_apart(store: Store) -> None:
     assert await store.run(("SELECT text FROM notes WHERE text = ?", ("half",))) == [[]]
 
 
-async def test_a_value_that_no_database_takes_fails_its_caller_alone(store: Store) -> None:
-    """The writer lives on, and so does everybody else's transaction."""
+async def test_store_invalid_value_fails_only_its_caller(store: Store) -> None:
+    """The writer continues, as do the transactions of other callers."""
     bad = store.run((ADD, (object(),)))
     huge = store.run(("SELECT CAST(? AS BIGINT)", (2**70,)))
     good = store.run((ADD, ("good",)))
@@ -53,16 +53,16 @@ async def test_a_value_that_no_database_takes_fails_its_caller_alone(store: Stor
     assert await store.run((ADD, ("after",))) == [[("after",)]]
 
 
-async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
-    """Whoever stops waiting neither stops the writer nor breaks another's answer."""
+async def test_store_cancelled_caller_affects_no_other(store: Store) -> None:
+    """A cancelled caller neither stops the writer nor breaks the answer of another."""
     task = asyncio.ensure_future(store.run((ADD, ("cancelled",))))
     await asyncio.sleep(0)
     task.cancel()
     assert await store.run((ADD, ("other",))) == [[("other",)]]
 
 
-async def test_many_rows_go_in_one_statement(store: Store) -> None:
-    """A statement takes rows of numbers, texts and nothing as one parameter, whatever is in the texts."""
+async def test_store_rows_are_one_parameter(store: Store) -> None:
+    """A statement takes rows of numbers, texts and None as one parameter, with any text."""
     rows = [(1, 'a "quoted" one', None), (2, "\\ ☃ '", 0.5), (2**60, "", -1e300)]
     sql = "SELECT number, word, share FROM {input number BIGINT, word TEXT, share DOUBLE PRECISION} ORDER BY number"
     assert await store.run((sql, (table_parameter(rows),))) == [rows]
@@ -70,8 +70,8 @@ async def test_many_rows_go_in_one_statement(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 64, 1000, 1024, 1025, 5000])
-async def test_any_number_of_rows_goes_in_one_statement(store: Store, number: int) -> None:
-    """However many rows there are, all of them arrive and no other, beside parameters before and after them."""
+async def test_store_any_number_of_rows_is_inserted(store: Store, number: int) -> None:
+    """However many rows there are, exactly these arrive, with parameters before and after."""
     rows = [(place, f"word {place}", None, None, None, None, place) for place in range(number)]
     columns = "place BIGINT, word TEXT, a TEXT, b TEXT, c TEXT, d TEXT, twin BIGINT"
     sql = f"SELECT CAST(? AS TEXT), given.* FROM {{input {columns}}} WHERE given.word <> ? ORDER BY given.place"  # noqa: S608
@@ -79,8 +79,8 @@ async def test_any_number_of_rows_goes_in_one_statement(store: Store, number: in
     assert found == [("x", *row) for row in rows[1:]]
 
 
-async def test_a_store_may_be_opened_again(store: Store) -> None:
-    """Closed and opened once more it works as before, and holds what it held."""
+async def test_store_can_be_reopened(store: Store) -> None:
+    """After a close and an open it works as before, with the same data."""
     await store.run((ADD, ("before",)))
     await store.aclose()
     await store.open(SCHEMA)
@@ -91,8 +91,8 @@ def modes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
-async def test_what_is_in_a_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """A new file, and what SQLite puts beside it, can be read by nobody else, whatever the umask; an old one keeps its mode."""
+async def test_sqlite_new_files_are_private(tmp_path: Path) -> None:
+    """New files are readable by the owner only, with any umask; an old one keeps its mode."""
     before = os.umask(0)
     try:
         store = open_store(f"sqlite:///{tmp_path}/new.db")
@@ -108,8 +108,8 @@ async def test_what_is_in_a_file_is_its_owners_alone(tmp_path: Path) -> None:
         os.umask(before)
 
 
-async def test_sqlite_link_to_nothing_is_made_private(tmp_path: Path) -> None:
-    """A file that is made through a symbolic link can be read by its owner alone too."""
+async def test_sqlite_link_to_missing_file_is_private(tmp_path: Path) -> None:
+    """A file that is created through a symbolic link is readable by the owner only."""
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     before = os.umask(0)
     try:
@@ -122,7 +122,7 @@ async def test_sqlite_link_to_nothing_is_made_private(tmp_path: Path) -> None:
 
 
 async def test_sqlite_hard_link_is_refused(tmp_path: Path) -> None:
-    """A file with two names would have two write-ahead logs, each unknown to the other."""
+    """A file with two names would have two write-ahead logs that do not know each other."""
     store = open_store(f"sqlite:///{tmp_path}/one.db")
     await store.open(SCHEMA)
     await store.aclose()
@@ -132,10 +132,10 @@ async def test_sqlite_hard_link_is_refused(tmp_path: Path) -> None:
             await open_store(f"sqlite:///{tmp_path}/{name}").open(SCHEMA)
 
 
-async def test_sqlite_link_onto_a_network_is_refused(
+async def test_sqlite_link_to_network_file_system_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file system that counts is that of the file, not that of a link to it."""
+    """The file system of the file counts, not that of a link to it."""
     (tmp_path / "far").mkdir()
     (tmp_path / "near.db").symlink_to(tmp_path / "far" / "x.db")
     real = Path.read_text
@@ -149,8 +149,8 @@ async def test_sqlite_link_onto_a_network_is_refused(
         await SqliteStore(str(tmp_path / "near.db")).open(SCHEMA)
 
 
-async def test_what_a_server_gives_up_for_anothers_sake_is_tried_again(store_url: str) -> None:
-    """Of two transactions that wait for each other PostgreSQL ends one: it is run again, and both callers get their answers."""
+async def test_postgres_deadlock_is_retried(store_url: str) -> None:
+    """PostgreSQL ends one of two deadlocked transactions: it runs again, both succeed."""
     if not store_url.startswith("postgres"):
         return
     stores: list[Any] = [open_store(store_url) for _ in range(2)]
@@ -171,8 +171,8 @@ async def test_what_a_server_gives_up_for_anothers_sake_is_tried_again(store_url
         await store.aclose()
 
 
-async def test_what_was_committed_is_there_for_the_next(store: Store, store_url: str) -> None:
-    """Another store on the same place reads it, and the clock goes on."""
+async def test_store_committed_rows_are_visible_to_next(store: Store, store_url: str) -> None:
+    """Another store on the same place reads them, and the clock continues."""
     await store.run((ADD, ("kept",)))
     other = open_store(store_url)
     await other.open(SCHEMA)
@@ -184,31 +184,31 @@ async def test_what_was_committed_is_there_for_the_next(store: Store, store_url:
 
 
 @pytest.mark.parametrize("url", ["mysql://x", "sqlite://x", "callbacks.db", ""])
-def test_an_unknown_kind_is_refused(url: str) -> None:
-    """The two kinds of URL are named."""
+def test_store_unknown_url_scheme_raises(url: str) -> None:
+    """The error names the two kinds of URL."""
     with pytest.raises(errors.ConfigurationError, match="sqlite:///"):
         open_store(url)
 
 
-async def test_a_file_that_cannot_be_opened_is_said_so(tmp_path: Path) -> None:
-    """A folder that does not exist, and a file that is no database, are named."""
+async def test_sqlite_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """A missing directory, and a file that is not a database, are named."""
     (tmp_path / "text.db").write_text("this is no database, however long one looks at it" * 100)
     for path in (tmp_path / "missing" / "x.db", tmp_path / "text.db"):
         with pytest.raises(errors.ConfigurationError, match=path.name):
             await SqliteStore(str(path)).open(SCHEMA)
 
 
-async def test_a_database_that_cannot_keep_its_word_is_refused() -> None:
-    """A store in memory has no write-ahead log: it is refused, not trusted."""
+async def test_sqlite_in_memory_is_refused() -> None:
+    """A store in memory has no write-ahead log, so it is not durable."""
     with pytest.raises(errors.ConfigurationError, match="cannot keep what is promised"):
         await SqliteStore(":memory:").open(SCHEMA)
 
 
 @pytest.mark.parametrize(("kind", "refused"), [("nfs4", True), ("ext4", False)])
-async def test_network_file_systems_are_refused(
+async def test_sqlite_network_file_systems_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, refused: bool
 ) -> None:
-    """SQLite's locks cannot be relied on there."""
+    """The locks of SQLite are not reliable there."""
     real = Path.read_text
     mounts = f"x / ext4 rw 0 0\nx {tmp_path} {kind} rw 0 0\n"
     monkeypatch.setattr(
@@ -225,10 +225,10 @@ async def test_network_file_systems_are_refused(
         await store.aclose()
 
 
-async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(
+async def test_sqlite_unreadable_mounts_are_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the mounts cannot be read the file is opened all the same."""
+    """If the mounts cannot be read, the file is opened anyway."""
 
     def refuse(self: Path, *_: Any, **__: Any) -> str:
         raise PermissionError
@@ -239,15 +239,15 @@ async def test_a_machine_that_tells_nothing_of_its_mounts_is_trusted(
     await store.aclose()
 
 
-async def test_postgres_that_is_not_there_is_said_so(quiet_port: int) -> None:
-    """A server that cannot be reached is a mistake in the set-up, with its reason."""
+async def test_postgres_unreachable_server_raises(quiet_port: int) -> None:
+    """A server that cannot be reached is a configuration error with a reason."""
     pytest.importorskip("asyncpg")
     with pytest.raises(errors.ConfigurationError, match="cannot use the PostgreSQL database"):
         await open_store(f"postgresql://nobody@127.0.0.1:{quiet_port}/x").open(SCHEMA)
 
 
-async def test_a_lost_connection_is_opened_anew(store_url: str) -> None:
-    """What was under way fails; the next transaction works."""
+async def test_postgres_lost_connection_is_reopened(store_url: str) -> None:
+    """Transactions in progress fail; the next one works."""
     if not store_url.startswith("postgres"):
         return
     store: Any = open_store(store_url)
@@ -267,10 +267,10 @@ async def test_a_lost_connection_is_opened_anew(store_url: str) -> None:
     await store.aclose()
 
 
-async def test_a_server_that_may_lose_commits_is_refused(
+async def test_postgres_without_fsync_is_refused(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """fsync=off is no place for payments."""
+    """A server with fsync=off may lose commits."""
     if not store_url.startswith("postgres"):
         return
     import asyncpg
@@ -283,8 +283,8 @@ async def test_a_server_that_may_lose_commits_is_refused(
         await open_store(store_url).open(SCHEMA)
 
 
-def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without asyncpg the message says how to get it."""
+def test_postgres_without_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without asyncpg the message says how to install it."""
     import sys
 
     monkeypatch.delitem(sys.modules, "gatewaypy.storage.postgres", raising=False)

@@ -1,4 +1,4 @@
-"""A store's URL: what is not understood is refused, and makes no empty store of a name that nobody meant."""
+"""The URL of a store: an invalid one is refused, and creates no empty store."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ NOT_UNDERSTOOD = {
 
 
 @pytest.mark.parametrize("path", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
-def test_sqlite_url_not_understood_is_refused(
+def test_sqlite_url_invalid_is_refused(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A journal, an inbox and a command refuse the URL, and no file is made."""
+    """A journal, an inbox and a command refuse the URL, and no file is created."""
     monkeypatch.chdir(tmp_path)
     for use in (open_store, Inbox, existing, lambda url: Journal(url, "1")):
         with pytest.raises(errors.ConfigurationError, match="SQLite URL: must"):
@@ -45,8 +45,8 @@ def test_sqlite_url_not_understood_is_refused(
 @pytest.mark.parametrize(
     "path", ["payouts.db", "/var/lib/pay outs.db", "100%.db", "C:\\payouts.db", "zahlungen-ü.db"]
 )
-def test_sqlite_url_path_is_taken_as_written(path: str) -> None:
-    """What a file system may have as a name is the name."""
+def test_sqlite_url_path_is_used_as_written(path: str) -> None:
+    """Any valid name of the file system is used unchanged."""
     assert sqlite_path(f"sqlite:///{path}") == path
 
 
@@ -63,14 +63,14 @@ def test_sqlite_url_path_is_taken_as_written(path: str) -> None:
     ],
 )
 def test_postgres_url_ignored_part_is_refused(rest: str, rule: str) -> None:
-    """What the driver would ignore, and use another database or schema for, is named; the password is not shown."""
+    """A part that the driver would ignore is named, because it changes the database."""
     with pytest.raises(errors.ConfigurationError, match=rule) as refused:
         open_store(f"postgresql://payouts:hidden@db.example/payouts{rest}")
     assert "hidden" not in str(refused.value)
 
 
 def test_postgres_url_unreadable_is_refused() -> None:
-    """A port that is no number is an error of the configuration."""
+    """A port that is not a number is a configuration error."""
     with pytest.raises(errors.ConfigurationError, match="must be readable"):
         open_store("postgresql://db.example:none/payouts")
 
@@ -83,13 +83,13 @@ def test_postgres_url_unreadable_is_refused() -> None:
         "postgresql://db.example/payouts?search_path=m11344&sslmode=verify-full",
     ],
 )
-def test_postgres_url_understood_is_taken(url: str) -> None:
-    """Lists of hosts, sockets and options of the driver's and the server's stay possible."""
+def test_postgres_url_valid_is_accepted(url: str) -> None:
+    """Lists of hosts, sockets and options of the driver and the server are possible."""
     assert is_postgres(url)
 
 
 async def test_postgres_url_unknown_option_is_refused(store_url: str) -> None:
-    """An option that neither the driver nor the server knows is named by the server."""
+    """The server names an option that neither it nor the driver knows."""
     if not store_url.startswith("postgres"):
         return
     with pytest.raises(errors.ConfigurationError, match="timeout"):

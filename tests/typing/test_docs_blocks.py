@@ -78,7 +78,7 @@ def test_docs_blocks_checked_strictly_pass(checker: list[str], tmp_path: Path) -
 
 @pytest.mark.heavy
 def test_docs_blocks_wrong_types_are_reported(checker: list[str], tmp_path: Path) -> None:
-    """A wrong block fails, and the report names the document's own line."""
+    """A wrong block fails, and the report names the line of the document."""
     folder, document = tmp_path / "modules", tmp_path / "guide.md"
     folder.mkdir()
     document.write_text(WRONG, encoding="utf-8")
@@ -96,7 +96,7 @@ def test_docs_blocks_broken_syntax_is_reported(tmp_path: Path) -> None:
 
 
 def test_docs_blocks_every_python_fence_is_read() -> None:
-    """No block escapes by the way in which its fence is written."""
+    """No block is missed because of the way in which its fence is written."""
     fences = [
         line for path in DOCUMENTS for line in path.read_text(encoding="utf-8").splitlines()
         if line.lstrip().lower().startswith(("```py", "~~~", "``` py", "````"))
