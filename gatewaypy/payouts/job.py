@@ -400,16 +400,9 @@ class PayoutJob:
         begun = self._clock()
         if not (attempt := await self.journal.record_intent(row)):
             return 0, None
-        order = row.order
         try:
             told: Payout | GatewayError = await self.gateway.payout(
-                order.amount,
-                merchant_transaction_id=order.merchant_transaction_id,
-                payment_id=order.payment_id,
-                customer=order.customer,
-                stored_card=order.stored_card,
-                terminal_id=order.terminal_id,
-                extra=order.extra,
+                **row.order.arguments(),
                 send_guard=lambda: self._clock() - begun <= SEND_WITHIN,
             )
         except (*NOTHING_DONE, OutcomeUnknown) as error:

@@ -18,7 +18,6 @@ from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.file_records import SEPARATORS, csv_records, line_records, wrong_separator
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.printable import printable
-from gatewaypy.protocol import requests
 from gatewaypy.protocol.fields import check
 from gatewaypy.secret import shape_of
 
@@ -188,17 +187,7 @@ def _showable(merchant_transaction_id: object) -> str | None:
 
 def _check(order: PayoutOrder) -> None:
     """Refuse here what would be refused when it is sent: a row that is in a journal cannot be put right any more."""
-    request = requests.payout(
-        credentials=_NOBODY,
-        amount=order.amount,
-        merchant_transaction_id=order.merchant_transaction_id,
-        payment_id=order.payment_id,
-        customer=order.customer,
-        stored_card=order.stored_card,
-        notification_url=None,
-        terminal_id=order.terminal_id,
-        extra=order.extra,
-    )
+    request = order.to_request(_NOBODY)
     for name, value in request.fields.items():
         check({name: value})
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from operator import attrgetter
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from attrs import evolve, field, fields_dict, frozen
 
@@ -17,8 +17,12 @@ from gatewaypy.models import Customer
 from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask, may_contain
 from gatewaypy.printable import printable
+from gatewaypy.protocol import requests
 from gatewaypy.protocol.fields import refusal_of
 from gatewaypy.secret import Secret, shape_of
+
+if TYPE_CHECKING:
+    from gatewaypy.config import Credentials
 
 Order = TypeVar("Order", bound="PayoutOrder")
 
@@ -199,6 +203,29 @@ class PayoutOrder:
             ):
                 return printable(name)
         return None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments of `Gateway.payout` that send this order."""
+        return {
+            "amount": self.amount,
+            "merchant_transaction_id": self.merchant_transaction_id,
+            "payment_id": self.payment_id,
+            "customer": self.customer,
+            "stored_card": self.stored_card,
+            "terminal_id": self.terminal_id,
+            "extra": self.extra,
+        }
+
+    def to_request(self, credentials: Credentials) -> requests.Request:
+        """Build the request that this order is sent as.
+
+        Args:
+            credentials: The merchant's credentials.
+
+        Raises:
+            InvalidRequest: The request would be refused before sending.
+        """
+        return requests.payout(credentials=credentials, notification_url=None, **self.arguments())
 
     def to_fields(self) -> dict[str, Any]:
         """Return the order as plain fields, secrets in the clear: what :meth:`from_fields` reads."""

@@ -13,17 +13,14 @@ from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayEr
 from gatewaypy.models import Outcome
 from gatewaypy.payouts.run import PayoutResult
 from gatewaypy.payouts.states import State
-from gatewaypy.protocol import requests
 from gatewaypy.protocol.inquiry import Unresolved, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from gatewaypy.config import Credentials
     from gatewaypy.models import OperationResult
     from gatewaypy.payouts.journal.journal import Journal
     from gatewaypy.payouts.journal.rows import Row
-    from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.run import PayoutClient, Run
 
 _ASKED_AT_ONCE: Final = 64
@@ -123,7 +120,7 @@ class OutcomePoller:
         if not transaction.found:
             return await self._not_found(row, asked)
         await self.journal.clear_not_found(row)
-        settled = resolve(request_of(order, self.gateway.credentials), transaction)
+        settled = resolve(order.to_request(self.gateway.credentials), transaction)
         if not isinstance(settled, Unresolved):
             return await self.learn(self.run, row, settled, row.attempt)
         return await self._give_to_review(row, settled.reason) if settled.final else row.state
@@ -189,18 +186,3 @@ async def report_ended(run: Run, journal: Journal, numbers: Iterable[int]) -> No
                 evidence=evidence,
             )
             await run.report(row.id, result)
-
-
-def request_of(order: PayoutOrder, credentials: Credentials) -> requests.Request:
-    """Return the request that an order is sent as: an inquiry's answer is compared with it."""
-    return requests.payout(
-        credentials=credentials,
-        amount=order.amount,
-        merchant_transaction_id=order.merchant_transaction_id,
-        payment_id=order.payment_id,
-        customer=order.customer,
-        stored_card=order.stored_card,
-        notification_url=None,
-        terminal_id=order.terminal_id,
-        extra=order.extra,
-    )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from datetime import date
 from typing import Any
 
 import pytest
 
-from gatewaypy import Customer, Money, Secret, errors
+from gatewaypy import Credentials, Customer, Gateway, Money, Secret, errors
 from gatewaypy.payouts import PayoutOrder
 
+MERCHANT = Credentials(
+    member_id="11344",
+    partner_id="4",
+    username="shop",
+    secret_key="0123456789abcdef0123456789abcdef",
+)
 KEY = b"a key of the journal's own"
 EUROS = Money("5.00", "EUR")
 ADA = Customer(given_name="Ada", birth_date=date(1815, 12, 10), email="ada@example.com")
@@ -237,3 +244,18 @@ def test_order_refusal_shows_no_card_number(make: Any) -> None:
     with pytest.raises(errors.InvalidRequest) as refused:
         make()
     assert PAN not in owned(refused.value).replace("-", "")
+
+
+def test_order_arguments_name_every_field_of_a_payout() -> None:
+    """`Gateway.payout` takes each field of an order under its own name."""
+    parameters = set(inspect.signature(Gateway.payout).parameters)
+    assert set(order().arguments()) == parameters - {"self", "notification_url", "send_guard"}
+
+
+def test_order_to_request_has_every_field() -> None:
+    """The request of an order has its amount, id, payee, terminal and further fields."""
+    request = order(terminal_id="1106", extra={"note": "x"}).to_request(MERCHANT)
+    assert request.merchant_transaction_id == "PAYOUT-1"
+    assert request.amount == EUROS
+    assert {"54279", "1106", "5.00"} <= {str(value) for value in request.fields.values()}
+    assert "note" in request.fields
