@@ -74,7 +74,7 @@ class ChunkOptions(TypedDict, total=False):
     resend_unknown: bool
     pending_timeout: float
     failure_threshold: int
-    attempts: int
+    max_attempts: int
     clock: Callable[[], float]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import secrets
@@ -29,7 +30,13 @@ from taskiq.message import BrokerMessage  # noqa: E402 - an extra
 
 from gatewaypy import Customer, Gateway, Money, Timeouts, errors  # noqa: E402 - after the extras
 from gatewaypy.payouts import PayoutJob, PayoutOrder, State  # noqa: E402 - after the extras
-from gatewaypy.payouts.distributed import PayoutWorker, remaining, resubmit, submit  # noqa: E402 - after the extras
+from gatewaypy.payouts.distributed import (  # noqa: E402 - after the extras
+    ChunkOptions,
+    PayoutWorker,
+    remaining,
+    resubmit,
+    submit,
+)
 from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
 from gatewaypy.payouts.journal.rows import Conflict  # noqa: E402 - after the extras
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after the extras
@@ -794,3 +801,8 @@ async def test_worker_with_closed_gateway_returns_orders(
     async with opened(make_worker(lenient, journal_url)) as worker:
         assert await worker.run(chunk)
     assert await states(journal_url) == {"succeeded": 20}
+
+
+def test_chunk_options_are_options_of_a_job() -> None:
+    """A worker passes its options to the job of each chunk under the same names."""
+    assert set(ChunkOptions.__annotations__) <= set(inspect.signature(PayoutJob).parameters)
