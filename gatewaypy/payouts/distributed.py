@@ -18,9 +18,8 @@ from attrs import frozen
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.imports import missing_extra
 from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
-from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
 from gatewaypy.payouts.journal.journal import Journal
-from gatewaypy.payouts.journal.rows import Conflict, Row
+from gatewaypy.payouts.journal.rows import Conflict, Row, Scope
 from gatewaypy.payouts.journal.sql import UNSETTLED
 from gatewaypy.payouts.order_stream import group_orders
 from gatewaypy.payouts.states import State
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from taskiq import AsyncBroker
 
-    from gatewaypy.payouts.journal.chunk import Left
+    from gatewaypy.payouts.journal.rows import Remaining
     from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.run import PayoutClient, Run
 
@@ -153,7 +152,7 @@ class PayoutWorker:
             last: int,
             context: Context = TaskiqDepends(),  # noqa: B008 - taskiq's way
         ) -> bool:
-            return await self._serve(Chunk(batch, first, last), context)
+            return await self._serve(Scope(batch, first, last), context)
 
         broker.register_task(chunk, task_name=TASK)
         broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._open)
@@ -161,7 +160,7 @@ class PayoutWorker:
 
     def _begin_anew(self) -> None:
         """Make what belongs to one event loop, and to one opening."""
-        self._running: dict[Chunk, asyncio.Task[bool]] = {}
+        self._running: dict[Scope, asyncio.Task[bool]] = {}
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
         self._turns = _Turns(
@@ -190,7 +189,7 @@ class PayoutWorker:
             await self._journal.check_gateway(self._gateway)
             await warn_if_restored(self._journal)
             # Whatever is wrong with the options is said now, and not at the first chunk.
-            self._job(ChunkJournal(self._journal, Chunk("")))
+            self._job(self._journal.with_scope(Scope("")))
             opening.callback(_on_signals(self.stop))
             self._opened = opening.pop_all()
 
@@ -200,21 +199,21 @@ class PayoutWorker:
             await asyncio.wait(self._running.values())
         await self._opened.aclose()
 
-    async def _serve(self, chunk: Chunk, context: Context) -> bool:
+    async def _serve(self, scope: Scope, context: Context) -> bool:
         """Do what a message asks for; acknowledge it once that is done, or somebody else has been asked for the rest."""
-        task = self._running.get(chunk)
+        task = self._running.get(scope)
         if task is None:
             # A chunk that is delivered twice to one process is run once, and both messages wait for its end.
-            task = self._running[chunk] = asyncio.get_running_loop().create_task(self.run(chunk))
-            task.add_done_callback(lambda _: self._running.pop(chunk, None))
+            task = self._running[scope] = asyncio.get_running_loop().create_task(self.run(scope))
+            task.add_done_callback(lambda _: self._running.pop(scope, None))
         is_done = await asyncio.shield(task)
         if not is_done:
-            await _kick(context.broker, chunk)
+            await _kick(context.broker, scope)
         if context.is_ackable:
             await context.ack()
         return is_done
 
-    async def run(self, chunk: Chunk) -> bool:
+    async def run(self, scope: Scope) -> bool:
         """Run a chunk until none of its orders is left planned, on its way or unknown; false where the worker stops before.
 
         Another worker may be given the same chunk meanwhile, and then has its rows; this one waits for them to end, and takes
@@ -222,11 +221,11 @@ class PayoutWorker:
 
         :raises ConfigurationError: where the journal has no such orders: the message is another journal's, or another merchant's.
         """
-        journal, pause = ChunkJournal(self._journal, chunk), _FIRST_PAUSE
+        journal, pause = self._journal.with_scope(scope), _FIRST_PAUSE
         while not self._stopping.is_set():
-            left = await self._try(journal, chunk)
-            if left is not None and not left.rows:
-                msg = f"the journal has no orders of this merchant in {chunk}: the message is meant for another worker"
+            left = await self._try(journal, scope)
+            if left is not None and not left.total:
+                msg = f"the journal has no orders of this merchant in {scope}: the message is meant for another worker"
                 raise ConfigurationError(msg)
             if left is not None and not left.open:
                 return True
@@ -234,7 +233,7 @@ class PayoutWorker:
             pause = min(pause * 2, _LONGEST_PAUSE)
         return False
 
-    async def _try(self, journal: ChunkJournal, chunk: Chunk) -> Left | None:
+    async def _try(self, journal: Journal, scope: Scope) -> Remaining | None:
         """Go over a chunk once; return what is left of it, where the journal could tell."""
         try:
             job = self._job(journal)
@@ -246,12 +245,12 @@ class PayoutWorker:
                 self._jobs.discard(job)
             return await self._wait_for_others(journal)
         except GatewayError as error:
-            logger.warning("%s: %s; it is tried again", chunk, error)
+            logger.warning("%s: %s; it is tried again", scope, error)
         except Exception as error:  # noqa: BLE001 - a database that is away comes back, and the message waits for that
-            logger.warning("%s: %s; it is tried again", chunk, type(error).__name__)
+            logger.warning("%s: %s; it is tried again", scope, type(error).__name__)
         return None
 
-    def _job(self, journal: ChunkJournal) -> _ChunkJob:
+    def _job(self, journal: Journal) -> _ChunkJob:
         return _ChunkJob(
             self._gateway,
             self._turns,
@@ -260,12 +259,12 @@ class PayoutWorker:
             **self._options,
         )
 
-    async def _wait_for_others(self, journal: ChunkJournal) -> Left:
+    async def _wait_for_others(self, journal: Journal) -> Remaining:
         """Wait while another run has the open rows; not for ever, since its process may have died."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience
         while (
-            (left := await journal.left()).open
+            (left := await journal.count_remaining()).open
             and not left.own
             and loop.time() < give_up
             and not self._stopping.is_set()
@@ -300,10 +299,10 @@ async def submit(
     journal, batch = _shared(job), job.batch
     planned = known = conflicts = kicked = 0
     # New to a restored journal, an order is unknown.
-    async for chunk in journal.parts(
-        _checked(chunk_size), State.PLANNED, State.UNKNOWN, are_unclaimed=True
+    async for scope in journal.split(
+        _checked(chunk_size), State.PLANNED, State.UNKNOWN, only_unclaimed=True
     ):
-        await _kick(broker, chunk)
+        await _kick(broker, scope)
         kicked += 1
     async with contextlib.aclosing(group_orders(orders, chunk_size)) as grouped:
         async for group in grouped:
@@ -317,7 +316,7 @@ async def submit(
                     )
             planned, known = planned + len(ids), known + rows.count(None)
             if ids:
-                await _kick(broker, Chunk(batch, min(ids), max(ids)))
+                await _kick(broker, Scope(batch, min(ids), max(ids)))
                 kicked += 1
     restored = bool(await job.journal.restored_because())
     return Submission(
@@ -337,19 +336,19 @@ async def resubmit(
     """
     kicked = 0
     states = (*UNSETTLED, State.PENDING) if pending else UNSETTLED
-    async for chunk in _shared(job).parts(_checked(chunk_size), *states):
-        await _kick(broker, chunk)
+    async for scope in _shared(job).split(_checked(chunk_size), *states):
+        await _kick(broker, scope)
         kicked += 1
     return kicked
 
 
 async def remaining(job: PayoutJob) -> int:
     """Count the orders of the batch that are planned, on their way or unknown: 0 once every worker is done with it."""
-    return await _shared(job).open_orders()
+    return await _shared(job).count_unsettled()
 
 
-def _shared(job: PayoutJob) -> ChunkJournal:
-    return ChunkJournal(job.journal, Chunk(job.batch))
+def _shared(job: PayoutJob) -> Journal:
+    return job.journal.with_scope(Scope(job.batch))
 
 
 def _checked(chunk_size: int) -> int:
@@ -359,10 +358,10 @@ def _checked(chunk_size: int) -> int:
     return chunk_size
 
 
-async def _kick(broker: AsyncBroker, chunk: Chunk) -> None:
+async def _kick(broker: AsyncBroker, scope: Scope) -> None:
     # By its name: whoever submits needs no worker, and no gateway's credentials.
     kicker: AsyncKicker[..., Any] = AsyncKicker(TASK, broker, {"ack_type": "manual"})
-    await kicker.kiq(chunk.batch, chunk.first, chunk.last)
+    await kicker.kiq(scope.batch, scope.first_id, scope.last_id)
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:

@@ -85,7 +85,7 @@ class OutcomePoller:
     async def _ask_all(self, state: State) -> int:
         """Ask about every row of a state; return how many are left in it."""
         left, after = 0, 0
-        while rows := await self.journal.owned_rows(state, after=after, most=_ASKED_AT_ONCE):
+        while rows := await self.journal.owned_rows(state, after=after, limit=_ASKED_AT_ONCE):
             after = rows[-1].id
             self._seen.update(row.id for row in rows)
             # Whatever one of them meets, what the others were told is written down first.

@@ -37,8 +37,7 @@ from gatewaypy.payouts.distributed import (  # noqa: E402 - after the extras
     resubmit,
     submit,
 )
-from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal  # noqa: E402 - after the extras
-from gatewaypy.payouts.journal.rows import Conflict  # noqa: E402 - after the extras
+from gatewaypy.payouts.journal.rows import Conflict, Scope  # noqa: E402 - after the extras
 from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox  # noqa: E402 - after the extras
 
 pytestmark = pytest.mark.heavy
@@ -140,8 +139,8 @@ class Collecting(InMemoryBroker):
     async def kick(self, message: BrokerMessage) -> None:
         self.messages.append(message.message)
 
-    def chunks(self) -> list[Chunk]:
-        return [Chunk(*json.loads(message)["args"]) for message in self.messages]
+    def chunks(self) -> list[Scope]:
+        return [Scope(*json.loads(message)["args"]) for message in self.messages]
 
 
 async def rows(journal_url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -348,7 +347,7 @@ async def test_claim_skips_rows_that_moved_meanwhile(
     async with make_job(journal_url) as job:
         await job.journal.plan(list(orders(3)), batch="monday")
         await rows(journal_url, "UPDATE gatewaypy_payouts SET state = $1", before.value)
-        journal = job.journal if whole else ChunkJournal(job.journal, Chunk("monday"))
+        journal = job.journal if whole else job.journal.with_scope(Scope("monday"))
         other = await asyncpg.connect(journal_url)
         async with other.transaction():
             await other.execute(
@@ -414,14 +413,14 @@ async def test_submit_again_completes_interrupted_one(journal_url: str, lenient:
     async with make_job(journal_url, at=lenient) as job:
         with pytest.raises(OSError, match="broke off"):
             await submit(job, broker, 10, orders=broken())
-        assert [chunk.last for chunk in broker.chunks()] == [10, 20, 25], (
+        assert [chunk.last_id for chunk in broker.chunks()] == [10, 20, 25], (
             "what came before the error is planned too"
         )
         full = Full()
         with pytest.raises(SendTaskError):
             await submit(job, full, 10, orders=orders(40))
         async with opened(make_worker(lenient, journal_url)) as worker:
-            assert await worker.run(Chunk("monday", 1, 10))
+            assert await worker.run(Scope("monday", 1, 10))
             other = PayoutOrder(
                 merchant_transaction_id="P-0",
                 amount=Money("7.00", "EUR"),
@@ -503,7 +502,7 @@ async def test_chunk_of_other_journal_raises(journal_url: str, lenient: Sandbox)
     """A message that leads to no order of this merchant is an error, not a finished chunk."""
     async with opened(make_worker(lenient, journal_url)) as worker:
         with pytest.raises(errors.ConfigurationError, match="meant for another worker"):
-            await worker.run(Chunk("tuesday", 1, 10))
+            await worker.run(Scope("tuesday", 1, 10))
 
 
 async def test_chunk_pending_orders_wait_for_callbacks(journal_url: str, lenient: Sandbox) -> None:
@@ -669,14 +668,14 @@ async def test_worker_invalid_options_raise_at_start(
     journal_url: str, lenient: Sandbox, tmp_path: Path
 ) -> None:
     """A journal in a file or an impossible option fails in the worker and in the submission."""
-    with pytest.raises(errors.ConfigurationError, match="many share one in PostgreSQL"):
+    with pytest.raises(errors.ConfigurationError, match="must be in PostgreSQL"):
         await make_worker(lenient, f"sqlite:///{tmp_path}/journal.db")._open(None)
     with pytest.raises(errors.ConfigurationError, match="concurrency"):
         await make_worker(lenient, journal_url, concurrency=0)._open(None)
     with pytest.raises(errors.ConfigurationError, match="per_second"):
         await make_worker(lenient, journal_url, per_second=0)._open(None)
     async with make_job(f"sqlite:///{tmp_path}/journal.db") as job:
-        with pytest.raises(errors.ConfigurationError, match="many share one in PostgreSQL"):
+        with pytest.raises(errors.ConfigurationError, match="must be in PostgreSQL"):
             await submit(job, Collecting(), 10, orders=orders(1))
     async with make_job(journal_url, at=lenient) as job:
         for size in (0, -1, True, 2.5):
@@ -796,7 +795,7 @@ async def test_worker_with_closed_gateway_returns_orders(
     (chunk,) = broker.chunks()
     async with opened(make_worker(lenient, journal_url)) as worker:
         await worker._gateway.aclose()
-        assert await worker._try(ChunkJournal(worker._journal, chunk), chunk) is None
+        assert await worker._try(worker._journal.with_scope(chunk), chunk) is None
         assert await states(journal_url) == {"planned": 20}
     async with opened(make_worker(lenient, journal_url)) as worker:
         assert await worker.run(chunk)

@@ -42,7 +42,7 @@ async def test_journal_batched_updates_keep_their_results(store_url: str) -> Non
     """Batched intents and answers each have their own effect and return their own result."""
     async with Journal(store_url, MEMBER) as journal:
         rows = await journal.plan([order(number) for number in range(200)])
-        lost, *_ = await journal.claim(State.PLANNED, most=1)
+        lost, *_ = await journal.claim(State.PLANNED, limit=1)
         attempts = await asyncio.gather(*(journal.record_intent(row) for row in [*rows, rows[5]]))
         assert attempts == [0, *[1] * 199, 0]
         states = await asyncio.gather(

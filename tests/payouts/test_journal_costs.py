@@ -10,7 +10,7 @@ from support.stores import postgres_schema
 
 from gatewaypy import Customer, Money
 from gatewaypy.payouts import Journal, PayoutOrder, State
-from gatewaypy.payouts.journal.chunk import Chunk, ChunkJournal
+from gatewaypy.payouts.journal.rows import Scope
 from gatewaypy.payouts.journal.updates import PayoutUpdate
 from gatewaypy.sandbox import MERCHANT
 
@@ -54,11 +54,11 @@ async def statements_of(journal: Journal) -> list[Any]:
     """Do once whatever a journal and a chunk of it do with orders, and return the statements."""
     planned = await journal.plan([order(number) for number in range(10)], batch=BATCH)
     first, last = planned[0].id, planned[-1].id  # type: ignore[union-attr]
-    chunk, batch = (ChunkJournal(journal, Chunk(BATCH, *limits)) for limits in ((first, last), ()))
-    (row, *_) = await journal.claim(State.PLANNED, most=PAGE)
+    chunk, batch = (journal.with_scope(Scope(BATCH, *limits)) for limits in ((first, last), ()))
+    (row, *_) = await journal.claim(State.PLANNED, limit=PAGE)
 
     async def cut() -> None:
-        async for _ in batch.parts(PAGE, *State):
+        async for _ in batch.split(PAGE, *State):
             break
 
     paid = PayoutUpdate(state=State.SUCCEEDED, outcome_source="answer", payment_id="1")
@@ -67,17 +67,17 @@ async def statements_of(journal: Journal) -> list[Any]:
     reviewed = PayoutUpdate(state=State.REVIEW, evidence="callback: of another amount")
     work: list[Callable[[], Awaitable[object]]] = [
         *(
-            lambda state=state, one=one: one.claim(state, most=PAGE)
+            lambda state=state, one=one: one.claim(state, limit=PAGE)
             for state in State
             for one in (journal, chunk, batch)
         ),
         *(
-            lambda state=state, one=one: one.owned_rows(state, most=PAGE)
+            lambda state=state, one=one: one.owned_rows(state, limit=PAGE)
             for state in (State.UNKNOWN, State.PENDING)
             for one in (journal, chunk)
         ),
         *(
-            lambda state=state: journal.list_entries(most=PAGE, state=state)
+            lambda state=state: journal.list_entries(limit=PAGE, state=state)
             for state in (None, *State)
         ),
         lambda: journal.plan([order(1), order(11)], batch=BATCH),
@@ -94,7 +94,7 @@ async def statements_of(journal: Journal) -> list[Any]:
         lambda: journal.replan(row, "not found"),
         lambda: journal.resolve("P-1", State.FAILED, "the bank says so"),
         lambda: journal.ended([row.id, row.id + 1]),
-        chunk.left,
+        chunk.count_remaining,
         cut,
         journal.restored_because,
         journal._trust.begin,

@@ -156,7 +156,9 @@ class PayoutProgress:
 
     async def _look(self) -> None:
         begun = time.monotonic()
-        self.unknown = len(await self.journal.list_entries(state=State.UNKNOWN, most=_MOST_COUNTED))
+        self.unknown = len(
+            await self.journal.list_entries(state=State.UNKNOWN, limit=_MOST_COUNTED)
+        )
         # The payouts' own writes wait while a journal is looked at: a large one is looked at less often.
         now = time.monotonic()
         self._next_look = now + max(_LOOK_EVERY, (now - begun) * _LOOKS_SHARE)

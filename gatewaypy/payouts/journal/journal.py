@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 from decimal import Decimal
@@ -14,21 +15,30 @@ from gatewaypy.money import Money
 from gatewaypy.pan import contains, mask
 from gatewaypy.payouts.journal.gateway_address import JournalGateway
 from gatewaypy.payouts.journal.lock import JournalLock
-from gatewaypy.payouts.journal.rows import UNSEALED, Conflict, JournalEntry, Row
+from gatewaypy.payouts.journal.rows import (
+    LAST_ID,
+    UNSEALED,
+    Conflict,
+    JournalEntry,
+    Remaining,
+    Row,
+    Scope,
+)
 from gatewaypy.payouts.journal.sql import (
     COLUMNS,
+    COUNT_REMAINING,
+    COUNT_UNSETTLED,
     ENDED,
     ENTRY_COLUMNS,
     FINGERPRINTS,
-    LAST_ID,
     PLAN,
     RECORD_INTENT,
     RECORD_UPDATES,
     SCHEMA,
     SHARED_SCHEMA,
+    claim_page,
     select_merged_page,
     select_page,
-    take_page,
 )
 from gatewaypy.payouts.journal.trust import JournalTrust, checked_reason
 from gatewaypy.payouts.journal.updates import PayoutUpdate, source_of
@@ -44,7 +54,7 @@ from gatewaypy.storage.table_parameter import table_parameter
 from gatewaypy.storage.url import sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from types import TracebackType
 
     from gatewaypy.payouts.journal.trust import HistoryEntry
@@ -52,6 +62,7 @@ if TYPE_CHECKING:
     from gatewaypy.storage import Statement, Store
 
 _ASKED_AT_ONCE: Final = 100
+_WHOLE: Final = Scope()
 _STATE: Final = (
     "SELECT state FROM gatewaypy_payouts WHERE member = ? AND merchant_transaction_id = ?"
 )
@@ -72,8 +83,9 @@ _Learnt: TypeAlias = "tuple[str, int | None, PayoutUpdate]"
 class Journal:
     """A payout journal in SQLite or PostgreSQL.
 
-    :param url: ``sqlite:///payouts.db`` or ``postgresql://user@host/database``.
+    :param url_or_store: ``sqlite:///payouts.db`` or ``postgresql://user@host/database``, or a `Store`.
     :param member_id: whose payouts these are; several merchants may share a journal.
+    :param scope: the rows that it claims and counts; needs a journal in PostgreSQL.
     :param encrypt: encrypts what is kept of an order, and
     :param decrypt: decrypts it: hooks of your own, needed where orders hold card numbers.
     :param read_only: only look at it: without the lock of the process that sends, so that it can be open meanwhile.
@@ -81,9 +93,10 @@ class Journal:
 
     def __init__(
         self,
-        url: str | Store,
+        url_or_store: str | Store,
         member_id: str,
         *,
+        scope: Scope = _WHOLE,
         encrypt: Callable[[bytes], bytes] | None = None,
         decrypt: Callable[[bytes], bytes] | None = None,
         read_only: bool = False,
@@ -95,17 +108,21 @@ class Journal:
         for name, hook in (("encrypt", encrypt), ("decrypt", decrypt)):
             if hook is not None:
                 check_plain_function(name, hook)
-        self._store: Store = open_store(url) if isinstance(url, str) else url
+        self._store: Store = (
+            open_store(url_or_store) if isinstance(url_or_store, str) else url_or_store
+        )
         self._member = member_id
         self._encrypt = encrypt
         self._decrypt = decrypt
-        path = sqlite_path(url) if isinstance(url, str) else None
+        path = sqlite_path(url_or_store) if isinstance(url_or_store, str) else None
         beside = None if path is None else JournalLock(path)
+        self._is_shareable = path is None
         self._file = None if read_only else beside
         self._schema = SHARED_SCHEMA if beside is None else SCHEMA
         self._trust = JournalTrust(self._store, beside, is_looking=read_only)
         self._gateway = JournalGateway(self._store, member_id, is_exclusive=self._file is not None)
         self.owner = secrets.token_hex(8)
+        self.scope = self._check_scope(scope)
         self._intents: Batcher[Row, int] = Batcher(self._record_intent, lambda row: row.id)
         self._findings: Batcher[_Learnt, bool] = Batcher(self._record, lambda learnt: learnt[0])
 
@@ -153,6 +170,26 @@ class Journal:
         await self._store.aclose()
         if self._file is not None:
             self._file.release()
+
+    def with_scope(self, scope: Scope) -> Journal:
+        """Return a view of this journal that claims and counts the rows of a scope alone.
+
+        The view shares the open store, and group commits with every other view. It has an owner of
+        its own, so that two runs over one scope tell their rows apart.
+
+        Raises:
+            ConfigurationError: The journal is in a file, which belongs to one process.
+        """
+        view = copy.copy(self)
+        view.scope = self._check_scope(scope)
+        view.owner = secrets.token_hex(8)
+        return view
+
+    def _check_scope(self, scope: Scope) -> Scope:
+        if scope != _WHOLE and not self._is_shareable:
+            msg = "journal: must be in PostgreSQL to be shared; a SQLite file is for one process"
+            raise ConfigurationError(msg)
+        return scope
 
     # Whether it is trusted
 
@@ -308,44 +345,94 @@ class Journal:
 
     # Taking rows
 
-    async def claim(
-        self,
-        state: State,
-        *,
-        after: int = 0,
-        most: int = 256,
-        batch: str | None = None,
-        last: int | None = None,
-    ) -> list[Row]:
-        """Make rows of a state one's own, in order of their ids; whoever had them can do nothing with them any more.
+    async def claim(self, state: State, *, after: int = 0, limit: int = 256) -> list[Row]:
+        """Claim open rows in a state, ordered by id.
 
-        A row that was being sent is unknown from then on: its sender may be gone, or just slow.
+        A claim increments the fence of each row, so that updates by the previous owner fail. A
+        claimed ``SENDING`` row becomes ``UNKNOWN``: its sender may have died, or may be slow.
 
-        :param after: only rows with a greater id.
-        :param last: no row with a greater id than this.
+        Args:
+            state: State to claim from.
+            after: Claim only rows with a greater id.
+            limit: Maximum number of rows.
+
+        Returns:
+            The claimed rows; empty if no open row of this state is left in the scope.
         """
-        key, owned = (
+        scope = self.scope
+        key, values = (
             ("member", (self._member,))
-            if batch is None
-            else ("member, batch", (self._member, batch))
+            if scope.batch is None
+            else ("member, batch", (self._member, scope.batch))
         )
-        which, last = (*owned, after), LAST_ID if last is None else last
+        after = self._first_after(after)
         while True:
-            rows, there = await self._store.run(
-                (take_page(key, state), (self.owner, *which, most, last)),
-                (select_page("id", key, state), (*which, 1, last)),
+            claimed, left = await self._store.run(
+                (claim_page(key, state), (self.owner, *values, after, limit, scope.last_id)),
+                (select_page("id", key, state), (*values, after, 1, scope.last_id)),
             )
-            # A page of which every row has just moved on is no end of the rows.
-            if rows or not there:
-                return sorted((self._row(row) for row in rows), key=lambda row: row.id)
+            # If another process moves every row of the page, there may be further rows.
+            if claimed or not left:
+                return sorted((self._row(row) for row in claimed), key=lambda row: row.id)
 
-    async def owned_rows(
-        self, state: State, *, after: int = 0, most: int = 256, last: int | None = None
-    ) -> list[Row]:
-        """Return unknown or pending rows that are this owner's already, in order of their ids."""
-        page = (self.owner, after, most, LAST_ID if last is None else last)
+    async def owned_rows(self, state: State, *, after: int = 0, limit: int = 256) -> list[Row]:
+        """Return the unknown or pending rows that this object has claimed, ordered by id.
+
+        Args:
+            state: ``UNKNOWN`` or ``PENDING``.
+            after: Return only rows with a greater id.
+            limit: Maximum number of rows.
+        """
+        page = (self.owner, self._first_after(after), limit, self.scope.last_id)
         (rows,) = await self._store.run((select_page(COLUMNS, "owner", state), page))
         return [self._row(row) for row in rows]
+
+    def _first_after(self, row_id: int) -> int:
+        return max(row_id, self.scope.first_id - 1)
+
+    async def count_remaining(self) -> Remaining:
+        """Count the rows of the scope's batch, and those of them that are not settled.
+
+        A pending order is settled by a callback or a later inquiry, so that it does not count.
+        """
+        scope = self.scope
+        (rows,) = await self._store.run(
+            (
+                COUNT_REMAINING,
+                (scope.first_id, scope.last_id, self.owner, self._member, scope.batch),
+            )
+        )
+        return Remaining(*map(int, rows[0]))
+
+    async def count_unsettled(self) -> int:
+        """Count the rows of the scope's batch that are not settled, by the index of open rows."""
+        scope = self.scope
+        (rows,) = await self._store.run(
+            (COUNT_UNSETTLED, (self._member, scope.batch, scope.first_id, scope.last_id))
+        )
+        return int(rows[0][0])
+
+    async def split(
+        self, size: int, *states: State, only_unclaimed: bool = False
+    ) -> AsyncIterator[Scope]:
+        """Split the scope's batch into scopes.
+
+        Args:
+            size: Maximum number of orders of a scope.
+            states: States of the orders.
+            only_unclaimed: Leave out rows that a worker has claimed before.
+        """
+        after = self._first_after(0)
+        sql = select_merged_page("id, fence", "member, batch", states)
+        while True:
+            page = (self._member, self.scope.batch, after, size, self.scope.last_id)
+            (rows,) = await self._store.run((sql, (*page * len(states), size)))
+            if not rows:
+                return
+            after = rows[-1][0]
+            ids = [row_id for row_id, fence in rows if not only_unclaimed or fence == 0]
+            if ids:
+                yield Scope(self.scope.batch, ids[0], ids[-1])
 
     async def ended(self, numbers: Iterable[int]) -> list[tuple[Row, str | None]]:
         """Return those of some rows, by their ids, that have reached their end, whoever has them, with their evidence."""
@@ -523,7 +610,7 @@ class Journal:
         await self.check_gateway(gateway)
         moved, after = 0, 0
         while page := await self.list_entries(
-            state=State.PENDING, after=after, most=_ASKED_AT_ONCE
+            state=State.PENDING, after=after, limit=_ASKED_AT_ONCE
         ):
             after = page[-1].id
             for row in page:
@@ -665,15 +752,15 @@ class Journal:
     # Looking
 
     async def list_entries(
-        self, *, after: int = 0, most: int = 1000, state: State | None = None
+        self, *, after: int = 0, limit: int = 1000, state: State | None = None
     ) -> list[JournalEntry]:
         """Return rows in the order in which they were planned, a page at a time: those with a greater number than ``after``."""
-        page = (self._member, after, most, LAST_ID)
+        page = (self._member, after, limit, LAST_ID)
         if state is not None:
             (rows,) = await self._store.run((select_page(ENTRY_COLUMNS, "member", state), page))
         else:
             (rows,) = await self._store.run(
-                (select_merged_page(ENTRY_COLUMNS, "member", State), (*page * len(State), most))
+                (select_merged_page(ENTRY_COLUMNS, "member", State), (*page * len(State), limit))
             )
         return [_listed(row) for row in rows]
 

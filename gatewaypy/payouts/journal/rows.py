@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.states import State
 
 
+#: The highest id that a row can have.
+LAST_ID: Final = 2**63 - 1
+
+
 @frozen
 class Row:
     """An order as it lies in the journal.
@@ -29,6 +33,40 @@ class Row:
     not_found_since: float = 0.0
     payment_id: str | None = None
     is_resent: bool = False
+
+
+@frozen
+class Scope:
+    """The rows that a journal object claims and counts.
+
+    Args:
+        batch: Only orders of this batch; None for every batch.
+        first_id: The lowest row id.
+        last_id: The highest row id.
+    """
+
+    batch: str | None = None
+    first_id: int = 0
+    last_id: int = LAST_ID
+
+    def __str__(self) -> str:
+        """Return the scope as log messages show it."""
+        return f"batch {self.batch!r}, ids {self.first_id} to {self.last_id}"
+
+
+@frozen
+class Remaining:
+    """Counts of a scope's rows.
+
+    Args:
+        total: All rows.
+        open: Rows that are planned, being sent or unknown.
+        own: Open rows of the journal object that counts them.
+    """
+
+    total: int
+    open: int
+    own: int
 
 
 @frozen

@@ -75,7 +75,6 @@ SHARED_SCHEMA: Final = (
     f" WHERE batch IS NOT NULL AND {IS_OPEN}",
 )
 
-LAST_ID: Final = 2**63 - 1
 COLUMNS: Final = "id, merchant_transaction_id, state, attempt, owner, fence, details, not_found_by, not_found_since, payment_id, resent"
 ENTRY_COLUMNS: Final = (
     "id, merchant_transaction_id, batch, amount, currency, state, attempt, payment_id, code, description, status,"
@@ -124,7 +123,7 @@ def select_merged_page(columns: str, key: str, states: Iterable[State]) -> str:
     return f"{' UNION ALL '.join(pages)} ORDER BY id LIMIT ?"
 
 
-def take_page(key: str, state: State) -> str:
+def claim_page(key: str, state: State) -> str:
     """Write a statement that gives a page of rows of one state a new owner.
 
     Its parameters are the owner and those of `select_page`. The state is asked for twice: PostgreSQL waits for whoever has a row,
@@ -142,7 +141,7 @@ def take_page(key: str, state: State) -> str:
 UNSETTLED: Final = (State.PLANNED, State.SENDING, State.UNKNOWN)
 _IS_UNSETTLED: Final = "state IN ('planned', 'sending', 'unknown')"
 # An order may be another batch's, planned at the same time.
-LEFT: Final = (
+COUNT_REMAINING: Final = (
     "WITH chunk AS MATERIALIZED (SELECT member, batch, state, owner FROM gatewaypy_payouts WHERE id BETWEEN ? AND ?)"  # noqa: S608
     f" SELECT COUNT(*), COALESCE(SUM(CASE WHEN {_IS_UNSETTLED} THEN 1 ELSE 0 END), 0),"
     f" COALESCE(SUM(CASE WHEN {_IS_UNSETTLED} AND owner = ? THEN 1 ELSE 0 END), 0)"
