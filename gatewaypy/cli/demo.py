@@ -18,7 +18,7 @@ from gatewaypy.cli.output import show_table
 from gatewaypy.client import Gateway
 from gatewaypy.models import Customer, Outcome
 from gatewaypy.money import Money
-from gatewaypy.payouts import BadRow, numbered_orders, raise_bad_row
+from gatewaypy.payouts import BadRow, OrderFile
 from gatewaypy.sandbox import Sandbox
 from gatewaypy.sandbox.server import serving
 
@@ -216,18 +216,10 @@ class Demo:
             self.say("No payouts: name a CSV file with --payouts to run some.")
             return
         self.say(f"Payouts of {self.payouts.name}:")
-        for _, order in numbered_orders(self.payouts):
+        for _, order in OrderFile(self.payouts):
             if isinstance(order, BadRow):
-                raise_bad_row(self.payouts.name, order)
-            paid = await gateway.payout(
-                order.amount,
-                merchant_transaction_id=order.merchant_transaction_id,
-                notification_url=self.notification_url,
-                payment_id=order.payment_id,
-                customer=order.customer,
-                stored_card=order.stored_card,
-                extra=order.extra,
-            )
+                raise order.to_error(self.payouts.name)
+            paid = await gateway.payout(**order.arguments(), notification_url=self.notification_url)
             self.tell(
                 f"{order.merchant_transaction_id} {order.amount}",
                 paid,

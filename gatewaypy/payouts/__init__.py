@@ -5,7 +5,7 @@ from gatewaypy.payouts.journal.journal import Journal
 from gatewaypy.payouts.journal.rows import JournalEntry
 from gatewaypy.payouts.journal.updates import PayoutUpdate
 from gatewaypy.payouts.latency import Latency, format_duration
-from gatewaypy.payouts.order_files import BadRow, numbered_orders, raise_bad_row, read_orders
+from gatewaypy.payouts.order_files import BadRow, OrderFile, read_orders
 from gatewaypy.payouts.order_stream import read_in_thread
 from gatewaypy.payouts.orders import PayoutOrder
 from gatewaypy.payouts.report import CurrencyReport, Report
@@ -19,6 +19,7 @@ __all__ = [
     "Journal",
     "JournalEntry",
     "Latency",
+    "OrderFile",
     "PayoutJob",
     "PayoutOrder",
     "PayoutResult",
@@ -26,8 +27,6 @@ __all__ = [
     "Report",
     "State",
     "format_duration",
-    "numbered_orders",
-    "raise_bad_row",
     "read_in_thread",
     "read_orders",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, overload
 
@@ -38,7 +39,6 @@ _EXTRA: Final = "extra."
 _HARMLESS: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,39}", re.ASCII)
 _SEPARATORS: Final = re.compile(r"[ .-]")
 _CARD_LENGTHS: Final = range(12, 20)
-_BEFORE_THE_FIRST: Final = 0
 # A payout's fields are put together as for sending, to be checked as they will be then; nothing is signed or sent with this.
 _NOBODY: Final = Credentials(
     member_id="0",
@@ -63,6 +63,65 @@ class BadRow:
     def __str__(self) -> str:
         known = "" if self.merchant_transaction_id is None else f" ({self.merchant_transaction_id})"
         return f"line {self.line}{known}: {self.reason}"
+
+    def to_error(self, file: str) -> InvalidRequest:
+        """Return the error to raise for this row.
+
+        Args:
+            file: The file's name, as `OrderFile.name` has it.
+        """
+        place = f"{file}, line {self.line}"
+        return InvalidRequest(
+            place, self.reason, merchant_transaction_id=self.merchant_transaction_id
+        )
+
+
+class OrderFile:
+    """A file of payout orders, which is read once (our choice of schema: docs/payout-files.md).
+
+    Iterating yields for each record that is not blank the number of its first line, and its
+    `PayoutOrder` or a `BadRow`. Records are read one at a time, whatever the size of the file.
+
+    Args:
+        path: ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with
+            or without a byte order mark.
+
+    Raises:
+        InvalidRequest: Another kind of file, or an invalid header. While iterating: a quote is not
+            closed; nothing after it is read.
+
+    Example:
+        ``for line, row in OrderFile("may.csv"): ...``
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file, and read and check its header."""
+        path = Path(path)
+        self.name = shown_name(path)
+        kind = path.suffix.lower()
+        if kind != CSV and kind not in JSON_LINES:
+            raise InvalidRequest(
+                "path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name)
+            )
+        file = path.open("rb")
+        #: Closes the file; so does the end of this object.
+        self.close: Callable[[], object] = weakref.finalize(self, file.close)
+        if kind == CSV:
+            self._records = csv_records(file, self.name)
+            self._parse = _header(self.name, self._records)
+        else:
+            self._records = line_records(file)
+            self._parse = _json_fields
+
+    def __iter__(self) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
+        """Read the rest of the file, and close it."""
+        try:
+            for line, content in self._records:
+                yield line, _row(line, content, self._parse)
+                # A frame that raises stays in the traceback: an error must not show this record.
+                del content
+        finally:
+            self.close()
 
 
 @overload
@@ -90,56 +149,16 @@ def read_orders(
         is not closed, naming the line where it was opened: nothing after it is read; where it is strict, naming the file and the
         line of a bad row.
     """
-    return _orders(shown_name(Path(path)), numbered_orders(path), strict=strict)
+    return _orders(OrderFile(path), strict=strict)
 
 
-def _orders(
-    name: str, rows: Iterator[tuple[int, PayoutOrder | BadRow]], *, strict: bool
-) -> Generator[PayoutOrder | BadRow, None, None]:
-    for _, row in rows:
+def _orders(file: OrderFile, *, strict: bool) -> Generator[PayoutOrder | BadRow, None, None]:
+    for _, row in file:
         if strict and isinstance(row, BadRow):
-            raise_bad_row(name, row)
+            raise row.to_error(file.name)
         yield row
-        # A frame that raises stays in the traceback: an error of the next record must not show this one.
+        # A frame that raises stays in the traceback: an error must not show this record.
         del row
-
-
-def raise_bad_row(name: str, row: BadRow) -> NoReturn:
-    """Raise the error for a bad row of a file.
-
-    :raises InvalidRequest: always.
-    """
-    place = f"{name}, line {row.line}"
-    raise InvalidRequest(place, row.reason, merchant_transaction_id=row.merchant_transaction_id)
-
-
-def numbered_orders(
-    path: str | os.PathLike[str],
-) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
-    """Read payout orders as :func:`read_orders` does, each with the number of its line.
-
-    :raises InvalidRequest: for another kind of file, or a header that no order fits.
-    """
-    rows = _rows(Path(path))
-    # The header is read and checked here and now: a file that cannot be read must not be found out in the middle of a job.
-    next(rows)
-    return rows
-
-
-def _rows(path: Path) -> Generator[tuple[int, PayoutOrder | BadRow], None, None]:
-    kind = path.suffix.lower()
-    if kind != CSV and kind not in JSON_LINES:
-        raise InvalidRequest(
-            "path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name)
-        )
-    with path.open("rb") as file:
-        records = csv_records(file, shown_name(path)) if kind == CSV else line_records(file)
-        parse = _header(shown_name(path), records) if kind == CSV else _json_fields
-        yield _BEFORE_THE_FIRST, BadRow(_BEFORE_THE_FIRST, "no row: the header was read")
-        for line, content in records:
-            yield line, _row(line, content, parse)
-            # See _orders.
-            del content
 
 
 def _row(

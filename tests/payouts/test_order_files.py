@@ -22,7 +22,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatewaypy import Customer, Money, errors
-from gatewaypy.payouts import BadRow, PayoutOrder, numbered_orders, read_orders
+from gatewaypy.payouts import BadRow, OrderFile, PayoutOrder, read_orders
 from gatewaypy.payouts.file_records import LONGEST_RECORD, csv_records
 
 CANARY = "4929123456789012"
@@ -146,7 +146,7 @@ def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"orders{suffix}"
         path.write_bytes(head.encode() + b"".join(line + b"\n" for line in lines) + good.encode())
-        *rows, (last, order) = numbered_orders(path)
+        *rows, (last, order) = OrderFile(path)
     before = bool(head)
     assert (last, isinstance(order, PayoutOrder)) == (before + len(lines) + 1, True)
     blanks = b", \t\r\v\f" if suffix == ".csv" else None
@@ -402,7 +402,7 @@ def test_csv_line_break_in_value_is_never_an_order(end: str, quoting: Any) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.csv"
         path.write_bytes(written.getvalue().encode())
-        read_back = list(numbered_orders(path))
+        read_back = list(OrderFile(path))
     assert [line for line, _ in read_back] == [2, 3, 4 + 2 * ("\n" in end)]
     assert [name for name in ids([row for _, row in read_back]) if name != "B"] == ["A", "C"]
 
@@ -701,3 +701,19 @@ def test_reading_imports_no_cli_or_plots() -> None:
         ).stdout
         == "set()\n"
     )
+
+
+def test_order_file_reads_the_header_when_it_is_opened(tmp_path: Path) -> None:
+    """A file that is never iterated is closed, and one with another header raises at once."""
+    path = tmp_path / "orders.csv"
+    path.write_text(HEAD + "A,1.00,EUR,Ada\nB,x,EUR,Ada\n")
+    assert OrderFile(path).name == "orders.csv"
+    (first, _), (second, bad) = OrderFile(path)
+    assert (first, second) == (2, 3)
+    assert isinstance(bad, BadRow)
+    error = bad.to_error("orders.csv")
+    assert str(error).startswith("orders.csv, line 3: amount")
+    assert error.merchant_transaction_id == "B"
+    path.write_text("a,b\n")
+    with pytest.raises(errors.InvalidRequest, match="the header"):
+        OrderFile(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
-from gatewaypy.payouts import BadRow, Journal, numbered_orders, raise_bad_row, read_in_thread
+from gatewaypy.payouts import BadRow, Journal, OrderFile, read_in_thread
 from gatewaypy.payouts.journal.rows import Conflict
 from gatewaypy.payouts.order_files import CSV, shown_name
 
@@ -80,7 +80,7 @@ class OrderImport:
             async for line, row in rows:
                 if isinstance(row, BadRow):
                     if strict:
-                        raise_bad_row(name, row)
+                        raise row.to_error(name)
                     self.bad += 1
                     self.say(str(row))
                     continue
@@ -125,7 +125,7 @@ def rows_of(path: Path) -> Iterator[tuple[int, PayoutOrder | BadRow]]:
         (line, BadRow(line, f"{name}: {_UNSEALED}", row.merchant_transaction_id))
         if not isinstance(row, BadRow) and (name := row.card_number_field) is not None
         else (line, row)
-        for line, row in numbered_orders(path)
+        for line, row in OrderFile(path)
     )
 
 
@@ -136,7 +136,7 @@ def check_whole(path: Path) -> None:
     """
     for _, row in rows_of(path):
         if isinstance(row, BadRow):
-            raise_bad_row(shown_name(path), row)
+            raise row.to_error(shown_name(path))
 
 
 def is_read_twice(path: Path) -> bool:
