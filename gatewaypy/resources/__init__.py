@@ -1,4 +1,4 @@
-"""The groups of operations that hang off a `Gateway`: ``gateway.tokens`` and its like."""
+"""Groups of operations of a `Gateway`, such as ``gateway.tokens``."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatewaypy.resources.stored_cards import StoredCards
     from gatewaypy.resources.tokens import Tokens
 else:
-    # Whoever makes a Gateway has them all from then on.
+    # Creating a Gateway loads them all.
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {

@@ -1,4 +1,4 @@
-"""The gateway's own pages in the payer's browser: no card data comes near the merchant's service."""
+"""The gateway's hosted pages, so that no card data reaches the merchant's service."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.encode import hosted_form
+from gatewaypy.resources.resource import Resource
 from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gatewaypy.models import Address, Customer, HostedForm
     from gatewaypy.money import Money
-    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 
-class Checkout:
-    """``gateway.checkout``: forms that take the payer's browser to the hosted pages (protocol section 4).
+class Checkout(Resource):
+    """``gateway.checkout``: forms that send the payer's browser to the hosted pages.
 
-    Nothing is sent by the library: answer the payer's browser with ``form.html()``. Whether the payer paid, the callback, the
-    browser return (`gatewaypy.callbacks.read_return`) and ``gateway.inquire(merchant_transaction_id=…)`` tell.
+    The library sends nothing: answer the payer's browser with ``form.html()``. The callback, the
+    browser return (`gatewaypy.callbacks.read_return`) and
+    ``gateway.inquire(merchant_transaction_id=...)`` report whether the payer paid.
+
+    Example:
+        ``form = await gateway.checkout.form(Money("50.00", "EUR"), merchant_transaction_id="O-1",
+        redirect_url="https://shop.example/back")``
+
+    Protocol section 4.
     """
-
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
 
     async def form(
         self,
@@ -46,17 +49,37 @@ class Checkout:
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> HostedForm:
-        """Make the form for the hosted payment page (documented and seen).
+        """Build the form for the hosted payment page.
 
-        :param merchant_transaction_id: your own id of this attempt, as in ``gateway.debit``.
-        :param redirect_url: where the payer's browser comes back to, at most 100 characters, as is ``notification_url``.
-        :param description: what the page shows, at most 255 characters; the merchant transaction id where there is none.
-        :param mode: with ``brand``, one way to pay, in the gateway's words; the payer chooses where there is none.
-        :raises ConfigurationError: where the credentials lack ``partner_name``, the page's ``totype``.
-        :raises InvalidRequest: for a field that breaks its rule.
+        Args:
+            amount: What the payer pays.
+            merchant_transaction_id: Your own id of this attempt, as in ``gateway.debit``.
+            redirect_url: Where the payer's browser returns to; at most 100 characters.
+            notification_url: Where callbacks are sent; at most 100 characters.
+            preauth: Hold the money instead of taking it.
+            description: Text on the page, at most 255 characters. Without it the page shows the
+                merchant transaction id.
+            shown_amount: Amount and currency shown to the payer, if they differ.
+            mode: With ``brand``, the only way to pay, in the gateway's words. Without it the
+                payer chooses.
+            brand: See ``mode``.
+            customer: Fills the customer's fields of the page.
+            address: Fills the address of the page.
+            language: Language of the page.
+            terminal_id: Overrides the terminal of the credentials.
+            extra: Further fields by their wire names.
+
+        Returns:
+            The form. Nothing was sent.
+
+        Raises:
+            ConfigurationError: The credentials lack ``partner_name``, the page's ``totype``.
+            InvalidRequest: A field is malformed.
+
+        Protocol section 4. Documented, seen.
         """
         extra = wrap_extra(extra)
-        pipeline = self._pipeline()
+        pipeline = self._get_pipeline()
         request = requests.hosted_checkout(
             credentials=pipeline.credentials,
             amount=amount,
@@ -85,16 +108,28 @@ class Checkout:
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> HostedForm:
-        """Make the form for the hosted card registration page (documented; its unsigned fields are our choice).
+        """Build the form for the hosted card registration page.
 
-        The return is read by `gatewaypy.callbacks.read_registration_return`.
+        Read the return with `gatewaypy.callbacks.read_registration_return`.
 
-        :param customer_id: whose card it will be.
-        :raises ConfigurationError: where the credentials lack ``partner_name``, the page's ``totype``.
-        :raises InvalidRequest: for a field that breaks its rule.
+        Args:
+            redirect_url: Where the payer's browser returns to; at most 100 characters.
+            customer_id: The gateway's id of the customer who gets the card.
+            language: Language of the page.
+            terminal_id: Overrides the terminal of the credentials.
+            extra: Further fields by their wire names.
+
+        Returns:
+            The form. Nothing was sent.
+
+        Raises:
+            ConfigurationError: The credentials lack ``partner_name``, the page's ``totype``.
+            InvalidRequest: A field is malformed.
+
+        Protocol section 4. Documented; its unsigned fields are our choice.
         """
         extra = wrap_extra(extra)
-        pipeline = self._pipeline()
+        pipeline = self._get_pipeline()
         request = requests.hosted_card_registration(
             credentials=pipeline.credentials,
             redirect_url=redirect_url,

@@ -1,27 +1,26 @@
-"""Invoices that the gateway sends to customers by e-mail, each with a link to pay by."""
+"""Invoices that the gateway sends to customers by e-mail, each with a payment link."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
+from gatewaypy.resources.resource import Resource
 from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gatewaypy.models import Customer, Invoice, InvoiceConfiguration, Product
     from gatewaypy.money import Money
-    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 
-class Invoices:
-    """``gateway.invoices`` (protocol section 4); invoices have tokens of their own (our choice)."""
+class Invoices(Resource):
+    """``gateway.invoices`` (protocol section 4).
 
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
+    The invoice service has its own tokens (our choice).
+    """
 
     async def generate(
         self,
@@ -35,18 +34,34 @@ class Invoices:
         description: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> Invoice:
-        """Make an invoice and have it sent to the customer (documented).
+        """Generate an invoice, which the gateway sends to the customer.
 
-        It is never sent twice by the library: where no usable answer comes, the invoice's status is asked for, and the result
-        then has ``outcome_source=OutcomeSource.INQUIRY``.
+        The library never sends it twice. If no usable answer arrives, it requests the invoice's
+        status, and the result has ``outcome_source=OutcomeSource.INQUIRY``.
 
-        :param merchant_invoice_id: your own id: 1 to 100 of letters, digits, space, ``.`` and ``-`` (our choice of format).
-        :param customer: ``email`` is needed; the name and the phone number go along.
-        :param redirect_url: where the payer's browser comes back to once it has paid.
-        :param products: what is billed, in the invoice's currency. More than one is written ``product[0]``, ``product[1]`` (our
-            choice).
-        :param expires_after: how long the link pays, in the gateway's own unit.
-        :raises UnreadableReply: where neither the answer nor the invoice's status could tell; it may have been sent.
+        Args:
+            amount: What the customer pays.
+            merchant_invoice_id: Your own id, 1 to 100 characters: letters, digits, spaces, ``.``
+                and ``-`` (our choice of format).
+            customer: Must have ``email``. The name and the phone number are sent too.
+            redirect_url: Where the payer's browser returns to after the payment.
+            products: What is billed, in the invoice's currency. Several are written as
+                ``product[0]``, ``product[1]`` (our choice).
+            expires_after: Lifetime of the link, in the gateway's own unit.
+            description: Text of the invoice.
+            extra: Further fields by their wire names.
+
+        Returns:
+            The invoice.
+
+        Raises:
+            InvalidRequest: A field is malformed. Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials.
+            UnreadableReply: Neither the answer nor the status was usable. The gateway may have
+                sent the invoice.
+
+        Protocol section 4. Documented.
         """
         extra = wrap_extra(extra)
         request = requests.generate_invoice(
@@ -59,52 +74,90 @@ class Invoices:
             description=description,
             extra=extra,
         )
-        invoice: Invoice = await self._pipeline().run(request)
+        invoice: Invoice = await self._run(request)
         return invoice
 
     async def regenerate(self, invoice_id: str, *, redirect_url: str) -> Invoice:
-        """Make an invoice anew, with a new link, and have it sent (documented).
+        """Generate an invoice again, with a new link, which the gateway sends to the customer.
 
-        :param invoice_id: the gateway's id, ``invoice.invoice_id``.
-        :raises UnreadableReply: where no usable answer came; it may have been sent.
+        Args:
+            invoice_id: The gateway's id, ``invoice.invoice_id``.
+            redirect_url: Where the payer's browser returns to after the payment.
+
+        Returns:
+            The invoice.
+
+        Raises:
+            UnreadableReply: No usable answer. The gateway may have sent the invoice.
+
+        Protocol section 4. Documented.
         """
-        invoice: Invoice = await self._pipeline().run(
-            requests.regenerate_invoice(invoice_id, redirect_url)
-        )
+        invoice: Invoice = await self._run(requests.regenerate_invoice(invoice_id, redirect_url))
         return invoice
 
     async def status(self, merchant_invoice_id: str) -> Invoice:
-        """Ask for an invoice by your own id (documented). Its ``outcome`` tells of the lookup, ``status`` of the invoice.
+        """Look up an invoice by your own id.
 
-        :raises UnreadableReply: where no usable answer came, after three tries.
+        Args:
+            merchant_invoice_id: The id that `generate` was called with.
+
+        Returns:
+            The invoice. Its ``outcome`` is that of the look-up, its ``status`` the invoice's.
+
+        Raises:
+            UnreadableReply: No usable answer after three attempts.
+
+        Protocol section 4. Documented.
         """
-        invoice: Invoice = await self._pipeline().run(requests.invoice_status(merchant_invoice_id))
+        invoice: Invoice = await self._run(requests.invoice_status(merchant_invoice_id))
         return invoice
 
     async def remind(self, invoice_id: str, *, redirect_url: str | None = None) -> Invoice:
-        """Have the customer reminded by e-mail (documented, without a checksum).
+        """Remind the customer by e-mail.
 
-        :raises UnreadableReply: where no usable answer came; the customer may have been reminded.
+        Args:
+            invoice_id: The gateway's id, ``invoice.invoice_id``.
+            redirect_url: Where the payer's browser returns to after the payment.
+
+        Returns:
+            The invoice.
+
+        Raises:
+            UnreadableReply: No usable answer. The gateway may have reminded the customer.
+
+        Protocol section 4. Documented, without a checksum.
         """
-        invoice: Invoice = await self._pipeline().run(requests.remind(invoice_id, redirect_url))
+        invoice: Invoice = await self._run(requests.remind(invoice_id, redirect_url))
         return invoice
 
     async def cancel(self, invoice_id: str, *, redirect_url: str | None = None) -> Invoice:
-        """Take an invoice back: its link no longer pays (documented; no checksum is, and the code of success is our choice).
+        """Cancel an invoice, so that its link cannot be paid any longer.
 
-        :raises UnreadableReply: where no usable answer came; the invoice may be cancelled.
+        Args:
+            invoice_id: The gateway's id, ``invoice.invoice_id``.
+            redirect_url: Where the payer's browser returns to after the payment.
+
+        Returns:
+            The invoice.
+
+        Raises:
+            UnreadableReply: No usable answer. The invoice may be cancelled.
+
+        Protocol section 4. Documented, without a checksum; the code of success is our choice.
         """
-        invoice: Invoice = await self._pipeline().run(
-            requests.cancel_invoice(invoice_id, redirect_url)
-        )
+        invoice: Invoice = await self._run(requests.cancel_invoice(invoice_id, redirect_url))
         return invoice
 
     async def configuration(self) -> InvoiceConfiguration:
-        """Ask how invoices are set up for this merchant (documented); what is told is in ``extra``.
+        """Read the invoice settings of this merchant.
 
-        :raises UnreadableReply: where no usable answer came, after three tries.
+        Returns:
+            The settings, in ``extra``.
+
+        Raises:
+            UnreadableReply: No usable answer after three attempts.
+
+        Protocol section 4. Documented.
         """
-        configuration: InvoiceConfiguration = await self._pipeline().run(
-            requests.invoice_configuration()
-        )
+        configuration: InvoiceConfiguration = await self._run(requests.invoice_configuration())
         return configuration

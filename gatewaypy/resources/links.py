@@ -1,27 +1,23 @@
-"""Links to pay by, which a merchant sends by its own ways."""
+"""Payment links, which the merchant sends to the payer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
+from gatewaypy.resources.resource import Resource
 from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gatewaypy.models import Customer, PaymentLink
     from gatewaypy.money import Money
-    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 
-class Links:
+class Links(Resource):
     """``gateway.links``: pay by link (protocol section 4)."""
-
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
 
     async def create(
         self,
@@ -33,13 +29,31 @@ class Links:
         expires: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> PaymentLink:
-        """Make a link to pay by (documented). It is always written as JSON, whatever the gateway object was told.
+        """Create a payment link.
 
-        :param order_id: your own id of the order, which the payment will have as its merchant transaction id.
-        :param customer: the name, e-mail address and phone number that the page shows.
-        :param expires: when the link ends, in the gateway's own format (not documented).
-        :returns: the link, whose ``url`` is https; outcome ``FAILED`` where it was refused.
-        :raises UnreadableReply: where no usable answer came. A link that was made all the same is known to nobody.
+        The request is always JSON, whatever ``Gateway(body=...)`` is.
+
+        Args:
+            amount: What the payer pays.
+            order_id: Your own id of the order. It becomes the merchant transaction id of the
+                payment.
+            customer: Name, e-mail address and phone number that the page shows.
+            description: Text on the page.
+            expires: When the link expires, in the gateway's own format (not documented).
+            extra: Further fields by their wire names.
+
+        Returns:
+            The link, whose ``url`` is https. If the gateway refused it, the outcome is
+            ``FAILED``.
+
+        Raises:
+            InvalidRequest: A field is malformed. Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials.
+            UnreadableReply: No usable answer. The gateway may have created a link, whose URL is
+                not known.
+
+        Protocol section 4. Documented.
         """
         extra = wrap_extra(extra)
         request = requests.pay_by_link(
@@ -50,5 +64,5 @@ class Links:
             expires=expires,
             extra=extra,
         )
-        link: PaymentLink = await self._pipeline().run(request)
+        link: PaymentLink = await self._run(request)
         return link

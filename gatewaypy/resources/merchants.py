@@ -1,4 +1,4 @@
-"""Merchants of a partner, signed up with the partner's own login."""
+"""Merchants that a partner signs up with the partner's own login."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.operations import Login
+from gatewaypy.resources.resource import Resource
 from gatewaypy.secret import wrap_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gatewaypy.models import SignedUpMerchant
-    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.secret import Secret
 
 
-class Merchants:
-    """``gateway.merchants``: merchant sign-up by a partner (protocol section 1 names it; all the rest of it is our choice)."""
+class Merchants(Resource):
+    """``gateway.merchants``: merchant sign-up by a partner.
 
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
+    Protocol section 1 names it; everything else about it is our choice.
+    """
 
     async def sign_up(
         self,
@@ -35,20 +34,36 @@ class Merchants:
         website: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> SignedUpMerchant:
-        """Sign a merchant up, with the partner's token (our choice: the vendor documents that it exists, and no more).
+        """Sign up a merchant, with the partner's token.
 
-        Should your partner's papers say otherwise, ``Platform.operations["merchant sign-up"]`` changes the path and the rule, and
-        ``Platform.field_names`` the fields' names.
+        If your partner's documents differ, ``Platform.operations["merchant sign-up"]`` changes
+        the path and the checksum rule, and ``Platform.field_names`` the names of the fields.
 
-        :param username: the login that the merchant will ask for tokens with.
-        :param country: ISO 3166-1 alpha-2.
-        :returns: the merchant's ``member_id``; its secret key comes by other ways.
-        :raises ConfigurationError: where the credentials lack the partner's login and key.
-        :raises UnreadableReply: where no usable answer came; the merchant may be signed up all the same.
+        Args:
+            username: The login that the merchant will get tokens with.
+            company_name: The merchant's name.
+            email: The merchant's e-mail address.
+            contact_name: Name of a person.
+            phone: Phone number.
+            country: ISO 3166-1 alpha-2.
+            website: URL of the merchant's site.
+            extra: Further fields by their wire names.
+
+        Returns:
+            The merchant's ``member_id``. The reply does not contain its secret key.
+
+        Raises:
+            ConfigurationError: The credentials lack the partner's login and key.
+            InvalidRequest: A field is malformed. Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the partner's credentials.
+            UnreadableReply: No usable answer. The merchant may be signed up nevertheless.
+
+        Our choice: the vendor documents only that the operation exists.
         """
         extra = wrap_extra(extra)
-        pipeline = self._pipeline()
-        # Asked here for the error's sake: without the partner's login there is nothing to send.
+        pipeline = self._get_pipeline()
+        # Raises its own error if the partner's login is missing.
         requests.token_of(Login.PARTNER, pipeline.credentials)
         request = requests.sign_up_merchant(
             partner_id=pipeline.credentials.partner_id,
@@ -61,5 +76,5 @@ class Merchants:
             website=website,
             extra=extra,
         )
-        signed_up: SignedUpMerchant = await pipeline.run(request)
+        signed_up: SignedUpMerchant = await self._run(request)
         return signed_up

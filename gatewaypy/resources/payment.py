@@ -1,4 +1,4 @@
-"""What every payment has in common, be it by card, by stored card or recurring: its options, and how it is carried out."""
+"""What all payments have in common: their options, and how they are executed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 class ChargeOptions(TypedDict, total=False):
-    """What any payment can carry besides its amount, source and id (protocol section 6).
+    """Options of every payment (protocol section 6).
 
-    ``redirect_url`` is where the payer's browser comes back to after 3-D Secure, ``notification_url`` where callbacks go;
-    ``three_d`` is ``"direct"``, ``"3D"`` or ``"only3D"``; ``shown_amount`` the amount and currency shown to the payer where they
-    differ; ``terminal_id`` overrides the credentials' own; ``extra`` carries fields by their wire names that the library does
-    not know.
+    Attributes:
+        customer: The payer.
+        shipping: Where the goods are sent.
+        redirect_url: Where the payer's browser returns to after 3-D Secure.
+        notification_url: Where callbacks are sent.
+        three_d: ``"direct"``, ``"3D"`` or ``"only3D"``.
+        browser: The payer's browser, for 3-D Secure 2.
+        descriptor: Text on the payer's statement.
+        shown_amount: Amount and currency shown to the payer, if they differ.
+        terminal_id: Overrides the terminal of the credentials.
+        extra: Fields that the library does not know, by their wire names.
     """
 
     customer: Customer | None
@@ -38,7 +45,11 @@ class ChargeOptions(TypedDict, total=False):
 
 
 class PaymentOptions(ChargeOptions, total=False):
-    """What a debit or preauthorization can carry: `ChargeOptions`, and ``store_card``, which asks for a registration id."""
+    """Options of a debit or preauthorization: `ChargeOptions` and ``store_card``.
+
+    Attributes:
+        store_card: Store the card, so that the payment has a registration id.
+    """
 
     store_card: bool
 
@@ -47,21 +58,22 @@ _OPTIONS: Final = frozenset({*ChargeOptions.__annotations__, *PaymentOptions.__a
 
 
 def wrap_options(options: PaymentOptions | ChargeOptions) -> PaymentOptions:
-    """Seal the extra fields where they come in: no frame of the library's holds their text from there on.
+    """Wrap the extra fields, so that no frame of the library has their text.
 
-    An option that does not exist is refused later on; its text may be a CVV that was meant well.
+    An unknown option is rejected later. Its text is wrapped too: it may be a CVV under a wrong
+    name.
     """
-    kept: Any = {
+    wrapped: Any = {
         name: Secret(value) if name not in _OPTIONS and isinstance(value, str) else value
         for name, value in options.items()
     }
-    if kept.get("extra") is not None:
-        kept["extra"] = wrap_extra(kept["extra"])
-    return kept  # type: ignore[no-any-return]
+    if wrapped.get("extra") is not None:
+        wrapped["extra"] = wrap_extra(wrapped["extra"])
+    return wrapped  # type: ignore[no-any-return]
 
 
-def wrap_source(source: Any) -> Any:  # noqa: ANN401 - what is no source is refused later on
-    """Seal a text that was given in a source's place: it may be a card number."""
+def wrap_source(source: Any) -> Any:  # noqa: ANN401 - anything but a source is rejected later
+    """Wrap a string that was passed as the source: it may be a card number."""
     return Secret(source) if isinstance(source, str) else source
 
 
@@ -73,7 +85,7 @@ async def pay(
     merchant_transaction_id: str,
     options: PaymentOptions,
 ) -> Payment:
-    """Carry a payment out. The options have been through :func:`wrap_options`."""
+    """Execute a payment. The options must have been through `wrap_options`."""
     request = requests.payment(
         operation,
         platform=pipeline.platform,

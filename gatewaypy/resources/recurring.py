@@ -1,4 +1,4 @@
-"""Recurring payments: one with the payer, and later ones without."""
+"""Recurring payments: an initial one with the payer, and later ones without."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from gatewaypy.resources.payment import (
     wrap_options,
     wrap_source,
 )
+from gatewaypy.resources.resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gatewaypy.models import Payment, PaymentSource
     from gatewaypy.money import Money
-    from gatewaypy.pipeline.pipeline import Pipeline
 
 
-class Recurring:
+class Recurring(Resource):
     """``gateway.recurring``: an initial payment, and repeats of it (protocol section 4)."""
-
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
 
     async def initial(
         self,
@@ -40,19 +34,28 @@ class Recurring:
         preauth: bool = False,
         **options: Unpack[PaymentOptions],
     ) -> Payment:
-        """Take the first of a series, with the payer present (``recurringType=INITIAL``, documented).
+        """Take the first payment of a series, with the payer present.
 
-        ``store_card=True`` asks for a registration as well, by which repeats are documented. Once the payment has succeeded,
-        after 3-D Secure by what ``gateway.inquire`` finds, keep ``payment.mandate()``.
+        ``store_card=True`` also requests a registration, through which repeats are documented.
+        When the payment has succeeded, store ``payment.mandate()``. After 3-D Secure, take the
+        mandate from the result of ``gateway.inquire``.
 
-        :param preauth: hold the money in place of taking it.
+        Args:
+            amount: As in ``gateway.debit``.
+            source: As in ``gateway.debit``.
+            merchant_transaction_id: As in ``gateway.debit``.
+            preauth: Hold the money instead of taking it.
+            **options: See `PaymentOptions`.
 
-        Other parameters, result and errors as in ``gateway.debit``.
+        Returns:
+            The payment, as in ``gateway.debit``. The errors are the same too.
+
+        Protocol section 4, ``recurringType=INITIAL``. Documented.
         """
         options, source = wrap_options(options), wrap_source(source)
         operation = operations.RECURRING_INITIAL_HOLD if preauth else operations.RECURRING_INITIAL
         return await pay(
-            self._pipeline(), operation, amount, source, merchant_transaction_id, options
+            self._get_pipeline(), operation, amount, source, merchant_transaction_id, options
         )
 
     async def repeat(
@@ -65,43 +68,45 @@ class Recurring:
         preauth: bool = False,
         **options: Unpack[ChargeOptions],
     ) -> Payment:
-        """Take a later payment without the payer, and without a CVV (``recurringType=REPEATED``).
+        """Take a later payment, without the payer and without a CVV.
 
-        :param mandate: what the initial payment left; ``Mandate.from_json`` reads it back.
-        :param by: through the stored card (documented, path and rule from one source), which is taken where the mandate has
-            one, or through the initial payment (our choice).
-        :param merchant_transaction_id: a new id of your own for this payment, as in ``gateway.debit``.
-        :raises InvalidRequest: also for another currency than the initial payment's, or for ``by="stored card"`` where the
-            mandate has none.
+        Args:
+            mandate: The mandate of the initial payment, or ``Mandate.from_json(text)``.
+            amount: In the currency of the initial payment.
+            merchant_transaction_id: A new id for this payment, as in ``gateway.debit``.
+            by: ``"stored card"`` (documented, path and rule from one source) or ``"initial
+                payment"`` (our choice). The default is the stored card if the mandate has one.
+            preauth: Hold the money instead of taking it.
+            **options: See `ChargeOptions`.
 
-        Other parameters, result and errors as in ``gateway.debit``.
+        Returns:
+            The payment, as in ``gateway.debit``. The other errors are the same too.
+
+        Raises:
+            InvalidRequest: As in ``gateway.debit``, or the currency differs from the initial
+                payment's, or the mandate has no stored card for ``by="stored card"``.
+
+        Protocol section 4, ``recurringType=REPEATED``.
         """
         options = wrap_options(options)
-        pipeline = self._pipeline()
-        facts = {
-            "operation": "recurring repeat",
-            "merchant_transaction_id": merchant_transaction_id,
-        }
+        pipeline = self._get_pipeline()
+        call = {"operation": "recurring repeat", "merchant_transaction_id": merchant_transaction_id}
         if not isinstance(mandate, Mandate):
             raise InvalidRequest(
                 "mandate",
-                "a Mandate, such as payment.mandate()",
-                f"{type(mandate).__name__}",
-                **facts,
+                "must be a Mandate, such as payment.mandate()",
+                f"a value of type {type(mandate).__name__}",
+                **call,
             )
-        if (
-            mandate.currency is not None
-            and getattr(amount, "currency", mandate.currency) != mandate.currency
-        ):
-            raise InvalidRequest(
-                "currency", f"{mandate.currency}, in which the payer agreed", **facts
-            )
+        currency = getattr(amount, "currency", mandate.currency)
+        if mandate.currency is not None and currency != mandate.currency:
+            rule = f"must be {mandate.currency}, the currency of the initial payment"
+            raise InvalidRequest("currency", rule, **call)
         if by not in {None, "stored card", "initial payment"}:
-            raise InvalidRequest("by", "'stored card' or 'initial payment'", **facts)
+            raise InvalidRequest("by", "must be 'stored card' or 'initial payment'", **call)
         if by == "stored card" and mandate.registration_id is None:
-            raise InvalidRequest(
-                "by", "'initial payment': the mandate has no registration_id", **facts
-            )
+            rule = "must be 'initial payment', because the mandate has no registration_id"
+            raise InvalidRequest("by", rule, **call)
         if options.get("terminal_id") is None:
             options["terminal_id"] = mandate.terminal_id
         if mandate.registration_id is not None and by != "initial payment":

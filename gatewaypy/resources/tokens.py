@@ -1,4 +1,4 @@
-"""Tokens by hand: the library asks for its own; a merchant needs these to test credentials, or for partner calls."""
+"""Token calls, to test credentials or for partner calls; other operations get tokens themselves."""
 
 from __future__ import annotations
 
@@ -6,49 +6,66 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
 from gatewaypy.protocol.operations import Login
+from gatewaypy.resources.resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gatewaypy.pipeline.pipeline import Pipeline
     from gatewaypy.protocol.auth_token import AuthToken
 
 
-class Tokens:
+class Tokens(Resource):
     """``gateway.tokens``: the gateway's token calls (protocol section 3)."""
 
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
-        """Take the gateway's pipeline, once it is open."""
-        self._pipeline = pipeline
-
     async def merchant(self) -> AuthToken:
-        """Ask for a merchant token and use it from now on (documented, seen).
+        """Get a merchant token, which later calls of this gateway use.
 
-        :raises AuthenticationFailed: where the gateway refuses the credentials.
-        :raises UnreadableReply: where it gives no usable answer.
+        Returns:
+            The token.
+
+        Raises:
+            AuthenticationFailed: The gateway rejected the credentials.
+            UnreadableReply: No usable answer.
+
+        Protocol section 3. Documented, seen.
         """
-        pipeline = self._pipeline()
-        granted = await pipeline.token(requests.merchant_token(pipeline.credentials))
-        pipeline.keep(granted)
-        return granted
+        pipeline = self._get_pipeline()
+        token = await pipeline.token(requests.merchant_token(pipeline.credentials))
+        pipeline.keep(token)
+        return token
 
     async def regenerate(self, old: AuthToken) -> AuthToken:
-        """Exchange a token for a new one and use it from now on (documented).
+        """Exchange a token for a new one, which later calls of this gateway use.
 
-        :raises AuthenticationFailed: where the gateway refuses the old token.
-        :raises UnreadableReply: where it gives no usable answer.
+        Args:
+            old: The token to exchange.
+
+        Returns:
+            The new token.
+
+        Raises:
+            AuthenticationFailed: The gateway rejected the old token.
+            UnreadableReply: No usable answer.
+
+        Protocol section 3. Documented.
         """
-        pipeline = self._pipeline()
-        granted = await pipeline.token(requests.regenerated_token(pipeline.credentials, old.value))
-        pipeline.keep(granted)
-        return granted
+        pipeline = self._get_pipeline()
+        token = await pipeline.token(requests.regenerated_token(pipeline.credentials, old.value))
+        pipeline.keep(token)
+        return token
 
     async def partner(self) -> AuthToken:
-        """Ask for the partner's token with the credentials' ``partner_username`` and ``partner_secret_key`` (documented).
+        """Get the partner's token.
 
-        :raises ConfigurationError: where the credentials lack them.
-        :raises AuthenticationFailed: where the gateway refuses them.
-        :raises UnreadableReply: where it gives no usable answer.
+        The credentials must have ``partner_username`` and ``partner_secret_key``.
+
+        Returns:
+            The token.
+
+        Raises:
+            ConfigurationError: The credentials lack the partner's login or key.
+            AuthenticationFailed: The gateway rejected them.
+            UnreadableReply: No usable answer.
+
+        Protocol section 3. Documented.
         """
-        pipeline = self._pipeline()
+        pipeline = self._get_pipeline()
         return await pipeline.token(requests.token_of(Login.PARTNER, pipeline.credentials))

@@ -222,7 +222,7 @@ async def test_list_gateway_without_paging_raises(wire: Callable[..., Gateway]) 
     gateway = wire(full, full)
     pages = gateway.transactions(DAY, DAY, page_size=2).pages()
     assert len(await anext(pages)) == 2
-    with pytest.raises(errors.UnreadableReply, match="page 2 of the list is page 1"):
+    with pytest.raises(errors.UnreadableReply, match="page 2 of the list repeats page 1"):
         await anext(pages)
 
 
