@@ -1,4 +1,4 @@
-"""What the tests share: a merchant, cards, sandboxes on real sockets with and without TLS, and every transport."""
+"""Shared fixtures: a merchant, cards, sandboxes with and without TLS, and every transport."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from gatewaypy import Credentials
     from gatewaypy.transport import Transport
 
-# How long an example takes depends on the machine and on what else it does: no test of ours fails for that.
+# The duration of an example depends on the machine and its load, so it fails no test.
 settings.register_profile("gatewaypy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gatewaypy")
 
-# What coverage tells the processes that a traced one starts.
+# What coverage passes to the processes that a traced one starts.
 _TRACING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 QUICK = Timeouts(connect=2, read=2, total=5, inquiry=3)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Want a sentence of behaviour of every test."""
+    """Require one docstring sentence of each test."""
     silent = [item.nodeid for item in items if not getattr(item, "obj", None).__doc__]
     if silent:
         raise pytest.UsageError("tests without a docstring: " + ", ".join(silent))
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Keep the coverage tracer out of tests that go over the same lines thousands of times, and of the processes they start."""
+    """Disable the coverage tracer in tests with many repetitions, and in their processes."""
     if item.get_closest_marker("untraced") is None:
         return (yield)
     tracer, settings = (
@@ -59,31 +59,31 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture
 def merchant() -> Credentials:
-    """Give the account that every sandbox knows."""
+    """Return the account that every sandbox has."""
     return MERCHANT
 
 
 @pytest.fixture
 def card() -> Card:
-    """Give a card without 3-D Secure."""
+    """Return a card without 3-D Secure."""
     return Card("4000 0000 0000 0051", 7, 2030, "745", "Ada Lovelace")
 
 
 @pytest.fixture
 def three_d_card() -> Card:
-    """Give a card that is sent to the challenge page."""
+    """Return a card that needs the challenge page."""
     return Card("4000 0000 0000 0002", 7, 2030, "237", "Ada Lovelace")
 
 
 @pytest.fixture
 def euros() -> Callable[[str], Money]:
-    """Give a way to write amounts."""
+    """Return a function that builds amounts."""
     return lambda amount: Money(amount, "EUR")
 
 
 @pytest.fixture
 def quiet_port() -> int:
-    """Give a port on which nobody listens, unless this test does."""
+    """Return a port on which only this test listens."""
     return free_port()
 
 
@@ -96,27 +96,27 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def transport(kind: str) -> AsyncIterator[Transport]:
-    """Make each transport; the gateway that gets it opens it."""
+    """Build each transport; the gateway that gets it opens it."""
     async with made(kind) as one:
         yield one
 
 
 @pytest.fixture
 async def tls_transport(kind: str, authority: trustme.CA) -> AsyncIterator[Transport]:
-    """Make each transport, trusting this run's authority."""
+    """Build each transport that trusts the authority of this run."""
     async with made(kind, authority) as one:
         yield one
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Make a certificate authority for this run."""
+    """Create a certificate authority for this run."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Make a certificate for this machine's own addresses."""
+    """Create a certificate for the loopback addresses."""
     folder: Path = tmp_path_factory.mktemp("certificate")
     issued = authority.issue_cert("127.0.0.1", "localhost")
     issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
@@ -126,7 +126,7 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """Make a context that trusts this run's authority."""
+    """Create a context that trusts the authority of this run."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
@@ -148,14 +148,14 @@ async def tls_sandbox(certificate: tuple[str, str]) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    """Open a gateway to the test's sandbox."""
+    """Open a gateway to the sandbox of the test."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=QUICK) as opened:
         yield opened
 
 
 @pytest.fixture
 async def tls_client(tls_sandbox: Sandbox, tls_transport: Transport) -> AsyncIterator[Gateway]:
-    """Open a gateway to the test's sandbox over TLS, on each transport."""
+    """Open a gateway to the sandbox of the test over TLS, on each transport."""
     async with Gateway(
         tls_sandbox.base_url, tls_sandbox.credentials, transport=tls_transport, timeouts=QUICK
     ) as opened:

@@ -32,7 +32,7 @@ FIVE = Money("5.00", "EUR")
 
 
 class Answers:
-    """A transport that answers at once: what is counted is the library's own."""
+    """A transport that answers at once, so that only the work of the library is counted."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,7 +57,7 @@ class Answers:
 
 
 class Holds(Answers):
-    """A transport that answers nothing but token calls until it is let go."""
+    """A transport that answers only token calls until it is released."""
 
     def __init__(self) -> None:
         self.held, self.go = 0, asyncio.Event()
@@ -71,7 +71,7 @@ class Holds(Answers):
 
 @pytest.fixture
 async def pay() -> AsyncIterator[Callable[[int], Awaitable[None]]]:
-    """Give what pays out a number of times, warmed up."""
+    """Return a function that makes a number of payouts, after a warm-up."""
     made = 0
     async with Gateway("https://gateway.example", MERCHANT, transport=Answers()) as gateway:
 
@@ -88,7 +88,7 @@ async def pay() -> AsyncIterator[Callable[[int], Awaitable[None]]]:
 
 
 def counting(counted: dict[str, int], part: str = "") -> Callable[..., None]:
-    """Make a profiler that counts calls of Python functions by whose they are: this library's (a part's), and everybody's."""
+    """Build a profiler that counts Python calls of this library or a part of it, and others."""
 
     def profile(frame: Any, event: str, _: object) -> None:
         if event == "call":
@@ -100,7 +100,7 @@ def counting(counted: dict[str, int], part: str = "") -> Callable[..., None]:
 
 
 def within(figure: float, budget: float) -> bool:
-    """Tell whether a figure is within its budget, and not so far below that the budget guards nothing and must be lowered."""
+    """Check that a figure is within its budget, and not so far below that the budget must drop."""
     return budget / 2 <= figure <= budget
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gatewaypy.sandbox import Sandbox
 
 PROCESS = Path(__file__).parent / "support" / "loading_process.py"
-#: What an open gateway works with, what few ever use, and what other packages of the library need.
+#: Modules that an open gateway uses, modules of rare features, and needs of other packages of the
+#: library.
 LATE = {
     "gatewaypy.pipeline.known_payments",
     "gatewaypy.pipeline.call",
@@ -85,7 +86,7 @@ HEAVY = {
 
 
 def added_by(code: str) -> set[str]:
-    """Name the modules that a line of code loads in a fresh interpreter."""
+    """Return the modules that a line of code loads in a new interpreter."""
     measured = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
     run = subprocess.run(
         [sys.executable, "-c", measured], capture_output=True, check=True, text=True

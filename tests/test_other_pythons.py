@@ -19,7 +19,7 @@ def stand_in(path: Path, output: str) -> Path:
 
 
 def chosen(folder: Path, main: str, *builds: str) -> list[str]:
-    """Run the script where these builds of Python 3.12 are; return those that the suite is run on."""
+    """Run the script with these builds of Python 3.12; return those that the suite runs on."""
     stand_in(folder / "bin" / "make", 'echo "MADE $3"')
     for number, build in enumerate(builds):
         stand_in(

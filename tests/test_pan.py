@@ -27,7 +27,7 @@ def with_check_digit(stem: str) -> str:
     return next(stem + digit for digit in "0123456789" if is_luhn_valid(stem + digit))
 
 
-#: Numbers of every scheme, in the lengths that they have.
+#: Numbers of every scheme, in all of their lengths.
 KNOWN = tuple(
     with_check_digit(stem)
     for stem in (
@@ -37,7 +37,7 @@ KNOWN = tuple(
         "652150000000000", "508500000000000", "220000000000000", "979200000000000", "12200000000000",
     )
 )  # fmt: skip
-#: Those that are also found inside a longer group of digits: of the lengths that their issuers nearly always use.
+#: Numbers that are also found inside a longer group of digits, because of their usual lengths.
 USUAL = tuple(number for number in KNOWN if brand_of(number) and len(number) in {14, 15, 16})
 SEPARATORS = (
     "",
@@ -61,7 +61,7 @@ texts = st.text(
 
 
 def sealed_digits(number: str) -> str:
-    """Return what must not be shown of a number: its middle."""
+    """Return the middle of a number, which must not be shown."""
     return number[6:-4]
 
 
@@ -116,7 +116,7 @@ def test_find_returns_number_inside_digits(number: str, before: str, after: str)
 
 
 def merged(spans: list[Span]) -> list[Span]:
-    """Join what overlaps."""
+    """Join overlapping parts."""
     joined: list[Span] = []
     for span in spans:
         if joined and span.start < joined[-1].end:

@@ -39,7 +39,7 @@ PATIENCE = 30_000
 
 @frozen
 class Seen:
-    """A request as the site received it: nothing is decoded but the body's form."""
+    """A request as the site received it; only the form of the body is decoded."""
 
     method: str
     path: str
@@ -63,7 +63,7 @@ class Site:
 
     @property
     def origin_by_name(self) -> str:
-        """The same site under another host name, which makes it another site to a browser."""
+        """Another host name of the same site, which makes it a different site to a browser."""
         return self.url.replace("127.0.0.1", "localhost")
 
     def show(self, path: str, page: str, policy: str | None = None) -> str:
@@ -109,7 +109,7 @@ async def site() -> AsyncIterator[Site]:
 
 @pytest.fixture
 def open_site() -> Callable[[], AbstractAsyncContextManager[Site]]:
-    """Give the way to serve a site, which belongs to the test's own event loop."""
+    """Return a function that serves a site on the event loop of the test."""
     return site
 
 
@@ -126,7 +126,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def open_browser(chromium: Browser) -> AsyncIterator[Callable[..., object]]:
-    """Give the way to open a payer's browser: cookies, screen and settings of its own."""
+    """Return a function that opens a browser with its own cookies, screen and settings."""
     opened: list[BrowserContext] = []
 
     async def open_context(**settings: object) -> BrowserContext:

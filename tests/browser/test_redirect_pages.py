@@ -40,7 +40,7 @@ KINDS = pytest.mark.parametrize("make", [redirect, hosted_form])
 
 
 async def press(page: Page, acs: Any) -> None:
-    """Press the button, which must be in sight, on a page that has not gone on."""
+    """Press the button, which must be visible, on a page that was not left."""
     button = page.get_by_role("button", name="Continue")
     await expect(button).to_be_visible()
     await expect(button).to_be_enabled()
@@ -122,7 +122,7 @@ async def test_redirect_page_button_is_disabled_during_load(
 ) -> None:
     """A second press does not post twice; 5 s later the button works again."""
     async with open_site() as shop, open_site() as acs:
-        # This answer ends the loading and leaves the page in sight.
+        # This answer ends the loading and leaves the page as it is.
         acs.pages["/acs"] = Response(status_code=204)
         page = await (await open_browser()).new_page()
         await page.clock.install()

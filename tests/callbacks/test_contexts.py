@@ -24,7 +24,7 @@ REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 def within_request(
     work: Coroutine[object, object, object], name: str = "first"
 ) -> asyncio.Task[object]:
-    """Run work as a request does that has set a context variable."""
+    """Run work like a request that has set a context variable."""
     context = copy_context()
     context.run(REQUEST.set, name)
     return asyncio.get_running_loop().create_task(work, context=context)

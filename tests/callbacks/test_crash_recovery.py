@@ -23,7 +23,7 @@ DISTINCT, REPEATED, FORGED, KILLS, SENDERS = 8_000, 2_000, 100, 3, 24
 
 
 class Process:
-    """The receiver's process, started again each time it is killed."""
+    """The receiver's process, restarted each time it is killed."""
 
     def __init__(self, port: int, inbox: str, effects: Path) -> None:
         self.arguments = [
@@ -56,7 +56,7 @@ class Process:
 async def post(
     port: int, bodies: list[tuple[str, bytes]], statuses: dict[str, set[int]], sent: list[int]
 ) -> None:
-    """Post bodies one after the other on one connection, each until it is answered, as a gateway would."""
+    """Post bodies one after the other on one connection, each until it is answered."""
     reader = writer = None
     for name, body in bodies:
         while True:
@@ -133,6 +133,7 @@ async def test_receiver_killed_three_times_handles_each_event_once(
     assert all(seen == {401} for name, seen in statuses.items() if name.startswith("forged"))
     assert counts["done"] == len(rows) == DISTINCT
     assert len(happened) == len({own_id for own_id, _ in happened}) == DISTINCT
-    # A kill between a handler's effect and the inbox's note of it makes the handler run once more, with the same key.
+    # After a kill between a handler's effect and its record in the inbox, the handler runs again
+    # with the same key.
     again = sum(calls - 1 for _, calls in happened)
     assert again <= KILLS * 64

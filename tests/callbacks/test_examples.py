@@ -29,14 +29,15 @@ async def test_example_shop_paid_order_gets_callback(
             "checksum": sign_callback({**forged, "transactionStatus": "Y"}, MERCHANT),
         }
         forged["merchantTransactionId"] = "FORGED-2"
-        # The address that the shop gives the gateway is the one to forge for.
+        # The address that the shop sends to the gateway is also the target of the forged callback.
         paid = await client.post("/pay/PAID")
         assert (paid.status_code, paid.json()) == (200, {"order": "PAID", "outcome": "SUCCEEDED"})
         address = sandbox.callback_sender.deliveries[0].url
         assert (await client.post(address, json=forged)).status_code == 401
         await eventually(client, "/orders/PAID", "paid")
         assert (await client.post("/pay/PAID")).status_code == 409
-        # The forged one came before this one: had it been believed, it would be known by now.
+        # The forged callback came before this one: if it was accepted, its effect is visible by
+        # now.
         assert (await client.post("/pay/LATER")).status_code == 200
         await eventually(client, "/orders/LATER", "paid")
         await eventually(client, "/orders/FORGED", "unpaid")

@@ -41,7 +41,7 @@ def event(number: int) -> Any:
 
 
 async def statements_of(inbox: Inbox) -> list[Any]:
-    """Do once whatever an inbox does, and return the statements."""
+    """Call each method of an inbox once, and return its statements."""
     await inbox.put(event(1))
     await inbox.put(event(2))
     first, second = await inbox.claim(10)

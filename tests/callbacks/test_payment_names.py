@@ -36,7 +36,7 @@ class Shop:
 
 
 class Gateway:
-    """Answers every inquiry with one record, and remembers what it was asked."""
+    """Answers every inquiry with one record, and records the inquiries."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = record

@@ -35,7 +35,7 @@ OTHER = Credentials(member_id="2", partner_id="4", username="other", secret_key=
 
 
 class Shop:
-    """Handlers that remember what they heard, and fail as often as they are told."""
+    """Handlers that record their events, and fail a configured number of times."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str | None, str]] = []
@@ -68,7 +68,7 @@ async def receiver(shop: Shop, store_url: str) -> AsyncIterator[Receiver]:
 
 
 async def emptied(receiver: Receiver) -> dict[str, int]:
-    """Wait until nothing is left to dispatch."""
+    """Wait until no event is left to dispatch."""
     async with asyncio.timeout(20):
         while (counts := await receiver.inbox.counts())["open"]:
             await asyncio.sleep(0.01)
@@ -246,7 +246,7 @@ async def test_receiver_rejected_callback_is_not_stored(
 
 
 class Asked:
-    """A gateway that answers inquiries as told."""
+    """A gateway with prepared answers to inquiries."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -385,7 +385,7 @@ async def test_receiver_not_open_raises(tmp_path: Any) -> None:
 
 
 class TestReconciler:
-    """Payments whose callback never comes."""
+    """Payments whose callback never arrives."""
 
     async def test_reconciler_pending_payment_is_repeated_until_final(
         self, shop: Shop, receiver: Receiver

@@ -37,7 +37,7 @@ MIB: Final = 1024 * KIB
 JSON: Final = {"content-type": "application/json"}
 FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 
-#: What the servers run: the application alone, and the same mounted as frameworks and by hand mount it.
+#: What the servers run: the application alone, and mounted by each framework and by hand.
 SHOP: Final = """
 import os
 from litestar import Litestar, asgi
@@ -73,7 +73,7 @@ COMMANDS: Final = {
     "hypercorn": "-m hypercorn --bind 127.0.0.1:{port} shop:{app}",
     "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port} shop:{app}",
 }
-# uvicorn, once its lifespan is over, dies of the signal that it was sent.
+# After its lifespan, uvicorn ends by the signal that it received.
 EXITS: Final = {"uvicorn": {0, -signal.SIGTERM}, "hypercorn": {0}, "granian": {0}}
 
 
@@ -85,7 +85,7 @@ class Answer:
 
 
 class Host(Protocol):
-    """Whatever runs the application."""
+    """Runs the application."""
 
     async def send(
         self,
@@ -104,7 +104,7 @@ class Host(Protocol):
 
 
 def callback(order: str, **changes: str) -> dict[str, Any]:
-    """Give a signed callback of an order."""
+    """Build a signed callback of an order."""
     fields = {**json.loads(VECTOR.read_text()), "merchantTransactionId": order, **changes}
     return {**fields, "checksum": sign_callback(fields, MERCHANT)}
 
@@ -119,7 +119,8 @@ async def wait_until_heard(host: Host, order: str) -> None:
             await asyncio.sleep(0.02)
 
 
-# A client on a socket that reads while it writes, for servers that answer before they have heard the end
+# A client on a socket that reads while it writes, for servers that answer before they have received
+# the whole request.
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def connected(port: int) -> Iterator[socket.socket]:
 
 
 def parsed(received: bytes) -> Answer | None:
-    """Read an answer, where it is there as a whole."""
+    """Parse an answer if it is complete."""
     head, end, body = received.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     headers = {
@@ -145,9 +146,10 @@ def parsed(received: bytes) -> Answer | None:
 def exchange(
     port: int, pieces: Iterable[bytes], *, insist: bool = False, patience: float = PATIENCE
 ) -> Answer | None:
-    """Send the pieces, and give the answer, or ``None`` where the server closed without one.
+    """Send the chunks, and return the answer, or ``None`` if the server closed without one.
 
-    Where it is to insist, it goes on to send after the answer, until the server closes, or has taken nothing for a second.
+    With ``insist`` it continues to send after the answer, until the server closes, or has read
+    nothing for 1 s.
     """
     coming, rest, received, is_closed = iter(pieces), b"", b"", False
     deadline = time.monotonic() + patience
@@ -172,7 +174,7 @@ def exchange(
             except ConnectionResetError:
                 is_closed = True
             except BrokenPipeError:
-                # The server reads no more; what it had said before can still be read.
+                # The server no longer reads; what it sent before can still be read.
                 coming, rest = iter(()), b""
     return parsed(received)
 
@@ -206,7 +208,7 @@ def request(
 
 @frozen
 class Served:
-    """A server in processes of its own."""
+    """A server in its own processes."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -225,7 +227,7 @@ class Served:
         return (self.folder / "log").read_text()
 
     def pids(self) -> set[int]:
-        """Find its processes: some servers keep their workers in children."""
+        """Return the ids of its processes: some servers run workers as children."""
         found, new = set[int](), {self.process.pid}
         while new:
             found |= new
@@ -238,7 +240,7 @@ class Served:
         return found
 
     def peaks(self) -> dict[int, int]:
-        """Measure the most memory that each process ever had, in bytes."""
+        """Return the peak memory of each process in bytes."""
         statuses = {
             pid: Path(f"/proc/{pid}/status").read_text().splitlines() for pid in self.pids()
         }
@@ -253,7 +255,7 @@ class Served:
 
 @frozen
 class InProcess:
-    """The application called as ASGI says, without a server."""
+    """The application called by plain ASGI, without a server."""
 
     app: CallbackApp
     lines: list[str] = field(factory=list)
@@ -320,7 +322,7 @@ class InProcess:
 
 @contextmanager
 def serving(server: str, folder: Path, app: str = "alone") -> Iterator[Served]:
-    """Run a server, and want it to end cleanly when it is told to."""
+    """Run a server, and require a clean exit."""
     (folder / "shop.py").write_text(SHOP)
     port = free_port()
     environ = os.environ | {
@@ -359,7 +361,7 @@ def wait_until_answers(served: Served) -> None:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start each server once, when it is first asked for."""
+    """Start each server once, when a test first needs it."""
     running: dict[str, Served] = {}
     with ExitStack() as stack:
 
@@ -407,7 +409,7 @@ def server(request: pytest.FixtureRequest) -> str:
     return name
 
 
-# What is taken
+# Accepted callbacks
 
 
 async def test_server_repeated_callback_is_handled_once(host: Host) -> None:
@@ -417,7 +419,7 @@ async def test_server_repeated_callback_is_handled_once(host: Host) -> None:
         assert (answer.status, answer.body) == (200, b"OK")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     await wait_until_heard(host, "TWICE")
-    # What comes after it is heard after it: a second hearing would have been before this one.
+    # Events are handled in order: a second call for the first event would precede this one.
     await host.send(as_json(callback("AFTER-TWICE")), JSON)
     await wait_until_heard(host, "AFTER-TWICE")
     assert len([line for line in host.heard() if line.endswith(" TWICE")]) == 1
@@ -460,7 +462,7 @@ async def test_server_form_with_return_names_is_accepted(host: Host) -> None:
     await wait_until_heard(host, "FORM")
 
 
-# What is refused
+# Refused requests
 
 
 async def test_server_invalid_signature_is_401(host: Host) -> None:
@@ -512,13 +514,13 @@ async def test_server_other_path_is_404(host: Host) -> None:
     assert (await host.send(as_json(callback("LOST")), JSON, path="/elsewhere")).status == 404
 
 
-# What servers alone can show
+# What only servers can show
 
 
 async def test_server_mounted_answers_with_and_without_slash(server: str, tmp_path: Path) -> None:
     """Whatever a mount passes on, with its slash or without, the callback is accepted."""
     with serving(server, tmp_path, "mounted") as served:
-        # Starlette's Mount redirects the path without its slash before CallbackApp is asked.
+        # Starlette's Mount redirects the path without its slash before it calls CallbackApp.
         for path in ("/by-hand", "/by-hand/", "/litestar", "/litestar/", "/starlette/"):
             order = path.replace("/", "-")
             assert (await served.send(as_json(callback(order)), JSON, path=path)).status == 200, (
@@ -546,7 +548,7 @@ async def test_server_alone_starts_and_stops_cleanly(server: str, tmp_path: Path
         kept = inbox.execute(
             "SELECT json_extract(fields, '$.merchantTransactionId'), state FROM gatewaypy_inbox ORDER BY id"
         )
-        # What was heard was brought to its end: nothing is left in a dead process's hands.
+        # Handled events are done: no dead process owns one.
         assert kept.fetchall() == [(order, "done") for order in orders]
 
 
@@ -576,7 +578,7 @@ async def test_server_huge_body_needs_no_memory(servers: Any, server: str) -> No
     assert max(grown.values()) < 20 * MIB, grown
 
 
-# What the letter of ASGI alone can show
+# What only plain ASGI can show
 
 
 async def test_app_incomplete_body_is_408(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,7 +270,7 @@ def test_verify_any_body_raises_callback_error_only(body: Any, kind: str) -> Non
 
 
 class TestBrowserReturn:
-    """The payer's browser comes back with a form."""
+    """The payer's browser returns with a form."""
 
     FIELDS: ClassVar = {
         "paymentId": "54279",

@@ -36,7 +36,7 @@ OTHER = Credentials(member_id="2", partner_id="4", username="other", secret_key=
 
 
 class Gateway:
-    """Answers inquiries with the next of its records, the last one for ever."""
+    """Answers inquiries with its next record, and repeats the last one."""
 
     def __init__(self, *records: dict[str, Any]) -> None:
         self.records = list(records)
@@ -417,7 +417,7 @@ async def test_event_never_confirmed_is_logged(
 
 
 class BusyGateway:
-    """Asks to wait at the first questions."""
+    """Asks to wait at the first inquiries."""
 
     def __init__(self, times: int, delay: float) -> None:
         self.times, self.delay, self.asked = times, delay, 0

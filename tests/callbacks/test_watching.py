@@ -23,7 +23,7 @@ FIFTY = Money("50.00", "EUR")
 
 
 class Gateway:
-    """Answers inquiries with the next of its records, the last one for ever."""
+    """Answers inquiries with its next record, and repeats the last one."""
 
     def __init__(self, *records: dict[str, Any]) -> None:
         self.records = list(records)
@@ -54,7 +54,7 @@ async def emptied(receiver: Receiver) -> dict[str, int]:
 
 
 async def asked_until_over(reconciler: Reconciler) -> int:
-    """Ask until nothing is watched any more; return how often."""
+    """Inquire until nothing is watched any more; return the number of inquiries."""
     times = 0
     async with asyncio.timeout(20):
         while True:
@@ -280,7 +280,7 @@ async def test_watch_debit_with_bare_y_continues(store_url: str) -> None:
 
 
 class BusyGateway:
-    """Asks to wait no time at all, whatever it is asked."""
+    """Asks to wait 0 s at each inquiry."""
 
     asked = 0
 
@@ -317,7 +317,7 @@ async def test_watch_log_is_printable(store_url: str, caplog: pytest.LogCaptureF
 
 
 class BrokenGateway:
-    """Cannot be asked at all."""
+    """Raises at each inquiry."""
 
     async def inquire(self, **_: Any) -> Transaction:
         raise RuntimeError("its transport is broken")
@@ -339,7 +339,7 @@ async def test_failing_gateway_stops_no_other_merchant(
 
 
 class Pending:
-    """A journal that fails, or counts how often it was asked."""
+    """A journal that fails, or counts its calls."""
 
     def __init__(self, member_id: str, *, fails: bool = False) -> None:
         self.member_id, self.fails, self.asked = member_id, fails, asyncio.Event()

@@ -82,7 +82,7 @@ async def test_demo_difference_exits_with_1() -> None:
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    """Run ``gatewaypy sandbox`` in a process of its own."""
+    """Run ``gatewaypy sandbox`` in its own process."""
     command = [
         sys.executable,
         "-u",

@@ -72,7 +72,7 @@ async def later(*arguments: str, **options: str) -> subprocess.CompletedProcess[
 
 @pytest.fixture
 async def listed(sandbox: Sandbox) -> Sandbox:
-    """Serve a sandbox with one payment whose remark, id and status are a stranger's words."""
+    """Serve a sandbox with one payment whose remark, id and status are hostile text."""
     async with Gateway(sandbox.base_url, MERCHANT) as gateway:
         await gateway.debit(
             Money("50.00", "EUR"), CARD, merchant_transaction_id="ORDER-1".ljust(100, "0")
@@ -187,7 +187,7 @@ async def test_inquire_narrow_terminal_shows_whole_ids(listed: Sandbox) -> None:
                 while piece := os.read(leader, 4096):
                     shown += piece
             except OSError:
-                pass  # Linux ends a terminal so, once nobody has its other side open.
+                pass  # On Linux this means that the other side was closed.
             os.close(leader)
             assert process.wait(30) == 0
         return shown.decode()
@@ -256,7 +256,7 @@ def test_store_times_are_written_in_utc() -> None:
     ]
 
 
-# Endings
+# Exit codes
 
 
 @pytest.mark.parametrize("encoding", ["ascii"])
@@ -345,7 +345,7 @@ def test_command_wrong_input_is_one_line(
     empty.write_bytes(b"")
     columns.write_text("a,b\n1,2\n", encoding="utf-8")
     words = arguments.format(binary=binary, empty=empty, columns=columns, folder=tmp_path).split()
-    # In this process: what is tried here are the commands' own errors, not the interpreter's.
+    # These run in this process: they test errors of the commands, not of the interpreter.
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["gatewaypy", *words])
@@ -436,7 +436,7 @@ def test_command_interrupted_ends_with_130(silent: str) -> None:
         cwd=ROOT,
     ) as process:
         deadline = time.monotonic() + 60
-        # It waits for an answer once it has a connection.
+        # The command waits for an answer after it has connected.
         while f":{int(silent.rsplit(':', 1)[1]):04X} 01" not in Path(
             f"/proc/{process.pid}/net/tcp"
         ).read_text(encoding="utf-8"):

@@ -24,7 +24,7 @@ CARD = Card("4000000000000051", 7, 2030, "745")
 
 
 async def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # What was paid just before midnight is yesterday's.
+    # A payment made just before midnight is in yesterday's list.
     today = datetime.now(UTC).date()
     command = [
         sys.executable,

@@ -37,13 +37,13 @@ BACK = "https://shop.example/back"
 ORDER = {"merchant_transaction_id": "ORDER-1"}
 PATIENT = Timeouts(connect=5, read=5, total=10, inquiry=5)
 
-# The others change what is done, and when, and leave the reply as it is; they have tests of their own.
+# The other faults change what is executed, and when, and not the reply; they have their own tests.
 SPOILING = [kind for kind in FaultKind if kind.spoils_reply or kind is FaultKind.EXPIRE_TOKENS]
 UNEXECUTED = {FaultKind.RESET, FaultKind.CUT_BEFORE}
 TOKEN = {FaultKind.REJECT_TOKEN, FaultKind.EXPIRE_TOKENS}
 each_fault = pytest.mark.parametrize("fault", SPOILING, ids=lambda fault: fault.name)
 
-# Only what a fault makes the library wait for to the end is short: nothing else may fail for a busy machine.
+# Only the timeouts that a fault exhausts are short: a busy machine must fail no other step.
 WAITS = {
     FaultKind.RESET: Timeouts(connect=5, read=5, total=10, inquiry=0.5),
     FaultKind.CUT_BEFORE: Timeouts(connect=5, read=5, total=10, inquiry=0.5),
@@ -54,7 +54,7 @@ WAITS = {
 
 @frozen
 class Case:
-    """An operation: its name in the table, what it needs, the call itself, and how often the sandbox carried it out."""
+    """An operation: its name in the table, its needs, the call, and the number of executions."""
 
     operation: str
     prepare: Callable[[Gateway], Awaitable[Any]]
@@ -102,7 +102,7 @@ async def generate(gateway: Gateway, own_id: str = "INV-1") -> Any:
 
 
 def taken(sandbox: Sandbox, kind: str = "capture") -> int:
-    """Count the executions of the order, once every payer who is waited for has said yes."""
+    """Count the executions of the order after every payer has approved."""
     for record in sandbox.ledger.records.values():
         if record.awaits_payer:
             sandbox.ledger.approve(record)
@@ -256,7 +256,7 @@ READS = {
 
 @frozen
 class Met:
-    """How a case ended: the result or error, what the sandbox was asked and did, and the sandbox itself."""
+    """How a case ended: the result or error, the requests, the executions and the sandbox."""
 
     result: Any
     requests: int
@@ -268,7 +268,7 @@ class Met:
 async def opened(
     sandbox: Sandbox, timeouts: Timeouts, transport: HttpxTransport | None = None
 ) -> AsyncIterator[tuple[Gateway, Gateway]]:
-    """Open a patient gateway to prepare with, and one with the test's own deadlines."""
+    """Open a gateway with long timeouts for preparations, and one with those of the test."""
     transport = transport or HttpxTransport()
     async with (
         Gateway(
@@ -282,7 +282,7 @@ async def opened(
 
 
 async def ended(call: Awaitable[Any]) -> Any:
-    """Return a call's result, or the library's own error; any other error fails the test."""
+    """Return the result of a call, or an error of the library; any other error fails the test."""
     try:
         return await call
     except errors.GatewayError as error:
@@ -296,7 +296,7 @@ async def meet(
     timeouts: Timeouts = PATIENT,
     refuse_duplicates: bool = True,
 ) -> dict[str, Met]:
-    """Carry all cases out at once, each against a sandbox of its own, with the faults that are arranged for it there."""
+    """Run all cases at once, each against its own sandbox with the configured faults."""
     transport, ready = HttpxTransport(), asyncio.Barrier(len(cases))
 
     async def carry(case: Case) -> Met:
@@ -320,7 +320,7 @@ async def meet(
 async def strike(
     cases: Mapping[str, Case], fault: FaultKind, *, times: int | None = 1, **options: Any
 ) -> dict[str, Met]:
-    """Carry all cases out while a fault strikes them."""
+    """Run all cases while a fault is triggered."""
 
     def arrange(sandbox: Sandbox, case: Case) -> None:
         sandbox.faults.add(fault, operation=case.operation, times=times)
@@ -356,7 +356,8 @@ async def test_fault_money_moves_once_and_is_reported(
         )
         return
     outcome_source = OutcomeSource.REPLY if fault in TOKEN else OutcomeSource.INQUIRY
-    # The way to the wallet was in the reply that was lost: what an inquiry finds waits for the payer.
+    # The redirect to the wallet was in the lost reply: the payment that an inquiry finds waits for
+    # the payer.
     by_wallet = Outcome.REDIRECT if fault in TOKEN else Outcome.PENDING
     assert {
         name: (one.result.outcome, one.result.outcome_source, one.result.amount)
@@ -558,7 +559,7 @@ async def test_fault_cancelled_invoice_is_not_a_success() -> None:
 
 
 class Bent(Sandbox):
-    """Carries everything out, and bends its answers on one path, as a proxy before a gateway, or a broken one, might."""
+    """A sandbox that changes its replies on one path, like a proxy or a broken gateway."""
 
     path = "/none"
     answer: Callable[[bytes], tuple[int, str, bytes]]
@@ -599,7 +600,7 @@ on_paths = pytest.mark.parametrize(
 
 
 async def bent(operation: str, path: str, answer: Callable[[bytes], tuple[int, str, bytes]]) -> Met:
-    """Carry a change out whose answers are bent."""
+    """Run a change whose replies are modified."""
     case = CHANGES[operation]
     async with Bent().serve() as sandbox:
         async with opened(sandbox, PATIENT) as (patient, gateway):
@@ -642,7 +643,7 @@ async def test_fault_401_with_result_is_not_a_rejected_token(operation: str, pat
 
 
 def of_another(**changes: str) -> Callable[[bytes], tuple[int, str, bytes]]:
-    """Have a reply tell of another invoice or customer than the one asked for."""
+    """Change a reply to be about another invoice or customer."""
 
     def answer(body: bytes) -> tuple[int, str, bytes]:
         fields = json.loads(body)
@@ -724,7 +725,7 @@ async def test_fault_list_never_ends_early(fault: str) -> None:
         async for row in gateway.transactions(
             today - timedelta(days=1), today + timedelta(days=1), page_size=1
         ):
-            rows.append(row.merchant_transaction_id)  # noqa: PERF401 - kept for when the next one is an error
+            rows.append(row.merchant_transaction_id)  # noqa: PERF401 - the next row may raise
 
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         for number in range(3):

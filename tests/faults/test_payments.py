@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gatewaypy.transport import Transport
 
 EUROS = Money("5.00", "EUR")
-#: Only what a fault makes the library wait for to the end is short: nothing else may fail for a busy machine.
+#: Only the timeouts that a fault exhausts are short: a busy machine must fail no other step.
 SHORT = Timeouts(connect=20, read=20, total=30, inquiry=0.6)
 PATIENT = Timeouts(connect=20, read=20, total=30, inquiry=10)
 WAITS = {
@@ -38,7 +38,7 @@ WAITS = {
     FaultKind.TRICKLE: Timeouts(connect=20, read=20, total=1, inquiry=10),
 }
 OPERATIONS = ["debit", "preauth", "capture", "reversal", "refund", "payout"]
-# The others change what is done, and when, and leave the reply as it is; they have tests of their own.
+# The other faults change what is executed, and when, and not the reply; they have their own tests.
 SPOILING = [kind for kind in FaultKind if kind.spoils_reply or kind is FaultKind.EXPIRE_TOKENS]
 UNEXECUTED = {FaultKind.RESET, FaultKind.CUT_BEFORE}
 TOKEN = {FaultKind.REJECT_TOKEN, FaultKind.EXPIRE_TOKENS}
@@ -68,7 +68,7 @@ async def act(gateway: Gateway, operation: str, card: Card, subject: str) -> Ope
 
 
 def executed(sandbox: Sandbox, operation: str) -> int:
-    """Count how often an operation was carried out."""
+    """Count the executions of an operation."""
     kinds = {
         "debit": "capture",
         "preauth": "hold",
@@ -87,7 +87,7 @@ def executed(sandbox: Sandbox, operation: str) -> int:
 
 
 def cases() -> Iterator[tuple[str, FaultKind, str]]:
-    """Yield every fault with every operation on the default transport, and with a third of them, in turn, on every other."""
+    """Yield each fault with each operation on the default transport, and a third on the others."""
     for turn, kind in enumerate(KINDS):
         for number, fault in enumerate(SPOILING):
             yield from (
@@ -144,7 +144,8 @@ async def test_fault_follow_up_ignores_earlier_one(
         subject = await prepare(gateway, operation, card)
         assert (await act(gateway, operation, card, subject)).succeeded
         sandbox.faults.add(fault, operation=operation)
-        # A refund of what is left passes the local check; the gateway would refuse it, as it allows one.
+        # A refund of the rest passes the local check; the gateway refuses it, as it allows one
+        # refund.
         bounds = gateway._pipeline.bounds._known[subject]
         bounds.authorised = bounds.captured = EUROS
         with pytest.raises(errors.OutcomeUnknown):
@@ -205,7 +206,8 @@ async def test_fault_gateway_down_after_payment_is_unknown(
         sandbox.faults.add("cut before", operation="inquiry", times=None)
         with pytest.raises(errors.OutcomeUnknown) as unknown:
             await act(gateway, operation, card, subject)
-    # On a busy machine the time for the last question may be over before it goes out, or before its connection breaks.
+    # On a busy machine the deadline may pass before the last inquiry is sent, or before its
+    # connection breaks.
     assert unknown.value.inquiry in {
         f"no answer ({why})"
         for why in (

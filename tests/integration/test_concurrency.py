@@ -76,7 +76,8 @@ async def test_callers_cancelled_leave_every_slot_usable(
             done.add(f"ORDER-{number}")
 
         tasks = [asyncio.create_task(pay(number)) for number in range(400)]
-        # One caller leaves for certain when its payment was made and nobody knows it yet; the others leave when chance has it.
+        # One caller is always cancelled after its payment was made and before it knows; the others
+        # are cancelled at random.
         while not sandbox.ledger.entries:
             await asyncio.sleep(0)
         tasks[

@@ -50,7 +50,7 @@ async def test_every_operation(
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Counter[Any]:
-    """Count what arrives at the sandbox: root, content type, and the type that is asked for."""
+    """Count the requests at the sandbox by root, content type and accepted type."""
     counter: Counter[Any] = Counter()
     serve = sandbox._serve
 

@@ -44,7 +44,7 @@ async def browser() -> AsyncIterator[PayerBrowser]:
 
 
 def body(browser: PayerBrowser) -> bytes:
-    """Return what the browser would post back to the shop."""
+    """Return the body that the browser would post to the shop."""
     return urlencode(browser.form.fields).encode()
 
 
@@ -201,7 +201,7 @@ async def test_card_registration_returns_registration(
 
 @pytest.fixture
 async def invoice(client: Gateway) -> str:
-    """Send an invoice, and give its link."""
+    """Send an invoice, and return its link."""
     sent = await client.invoices.generate(
         Money("50.00", "EUR"),
         merchant_invoice_id="INV-1",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 EUROS = Money("5.00", "EUR")
 BACK = "https://shop.example/back"
 PATIENT = Timeouts(connect=5, read=5, total=15, inquiry=5)
-# One partner's two merchants, so that only member, login, key and token tell them apart.
+# Two merchants of one partner, which differ only in member, login, key and token.
 ADA = Credentials(
     member_id="11344",
     partner_id="4",
@@ -57,7 +57,7 @@ LOGINS = {merchant.member_id: merchant.username for merchant in (ADA, BOB)}
 
 
 class Watched(Sandbox):
-    """A sandbox that counts the connections it has met, and notes whose token came with whose request."""
+    """A sandbox that counts its connections, and records the token of each request."""
 
     def __init__(self, *merchants: Credentials, **options: Any) -> None:
         super().__init__(merchants or (ADA, BOB), **options)
@@ -86,7 +86,7 @@ class Watched(Sandbox):
 
     @property
     def open_peers(self) -> set[tuple[str, int]]:
-        """Whose connections are open now; some may not have been used yet."""
+        """Return the peers of open connections, including unused ones."""
         assert self._served is not None
         return {connection.client for connection in self._served[0].server_state.connections}
 
@@ -142,7 +142,7 @@ async def test_merchants_use_their_own_tokens_and_keys(
     assert len({payment.payment_id for payment in payments[:2]}) == 2
     assert set(sandbox.asked) == set(LOGINS.items())
     assert not sandbox.tokens_of[ADA.member_id] & sandbox.tokens_of[BOB.member_id]
-    # One for each merchant and service root.
+    # One token for each merchant and service root.
     assert (sandbox.requests["token"], sandbox.tokens.granted) == (6, 6)
 
 
@@ -325,7 +325,7 @@ async def test_connections_never_exceed_calls_in_flight(
     assert len(sandbox.ledger.entries) == 2 * callers * 2 * 4
 
 
-# The connections of a service's session are the service's to close.
+# The connections of a shared session are closed by its owner.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "aiohttp shared"])
 async def test_transport_closes_with_last_gateway(
     sandbox: Watched, card: Card, transport: Transport
@@ -341,7 +341,8 @@ async def test_transport_closes_with_last_gateway(
             assert all(payment.succeeded for payment in await asyncio.gather(*calls))
         peers = set(sandbox.peers)
         assert (await bob.debit(EUROS, card, merchant_transaction_id="ORDER-1")).succeeded
-        # None was closed, and none opened for the sixth: pyreqwest connects beside, where a connection is free a moment late.
+        # No connection was closed, and none opened for the sixth: pyreqwest opens one in parallel
+        # if a pooled one is free late.
         assert peers <= sandbox.open_peers
         assert len(sandbox.open_peers) <= 5
     async with asyncio.timeout(5):
@@ -349,7 +350,7 @@ async def test_transport_closes_with_last_gateway(
             await asyncio.sleep(0)
     with pytest.raises(errors.ConfigurationError, match="not open"):
         await bob.debit(EUROS, card, merchant_transaction_id="ORDER-2")
-    # It may be opened again, on connections of its own.
+    # It may be opened again, with its own connections.
     peers = set(sandbox.peers)
     async with Gateway(sandbox.base_url, BOB, transport=transport, timeouts=PATIENT) as again:
         assert (await again.debit(EUROS, card, merchant_transaction_id="ORDER-3")).succeeded

@@ -49,7 +49,7 @@ def slow_down(seconds: float, status: int = 429) -> bytes:
 
 
 class Scripted:
-    """A gateway that gives each kind of request its answers in turn; the last one stays."""
+    """A gateway with a list of answers for each kind of request; the last one repeats."""
 
     def __init__(self, **answers: list[bytes]) -> None:
         self.answers = {"token": [reply(TOKEN)], **answers}
@@ -72,7 +72,7 @@ class Scripted:
 
 @pytest.fixture
 def card() -> Iterator[Card]:
-    """Give a card."""
+    """Return a card."""
     return Card("4000 0000 0000 0051", 7, 2030, "745", "Ada Lovelace")
 
 

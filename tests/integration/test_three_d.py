@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
-    """Play a browser without scripts."""
+    """Simulate a browser without scripts."""
     async with httpx.AsyncClient(trust_env=False) as client:
         yield client
 
@@ -36,7 +36,7 @@ def form_of(page: str) -> tuple[str, dict[str, str]]:
 
 
 async def answer(browser: httpx.AsyncClient, redirect: Redirect, choice: str) -> httpx.Response:
-    """Go on from the redirect's own page, as a browser without scripts would, and press a button of the bank's page."""
+    """Follow the page of the redirect like a browser without scripts, and press a bank's button."""
     url, fields = form_of(redirect.html())
     challenge = await browser.post(url, data=fields)
     action, _ = form_of(challenge.text)

@@ -102,7 +102,7 @@ async def test_statement_sums_every_kind(client: Gateway, sandbox: Sandbox) -> N
 
 @pytest.fixture
 async def wire() -> AsyncIterator[Any]:
-    """Answer the list with pages of one's own."""
+    """Answer the list with the test's own pages."""
     with respx.mock(base_url=f"{BASE}/transactionServices/REST/v1") as router:
         router.post("/authToken").mock(
             return_value=httpx.Response(

@@ -69,7 +69,8 @@ MANDATE = Mandate(
     currency="EUR",
 )
 
-# What is looked for, the middle of what may be shown in part; the CVV's few digits may be part of a longer word.
+# The middle of values that may be shown in part; the few digits of a CVV may be part of a longer
+# word.
 SECRETS = (
     NUMBER[5:13],
     CVV,
@@ -95,7 +96,7 @@ def card() -> Card:
 
 
 class Eavesdropper(Sandbox):
-    """A sandbox that keeps what it is sent, so that a test knows what must not turn up, and that it was there to be found."""
+    """A sandbox that records what it is sent: secrets must be there, and nowhere else."""
 
     heard = ""
 
@@ -112,7 +113,7 @@ class Eavesdropper(Sandbox):
 
     @property
     def overheard(self) -> list[str]:
-        """Every checksum and every token that was sent, and the tokens that were granted and are good."""
+        """Return every sent checksum and token, and the granted tokens that are valid."""
         return [
             *re.findall(r'checksum(?:=|": ")([0-9a-f]{32})', self.heard),
             *re.findall(r"^eyJ.*$", self.heard, re.MULTILINE),
@@ -122,7 +123,7 @@ class Eavesdropper(Sandbox):
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """Collect everything that anybody logs at DEBUG."""
+    """Collect all log records at DEBUG."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
@@ -143,7 +144,7 @@ async def ended(call: Awaitable[Any]) -> Any:
 
 
 async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
-    """Make every call that the rest of the API has, at once, and return how each ended."""
+    """Make every call of the rest of the API at once, and return how each ended."""
     extra = {"note": EXTRA}
     agreed, registration, invoice = (
         prepared["mandate"],
@@ -153,7 +154,7 @@ async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
     today = datetime.now(UTC).date()
 
     async def rows() -> list[Any]:
-        # What is told of account details has a test of its own below.
+        # Replies with account details have their own test below.
         return [
             row
             async for row in gateway.transactions(
@@ -212,7 +213,7 @@ async def every_call(gateway: Gateway, prepared: dict[str, Any]) -> list[Any]:
 
 
 async def prepare(gateway: Gateway) -> dict[str, Any]:
-    """Make what the calls act on, and with it a token for every root and login."""
+    """Create what the calls act on, and with it a token for every root and login."""
     initial = await gateway.recurring.initial(
         EUROS, card(), merchant_transaction_id="EARLIER", store_card=True
     )
@@ -242,7 +243,7 @@ async def everything(
     body: str = "form",
     timeouts: Timeouts,
 ) -> tuple[list[Any], str, Eavesdropper]:
-    """Make every call, with a fault for nearly every request if there is one, and return all that anybody could see of it."""
+    """Make every call, with a fault for nearly every request if set; return all visible text."""
     events: list[Any] = []
 
     def observe(event: Any) -> None:
@@ -264,7 +265,7 @@ async def everything(
             ) as gateway,
         ):
             prepared = await prepare(patient)
-            # The tokens are there already: what a fault meets are the operations.
+            # The tokens are cached: the faults affect the operations only.
             gateway._pipeline._tokens.update(patient._pipeline._tokens)
             if fault is not None:
                 sandbox.faults.add(fault, times=None, probability=0.9)
@@ -289,7 +290,7 @@ async def test_leak_calls_show_no_secret(body: str, transport: Transport, log: i
     refused = [result for result in results if isinstance(result, BaseException)]
     assert [type(error) for error in refused] == [errors.InvalidRequest]
     assert "card.cvv" in str(refused[0])
-    # All of it was there to be found, but for what was refused and the keys, whose checksums were.
+    # Every secret was sent, except refused ones and the keys, of which only checksums are sent.
     never_sent = {MALFORMED_CVV, KEY, LOGIN_KEY}
     heard = sandbox.heard.replace("%40", "@").replace("+", " ")
     assert [secret for secret in SECRETS if secret not in never_sent and secret not in heard] == []
@@ -397,7 +398,7 @@ async def test_leak_form_checksum_only_in_its_page() -> None:
             pickle.dumps(form)
 
 
-# What is refused
+# Refusals
 
 BARE = attrs.evolve(MERCHANT, partner_name=None, terminal_id=None)
 PAY = {"merchant_transaction_id": "A-1", "cvv": CVV}
@@ -567,7 +568,7 @@ async def test_leak_form_without_partner_name_shows_nothing() -> None:
     assert found(shown(refused.value)) == []
 
 
-# What the gateway tells
+# Replies of the gateway
 
 
 @pytest.mark.parametrize(

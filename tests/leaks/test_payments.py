@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """Collect everything that anybody logs at DEBUG."""
+    """Collect all log records at DEBUG."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
@@ -50,7 +50,8 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(before)
 
 
-#: What breaks a connection, an answer or a wait: the other faults are answers, which all transports carry alike.
+#: Faults of connections, answers and delays: the other faults are answers, which all transports
+#: handle alike.
 TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, FaultKind.STALL]
 
 
@@ -179,7 +180,7 @@ async def test_leak_refused_payment_hides_its_card(log: io.StringIO) -> None:
 
 
 class Repeating:
-    """A transport whose gateway repeats what it was sent, and what it knows, in its words."""
+    """A transport whose gateway echoes every request and every secret in its text."""
 
     def __init__(self, words: str, code: str) -> None:
         self.words, self.code, self.has_card = words, code, False
@@ -195,7 +196,7 @@ class Repeating:
         words = f"{self.words} {'' if request.token is None else request.token.reveal()}"
         self.has_card = self.has_card or NUMBER.encode() in request.body
         if self.has_card:
-            # What nobody but the request's sender can know to be secret.
+            # Values that only the sender of the request can know to be secret.
             words += f" cvv {CVV}"
         told: dict[str, Any] = {
             "result": {"code": self.code, "description": words},

@@ -37,7 +37,8 @@ INFO = BrowserInfo(
     java_enabled=False,
 )
 
-# A page with as much of a browser as the script asks for. Its forms are a collection, which has no methods of an array's.
+# A page with the browser objects that the script uses. Its forms are a collection without array
+# methods.
 PAGE = """
 const vm = require("node:vm");
 const { script, screen, navigator, java, forms, offset } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
@@ -61,7 +62,7 @@ def run_script(
     forms: int = 1,
     offset: float | None = None,
 ) -> list[list[dict[str, str]]]:
-    """Run the script on a page and return the inputs that it put into each form."""
+    """Run the script on a page and return the inputs that it added to each form."""
     page = {
         "script": BROWSER_SCRIPT,
         "screen": screen,
@@ -362,7 +363,7 @@ def test_browser_info_any_text_is_read_or_refused(text: str) -> None:
 
 
 def written(info: BrowserInfo) -> str:
-    """Write a payment with this browser and return its URL."""
+    """Encode a payment with this browser and return its URL."""
     credentials = Credentials(
         member_id="11344",
         partner_id="4",

@@ -30,7 +30,7 @@ VALUES = ANY_TEXT | HOSTILE
 
 
 class Page(HTMLParser):
-    """What a browser finds in a page: each element, and the inputs of its one form."""
+    """What a browser finds in a page: each element, and the inputs of its only form."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

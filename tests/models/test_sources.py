@@ -23,7 +23,7 @@ from gatewaypy import (
 IBAN, BIC = "DE09100100101234567893", "PBNKDEFFXXX"
 ACCOUNT, ROUTING = "9876543210", "011000028"
 
-# What each is made of: the source, its mode and brand, and every secret in it.
+# Each source, its mode and brand, and every secret in it.
 SOURCES: list[tuple[Any, str, str, tuple[str, ...]]] = [
     (Wallet("APPLEPAY"), "EW", "APPLEPAY", ()),
     (Wallet("SKRILL", mode="WA"), "WA", "SKRILL", ()),

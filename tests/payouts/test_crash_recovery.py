@@ -78,7 +78,7 @@ class Process:
             self.process.send_signal(signal.SIGKILL)
 
     async def end(self, seconds: float = 100) -> int:
-        """Wait for the end; the code is below 0 where a signal was it."""
+        """Wait for the exit code, which is below 0 after a signal."""
         _, errors = await asyncio.wait_for(self.process.communicate(), seconds)
         assert self.process.returncode is not None
         assert self.process.returncode <= 0, errors.decode()
@@ -87,7 +87,7 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def faulty_sandbox(**options: bool):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """Serve a sandbox with the faults of the acceptance: cut before and after 1 %, stall 0.3 %, records that appear late."""
+    """Serve a sandbox that cuts 1 % before and after, stalls 0.3 %, and delays records."""
     async with Sandbox(inquiry_delay=0.3, seed=7, **options).serve() as sandbox:
         for kind, probability in (("cut before", 0.01), ("cut after", 0.01), ("stall", 0.003)):
             sandbox.faults.add(kind, operation="payout", times=None, probability=probability)
@@ -124,12 +124,12 @@ async def test_job_killed_at_named_moment_resumes(store_url: str) -> None:
                 trap = (point, "1" if once else str(hits.randint(1, 8)), "SIGKILL")
                 async with Process(sandbox.base_url, store_url, count, *trap) as process:
                     died[point] += await process.end() == -signal.SIGKILL
-                # More orders for the next to die on, with a new id for each of them.
+                # More orders for the next process, with a new id for each of them.
                 count += 12
         async with Process(sandbox.base_url, store_url, count) as last:
             assert await last.end() == 0
         await check(sandbox, store_url, count)
-    # Some moments come only where something went wrong before; the others must have been met.
+    # Some points are reached only after a failure; the others must have been passed.
     assert set(POINTS) - set(died + Counter()) <= {
         "before inquiry",
         "after inquiry",
@@ -145,7 +145,7 @@ async def test_job_killed_at_random_moments_pays_once(store_url: str) -> None:
             async with Process(sandbox.base_url, store_url, PAYOUTS) as process:
                 with contextlib.suppress(TimeoutError):
                     if await process.end(instants.uniform(0.4, 1.0 + PAYOUTS / 2500)) == 0:
-                        # It got through: what is left of the kills goes to a run that has nothing to do.
+                        # The process survived: the remaining kills go to a run without work.
                         killed = max(killed, KILLS - 2)
                 process.kill()
                 killed += 1

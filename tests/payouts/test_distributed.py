@@ -49,34 +49,34 @@ PENDING = Money("6091.00", "EUR")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have intents grow too old well within these tests' short quiet periods, as they do within the usual one."""
+    """Scale the lifetime of intents to the short quiet periods of these tests."""
     monkeypatch.setattr("gatewaypy.payouts.job.SEND_WITHIN", 1.0)
 
 
 @pytest.fixture
 async def journal_url() -> AsyncIterator[str]:
-    """Give the URL of an empty PostgreSQL journal."""
+    """Return the URL of an empty PostgreSQL journal."""
     async for url in postgres_schema():
         yield url
 
 
 @pytest.fixture
 async def lenient() -> AsyncIterator[Sandbox]:
-    """Serve a sandbox that carries out a used id once more: whatever is sent twice is paid twice."""
+    """Serve a sandbox that executes a used id again: a payout sent twice is paid twice."""
     async with Sandbox(refuse_duplicates=False).serve() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
 async def broker_url(request: pytest.FixtureRequest) -> str:
-    """Name a real broker, of each kind."""
+    """Return the URL of a real broker of each kind."""
     pytest.importorskip("taskiq_redis" if request.param == "redis" else "taskiq_aio_pika")
     return need_redis() if request.param == "redis" else need_rabbitmq()
 
 
 @pytest.fixture
 async def queue(broker_url: str) -> AsyncIterator[str]:
-    """Give a queue of the test's own, and clear it away."""
+    """Return a queue for this test, and delete it afterwards."""
     name = f"gatewaypy-test-{secrets.token_hex(6)}"
     yield name
     if broker_url.startswith("redis"):
@@ -93,7 +93,7 @@ async def queue(broker_url: str) -> AsyncIterator[str]:
 
 
 def orders(number: int, *, every: int = 100, first: int = 0) -> Iterator[PayoutOrder]:
-    """Make orders; one in a hundred is declined."""
+    """Build orders; one in a hundred is declined."""
     for at in range(first, first + number):
         amount = DECLINED if at % every == every - 1 else Money("5.00", "EUR")
         yield PayoutOrder(
@@ -102,7 +102,7 @@ def orders(number: int, *, every: int = 100, first: int = 0) -> Iterator[PayoutO
 
 
 def make_job(journal_url: str, batch: str = "monday", *, at: Sandbox | None = None) -> PayoutJob:
-    """Make a submitter's job; its gateway is the workers', and need not be open."""
+    """Build the job of a submitter; its gateway is that of the workers, and need not be open."""
     base_url = "http://127.0.0.1:9" if at is None else at.base_url
     return PayoutJob(Gateway(base_url, MERCHANT), journal=journal_url, batch=batch)
 
@@ -130,7 +130,7 @@ async def opened(worker: PayoutWorker) -> AsyncIterator[PayoutWorker]:
 
 
 class Collecting(InMemoryBroker):
-    """A broker that keeps its messages."""
+    """A broker that records its messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,14 +158,14 @@ async def states(journal_url: str) -> dict[str, int]:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait for a condition that another process brings about."""
+    """Wait for a condition that another process causes."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
 
 
 def complaints(sandbox: Sandbox, number: int, declined: int) -> list[str]:
-    """Say what the ledger has against the payouts."""
+    """Compare the ledger with the payouts; return the differences."""
     paid = Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries)
     told = [
         f"{merchant_transaction_id} was paid {times} times"
@@ -185,7 +185,7 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-        # A killed process leaves no coverage, and half a file of it would spoil the others'.
+        # A killed process writes no coverage, and half a file of it would break that of the others.
         environ.pop("COVERAGE_PROCESS_START", None)
         environ.pop("COVERAGE_PROCESS_CONFIG", None)
         self.process = await asyncio.create_subprocess_exec(
@@ -278,7 +278,8 @@ async def test_workers_one_killed_pay_each_order_once(
             while await remaining(job):
                 await asyncio.sleep(0.1)
                 turn += 1
-                # RabbitMQ delivers a dead worker's messages again by itself; Redis only when new ones come.
+                # RabbitMQ redelivers the messages of a dead worker by itself; Redis only when new
+                # ones arrive.
                 if turn % 20 == 0 and broker_url.startswith("redis"):
                     await resubmit(job, broker, 100)
     assert complaints(lenient, 2000, 20) == []
@@ -450,7 +451,8 @@ async def test_worker_stopped_returns_its_chunk(journal_url: str, lenient: Sandb
             await delivered
             await broker.receiver.callback(broker.messages[0])
         assert broker.chunks() == [broker.chunks()[0]] * 3
-        # On a busy machine an answer may have come too late; what matters is that nothing is left on its way.
+        # On a busy machine an answer may be late; the test requires only that no payout is in
+        # flight.
         assert "sending" not in set(await states(journal_url))
         lenient.reply_delay = 0.0
         async with opened(make_worker(lenient, journal_url)) as second:
@@ -605,7 +607,7 @@ async def test_chunk_with_rejected_credentials_is_retried(
         refusal = lenient.faults.add(FaultKind.REJECT_TOKEN, operation="payout", times=30)
         assert await worker.run(broker.chunks()[0])
     assert complaints(lenient, 10, 0) == []
-    # On a busy machine some intents grow too old instead: those are not sent, and refused by nobody.
+    # On a busy machine some intents expire instead: those are not sent, and so not refused.
     assert refusal.struck > 1
 
 
@@ -622,7 +624,8 @@ async def test_chunk_takes_over_from_silent_run(journal_url: str, lenient: Sandb
         pay = worker._gateway.payout
 
         async def slow(*arguments: Any, **options: Any) -> Any:
-            # Another run takes every row while this one's first payouts are on their way, and is never heard of again.
+            # Another run claims every row while the first payouts of this one are in flight, and
+            # makes no progress.
             if not took.is_set():
                 took.set()
                 await rows(

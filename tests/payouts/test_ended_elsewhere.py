@@ -35,7 +35,7 @@ def orders(*amounts: str) -> list[PayoutOrder]:
 
 
 class Client:
-    """A gateway object whose payouts are a function of the test's."""
+    """A gateway object whose payouts are a function of the test."""
 
     def __init__(self, gateway: Gateway, payout: Any) -> None:
         self.credentials, self.inquire, self.payout = gateway.credentials, gateway.inquire, payout
@@ -43,14 +43,14 @@ class Client:
 
 @pytest.fixture
 async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    """Open a gateway with little patience."""
+    """Open a gateway with short timeouts."""
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as opened:
         yield opened
 
 
 @pytest.fixture
 async def postgres_url() -> AsyncIterator[str]:
-    """Give the URL of an empty PostgreSQL journal, which two processes can share."""
+    """Return the URL of an empty PostgreSQL journal, which two processes can share."""
     async for url in postgres_schema():
         yield url
 

@@ -40,7 +40,7 @@ def order(number: int, amount: Any = "5.00", **options: Any) -> PayoutOrder:
 
 @pytest.fixture
 async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    """Open a gateway with little patience."""
+    """Open a gateway with short timeouts."""
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as opened:
         yield opened
 
@@ -535,7 +535,7 @@ async def test_job_failure_after_break_raises_on_exit(gateway: Gateway, store_ur
 
 
 class Stranger:
-    """A gateway of which one call goes wrong in a way of its own."""
+    """A gateway of which one call fails in a way of the test."""
 
     def __init__(self, gateway: Gateway, call: str, error: BaseException) -> None:
         self.credentials, self.payout, self.inquire = (
@@ -650,7 +650,7 @@ async def test_job_per_second_limits_starts(
     clock = asyncio.get_running_loop().time
     begun = clock()
     await run(gateway, store_url, [order(number) for number in range(30)], per_second=50)
-    # The first five may begin at once.
+    # The first five may start at once.
     assert clock() - begun >= (30 - 5) / 50
     assert len(sandbox.ledger.entries) == 30
     for wrong in (0, -1, True):
@@ -876,7 +876,7 @@ async def test_job_cut_database_connection_ends_the_run(
             cutting = asyncio.ensure_future(
                 cut(killer, job.journal._store._connection.get_server_pid(), after)
             )
-            # Between two commits nothing is lost, and the store connects anew by itself.
+            # Nothing is lost between two commits, and the store reconnects by itself.
             with contextlib.suppress(
                 asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError
             ):

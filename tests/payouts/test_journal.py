@@ -150,7 +150,7 @@ async def test_failure_of_second_payment_goes_to_review(store_url: str, doubt: S
 
 
 async def again(journal: Journal) -> Any:
-    """Bring an order to its second attempt: the first was not found, and it is sent again."""
+    """Move an order to its second attempt: the first was not found, and it is sent again."""
     await sent(journal)
     await journal.record("P-1", UNKNOWN, attempt=1)
     (row,) = await journal.owned_rows(State.UNKNOWN)
@@ -173,7 +173,7 @@ async def test_failure_of_earlier_attempt_is_ignored(
         await again(journal)
         assert await journal.record("P-1", late, attempt=attempt) is State.SENDING
         assert await journal.record("P-1", PAID, attempt=2) is State.SUCCEEDED
-        # Declined once and paid then is no contradiction.
+        # A decline followed by a payment is not a contradiction.
         assert await journal.record("P-1", DECLINED, attempt=1) is State.SUCCEEDED
         assert await journal.record("P-1", DECLINED, attempt=2) is State.REVIEW
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 PAGE = 20
-# A page of each of the seven states, and as many rows of a chunk or of what is known by id.
+# A page of each of the seven states, and as many rows of a chunk or of known ids.
 MOST_ROWS = 7 * PAGE
 MOST_BUFFERS = 700
 MEMBER, BATCH = MERCHANT.member_id, "monday"
@@ -51,7 +51,7 @@ def order(number: int) -> PayoutOrder:
 
 
 async def statements_of(journal: Journal) -> list[Any]:
-    """Do once whatever a journal and a chunk of it do with orders, and return the statements."""
+    """Call each method of a journal and a chunk for orders once, and return the statements."""
     planned = await journal.plan([order(number) for number in range(10)], batch=BATCH)
     first, last = planned[0].id, planned[-1].id  # type: ignore[union-attr]
     chunk, batch = (journal.with_scope(Scope(BATCH, *limits)) for limits in ((first, last), ()))

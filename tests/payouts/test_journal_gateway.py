@@ -29,7 +29,7 @@ def order(number: int) -> PayoutOrder:
 
 @pytest.fixture
 async def other() -> AsyncIterator[Sandbox]:
-    """Start a second gateway, which knows nothing of what was paid at the first."""
+    """Start a second gateway, which does not know the payments of the first."""
     async with Sandbox().serve() as started:
         yield started
 
@@ -77,7 +77,7 @@ async def test_journal_at_other_gateway_raises(
     assert refusal(sandbox, other) in str(refused.value)
     assert "change-gateway" in str(refused.value)
     assert (other.ledger.entries, "inquiry" in other.requests) == ([], False)
-    # Whoever only looks needs no gateway.
+    # A report needs no gateway.
     async with Journal(store_url, MEMBER, read_only=True) as journal:
         assert [row.state for row in await journal.list_entries()] == [
             State.SUCCEEDED,

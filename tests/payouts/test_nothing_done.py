@@ -26,14 +26,14 @@ ORDERS = [
 
 
 class Client:
-    """A client of ours with a payout method of its own."""
+    """A client of the library with a payout method of the test."""
 
     def __init__(self, gateway: Gateway, payout: Callable[..., Any]) -> None:
         self.credentials, self.inquire, self.payout = gateway.credentials, gateway.inquire, payout
 
 
 async def fail(gateway: Any, url: str, error: type[Exception], words: str) -> list[JournalEntry]:
-    """Run a job that must fail; return the journal's rows."""
+    """Run a job that must fail; return the rows of the journal."""
     async with (
         PayoutJob(gateway, journal=url, concurrency=3, quiet_period=0.2) as job,
         asyncio.timeout(30),
@@ -98,7 +98,7 @@ async def test_job_gateway_of_other_loop_returns_orders(sandbox: Sandbox, store_
 
 
 class BrokenTokens:
-    """A store of tokens that raises what it likes."""
+    """A token store that raises any error."""
 
     async def __aenter__(self) -> Self:
         return self

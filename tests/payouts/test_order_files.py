@@ -26,7 +26,7 @@ from gatewaypy.payouts import BadRow, OrderFile, PayoutOrder, read_orders
 from gatewaypy.payouts.file_records import LONGEST_RECORD, csv_records
 
 CANARY = "4929123456789012"
-# Such a file is refused: programs disagree on where the value ends.
+# Such a file is refused, because programs disagree on where the value ends.
 AMBIGUOUS_BACKSLASH = re.compile(r'\\["\r\n]')
 HEAD = "merchant_transaction_id,amount,currency,given_name\n"
 GOOD = '{"merchant_transaction_id":"A","amount":"1.00","currency":"EUR","payment_id":"5"}'
@@ -172,7 +172,7 @@ def test_example_files_are_read_whole() -> None:
         assert [type(order) for order in read_orders(EXAMPLES / name)] == [PayoutOrder] * 5
 
 
-# What is bad
+# Bad rows
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_json_deep_nesting_is_one_bad_row() -> None:
     before, refused, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
     assert before == after
     assert isinstance(refused, BadRow)
-    # Python 3.14 reads deeper than Python 3.13, and then the amount is a list.
+    # Python 3.14 parses deeper nesting than Python 3.13, and then the amount is a list.
     assert refused.reason.startswith(("line: JSON that is not nested as deeply", "amount: "))
 
 
@@ -375,7 +375,7 @@ def test_strict_reading_raises_at_first_bad_row() -> None:
     assert len(read(HEAD + "A,1.00,EUR,Ada\n", ".csv", strict=True)) == 1
 
 
-# Where a record ends
+# Ends of records
 
 
 EVIL = "EVIL-1,9999.00,EUR,777777"
@@ -430,7 +430,8 @@ def test_csv_records_are_those_that_were_written(names: list[str], ends: str) ->
         [f"A{number}", "1.00", "EUR", name] for number, name in enumerate(names)
     )
     rows = read(HEAD + written.getvalue(), ".csv")
-    # Before 3.13 the writer leaves a carriage return without quotes: such a record cannot be read, its id neither.
+    # Before Python 3.13 the writer does not quote a carriage return: such a record, and its id,
+    # cannot be read.
     told = [row.merchant_transaction_id or f"A{number}" for number, row in enumerate(rows)]
     assert told == [f"A{number}" for number in range(len(names))]
 
@@ -491,7 +492,7 @@ def test_csv_unclosed_quote_ends_the_file_at_its_line(text: str, line: int) -> N
         with pytest.raises(
             errors.InvalidRequest, match=rf"^orders\.csv, line {line}: must close the quote"
         ) as refused:
-            # What was given before the error counts.
+            # Orders that were yielded before the error count.
             given.extend(read_orders(path))
     assert "EVIL-1" not in with_locals(refused.value)
     assert ids(given) == ["A"]
@@ -553,7 +554,7 @@ def test_csv_row_that_grows_during_reading_is_one_row(tmp_path: Path) -> None:
 
 
 class Growing:
-    """A file to which something is appended once its end was seen."""
+    """A file to which a line is appended when its end was read."""
 
     def __init__(self, file: Any, append: Any) -> None:
         self._file, self._append = file, append
@@ -570,7 +571,7 @@ class Growing:
 
 
 def with_locals(error: BaseException) -> str:
-    """Render an error with the locals of the library's frames, and whatever hangs on to it."""
+    """Render an error and its chain with the locals of the library's frames."""
     parts, waiting = [], [error]
     while waiting:
         current = waiting.pop()
@@ -584,7 +585,7 @@ def with_locals(error: BaseException) -> str:
 
 
 def spoilt() -> list[tuple[str, str]]:
-    """Put the canary into every place of a bad row, of a bad header, and of a file that has none."""
+    """Put the canary into each place of a bad row, a bad header and a file without a header."""
     cells = ["A", "1.001", "EUR", "Ada"]
     rows = [",".join([*cells[:place], CANARY, *cells[place + 1 :]]) for place in range(4)]
     texts = [
@@ -649,7 +650,7 @@ def test_bad_row_id_is_shown_unless_card_number() -> None:
         assert bad(HEAD + f"{number},1.001,EUR,Ada\n", ".csv").merchant_transaction_id is None
 
 
-# How it reads
+# How files are read
 
 
 def test_reading_memory_is_constant(tmp_path: Path) -> None:
@@ -669,7 +670,7 @@ def test_reading_memory_is_constant(tmp_path: Path) -> None:
             for order in read_orders(path):
                 read += 1
                 if isinstance(order, BadRow):
-                    gc.collect()  # a row's error and its frames are a cycle; when the collector comes depends on Python's version
+                    gc.collect()  # an error and its frames are a cycle
             assert read == rows + 1
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -687,7 +688,7 @@ def test_reading_stopped_closes_the_file(tmp_path: Path) -> None:
     next(begun)
     begun.close()
     del unread
-    gc.collect()  # an open file would be told as a ResourceWarning here, which is an error
+    gc.collect()  # an open file would raise a ResourceWarning here
 
 
 def test_reading_imports_no_cli_or_plots() -> None:

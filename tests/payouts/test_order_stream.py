@@ -45,7 +45,7 @@ async def test_chunks_precede_error_of_stream(source: Any) -> None:
 
     async def take() -> None:
         async for chunk in group_orders(source(), 256):
-            given.append(chunk)  # noqa: PERF401 - a comprehension would lose what came before the error
+            given.append(chunk)  # noqa: PERF401 - a comprehension loses chunks before the error
 
     with pytest.raises(OSError, match="the disk is gone"):
         await take()
@@ -107,6 +107,6 @@ async def test_read_in_thread_stops_when_left() -> None:
     assert await anext(numbers) == 1
     await numbers.aclose()
     assert await asyncio.to_thread(closed.wait, 20)
-    # At most what may be read ahead, and what was taken at once.
+    # At most the read-ahead and the current chunk.
     assert reads <= 2 * 512 + 2
     gc.collect()

@@ -35,7 +35,7 @@ def orders(*numbers: int) -> list[PayoutOrder]:
 
 @pytest.fixture
 async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    """Open a gateway whose platform carries out a used id again."""
+    """Open a gateway whose platform executes a used id again."""
     sandbox.payments.refuse_duplicates = False
     async with Gateway(sandbox.base_url, MERCHANT, timeouts=QUICK) as opened:
         yield opened
@@ -60,7 +60,7 @@ async def states(url: str) -> dict[str, State]:
 
 
 class Files:
-    """A SQLite journal's files, which a backup is taken of and restored."""
+    """The files of an SQLite journal, with backup and restore."""
 
     def __init__(self, folder: Path) -> None:
         self.journal, self.beside = folder / "payouts.db", folder / "payouts.db.owner"
@@ -82,7 +82,7 @@ class Files:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    """Name a journal's files."""
+    """Return the files of a journal."""
     return Files(tmp_path)
 
 
@@ -176,7 +176,7 @@ async def test_restored_journal_new_order_goes_to_review(
         (row,) = await journal.list_entries()
         assert (row.attempt, "no attempt is known" in (row.evidence or "")) == (0, True)
         assert await journal.resolve("P-1", State.PLANNED, "it is nowhere in the statement")
-    # A person's decision stands, however often the journal is opened before it is carried out.
+    # A person's decision stays, however often the journal is opened before it is executed.
     report = await run(gateway, store_url)
     assert (report.succeeded, executed(sandbox)) == (1, {"P-1": 1})
 

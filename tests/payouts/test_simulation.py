@@ -1,6 +1,7 @@
-"""The proof in small: thousands of simulated lives of payout jobs, each from a seed that can be run again, and every guard's own.
+"""Thousands of simulated payout jobs, each from a reproducible seed, with and without each guard.
 
-A failing seed is named by the assertion; ``Simulation(seed, …).run().complaints()`` runs it again, event by event.
+The assertion names a failing seed; ``Simulation(seed, …).run().complaints()`` runs it again, event
+by event.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def send_without_intent(job: PayoutJob) -> None:
 
 
 def send_what_is_anothers(job: PayoutJob) -> None:
-    """Write the intent for any row, whoever owns it and whatever its state is."""
+    """Write the intent for any row, whatever its owner and state."""
 
     async def intend(row: Any) -> int:
         sql = "UPDATE gatewaypy_payouts SET state = 'sending', attempt = attempt + 1 WHERE id = ?"
@@ -49,7 +50,7 @@ def send_what_is_anothers(job: PayoutJob) -> None:
 
 
 class LateReader:
-    """A gateway whose clock is read once the intent is on disk, and not before it was asked for."""
+    """A gateway that reads its clock after the intent is on disk, not before its request."""
 
     def __init__(self, gateway: Any, clock: Callable[[], float]) -> None:
         self.credentials, self.inquire = gateway.credentials, gateway.inquire
@@ -67,7 +68,7 @@ def read_the_clock_late(job: PayoutJob) -> None:
 
 
 def plan_what_was_being_sent(job: PayoutJob) -> None:
-    """Take rows over as if what their owner was sending had not been sent."""
+    """Claim rows as if the request of their owner had not been sent."""
     take = job.journal.claim
 
     async def taking(state: State, **options: Any) -> Any:
@@ -82,7 +83,7 @@ def plan_what_was_being_sent(job: PayoutJob) -> None:
 
 
 def keep_the_fence(job: PayoutJob) -> None:
-    """Take rows over without a new owner and fence."""
+    """Claim rows without a new owner and fence."""
     take = job.journal.claim
 
     async def taking(state: State, **options: Any) -> Any:
@@ -109,7 +110,7 @@ def keep_the_fence(job: PayoutJob) -> None:
 
 
 def believe_the_last_word(journal: Journal) -> None:
-    """Let whatever is heard last decide, forward or not."""
+    """Let the last report decide, forward or not."""
 
     async def learn(merchant_transaction_id: str, finding: Any, **_: Any) -> State:
         sql = "UPDATE gatewaypy_payouts SET state = ? WHERE merchant_transaction_id = ?"
@@ -120,7 +121,7 @@ def believe_the_last_word(journal: Journal) -> None:
 
 
 def trust_at_once(job: PayoutJob) -> None:
-    """Use a restored journal's mark up when it is opened."""
+    """Use up the mark of a restored journal when it is opened."""
     opening = job.journal.__aenter__
 
     async def opened() -> Journal:
@@ -132,7 +133,7 @@ def trust_at_once(job: PayoutJob) -> None:
 
 
 class Undoubting:
-    """A store that leaves a restored journal's open rows as they are."""
+    """A store that leaves the open rows of a restored journal unchanged."""
 
     def __init__(self, store: Any) -> None:
         self.home, self._run = store.home, store.run
@@ -144,12 +145,12 @@ class Undoubting:
 
 
 def trust_open_rows(job: PayoutJob) -> None:
-    """Let what is planned in a restored journal be sent at once."""
+    """Let the planned orders of a restored journal be sent at once."""
     job.journal._trust.store = Undoubting(job.journal._store)  # type: ignore[assignment]
 
 
 def take_no_answer_for_absence(job: PayoutJob) -> None:
-    """Send again at once what got no plain answer."""
+    """Send again at once what got no clear answer."""
 
     async def unknown(merchant_transaction_id: str, finding: Any, **options: Any) -> State | None:
         if finding.state is State.UNKNOWN:

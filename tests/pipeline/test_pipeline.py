@@ -37,7 +37,8 @@ API = f"{BASE}/transactionServices/REST/v1"
 CARD = Card("4000000000000051", 7, 2030, "745")
 EUROS = Money("50.00", "EUR")
 VECTORS = Path(__file__).parent.parent / "vectors" / "replies"
-#: Only the wait for what never comes is short: a busy machine must not look like a gateway that says nothing.
+#: Only the timeout for what never arrives is short: a busy machine must not look like a silent
+#: gateway.
 SOON = Timeouts(connect=20, read=20, total=30, inquiry=0.4)
 
 
@@ -48,7 +49,7 @@ def vector(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def wire() -> Any:
-    """Mock the gateway's host; every token call succeeds."""
+    """Mock the host of the gateway; every token call succeeds."""
     with respx.mock(assert_all_called=False) as router:
         router.post(f"{API}/authToken", name="token").respond(json=vector("token"))
         yield router
@@ -425,7 +426,7 @@ async def test_pipeline_lost_answer_is_inquired_until_deadline(
         with pytest.raises(errors.OutcomeUnknown) as unknown:
             await debit(gateway)
     assert unknown.value.merchant_transaction_id == "TX-1001"
-    # On a busy machine the time for the last question may be over before it goes out.
+    # On a busy machine the deadline may pass before the last inquiry is sent.
     assert unknown.value.inquiry in {"record not found", "no answer (NotSent)"}
     assert route.call_count == 1
     assert inquiry.call_count > 1
@@ -527,7 +528,7 @@ async def test_pipeline_deadline_before_send_is_not_sent(wire: Any) -> None:
             gateway.debit(EUROS, CARD, merchant_transaction_id="TX-1001")
         )
         await asyncio.sleep(0)
-        # The service works.
+        # The application keeps the event loop busy.
         time.sleep(2.1)  # noqa: ASYNC251
         with pytest.raises(errors.NotSent, match="its time was over before it could be sent"):
             await paying

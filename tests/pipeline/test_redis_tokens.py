@@ -38,14 +38,14 @@ from gatewaypy.sandbox import MERCHANT, FaultKind, Sandbox
 redis = pytest.importorskip("redis.asyncio")
 TESTS = Path(__file__).parent.parent
 QUICK = Timeouts(connect=20, read=20, total=30, inquiry=3)
-#: For who waits for Redis to answer, and for who waits until it has not.
+#: Timeouts for tests that wait for Redis to answer, and for tests that wait until it has not.
 SLOW, SOON = 20.0, 0.2
 NUMBERS = count()
 
 
 @pytest.fixture
 async def prefix() -> AsyncIterator[str]:
-    """Give keys of the test's own, and clear them away."""
+    """Return keys for this test, and delete them afterwards."""
     name = f"gatewaypy-test-{secrets.token_hex(6)}:"
     yield name
     async with redis.Redis.from_url(need_redis()) as client:
@@ -54,7 +54,7 @@ async def prefix() -> AsyncIterator[str]:
 
 
 async def kept(prefix: str) -> dict[str, str]:
-    """Return what lies in Redis under a test's own keys."""
+    """Return what Redis stores under the keys of a test."""
     async with redis.Redis.from_url(need_redis(), decode_responses=True) as client:
         return {key: await client.get(key) async for key in client.scan_iter(f"{prefix}*")}
 
@@ -68,7 +68,7 @@ async def pay(gateway: Gateway) -> Payout:
 
 
 class Proxy:
-    """A way to Redis that can be closed, or stand still."""
+    """A proxy to Redis that can be closed or stopped."""
 
     def __init__(self) -> None:
         self.still = asyncio.Event()
@@ -158,7 +158,8 @@ async def test_redis_four_processes_make_one_token_call(sandbox: Sandbox, prefix
     for asked in (1, 2):
         await asyncio.gather(*(speak(process, b"go\n") for process in processes))
         assert [await hear(process) for process in processes] == [b"5"] * 4
-        # One, where Redis answers in time; on a busy machine some give up waiting for it and ask for themselves.
+        # One, if Redis answers in time; on a busy machine some callers time out and request a token
+        # themselves.
         assert asked <= sandbox.requests["token"] < 20 * asked
         if asked == 1:
             sandbox.tokens.expire_all()

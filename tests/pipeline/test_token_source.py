@@ -12,7 +12,7 @@ from gatewaypy.protocol.auth_token import AuthToken
 
 
 class Payments:
-    """Grants tokens that live a hundred seconds, when it is let; keeps the time."""
+    """Grants tokens that live 100 s, when allowed, and has the clock."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -40,7 +40,8 @@ from gatewaypy.sandbox.ledger import ImpossibleMoveError
 GOOD, DECLINED, CHALLENGED = "4000000000000051", "4000000000000077", "4000000000000002"
 AMOUNTS = st.sampled_from(["1.00", "10.00", "49.99", "50.00", "50.01", "80.00"])
 CURRENCIES = st.sampled_from(["EUR", "EUR", "JPY"])
-# In process there is no socket to break: these spoil the reply after the request was carried out, or its record.
+# In process there is no socket to break: these change the reply after the request was executed, or
+# its record.
 FAULTS = st.sampled_from([None, None, None, "garbage", "empty", "html", "server error"])
 ADA = Customer("Ada", "Lovelace", "ada@shop.example")
 
@@ -51,7 +52,7 @@ def money(amount: str, currency: str) -> Money:
 
 @define(eq=False)
 class Known:
-    """What this test believes of a payment, by the protocol's rules and not by the sandbox's code."""
+    """The expected state of a payment by the protocol, not by the code of the sandbox."""
 
     own_id: str
     payment_id: str
@@ -71,7 +72,7 @@ class Known:
 
 
 class BothBooks(RuleBasedStateMachine):
-    """Every rule is one operation; what it must lead to is worked out first, then asked of the client, then of the ledger."""
+    """Each rule is an operation: its result is predicted, then compared with client and ledger."""
 
     payments = Bundle("payments")
     cards = Bundle("cards")
@@ -109,7 +110,7 @@ class BothBooks(RuleBasedStateMachine):
         return f"ORDER-{self.numbers}"
 
     def booked(self, own_id: str, kind: str, amount: Money, payment: Any) -> Any:
-        """Note a payment that the gateway took on, whatever came of it."""
+        """Record a payment that the gateway has accepted, whatever its outcome."""
         state = {
             "Y": "capturesuccess" if kind == "DB" else "authsuccessful",
             "N": "authfailed",
@@ -168,7 +169,7 @@ class BothBooks(RuleBasedStateMachine):
             CHALLENGED: Outcome.REDIRECT,
         }[number]
         if fault and expected is Outcome.REDIRECT:
-            # The inquiry tells that the payment waits, and not where its payer has to go.
+            # The inquiry reports that the payment waits, and not where its payer must go.
             expected = Outcome.PENDING
         assert payment.outcome is expected
         known = self.booked(own_id, kind, value, payment)
@@ -218,7 +219,7 @@ class BothBooks(RuleBasedStateMachine):
     # Follow-ups
 
     def follow_up(self, payment: Known, work: Any, *, legal: bool, fault: Any) -> bool:
-        """Run a follow-up and say whether it was carried out; a doubt must leave the caller in doubt, or tell the truth."""
+        """Run a follow-up; return whether it was executed. A doubtful result must not deny it."""
         self.touched = payment
         before = len(self.sandbox.ledger.entries)
         try:
@@ -395,7 +396,7 @@ class BothBooks(RuleBasedStateMachine):
             assert totals.paid_out == self.paid_out.get(currency, 0)
         assert statement.complete
 
-    # What holds after every step
+    # Invariants
 
     @invariant()
     def the_touched_payment_is_seen_alike(self) -> None:
@@ -432,5 +433,5 @@ class TestBothBooks(BothBooks.TestCase):
     settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
     def runTest(self) -> None:  # noqa: N802 - the name that unittest knows
-        """However operations follow each other, the client and the ledger tell the same story."""
+        """In any order of operations, the client and the ledger agree."""
         super().runTest()

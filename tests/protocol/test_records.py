@@ -39,7 +39,7 @@ REPLIES = Path(__file__).parent.parent / "vectors" / "replies"
 FOUND = ResultCode("00026", "Your record found successfully")
 YES = {"result": {"code": "00001", "description": "Transaction succeeded"}}
 
-# Every operation whose reply tells of records; all but the list have one result.
+# Every operation whose reply is about records; all but the list have one result.
 RECORDS = [
     operation
     for operation in operations.OPERATIONS.values()
@@ -48,7 +48,7 @@ RECORDS = [
 ]
 SINGLE = [operation for operation in RECORDS if operation.reply is not ReplyKind.LIST]
 
-# Each vector: the operation, what it is read into, and the part of the reply that has no attribute there.
+# Each vector: the operation, its result class, and the fields of the reply without an attribute.
 VECTORS: dict[str, tuple[Operation, Any, Any]] = {
     "list": (
         operations.TRANSACTION_LIST,
@@ -153,7 +153,7 @@ def vector(name: str) -> dict[str, Any]:
 
 
 def read(operation: Operation, fields: dict[str, Any]) -> Any:
-    """Read a reply that has one result, be it the one row of a list."""
+    """Read a reply that has one result, which may be the only row of a list."""
     result = record(operation, fields)
     return result[0] if operation.reply is ReplyKind.LIST else result
 
@@ -162,7 +162,7 @@ def named(operation: Operation) -> str:
     return operation.name
 
 
-# What was recorded
+# Recorded replies
 
 
 @pytest.mark.parametrize("name", VECTORS)
@@ -356,7 +356,7 @@ def test_read_list_in_xml_is_read(body: str, ids: list[str]) -> None:
     assert [row.payment_id for row in record(operations.TRANSACTION_LIST, fields)] == ids
 
 
-# Yes, no, and neither
+# Success, refusal and unknown
 
 
 @pytest.mark.parametrize("operation", RECORDS, ids=named)
@@ -557,7 +557,7 @@ def test_read_link_any_text_is_safe_or_unreadable(url: str) -> None:
         )
 
 
-# What is masked
+# Masking
 
 
 @pytest.mark.parametrize(
@@ -593,7 +593,7 @@ def test_accounts_repr_has_no_number_or_rows() -> None:
     assert "DE09***7893" in shown
 
 
-# What is not known
+# Unknown fields
 
 
 NEWS = st.dictionaries(st.from_regex(r"new[A-Z][a-z]{1,6}", fullmatch=True), st.text(max_size=5) | st.lists(st.text(max_size=3)), max_size=4)  # fmt: skip
@@ -695,7 +695,7 @@ def test_read_record_any_json_is_result_or_unreadable(
         f'"{name}"' in json.dumps(received)
         for name in ("iban", "accountNumber", "routingNumber", "vpa")
     ):
-        # These alone are masked: the test above looks at them.
+        # Only these are masked: the test above checks them.
         return
     if operation.reply is ReplyKind.LIST:
         listed = fields.get("transaction") or []
@@ -717,7 +717,7 @@ def test_read_record_any_json_is_result_or_unreadable(
         assert isinstance(one.amount, Money | None)
 
 
-# From the wire
+# Real replies
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gatewaypy.protocol.redaction import ID_FIELDS, redact, secrets_of
 from gatewaypy.secret import Secret
 
-# Without a valid check digit: only the request knows that it is a card's.
+# Without a valid check digit only the request knows that it is a card number.
 NUMBER, CVV, KEY, TOKEN = "1234567890123456", "917", "canaryKeyQ7xW2zP9", "eyJ.canary.token"
 SECRETS = tuple(map(Secret, (NUMBER, CVV, KEY, TOKEN)))
 VALID = "4111111111111111"

@@ -79,7 +79,7 @@ GOODS = (Product("Über-Lampe", Money("19.99", "EUR"), 2), Product("Shipping", M
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 
-# Ways to build each request, with what every test may change.
+# Functions that build each request, with the arguments that a test may change.
 
 
 def pay(operation: Operation, source: Any = CARD, **options: Any) -> Request:
@@ -174,7 +174,7 @@ def card_page(**options: Any) -> Request:
     )
 
 
-# And to write it.
+# Functions that encode it.
 
 
 def is_page(request: Request) -> bool:
@@ -182,7 +182,7 @@ def is_page(request: Request) -> bool:
 
 
 def flat(tree: Any, name: str = "") -> dict[str, str]:
-    """Give nested JSON the dotted names of the form, lists their positions."""
+    """Flatten nested JSON to the dotted names of the form, with the positions of lists."""
     if isinstance(tree, str):
         return {name: tree}
     parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -196,7 +196,7 @@ def flat(tree: Any, name: str = "") -> dict[str, str]:
 def written(
     request: Request, body: str = "form", platform: Platform = PLATFORM
 ) -> tuple[str, dict[str, str]]:
-    """Return where a request goes and what the gateway reads of it."""
+    """Return where a request is sent and what the gateway reads from it."""
     if is_page(request):
         form = hosted_form(request, platform=platform, credentials=MERCHANT)
         assert len(dict(form.inputs())) == len(form.inputs())
@@ -211,7 +211,7 @@ def written(
 
 
 def refused(build: Callable[[], Request], body: str = "json") -> errors.InvalidRequest:
-    """Build and write what must be refused, and return the refusal."""
+    """Build and encode an invalid request, and return the error."""
     with pytest.raises(errors.InvalidRequest) as refusal:
         written(build(), body)
     return refusal.value
@@ -238,7 +238,8 @@ NAMES = {
     "customer.email": "zoe@shop.example",
 }
 
-# Every operation: the request, where it goes, the rule that signs it, and its fields besides the member id and the checksum.
+# Every operation: the request, its URL, its checksum rule, and its fields without the member id and
+# the checksum.
 CASES: list[tuple[Request, str, str | None, dict[str, str]]] = [
     (pay(operations.DEBIT), f"{API}/payments", "A", BASE | WHOLE_CARD | {"paymentType": "DB"}),
     (pay(operations.PREAUTH), f"{API}/payments", "A", BASE | WHOLE_CARD | {"paymentType": "PA"}),
@@ -360,7 +361,7 @@ def test_request_repr_has_no_secret(
         assert secret not in shown
 
 
-# What is paid from
+# Sources
 
 
 @pytest.mark.parametrize(
@@ -546,7 +547,7 @@ def test_request_decimal_context_rounds_no_total() -> None:
         assert Product("Lamp", Money("1234.56", "EUR"), 2).total.wire() == "2469.12"
 
 
-# The list's days
+# Days of the list
 
 
 @pytest.mark.parametrize(
@@ -826,7 +827,7 @@ def test_platform_every_operation_can_be_overridden(operation: Operation) -> Non
     )
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -961,7 +962,7 @@ def test_page_without_id_names_the_id() -> None:
     assert refused(lambda: checkout(merchant_transaction_id=None)).field == "merchantTransactionId"
 
 
-# A caller's own fields
+# Extra fields of the caller
 
 
 @pytest.mark.parametrize(

@@ -143,19 +143,20 @@ def test_state_is_one_word() -> None:
 # The table
 
 PAYOUTS = ("payoutstarted", "payoutsuccessful", "payoutfailed")
-# What either may be; everything else is said of payments alone.
+# States of either kind; the other parts are only about payments.
 BOTH = ("begun", "failed", "cancelled")
 PAYMENTS = tuple(state for state in LONG if state not in (*PAYOUTS, *BOTH))
-# Ends without money: one after another is no news, and no contradiction.
+# Ends without money: one after another is neither progress nor a contradiction.
 NOTHING_CAME_OF_IT = {"authfailed", "authcancelled", "payoutfailed"}
 
-# Once money has moved, these are the states that are left: each may come after those before it, never the other way.
+# After money has moved only these states are left: each may follow those before it, never in
+# reverse.
 MONEY_MOVED = ("capturesuccess", "settled", "markedforreversal", "reversed", "chargeback")
 PAID_OUT = "payoutsuccessful"
 
 
 def reachable(state: str) -> set[str]:
-    """Walk the table from a state; a step may be skipped."""
+    """Follow the table from a state; a step may be skipped."""
     found: set[str] = set()
     ahead = [state]
     while ahead:

@@ -52,7 +52,7 @@ MARK = "@pytest.mark.asyncio"
 
 
 def run(folder: Path, test: str, settings: str, *, without_plugin: bool = False) -> tuple[int, str]:
-    """Run a project's tests; return the exit code and what was written."""
+    """Run the tests of a project; return the exit code and the output."""
     (folder / "test_shop.py").write_text(test, encoding="utf-8")
     (folder / "pytest.ini").write_text(settings, encoding="utf-8")
     hidden = HIDDEN if without_plugin else ""

@@ -30,7 +30,7 @@ ROOT = "/transactionServices/REST/v1"
 
 
 class Raw:
-    """Posts to a sandbox without the library's care."""
+    """Posts to a sandbox without the checks of the library."""
 
     def __init__(self, sandbox: Sandbox, http: httpx.AsyncClient) -> None:
         self.sandbox, self.http = sandbox, http
@@ -68,7 +68,7 @@ class Raw:
 
 @pytest.fixture
 async def raw() -> AsyncIterator[Raw]:
-    """Talk to a sandbox in process."""
+    """Open a raw client of a sandbox in process."""
     sandbox = Sandbox()
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox), base_url="http://localhost"
@@ -197,7 +197,7 @@ async def test_sandbox_payout_needs_one_payee(raw: Raw) -> None:
 
 
 class Shop:
-    """Hears callbacks; answers as it is told."""
+    """Receives callbacks, and answers as configured."""
 
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
@@ -352,7 +352,7 @@ async def test_sandbox_fault_refuses_connections_for_a_while(
         except ConnectionRefusedError:
             return False
         except ConnectionError:
-            # Caught in the middle of closing: it was accepted a moment ago.
+            # The connection is closing: it was accepted a moment ago.
             return True
         writer.close()
         with contextlib.suppress(OSError):

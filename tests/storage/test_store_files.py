@@ -102,7 +102,7 @@ async def test_store_lock_timeouts_run_in_parallel(
         told = await asyncio.gather(
             *(store.run((ADD, (f"note {n}",))) for n in range(100)), return_exceptions=True
         )
-        # One by one, as for a bad statement, they would have been tried a hundred times.
+        # One by one, as after a bad statement, they would be tried a hundred times.
         assert tries < 50
         other.execute("COMMIT")
     assert {type(answer) for answer in told} == {StoreUnavailableError}

@@ -31,7 +31,7 @@ async def within(seconds: float, work: Awaitable[Any]) -> Any:
 
 
 async def on_another_loop(work: Any) -> Any:
-    """Run a coroutine function on an event loop of its own, in a thread."""
+    """Run a coroutine function on its own event loop, in a thread."""
     return await within(20, asyncio.to_thread(lambda: asyncio.run(within(15, work()))))
 
 
@@ -84,7 +84,7 @@ async def test_inbox_opens_on_a_second_event_loop(store_url: str) -> None:
 
 
 def break_writer(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the store's writer die of the next transaction."""
+    """Make the writer of the store die at the next transaction."""
 
     def die(*_: Any) -> Any:
         raise SystemExit

@@ -1,4 +1,4 @@
-"""Servers that do as they are told, byte by byte, and one request sent to them by a transport."""
+"""Servers with scripted bytes, and a function that sends them one request by a transport."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON; charset=utf-8\r\nContent-Length: 2\r\n\r\n{}"
-#: For who waits for an answer: a busy machine must not look like a gateway that says nothing.
+#: For waits for an answer: a busy machine must not look like a silent gateway.
 PATIENT = Timeouts(connect=20, read=20, total=30)
-#: For who waits for a time to be over.
+#: For waits for a timeout.
 HASTY = Timeouts(connect=0.5, read=0.6, total=1.5)
-#: For who waits for an answer to be late, and not for a connection.
+#: For waits for a late answer on an open connection.
 SILENT = Timeouts(connect=20, read=0.6, total=30)
 
 

@@ -1,4 +1,4 @@
-"""Callbacks for tests: their fields, and the same signed and written."""
+"""Callbacks for tests: their fields, and the signed and encoded body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MERCHANT = Credentials(
 
 
 def fields(status: str = "capturesuccess", short: str = "Y", **changes: Any) -> dict[str, Any]:
-    """Make a callback's fields."""
+    """Return the fields of a callback."""
     code = {"Y": "00001", "N": "10001", "C": "10001"}.get(short, "90026")
     made = {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00", "currency": "EUR", "status": status,
             "transactionStatus": short, "result": {"code": code, "description": "told"}}  # fmt: skip
@@ -25,5 +25,5 @@ def fields(status: str = "capturesuccess", short: str = "Y", **changes: Any) -> 
 
 
 def signed(made: dict[str, Any], merchant: Credentials = MERCHANT, **options: Any) -> bytes:
-    """Sign fields and write them as JSON."""
+    """Sign fields and encode them as JSON."""
     return json.dumps({**made, "checksum": sign_callback(made, merchant, **options)}).encode()

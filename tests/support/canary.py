@@ -1,4 +1,4 @@
-"""Marked secrets, and every way in which a value is shown; a test looks for the one in the other."""
+"""Marked secrets, and every way in which a value can be shown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NUMBER = luhn("492912345678901")
 
 
 def owned(error: BaseException) -> str:
-    """Render a traceback with locals: the frames of the library, of every error that hangs on to this one, shown or not."""
+    """Render a traceback with the locals of the library's frames, and of every linked error."""
     parts, seen, waiting = [], set(), [error]
     while waiting:
         current = waiting.pop()
@@ -68,7 +68,7 @@ def owned(error: BaseException) -> str:
 
 
 def found(secret: str, text: str) -> bool:
-    """Look for a secret; the CVV's few digits may be part of a longer number, such as a time or an address in memory."""
+    """Look for a secret; the digits of a CVV may also be part of a time or an address."""
     return (
         re.search(rf"(?<![0-9A-Za-z.]){CVV}(?![0-9A-Za-z])", text) is not None
         if secret == CVV
@@ -79,7 +79,7 @@ def found(secret: str, text: str) -> bool:
 def pickled(value: object) -> str:
     try:
         with warnings.catch_warnings():
-            # Python 3.12 warns of iterators on the way to what cannot be pickled at all.
+            # Python 3.12 warns about iterators in objects that cannot be pickled at all.
             warnings.simplefilter("ignore", DeprecationWarning)
             return pickle.dumps(value).decode("latin-1")
     except (TypeError, pickle.PicklingError) as refused:
@@ -87,7 +87,7 @@ def pickled(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Spell a result or error out in every way that tools do."""
+    """Render a result or error in every way that tools do."""
     texts = [repr(value), str(value), f"{value}", pickled(value)]
     if attrs.has(type(value)):
         texts.append(repr(attrs.asdict(value)))

@@ -1,4 +1,4 @@
-"""One way through each operation of the gateway, synchronous, asynchronous and by 3-D Secure, that any encoding must manage."""
+"""One path through each operation: synchronous, asynchronous and by 3-D Secure, in any encoding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SYNC, ASYNC, THREE_D = "sync", "async", "3-D"
 
 
 def flows_of(operation: Operation) -> tuple[str, ...]:
-    """Say which ways an operation can go: nobody can be sent to a page for a repeat or a payout, nor for what moves no money."""
+    """Return the flows of an operation: without a payer there is no page."""
     if operation.reply is ReplyKind.PAGE and operation.required[-1] != "merchantRedirectUrl":
         return SYNC, ASYNC, THREE_D
     if operation.inquire_by is not InquireBy.MERCHANT_TRANSACTION_ID:
@@ -40,17 +40,17 @@ def flows_of(operation: Operation) -> tuple[str, ...]:
 
 
 def bodies_of(operation: Operation) -> tuple[str, ...]:
-    """Say how its request can be written."""
+    """Return the encodings of its request."""
     return (operation.body,) if operation.body else ("form", "json")
 
 
 def accepts_of(operation: Operation) -> tuple[str, ...]:
-    """Say how its reply can be written: the answer to a page is the browser's affair."""
+    """Return the encodings of its reply: a browser reads the answer to a page."""
     return ("html",) if operation.reply is ReplyKind.PAGE else ("json", "xml")
 
 
 def ways() -> list[tuple[str, str, str, str]]:
-    """List every operation in every encoding and flow that it has."""
+    """List every operation in each of its encodings and flows."""
     return [
         (name, body, accept, flow)
         for name, operation in OPERATIONS.items()
@@ -62,7 +62,7 @@ def ways() -> list[tuple[str, str, str, str]]:
 
 @define
 class Way:
-    """Where a walk goes: a client, its sandbox, the payer's browser, and the flow."""
+    """The setting of a walk: a client, its sandbox, the payer's browser, and the flow."""
 
     gateway: Gateway
     sandbox: Sandbox
@@ -70,7 +70,7 @@ class Way:
     flow: str
 
     async def finish(self, payment: Any, moved: str) -> Payment:
-        """See a payment to its end, however it goes, and compare both sides' books."""
+        """Follow a payment to its end in any flow, and compare the client with the ledger."""
         entries = self.sandbox.ledger.executions(payment.merchant_transaction_id)
         if self.flow == SYNC:
             assert payment.outcome is Outcome.SUCCEEDED
@@ -96,13 +96,13 @@ class Way:
         return payment
 
     async def stored(self) -> str:
-        """Store a card; one with 3-D Secure where the flow wants it."""
+        """Store a card; one with 3-D Secure if the flow needs it."""
         stored = await self.gateway.stored_cards.store(CARD_3D if self.flow == THREE_D else CARD)
         assert stored.registration_id is not None
         return stored.registration_id
 
     async def mandate(self, *, store_card: bool) -> Mandate:
-        """Make a mandate."""
+        """Create a mandate."""
         initial = await self.gateway.recurring.initial(
             EUROS, CARD, merchant_transaction_id="INITIAL", store_card=store_card
         )
@@ -114,7 +114,7 @@ def _amount(way: Way) -> Money:
 
 
 def _first(name: str, moved: str) -> Callable[[Way], Awaitable[None]]:
-    """Walk through a payment with its payer: by card, by wallet or bank, by a card with 3-D Secure."""
+    """Follow a payment with its payer: by card, by wallet or bank, by a card with 3-D Secure."""
 
     async def walk(way: Way) -> None:
         wallet = Wallet("APPLEPAY") if moved == "capture" else NetBanking("IDEAL")

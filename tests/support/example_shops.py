@@ -1,4 +1,4 @@
-"""The example shops, as a person runs them: each in a process of its own, on a real socket, against a sandbox."""
+"""The example shops as a person runs them: own processes and real sockets, against a sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.ports import free_port
 from gatewaypy.sandbox import MERCHANT, Sandbox
 
 ROOT = Path(__file__).parent.parent.parent
-# A guard against hanging: a busy machine takes its time to start a shop.
+# A limit against hanging: a busy machine needs time to start a shop.
 PATIENCE = 60.0
 ACCOUNT = {
     "GATEWAYPY_MEMBER_ID": MERCHANT.member_id,
@@ -25,7 +25,7 @@ ACCOUNT = {
     "GATEWAYPY_USERNAME": MERCHANT.username,
     "GATEWAYPY_SECRET_KEY": MERCHANT.secret_key.reveal(),
 }
-# What each of them says when it is told to end: uvicorn dies of the signal itself, after its lifespan is over.
+# The exit code of each after a signal: after its lifespan, uvicorn ends by the signal itself.
 UVICORN = {0, -signal.SIGTERM}
 SHOPS = ["fastapi", "starlette", "litestar", "django", "aiohttp"]
 
@@ -54,7 +54,7 @@ async def eventually(
     *,
     unless: asyncio.Future[int] | None = None,
 ) -> None:
-    """Ask until there is an answer, and it says so."""
+    """Repeat a request until its answer has the expected text."""
     async with asyncio.timeout(PATIENCE):
         while unless is None or not unless.done():
             try:
@@ -71,7 +71,7 @@ async def eventually(
 async def running(
     shop: str, sandbox: Sandbox, folder: Path, *, host: str = "127.0.0.1"
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Run a shop, and want a clean end of it; ``host`` is the name that browsers and the gateway know it by."""
+    """Run a shop, and require a clean exit; ``host`` is its name for browsers and the gateway."""
     port = free_port()
     url = f"http://{host}:{port}"
     configuration = {"GATEWAY_URL": sandbox.base_url, "PUBLIC_URL": url, "PORT": str(port)}

@@ -1,7 +1,8 @@
-"""A gateway in a process of its own that nothing else has loaded modules into: ``python loading_process.py URL TRANSPORT BODY ACCEPT``.
+"""A gateway in a new process: ``python loading_process.py URL TRANSPORT BODY ACCEPT``.
 
-It goes through payments, good and bad, and whatever else an open gateway does, and prints as JSON how each ended and which of the
-modules that are not Python's own were loaded after the gateway was open.
+It runs successful and failing payments and every other operation of an open gateway. It prints as
+JSON how each ended and which modules outside the standard library were loaded after the gateway was
+opened.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ QUICK = Timeouts(connect=2, read=2, total=5, inquiry=1)
 
 
 def loaded() -> set[str]:
-    """Name what is loaded of the library, and of others' but Python's own."""
+    """Return the loaded modules outside the standard library."""
     return {name for name in sys.modules if name.partition(".")[0] not in sys.stdlib_module_names}
 
 
 async def ended(operation: Awaitable[Any]) -> tuple[str, Any]:
-    """Say how an operation ended, and what it gave."""
+    """Run an operation; return how it ended."""
     try:
         result = await operation
     except GatewayError as error:
@@ -74,7 +75,7 @@ async def payments(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
 
 
 async def others(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
-    """Use every part of the gateway."""
+    """Use every other part of the gateway."""
     end, initial = await ended(
         gateway.recurring.initial(EUROS, CARD, merchant_transaction_id="FIRST", store_card=True)
     )

@@ -1,4 +1,4 @@
-"""A payer's browser without scripts: it shows a page, types into its form, and presses a button."""
+"""A payer's browser without scripts: it shows a page, fills its form, and presses a button."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 
 
 class Form(HTMLParser):
-    """Reads the only form of a page, or its only link, which is a GET without fields."""
+    """Parses the only form of a page, or its only link, which is a GET without fields."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Form(HTMLParser):
 
 
 class PayerBrowser:
-    """Follows pages as they come; nothing is sent that is not on the page or typed in."""
+    """Follows pages; it sends only what is on the page or filled in."""
 
     CARD: ClassVar[dict[str, str]] = {
         "number": "4000 0000 0000 0051",
@@ -66,7 +66,7 @@ class PayerBrowser:
         return Form(self.page)
 
     def show(self, page: str) -> None:
-        """Show a page that a shop answered with."""
+        """Show a page that a shop returned."""
         self.page = page
 
     async def visit(self, url: str) -> None:
@@ -74,7 +74,7 @@ class PayerBrowser:
         self._see(await self._http.get(url))
 
     async def submit(self, **typed: str) -> None:
-        """Submit the page's form with what was typed in, and the button pressed."""
+        """Submit the form of the page with the filled fields and the pressed button."""
         form = self.form
         assert form.action is not None, self.page
         assert set(typed) <= {*form.visible, *(["answer"] if form.buttons else [])}, typed
@@ -86,7 +86,7 @@ class PayerBrowser:
             self._see(await self._http.get(url.copy_merge_params(fields) if fields else url))
 
     async def confirm(self, page: str, answer: str = "approve") -> None:
-        """Go on from a redirect's page to the bank's or wallet's, and answer there."""
+        """Follow the page of a redirect to the bank or wallet, and answer there."""
         self.url = ""
         self.show(page)
         await self.submit()

@@ -1,4 +1,4 @@
-"""What the tests of ``gatewaypy payouts`` share: its commands in processes of their own, and files to run."""
+"""Shared parts of the tests of ``gatewaypy payouts``: commands in processes, and files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def call(
 
 
 async def run(*arguments: str, **environ: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; the sandbox answers it meanwhile."""
+    """Run a command while the sandbox answers."""
     return await asyncio.to_thread(call, *arguments, **environ)
 
 

@@ -1,6 +1,7 @@
-"""A payout job in a process of its own, which dies or freezes where it is told to: ``payout_process.py URL JOURNAL COUNT [POINT HIT SIGNAL]``.
+"""A payout job in a process: ``payout_process.py URL JOURNAL COUNT [POINT HIT SIGNAL]``.
 
-A point is a moment in a payout's life; at its HIT-th passing the process sends itself the signal.
+A point is a moment of a payout; when it is passed for the HIT-th time, the process sends itself the
+signal.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Trap:
                 os.kill(os.getpid(), self.signal)
 
     def around(self, owner: Any, method: str, name: str) -> None:
-        """Make two points of a coroutine function: before it, and after it."""
+        """Add two points to a coroutine function: before it, and after it."""
         original = getattr(owner, method)
 
         async def passing(*arguments: Any, **options: Any) -> Any:
@@ -56,7 +57,7 @@ class Trap:
 
 
 def lay(trap: Trap, job: PayoutJob, gateway: Gateway) -> None:
-    """Lay the trap at every point there is."""
+    """Set the trap at every point."""
     for method in (
         "plan",
         "claim",

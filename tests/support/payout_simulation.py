@@ -1,6 +1,7 @@
-"""A payout job's world, simulated on one thread: its clock, its disk, its network, its gateway and its deaths, all from one seed.
+"""A payout job in a simulated world on one thread, reproducible by its seed.
 
-The journal's and the job's code are the real ones. Time passes only where everything waits for it.
+The world has a clock, a disk, a network, a gateway and processes that die. The code of the journal
+and the job is the real one. Time passes only when all tasks wait.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ LONGEST_EXECUTION = 40.0
 
 
 class KilledError(Exception):
-    """What a dead process's code meets, should any of it still run."""
+    """Raised in code of a dead process that still runs."""
 
 
 class StoreLostError(Exception):
-    """What a transaction meets whose connection is lost: it may have been committed, or not."""
+    """The connection of a transaction was lost: it may have been committed, or not."""
 
 
 class World:
-    """What outlives a process: time, the disk, and the gateway with everything that is on its way to it."""
+    """What survives a process: time, the disk, and the gateway with the requests in flight."""
 
     def __init__(self, seed: int, *, refuses_duplicates: bool = True) -> None:
         self.random = random.Random(seed)
         self.now = 1000.0
         self.disk = sqlite3.connect(":memory:", isolation_level=None)
         weakref.finalize(self, self.disk.close)
-        # Weak: a connection hides its functions from the garbage collector.
+        # Weak, because a connection hides its functions from the garbage collector.
         world = weakref.proxy(self)
         self.disk.create_function("gatewaypy_now", 0, lambda: world.now)
         self.refuses_duplicates = refuses_duplicates
@@ -62,19 +63,19 @@ class World:
         self.home = 0
 
     def restore(self, backup: bytes) -> None:
-        """Put an old copy of the disk in its place, on another server."""
+        """Replace the disk by an old copy of it, on another server."""
         self.disk.deserialize(backup)
         self.home += 1
 
     def arrive(self, merchant_transaction_id: str, fate: str, delay: float) -> None:
-        """Put a request on its way; it arrives whatever becomes of its sender."""
+        """Send a request; it arrives even if its sender dies."""
         self.sends += 1
         heapq.heappush(
             self.on_its_way, (self.now + delay, self.sends, merchant_transaction_id, fate)
         )
 
     def settle(self) -> None:
-        """Let everything happen that was due."""
+        """Let everything happen that is due."""
         while self.on_its_way and self.on_its_way[0][0] <= self.now:
             when, _, merchant_transaction_id, fate = heapq.heappop(self.on_its_way)
             if fate == "decided":
@@ -114,7 +115,7 @@ class World:
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock is the world's: where all wait, time jumps to the next deadline."""
+    """A loop with the simulated clock: when all tasks wait, time jumps to the next deadline."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -139,7 +140,7 @@ class _Selector(selectors.SelectSelector):
 
 @define(eq=False)
 class SimulatedStore:
-    """The disk as one process sees it: slow, and of no use to a dead one."""
+    """The disk as one process sees it: slow, and not usable by a dead process."""
 
     world: World
     alive: bool = True
@@ -177,7 +178,7 @@ class SimulatedStore:
         self.world.disk.execute("COMMIT")
         if fate == "lost after":
             raise StoreLostError
-        # The answer comes a little later: a process may die in between, or be frozen for long.
+        # The answer arrives a little later: a process may die in between, or be frozen for long.
         await asyncio.sleep(
             random_.choice((0.0, 0.001)) if random_.random() > 0.01 else random_.uniform(6, 300)
         )
@@ -207,7 +208,8 @@ class SimulatedGateway:
         **_: Any,
     ) -> Payout:
         world, chance = self.world, self.world.random.random()
-        # A slot, a token, a connection; now and then the whole process is frozen for long before the first byte goes.
+        # A slot, a token, a connection; at random the whole process is frozen for long before the
+        # first byte is sent.
         await asyncio.sleep(
             world.random.choice((0.0, 0.01, 0.1, 0.1, 1.0, 4.0))
             if chance > 0.03
@@ -271,7 +273,7 @@ class SimulatedGateway:
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
         world = self.world
-        # Now and then an answer is long on its way, and tells of a time that is long past.
+        # At random an answer is long in flight, and reports an old state.
         await asyncio.sleep(
             world.random.choice((0.01, 0.1, 0.5))
             if world.random.random() > 0.02
@@ -292,7 +294,7 @@ class SimulatedGateway:
 
 
 def transaction(merchant_transaction_id: str, status: str) -> Transaction:
-    """Make what the gateway tells of a payout in some state."""
+    """Build the gateway's record of a payout in some state."""
     outcome = {"payoutstarted": Outcome.PENDING, "payoutsuccessful": Outcome.SUCCEEDED}.get(
         status, Outcome.FAILED
     )
@@ -303,7 +305,7 @@ def transaction(merchant_transaction_id: str, status: str) -> Transaction:
 
 
 async def _bury() -> None:
-    """Clear away what a dead process left: none of it can touch the world any more."""
+    """Remove the tasks of a dead process: none of them can change the world."""
     while left := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in left:
             task.cancel()
@@ -315,7 +317,7 @@ async def _bury() -> None:
 
 @define(eq=False)
 class Simulation:
-    """Runs jobs that die and are started again until all is said and done, then looks at what happened."""
+    """Runs jobs that die and restart until all work is done, then checks the results."""
 
     seed: int
     orders: int = 12
@@ -325,7 +327,7 @@ class Simulation:
     resends: bool = True
     quiet_period: float = QUIET
     checks_deadline: bool = True
-    #: Whether a backup of the journal, which lacks rows, is restored after a life, once or twice.
+    #: Whether a backup of the journal, which lacks rows, is restored after a run, once or twice.
     restores: int = 0
     change: Callable[[PayoutJob], None] = field(default=lambda _: None)
     change_journal: Callable[[Journal], None] = field(default=lambda _: None)
@@ -343,9 +345,10 @@ class Simulation:
         return self
 
     def _first_day(self) -> bytes:
-        """Run the first of the orders; return the backup that is taken then, which lacks the others."""
+        """Run the first of the orders; return the backup made then, which lacks the others."""
         every, self.orders = self.orders, self.world.random.randint(0, self.orders)
-        # A backup from before the journal was there is an empty database, and no journal that lost rows.
+        # A backup from before the journal existed is an empty database, not a journal that lost
+        # rows.
         while not self._is_made():
             self._life(self.world.random.uniform(0.01, 90))
         self.orders = every
@@ -395,7 +398,7 @@ class Simulation:
             assert not pending
 
     async def _receive(self, store: SimulatedStore) -> None:
-        """Hear callbacks: late, repeated, out of order, and of anything that ever was."""
+        """Receive callbacks: late, repeated, out of order, and about any earlier state."""
         world = self.world
         journal = Journal(store, "11344")
         self.change_journal(journal)
@@ -430,10 +433,10 @@ class Simulation:
             async for _ in job.run(self._orders()):
                 pass
 
-    # What must hold
+    # Invariants
 
     def complaints(self) -> list[str]:
-        """Say what went wrong, in the words of docs/payouts.md's invariants."""
+        """Return the violations of the invariants of docs/payouts.md."""
         world = self.world
         world.now += 10 * LONGEST_EXECUTION
         world.settle()
@@ -501,7 +504,8 @@ class Simulation:
         return told
 
 
-#: What a merchant may have: a platform that refuses used ids or not, a job that sends again or not, one job or two on one journal.
+#: The settings of a merchant: a platform that refuses used ids or not, a job that sends again or
+#: not, one or two jobs on a journal.
 SETTINGS: dict[str, dict[str, Any]] = {
     "one job": {},
     "one job, which sends nothing again": {"resends": False},

@@ -1,4 +1,4 @@
-"""Ports for who has to know one before anybody listens there, and for who wants nobody to."""
+"""Ports for tests that must know one before a server listens, or that need an unused one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import socket
 from typing import Final
 
 #: ``GATEWAYPY_TEST_PORTS`` moves the range, so that two checkouts can be tested at the same time.
-#: Below what systems give to sockets that take any free port, and each of pytest's workers has a stretch of its own: nobody else
-#: takes such a port between the look at it and its use.
+#: The range is below the ports that systems assign to sockets, and each worker of pytest has its
+#: own part: no other process binds such a port between its check and its use.
 _LOWEST: Final = int(os.environ.get("GATEWAYPY_TEST_PORTS", "15000"))
 _EACH: Final = 250
 _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -19,7 +19,7 @@ _ports: Final = itertools.cycle(
 
 
 def free_port() -> int:
-    """Give a port on which nobody listens now, and never the last one again."""
+    """Return a port on which no process listens, and never the same one twice."""
     for port in itertools.islice(_ports, _EACH):
         with socket.socket() as probe:
             try:

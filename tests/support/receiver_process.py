@@ -1,6 +1,6 @@
-"""A receiver in a process of its own, to be killed: ``python receiver_process.py PORT INBOX EFFECTS``.
+"""A receiver in a process that is killed: ``python receiver_process.py PORT INBOX EFFECTS``.
 
-Its handler writes an effect, keyed by the event, into a file database of the shop's own.
+Its handler writes an effect, keyed by the event, into a database file of the shop.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ def make_router(effects: str) -> Router:
     router = Router()
     shop = sqlite3.connect(effects, isolation_level=None, timeout=30, check_same_thread=False)
     shop.execute("PRAGMA journal_mode=WAL")
-    shop.execute(
-        "PRAGMA synchronous=OFF"
-    )  # the process is killed, not the machine: the shop's own durability is not on trial
+    shop.execute("PRAGMA synchronous=OFF")  # only the process is killed, not the machine
     shop.execute(
         "CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, own_id TEXT, calls INTEGER NOT NULL)"
     )

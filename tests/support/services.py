@@ -1,4 +1,4 @@
-"""The brokers and the browser that some tests need, found by environment variable or in their usual place."""
+"""The brokers and the browser of some tests, by environment variable or in their usual place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RABBITMQ = os.environ.get("GATEWAYPY_TEST_RABBITMQ", "amqp://guest:guest@127.0.0
 
 
 def need(url: str, variable: str) -> str:
-    """Return a service's URL; where nothing answers, skip the test, or fail it where services are required."""
+    """Return the URL of a service; without an answer, skip the test, or fail if it is required."""
     parts = urlsplit(url)
     try:
         socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 0), 5).close()
@@ -40,7 +40,7 @@ def need_rabbitmq() -> str:
 
 
 def need_chromium() -> str:
-    """Return the path of a Chromium; where there is none, skip the test, or fail it where services are required."""
+    """Return the path of a Chromium; without one, skip the test, or fail if it is required."""
     path = os.environ.get("GATEWAYPY_TEST_CHROMIUM") or CHROMIUM
     if not os.access(path, os.X_OK):
         reason = f"no Chromium at {path} (Debian's package is chromium; name another with GATEWAYPY_TEST_CHROMIUM)"
@@ -51,7 +51,7 @@ def need_chromium() -> str:
 
 
 def make_broker(url: str, queue: str) -> AsyncBroker:
-    """Make a broker with a queue of the test's own, on Redis Streams or on RabbitMQ."""
+    """Create a broker with a queue for this test, on Redis Streams or on RabbitMQ."""
     if url.startswith("redis"):
         from taskiq_redis import RedisStreamBroker
 

@@ -1,4 +1,4 @@
-"""What a statement costs PostgreSQL: rows and buffers that it touches, by its own account."""
+"""What a statement costs PostgreSQL: the rows and buffers that its plan reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
 
 
 async def recorded(store: Store, work: Callable[[], Awaitable[object]]) -> list[Statement]:
-    """Do some work, and return the statements that it ran."""
+    """Run a function, and return its statements."""
     seen: list[Statement] = []
     run = store.run
 
@@ -36,7 +36,7 @@ async def recorded(store: Store, work: Callable[[], Awaitable[object]]) -> list[
 
 
 async def prepare(connection: Any, statements: list[Statement]) -> None:
-    """Prepare statements as a store's own connection does, and have each planned once, on the tables as they are."""
+    """Prepare statements like a connection of a store, and plan each once on the current tables."""
     for name, value in postgres._SETTINGS.items():
         await connection.execute(f"SET {name} = '{value}'")
     for number, (sql, _) in enumerate(statements):
@@ -46,7 +46,7 @@ async def prepare(connection: Any, statements: list[Statement]) -> None:
 
 @frozen
 class Cost:
-    """The most rows that a step of a statement's plan read, and the pages that all of them did."""
+    """The most rows that a step of the plan read, and the pages that all steps read."""
 
     sql: str
     rows: int
@@ -55,7 +55,7 @@ class Cost:
 
 
 async def prepared_costs(connection: Any, statements: list[Statement]) -> list[Cost]:
-    """Explain each prepared statement, and undo it."""
+    """Explain each prepared statement, and roll it back."""
     costs = []
     for number, (sql, parameters) in enumerate(statements):
         arguments = ", ".join(map(_literal, parameters))

@@ -1,4 +1,4 @@
-"""What the callback tests share: a store on SQLite and on PostgreSQL."""
+"""A store for the callback tests, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POSTGRES = os.environ.get(
 
 
 async def postgres_schema() -> AsyncIterator[str]:
-    """Make a schema of its own, and give a URL that leads to it."""
+    """Create a schema, and return a URL that selects it."""
     asyncpg = pytest.importorskip("asyncpg")
     name = f"gatewaypy_{secrets.token_hex(6)}"
     try:
@@ -37,7 +37,7 @@ async def postgres_schema() -> AsyncIterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Give the URL of an empty store, of each kind."""
+    """Return the URL of an empty store, of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db"
         return

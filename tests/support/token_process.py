@@ -1,6 +1,7 @@
-"""Some gateways in a process of their own, to share tokens with others: ``python token_process.py BASE_URL REDIS PREFIX GATEWAYS``.
+"""Gateways that share tokens: ``python token_process.py BASE_URL REDIS PREFIX GATEWAYS``.
 
-It says ``ready``, waits for a line, pays out once with each gateway at the same time, and says what came of it.
+It prints ``ready``, waits for a line, makes one payout with each gateway at the same time, and
+prints the results.
 """
 
 from __future__ import annotations

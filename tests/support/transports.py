@@ -1,4 +1,4 @@
-"""The transports that tests run on, and what is true of one and not of another."""
+"""The transports that tests run on, and how they differ."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from gatewaypy.transport import Transport
 
 KINDS = ("httpx", "httpx2", "aiohttp", "aiohttp shared", "httptools", "pyreqwest")
-#: These ask for the last time before they connect.
+#: These call the send guard last before they connect.
 ASK_BEFORE_CONNECTING = {"pyreqwest"}
-#: These cannot break a request off between its head and its body, as they write both at once.
+#: These cannot abort a request between its headers and its body, as they write both at once.
 ASK_ONCE = {"httptools", "pyreqwest"}
 
-#: These do not tell whose end of a TLS connection it was: a reply without a length is never whole to them.
+#: These do not report which side closed a TLS connection: a reply without a length is never
+#: complete for them.
 WANT_A_LENGTH = {"aiohttp", "aiohttp shared"}
 
 
@@ -31,7 +32,7 @@ WANT_A_LENGTH = {"aiohttp", "aiohttp shared"}
 async def made(
     kind: str, authority: trustme.CA | None = None, keepalive_timeout: float = 15.0
 ) -> AsyncIterator[Transport]:
-    """Make a transport that trusts a test's authority, or the system's; the gateway that gets it opens it."""
+    """Build a transport that trusts the authority of the test, or those of the system."""
     library = kind.split(maxsplit=1)[0]
     pytest.importorskip(library)
     context = None

@@ -1,6 +1,6 @@
-"""A taskiq worker in a process of its own, to be killed: ``python worker_process.py BROKER QUEUE JOURNAL BASE_URL``.
+"""A taskiq worker that is killed: ``python worker_process.py BROKER QUEUE JOURNAL BASE_URL``.
 
-It is what ``taskiq worker`` starts as its child, and says ``ready`` once it listens.
+It is what ``taskiq worker`` starts as its child, and prints ``ready`` when it listens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUICK = Timeouts(connect=5, read=5, total=20, inquiry=0.5)
 
 
 def main(url: str, queue: str, journal: str, base_url: str) -> None:
-    # An intent must grow too old well within the quiet period, as it does within the usual one.
+    # The lifetime of an intent must be much shorter than the quiet period, as it is by default.
     job.SEND_WITHIN = 0.4  # type: ignore[misc]
     broker = make_broker(url, queue)
     PayoutWorker(

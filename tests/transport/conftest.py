@@ -1,4 +1,4 @@
-"""What every transport does alike, and the one that stands on the event loop itself, are tried on Python's own event loop and on uvloop, which most services run on."""
+"""The tests of all transports and of httptools run on asyncio's event loop and on uvloop."""
 
 from __future__ import annotations
 

@@ -101,7 +101,8 @@ async def test_transport_reply_has_retry_after_and_date(transport: Transport) ->
         first, second, third = [await send(transport, port) for _ in range(3)]
     assert (first.http_status, first.retry_after, first.date) == (429, later, date)
     assert (second.retry_after, second.date) == (None, None)
-    # How a client decodes what is not ASCII is its own affair; the reply must not be lost for it.
+    # How a client decodes other characters than ASCII is its own choice; the reply must not be lost
+    # because of it.
     assert third.http_status == 200
 
 
@@ -252,7 +253,7 @@ async def test_transport_unsolicited_reply_is_ignored(transport: Transport) -> N
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_and(OK, reader, writer)
         if not spoken.is_set():
-            # Apart from the reply, or a client might still be reading it.
+            # Separate from the reply, because a client may still be reading it.
             await asyncio.sleep(0.05)
             writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nstale")
             await writer.drain()
@@ -411,7 +412,7 @@ async def test_transport_cancelled_requests_leave_pool_usable(transport: Transpo
 
 
 class TestTls:
-    """Certificates and names are verified, and there is no switch for it."""
+    """Certificates and names are verified, and no option disables it."""
 
     async def attempt(
         self,
@@ -429,7 +430,7 @@ class TestTls:
             seen.append(await read_request(reader))
             writer.write(OK)
 
-        # A handshake that fails is what is tested; the server's own complaint of it is not.
+        # The test needs a failed handshake; the server's own error about it does not matter.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         async with listening(serve, server) as port, made(kind, authority) as transport, transport:
             answer = await send(transport, port, scheme="https")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def served_by(authority: trustme.CA) -> ssl.SSLContext:
-    """Make a server's TLS."""
+    """Create the TLS context of a server."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(server)
     return server
@@ -37,7 +37,7 @@ def served_by(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 async def transport() -> AsyncIterator[HttptoolsTransport]:
-    """Open one."""
+    """Open a transport."""
     async with HttptoolsTransport() as one:
         yield one
 
@@ -211,7 +211,7 @@ async def test_httptools_unnoticed_close_uses_new_connection(
         server.start()
         port = listener.getsockname()[1]
         assert isinstance(await send(transport, port), WireReply)
-        # The event loop stands still meanwhile, as it does while a service works.
+        # The event loop is blocked meanwhile, as by an application that is busy.
         assert hung_up.wait(5)
         assert isinstance(await send(transport, port), WireReply)
         server.join(5)
@@ -235,7 +235,7 @@ async def test_httptools_second_address_is_tried_in_parallel(
             told = [[(*kind, deaf.getsockname()), (*kind, ("127.0.0.1", port))]]
 
             async def addresses(*arguments: Any, **options: Any) -> Any:
-                # uvloop looks each address up once more as it connects.
+                # uvloop looks up each address again when it connects.
                 return told.pop() if told else await as_it_is(*arguments, **options)
 
             monkeypatch.setattr(loop, "getaddrinfo", addresses)
@@ -334,7 +334,7 @@ async def test_httptools_shorter_timeout_after_longer_works(transport: Httptools
 
     async with listening(once) as port:
         assert isinstance(await send(transport, port), WireReply)
-        # Were the first one's watch kept, this deadline would be over before it.
+        # If the timer of the first request stayed, this deadline would pass before it.
         failure = await send(transport, port, timeouts=HASTY, total=5)
     assert (failure.sent, failure.reason) == (True, "no answer within 0.6 s")
 
@@ -404,7 +404,7 @@ async def test_httptools_closed_transport_sends_nothing() -> None:
 
 
 class _Wire(asyncio.Transport):
-    """The event loop's side of a connection, which only notes whether it was closed."""
+    """The event loop's side of a connection, which only records whether it was closed."""
 
     def __init__(self, one: socket.socket) -> None:
         super().__init__({"socket": one})
@@ -459,7 +459,7 @@ def test_httptools_reply_is_same_in_any_packets(
             "application/json",
             body,
         )
-        # llhttp passes over line breaks between two replies.
+        # llhttp skips line breaks between two replies.
         assert line.is_reusable is (not surplus.strip(b"\r\n"))
         assert (line._headers, line._pieces, repr(line)) == ({}, [], "<Connection>")
         line.connection_lost(None)

@@ -17,7 +17,7 @@ from gatewaypy.transport.tls import default_context, validate_context
 
 @pytest.fixture(params=["httpx", "httpx2"])
 def library(request: pytest.FixtureRequest) -> str:
-    """Run a test on each of the two libraries that the default transport takes."""
+    """Run a test on each of the two libraries of the default transport."""
     pytest.importorskip(request.param)
     return request.param
 
@@ -40,7 +40,7 @@ async def test_httpx_closed_idle_connection_is_not_used(library: str) -> None:
 
 
 async def _hung_up(transport: HttpxTransport) -> None:
-    """Wait until the idle connection's socket has heard of its end."""
+    """Wait until the socket of the idle connection has received its end."""
     pool = transport._idle[-1].pool._pool
     for _ in range(1000):
         if all(connection.has_expired() for connection in pool.connections):

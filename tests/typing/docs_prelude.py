@@ -1,7 +1,8 @@
-"""What the Python blocks of README.md and docs/*.md take as known.
+"""Names that the Python blocks of README.md and docs/*.md may use.
 
-`test_docs_blocks.py` puts `from docs_prelude import *` before each block. A block may use the public
-names of the library, and the objects below, which an application has. It imports all other names.
+`test_docs_blocks.py` puts `from docs_prelude import *` before each block. A block may use the
+public names of the library, and the objects below, which an application has. It imports all other
+names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a merchant's type checker sees; mypy and pyright read this file, nothing runs it."""
+"""What a merchant's type checker sees; mypy and pyright check this file, and it never runs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from gatewaypy.callbacks import CallbackApp, Inbox, Receiver, Reconciler
 from gatewaypy.payouts import BadRow, PayoutOrder, read_orders
 
 if TYPE_CHECKING:
-    # A mistyped name is found, though some modules behind the doors are loaded late.
+    # A mistyped name is found, even if its module is loaded lazily.
     from gatewaypy import Gatewya  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: F401
     from gatewaypy.transport import HttpxTransport, Transport
 
 
 async def operations(gateway: Gateway, card: Card) -> None:
-    """Every operation has a result type of its own."""
+    """Every operation has its own result type."""
     euros = Money("50.00", "EUR")
     payment = await gateway.debit(
         euros, card, merchant_transaction_id="A", three_d="3D", store_card=True, extra={"a": "b"}
@@ -55,7 +55,7 @@ async def operations(gateway: Gateway, card: Card) -> None:
 
 
 def pages(redirect: Redirect, form: HostedForm) -> None:
-    """The pages that send a payer on take a nonce or none."""
+    """The pages that redirect a payer take a nonce or none."""
     assert_type(redirect.html(), str)
     assert_type(redirect.html(nonce="r4nd0m"), str)
     assert_type(form.html(nonce=None), str)
@@ -63,32 +63,32 @@ def pages(redirect: Redirect, form: HostedForm) -> None:
 
 
 async def mistakes(gateway: Gateway, card: Card) -> None:
-    """A forgotten id and a mistyped option are found before anything runs."""
+    """A missing id and a mistyped option are found by the type checker."""
     euros = Money("50.00", "EUR")
     await gateway.debit(euros, card)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await gateway.debit(euros, card, merchant_transaction_id="A", redirect="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def inboxes(gateway: Gateway, callbacks: CallbackApp, receiver: Receiver) -> None:
-    """A receiver's inbox goes to a reconciler as it is."""
+    """A receiver's inbox can be passed to a reconciler."""
     assert_type(receiver.inbox, Inbox)
     Reconciler(gateway, callbacks.receiver.inbox)
 
 
 def files(path: str, *, is_strict: bool) -> None:
-    """A file that is read strictly has orders alone."""
+    """A file that is read strictly yields only orders."""
     assert_type(read_orders(path, strict=True), Generator[PayoutOrder, None, None])
     assert_type(read_orders(path), Generator[PayoutOrder | BadRow, None, None])
     assert_type(read_orders(path, strict=is_strict), Generator[PayoutOrder | BadRow, None, None])
 
 
 def transports(ours: HttpxTransport) -> Transport:
-    """The default transport is one."""
+    """The default transport is a Transport."""
     return ours
 
 
 async def loaded_late(gateway: Gateway, card: Card, credentials: Credentials) -> None:
-    """What is loaded when it is first asked for has its types like everything else."""
+    """Names that are loaded lazily have their types."""
     assert_type(AiohttpTransport(keepalive_timeout=5.0), AiohttpTransport)
     assert_type(fastest_transport(), Transport)
     assert_type(await gateway.stored_cards.store(card), StoredCard)

@@ -18,7 +18,7 @@ from docs_blocks import name_documents, read_blocks, write_modules
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 EXAMPLES = ROOT / "examples"
-# Django has no types of its own, so that mypy calls every view untyped.
+# Django has no types of its own, so mypy reports every view as untyped.
 UNTYPED_EXAMPLES = {EXAMPLES / "django_shop.py"}
 SECONDS = 250
 
@@ -39,7 +39,7 @@ payment.redirect.html()
 
 @pytest.fixture(params=["mypy", "pyright"])
 def checker(request: pytest.FixtureRequest) -> list[str]:
-    """Give the command of each type checker. mypy keeps what it read of other packages for its next run."""
+    """Return the command of each type checker. mypy caches other packages for its next run."""
     if request.param == "pyright":
         return ["pyright", "--pythonpath", sys.executable]
     return mypy(request.config)

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.heavy
 
 
 def paid(sandbox: Sandbox) -> Counter[str]:
-    """Count what the gateway has carried out, by the payouts' ids."""
+    """Count what the gateway has executed, by the ids of the payouts."""
     entries = sandbox.ledger.summary()["entries"]
     return Counter(entry["merchantTransactionId"] for entry in entries if entry["kind"] == "payout")
 
 
 def kept(folder: Path) -> bytes:
-    """Return every byte of a journal's files."""
+    """Return every byte of the files of a journal."""
     return b"".join(path.read_bytes() for path in folder.glob("journal.db*"))
 
 
@@ -77,7 +77,7 @@ async def test_payouts_run_twice_pays_once(
         297,
         1,
     )
-    # Another file's failures are not this one's.
+    # Failures of another file do not count here.
     other = await run("run", write(tmp_path / "june.csv", "JUNE-1,1.00,EUR,Ada"), *work[2:])
     assert (other.returncode, "The journal holds 301 orders" in other.stdout) == (
         Exit.SETTLED,
@@ -87,8 +87,8 @@ async def test_payouts_run_twice_pays_once(
 
 
 async def reports(journal: str, folder: Path) -> None:
-    """Look at every form of the report of 298 paid and 3 declined payouts, with nothing known but the member's id."""
-    # This process's own environment has no credentials, and neither has this command.
+    """Check each format of the report of 298 paid and 3 declined payouts, with a member id only."""
+    # Neither this process nor this command has credentials in its environment.
     alone = {
         "GATEWAYPY_USERNAME": "",
         "GATEWAYPY_SECRET_KEY": "",
@@ -192,7 +192,7 @@ async def test_payouts_not_found_goes_to_review(
     )
     at = ("--journal", store_url)
     done = await run("run", file, *at, "--url", sandbox.base_url, *QUICK)
-    # Money that nobody is sure of comes before the decline that is there too.
+    # Unknown payouts precede the decline in the exit code.
     assert (done.returncode, done.stderr) == (Exit.REVIEW, "")
     assert "3 wait for a person" in done.stdout
     listed = await run("report", *at)
@@ -357,7 +357,7 @@ async def test_payouts_terminal_shows_progress_bar(sandbox: Sandbox, tmp_path: P
             while piece := os.read(master, 4096):
                 seen.append(piece)
         except OSError:
-            return  # Linux's way of saying that the terminal was closed
+            return  # On Linux this means that the terminal was closed.
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -389,7 +389,7 @@ async def test_payouts_rejected_credentials_end_the_run(sandbox: Sandbox, tmp_pa
 async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: Path) -> None:
     """While the writer of a pipe waits, planned orders are paid, and SIGTERM ends the run."""
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
-    # Planned by a run whose gateway takes no credentials.
+    # These were planned by a run whose gateway rejects its credentials.
     planned = write(
         tmp_path / "first.csv", *(f"PAYOUT-{number},1.00,EUR,Ada" for number in range(5))
     )

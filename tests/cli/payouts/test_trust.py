@@ -49,7 +49,7 @@ async def test_payouts_run_restored_journal_pays_nothing_twice(
     assert "This journal counts as restored from a backup" in again.stdout
     assert "gatewaypy payouts trust --because" in again.stdout
     assert again.returncode == Exit.RESTORED
-    # An order that was never paid is not sent either, as nobody knows that.
+    # An order that was never paid is not sent either, because the journal cannot know that.
     new = write(tmp_path / "day3.csv", "P-3,1.00,EUR,Ada")
     assert (await run("run", new, *to)).returncode == Exit.REVIEW
     assert executed(sandbox) == {"P-1": 1, "P-2": 1}
