@@ -157,7 +157,7 @@ async def test_payout_guard_without_bool_sends_nothing(gateway: Gateway) -> None
 
 
 def test_observer_result_not_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A lambda around a coroutine function is an observer without effect, and the log says so."""
+    """A lambda around a coroutine function is an observer without effect, and is logged."""
     notify(lambda event: coroutine(event), TokenStoreUnavailable(reason="test"))  # type: ignore[arg-type, return-value]  # noqa: PLW0108
     assert "which has not run" in caplog.text
 

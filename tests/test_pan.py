@@ -213,7 +213,7 @@ def test_replace_digits_ignores_check_digit() -> None:
     ["4", "62", "4 ", "1  ", "4111 1111 1111 1111 ", "12345678901x", "AA11 ", "AA11", "\u0661"],
 )
 def test_find_work_is_linear(piece: str) -> None:
-    """Twice the text needs at most twice the work, whatever it contains."""
+    """Twice the text needs at most twice the work, with any content."""
 
     def lines(text: str) -> int:
         count = 0

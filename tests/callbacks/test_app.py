@@ -298,7 +298,7 @@ async def test_app_mounted_opens_with_first_callback(tmp_path: Path) -> None:
 
 
 async def test_app_close_leaves_no_claimed_event(tmp_path: Path) -> None:
-    """Whatever the order of close and claim, unhandled events are free for the next process."""
+    """In any order of close and claim, unhandled events are free for the next process."""
     for number in range(40):
         url = f"sqlite:///{tmp_path}/inbox{number}.db"
         async with CallbackApp(router([]), MERCHANT, inbox=url) as callbacks:

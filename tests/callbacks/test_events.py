@@ -77,7 +77,7 @@ def test_event_received_has_typed_attributes() -> None:
     )
 )
 def test_event_malformed_fields_never_raise(fields: dict[str, Any]) -> None:
-    """No attribute of an event raises, whatever the gateway sent; a second read is equal."""
+    """No attribute of an event raises for any input of the gateway; a second read is equal."""
     event = received({"paymentId": "1", **fields})
     told = told_of(event)
     assert told_of(event) == told

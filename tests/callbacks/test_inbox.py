@@ -252,7 +252,7 @@ def test_inbox_statements_use_indexes(name: str, size: int) -> None:
         "within a text",
         "before a date",
         "among digits",
-        "beside others",
+        "next to others",
         "by name, nested",
         "by other names",
         "a wrong check digit",
@@ -272,7 +272,7 @@ def test_inbox_card_numbers_are_masked(sent: dict[str, Any], kept: dict[str, Any
 def test_inbox_number_with_check_digit_is_masked(
     digits: str, before: list[str], after: list[str]
 ) -> None:
-    """A number with a valid check digit is never stored whole, whatever surrounds it."""
+    """A number with a valid check digit is never stored whole, in any surroundings."""
     alone = redact({"remark": digits})["remark"]
     may_be_issued = is_luhn_valid(digits) and digits[0] in "3456"
     assert not may_be_issued or alone == f"{digits[:6]}******{digits[-4:]}"

@@ -355,7 +355,7 @@ async def test_receiver_without_inbox_runs_handlers_first(shop: Shop) -> None:
 
 
 def test_receiver_inbox_missing_raises(shop: Shop) -> None:
-    """Code that needs the inbox gets an error that says so, not a later failure on None."""
+    """Code that needs the inbox gets an error at once, not a later failure on None."""
     with pytest.raises(errors.ConfigurationError, match=r"^receiver\.inbox: must be set by inbox="):
         _ = Receiver(shop.router, MERCHANT).inbox
 
@@ -377,7 +377,7 @@ def test_receiver_invalid_setup_raises(options: dict[str, Any]) -> None:
 
 
 async def test_receiver_not_open_raises(tmp_path: Any) -> None:
-    """A receiver that is used before it is opened raises an error that says so."""
+    """A receiver that is used before it is opened raises an error that names the cause."""
     with pytest.raises(errors.ConfigurationError, match="not open"):
         await Receiver(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db").receive(
             signed(fields()), JSON

@@ -518,7 +518,7 @@ async def test_server_other_path_is_404(host: Host) -> None:
 
 
 async def test_server_mounted_answers_with_and_without_slash(server: str, tmp_path: Path) -> None:
-    """Whatever a mount passes on, with its slash or without, the callback is accepted."""
+    """The callback is accepted at each path that a mount passes on, with its slash or without."""
     with serving(server, tmp_path, "mounted") as served:
         # Starlette's Mount redirects the path without its slash before it calls CallbackApp.
         for path in ("/by-hand", "/by-hand/", "/litestar", "/litestar/", "/starlette/"):

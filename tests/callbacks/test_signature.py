@@ -178,7 +178,7 @@ FORM = "application/x-www-form-urlencoded"
     ],
 )
 def test_verify_any_charset_is_accepted(encoding: str, kind: str) -> None:
-    """A callback is decoded in its charset, JSON whatever its label says, before it is verified."""
+    """A callback is decoded in its charset, JSON with any label, before it is verified."""
     made = fields(remark="Zahlung für Müller")
     body = json.dumps(
         {**made, "checksum": sign_callback(made, MERCHANT)}, ensure_ascii=False
@@ -225,7 +225,7 @@ SIGNED = ("paymentId", "merchantTransactionId", "amount", "transactionStatus")
 @settings(max_examples=5000)
 @given(st.sampled_from(SIGNED), st.text(max_size=20))
 def test_verify_changed_signed_field_is_refused(name: str, value: str) -> None:
-    """Whatever a signed field is changed to, the callback is refused."""
+    """A callback with any change of a signed field is refused."""
     body = {**json.loads(signed(fields())), name: value}
     if value == json.loads(signed(fields()))[name]:
         return

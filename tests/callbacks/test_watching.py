@@ -114,7 +114,7 @@ async def test_watch_ends_with_its_operation(
 async def test_watch_ignores_record_of_other_payment(
     store_url: str, answer: dict[str, str], caplog: Any
 ) -> None:
-    """A record with another amount, currency or own id is ignored, and the log says so."""
+    """A record with another amount, currency or own id is ignored and logged."""
     shop, gateway = Shop(), Gateway(fields(**answer))
     async with Receiver(shop.router, MERCHANT, inbox=store_url) as receiver:
         reconciler = Reconciler(

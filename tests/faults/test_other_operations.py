@@ -537,7 +537,7 @@ async def test_fault_invoice_status_is_retried() -> None:
 
 
 async def test_fault_other_invoice_of_same_id_is_not_accepted() -> None:
-    """An earlier invoice of another amount is no result: the error says it may be done."""
+    """An earlier invoice of another amount is not the result: the error says it may be done."""
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         await generate(gateway, "INV-1")
         sandbox.faults.add("cut after", operation="invoice generate")
@@ -627,7 +627,7 @@ def check_doubted(operation: str, met: Met) -> None:
 async def test_fault_xml_page_without_extra_is_not_an_answer(
     operation: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no configuration error, because the change was sent and executed."""
+    """It is not a configuration error, because the change was sent and executed."""
     monkeypatch.setitem(sys.modules, "xmltodict", None)
     check_doubted(
         operation, await bent(operation, path, lambda _: (200, "text/xml", b"<error>busy</error>"))
@@ -770,7 +770,7 @@ async def test_fault_refused_connection_is_not_sent(cases: Mapping[str, Case]) -
     ["recurring initial", "store card", "merchant sign-up", "pay by link", "invoice generate"],
 )
 async def test_fault_without_token_nothing_is_sent(name: str) -> None:
-    """Whatever root and login a token is for, without it the operation is not sent."""
+    """Without a token, for any root and login, the operation is not sent."""
     case = (MOVES | CHANGES)[name]
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         sandbox.faults.add("server error", operation="token", times=None)

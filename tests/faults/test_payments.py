@@ -199,7 +199,7 @@ async def test_fault_late_payment_record_is_found(operation: str, card: Card) ->
 async def test_fault_gateway_down_after_payment_is_unknown(
     operation: str, sandbox: Sandbox, card: Card
 ) -> None:
-    """Without a reply and an inquiry the error says so: money did move."""
+    """Without a reply and an inquiry the error is OutcomeUnknown: money did move."""
     async with Gateway(sandbox.base_url, sandbox.credentials, timeouts=SHORT) as gateway:
         subject = await prepare(gateway, operation, card)
         sandbox.faults.add("cut after", operation=operation)
@@ -223,7 +223,7 @@ async def test_fault_gateway_down_after_payment_is_unknown(
 async def test_fault_of_token_call_moves_nothing(
     fault: FaultKind, sandbox: Sandbox, card: Card
 ) -> None:
-    """Whatever happens to the token call, the payment succeeds with another or is not sent."""
+    """After any fault of the token call, the payment succeeds with another or is not sent."""
     sandbox.faults.add(fault, operation="token", times=1)
     async with Gateway(
         sandbox.base_url, sandbox.credentials, timeouts=WAITS.get(fault, PATIENT)

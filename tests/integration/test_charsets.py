@@ -55,7 +55,7 @@ def reply(fields: dict[str, object], encoding: str, label: str) -> bytes:
 async def test_debit_reply_in_charset_succeeds(
     transport: Transport, encoding: str, label: str
 ) -> None:
-    """A debit and its token are read from their replies, whatever charset they have."""
+    """A debit and its token are read from their replies in any charset."""
     asked = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -125,7 +125,7 @@ async def test_three_d_requires_every_parameter(
 async def test_three_d_unknown_payment_is_an_error_page(
     sandbox: Sandbox, browser: httpx.AsyncClient
 ) -> None:
-    """A page for a payment that does not exist says so."""
+    """A page for a payment that does not exist shows an error."""
     assert (await browser.get(f"{sandbox.base_url}/sandbox/acs/1")).status_code == 404
 
 

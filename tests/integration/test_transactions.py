@@ -26,7 +26,7 @@ def eur(amount: str) -> Money:
 
 
 async def test_list_reads_every_page(client: Gateway, sandbox: Sandbox) -> None:
-    """The gateway's limit of 100 rows a page loses no row, whatever the page size."""
+    """The gateway's limit of 100 rows a page loses no row with any page size."""
     for number in range(205):
         await client.debit(eur("1.00"), CARD, merchant_transaction_id=f"ORDER-{number}")
     today = datetime.now(UTC).date()
@@ -150,7 +150,7 @@ EMPTY = {"result": {"code": "10026", "description": "Record not found"}}
         "nothing",
         "pages",
         "a row that slipped",
-        "the last page once more",
+        "the last page again",
         "one row as an object",
         "no rows",
     ],

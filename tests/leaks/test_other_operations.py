@@ -299,7 +299,7 @@ async def test_leak_calls_show_no_secret(body: str, transport: Transport, log: i
 
 @pytest.mark.parametrize("fault", list(FaultKind), ids=lambda fault: fault.name)
 async def test_leak_failures_show_no_secret(fault: FaultKind, log: io.StringIO) -> None:
-    """Whatever fails in nearly every request, no error, log or event shows a secret."""
+    """With any fault in nearly every request, no error, log or event shows a secret."""
     results, _, _ = await everything(log, fault=fault, transport=HttpxTransport(), timeouts=HASTY)
     if fault.spoils_reply:
         assert sum(isinstance(result, errors.GatewayError) for result in results) > 3
@@ -414,7 +414,7 @@ REFUSALS: dict[str, Callable[[Gateway], Awaitable[Any]]] = {
     "a malformed CVV": lambda g: g.stored_cards.pay(
         "REG1", EUROS, merchant_transaction_id="A-1", cvv=MALFORMED_CVV
     ),
-    "a malformed CVV, sealed": lambda g: g.stored_cards.pay(
+    "a malformed CVV in a Secret": lambda g: g.stored_cards.pay(
         "REG1", EUROS, merchant_transaction_id="A-1", cvv=Secret(MALFORMED_CVV)
     ),
     "a CVV that is a number": lambda g: g.stored_cards.pay(
@@ -431,7 +431,7 @@ REFUSALS: dict[str, Callable[[Gateway], Awaitable[Any]]] = {
     ),
     "a good CVV with a bad registration": lambda g: g.stored_cards.pay("REG|1", EUROS, **PAY),
     "a good CVV with no Money": lambda g: g.stored_cards.pay("REG1", "5.00", **PAY),
-    "a good CVV with another beside it": lambda g: g.stored_cards.pay(
+    "a good CVV with another next to it": lambda g: g.stored_cards.pay(
         "REG1", EUROS, extra={"card.cvv": CVV}, **PAY
     ),
     "a good CVV with a bad extra": lambda g: g.stored_cards.pay(
@@ -541,10 +541,10 @@ def test_leak_refused_source_shows_no_account(make: Callable[[], object]) -> Non
         ),
     ],
     ids=[
-        "beside a fixed field",
+        "next to a fixed field",
         "over the checksum",
         "over the merchant",
-        "beside several products",
+        "next to several products",
     ],
 )
 async def test_leak_extra_that_cannot_nest_shows_nothing(

@@ -350,7 +350,7 @@ def test_browser_info_by_hand_out_of_bounds_raises(name: str, value: Any) -> Non
 
 @given(st.text(st.sampled_from("0123456789|-.aZ\n\0é ")) | st.text())
 def test_browser_info_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever a browser sends, the reader returns a value or refuses it."""
+    """The reader returns a value or refuses it for any text of a browser."""
     try:
         info = BrowserInfo.from_request({}, text)
     except errors.InvalidRequest:
@@ -389,7 +389,7 @@ def written(info: BrowserInfo) -> str:
     )
 )
 def test_browser_info_any_header_can_be_sent(headers: dict[str, str]) -> None:
-    """Whatever the headers of the payer's browser, the payment can be encoded."""
+    """The payment can be encoded with any headers of the payer's browser."""
     assert written(BrowserInfo.from_request(headers, "1|1|24|0|0|")).endswith("/payments")
 
 

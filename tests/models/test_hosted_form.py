@@ -156,7 +156,7 @@ def test_hosted_form_values_are_escaped(hostile: str) -> None:
 def test_hosted_form_page_returns_every_pair(
     query: str, fields: list[tuple[str, str | Secret]]
 ) -> None:
-    """Whatever the values, a browser reads exactly the pairs that were put in."""
+    """A browser reads exactly the pairs that were put in, with any values."""
     form = HostedForm(f"{URL}?{query}", tuple(fields))
     page = Page(form.html())
     assert page.pairs == form.inputs()

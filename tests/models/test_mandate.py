@@ -125,7 +125,7 @@ def test_mandate_json_is_an_object_of_strings() -> None:
     )
 )
 def test_mandate_json_round_trip_is_equal(mandate: Mandate) -> None:
-    """Whatever its values, the same mandate is read from text and from bytes."""
+    """The same mandate is read from text and from bytes, with any values."""
     assert Mandate.from_json(mandate.to_json()) == mandate
     assert Mandate.from_json(mandate.to_json().encode()) == mandate
 

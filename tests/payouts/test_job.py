@@ -247,7 +247,7 @@ async def test_callback_only_moves_rows_forward(store_url: str) -> None:
 async def test_callback_of_order_never_sent_goes_to_review(
     gateway: Gateway, sandbox: Sandbox, store_url: str
 ) -> None:
-    """A planned order is not settled by a callback: its id was used, so it is not sent."""
+    """A callback does not settle a planned order: its id was used, so it is not sent."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
         await journal.plan([order(1), order(2)])
         assert await journal.handle_event(event(1, "payoutsuccessful")) is State.REVIEW
@@ -414,7 +414,7 @@ async def test_duplicate_of_first_attempt_goes_to_review(
 async def test_reconcile_payment_under_the_id_goes_to_review(
     gateway: Gateway, store_url: str, card: Any
 ) -> None:
-    """A pending payout is not settled by a captured payment with its id."""
+    """A captured payment with its id does not settle a pending payout."""
     await gateway.debit(Money("5.00", "EUR"), card, merchant_transaction_id="PAYOUT-1")
     async with Journal(store_url, MERCHANT.member_id) as journal:
         (row,) = await journal.plan([order(1)])
@@ -896,7 +896,7 @@ async def test_job_cut_database_connection_ends_the_run(
 async def test_journal_has_no_secret(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No file and no log has keys, tokens or checksums, whatever fails."""
+    """No file and no log has keys, tokens or checksums after any failure."""
     caplog.set_level("DEBUG")
     for fault in ("cut after", "html", "garbage", "expire tokens", "reject token"):
         sandbox.faults.add(fault, operation="payout", times=2)

@@ -212,7 +212,7 @@ async def test_other_amount_is_added_to_evidence(store_url: str) -> None:
 
 
 async def test_success_of_earlier_attempt_is_success(store_url: str) -> None:
-    """Money that moved counts, whichever attempt moved it."""
+    """Money that moved counts for each attempt."""
     async with Journal(store_url, MEMBER) as journal:
         await again(journal)
         assert await journal.record("P-1", PAID, attempt=1) is State.SUCCEEDED

@@ -293,7 +293,7 @@ def test_json_bad_line_has_reason(line: str, reason: str) -> None:
 
 
 def test_json_deep_nesting_is_one_bad_row() -> None:
-    """Whatever Python's parser does at that depth, the row is bad and the lines around are read."""
+    """The row is bad even if Python's parser accepts that depth, and the lines around are read."""
     line = GOOD.replace('"1.00"', "[" * 20_000 + "]" * 20_000)
     before, refused, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
     assert before == after
@@ -424,7 +424,7 @@ def test_json_line_separators_do_not_end_a_line(end: str) -> None:
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_csv_records_are_those_that_were_written(names: list[str], ends: str) -> None:
-    """Each record that Python writes is an order or one bad row, whatever its values."""
+    """Each record that Python writes is an order or one bad row, with any values."""
     written = io.StringIO()
     csv.writer(written, lineterminator=ends).writerows(
         [f"A{number}", "1.00", "EUR", name] for number, name in enumerate(names)

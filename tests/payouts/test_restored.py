@@ -191,7 +191,7 @@ async def test_restored_journal_new_order_is_sent_if_allowed(
     assert sandbox.requests["inquiry"] >= 2
 
 
-async def test_restored_journal_new_order_is_settled_by_callback(
+async def test_restored_journal_callback_settles_new_order(
     gateway: Gateway, store_url: str
 ) -> None:
     """A late callback of a payout that the journal lost settles the order once it is stored."""

@@ -39,7 +39,7 @@ def send_without_intent(job: PayoutJob) -> None:
 
 
 def send_what_is_anothers(job: PayoutJob) -> None:
-    """Write the intent for any row, whatever its owner and state."""
+    """Write the intent for a row of any owner and state."""
 
     async def intend(row: Any) -> int:
         sql = "UPDATE gatewaypy_payouts SET state = 'sending', attempt = attempt + 1 WHERE id = ?"

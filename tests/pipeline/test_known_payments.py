@@ -81,7 +81,7 @@ def test_only_follow_up_needs_known_payment() -> None:
     refund = begun(bounds, operations.REFUND)
     assert not bounds.is_only(refund)
     bounds.learn(*known(operations.DEBIT, "50"))
-    assert not bounds.is_only(refund), "what is learnt afterwards says nothing of the time before"
+    assert not bounds.is_only(refund), "a later record says nothing about the time before"
     bounds.refused(refund)
     assert bounds.is_only(begun(bounds, operations.REFUND))
     debit = Request(operation=operations.DEBIT, fields={})

@@ -577,7 +577,7 @@ async def test_pipeline_rejected_credentials_reach_caller(wire: Any) -> None:
     ],
 )
 async def test_pipeline_without_token_sends_nothing(wire: Any, answer: Any) -> None:
-    """Whatever prevents a token, the payment is not sent or rejected, never unknown."""
+    """Without a token, for any reason, the payment is not sent or rejected, never unknown."""
     wire["token"].mock(
         side_effect=lambda _: (
             (_ for _ in ()).throw(answer) if isinstance(answer, Exception) else answer
@@ -772,7 +772,7 @@ async def test_pipeline_partner_and_regenerated_tokens_work(wire: Any) -> None:
 
 
 async def test_pipeline_partner_token_without_login_raises() -> None:
-    """Credentials without a partner login raise an error that says so."""
+    """Credentials without a partner login raise an error that names it."""
     from gatewaypy import Credentials
 
     alone = Credentials(member_id="1", partner_id="4", username="shop", secret_key="k" * 32)

@@ -219,7 +219,7 @@ async def test_redis_token_near_expiry_is_not_shared(sandbox: Sandbox, prefix: s
 
 @pytest.mark.parametrize("planted", ["", "x", "3600 a\r\nb: c", "inf abc", "3600 ", "nan abc"])
 async def test_redis_invalid_token_is_replaced(sandbox: Sandbox, prefix: str, planted: str) -> None:
-    """Whatever is stored under the key, only a token is sent, and a valid one replaces it."""
+    """An invalid value under the key is never sent, and a valid token replaces it."""
     async with make(
         sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), []
     ) as gateway:
@@ -294,7 +294,7 @@ async def test_redis_wait_for_other_process_is_limited(prefix: str) -> None:
         return AuthToken(value=Secret("mine"), lifetime=100.0)
 
     async with redis.Redis.from_url(need_redis()) as client:
-        await client.set(f"{prefix}x:lock", "somebody else's")
+        await client.set(f"{prefix}x:lock", "another process's")
         async with RedisTokens(
             need_redis(), prefix=prefix, command_timeout=SLOW, lock_timeout=0.2
         ) as store:
@@ -302,7 +302,7 @@ async def test_redis_wait_for_other_process_is_limited(prefix: str) -> None:
                 "x", fetch, replacing=None, rejected=False, on_status=lambda _: None
             )
         assert granted.value == Secret("mine")
-        assert await client.get(f"{prefix}x:lock") == b"somebody else's"
+        assert await client.get(f"{prefix}x:lock") == b"another process's"
 
 
 async def test_redis_down_costs_one_token_call(sandbox: Sandbox, quiet_port: int) -> None:

@@ -110,7 +110,7 @@ class BothBooks(RuleBasedStateMachine):
         return f"ORDER-{self.numbers}"
 
     def booked(self, own_id: str, kind: str, amount: Money, payment: Any) -> Any:
-        """Record a payment that the gateway has accepted, whatever its outcome."""
+        """Record a payment that the gateway has accepted, with any outcome."""
         state = {
             "Y": "capturesuccess" if kind == "DB" else "authsuccessful",
             "N": "authfailed",

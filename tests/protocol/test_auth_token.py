@@ -102,5 +102,5 @@ def test_token_other_reply_is_unreadable(fields: dict[str, Any]) -> None:
 
 @given(st.text(max_size=60))
 def test_token_of_any_shape_has_a_lifetime(token: str) -> None:
-    """Whatever a token looks like, it gets a lifetime."""
+    """A token of any shape gets a lifetime."""
     assert 0 < lifetime(token, now=EXPIRY) <= LIFETIME

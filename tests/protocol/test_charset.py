@@ -65,7 +65,7 @@ def test_declared_text_round_trips(name: str, text: str) -> None:
     st.sampled_from(["", "; charset=utf-16", "; charset=latin1"]),
 )
 def test_wide_text_round_trips(codec: str, text: str, label: str) -> None:
-    """UTF-16 and UTF-32 are detected by their first bytes, whatever was declared."""
+    """UTF-16 and UTF-32 are detected by their first bytes, with any declaration."""
     assume(
         "\0" not in text[:3] and all(not "\ud800" <= character <= "\udfff" for character in text)
     )

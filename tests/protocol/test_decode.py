@@ -161,7 +161,7 @@ def test_redirect_default_method_depends_on_parameters() -> None:
 
 @pytest.mark.parametrize("nowhere", [None, {}, "", [], "https://acs.example"])
 def test_redirect_empty_is_none(nowhere: Any) -> None:
-    """An empty redirect is no redirect."""
+    """An empty redirect counts as absent."""
     assert decode.redirect({"redirect": nowhere}) is None
 
 
@@ -297,7 +297,7 @@ def test_payment_cosmetic_field_breaks_no_result(fields: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("amount", ["12.000", "1.000", "1E+50000000", "9" * 1000, "+1.00"])
 def test_money_unplain_amount_in_reply_is_none(amount: str) -> None:
-    """An amount that the library refuses as text is no amount, and not an error."""
+    """An amount that the library refuses as text counts as absent, and is not an error."""
     assert decode.money(amount, "EUR") is None
 
 

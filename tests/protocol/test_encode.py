@@ -269,7 +269,7 @@ def test_encode_unknown_card_brand_comes_from_extra() -> None:
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), TEXT, min_size=1, max_size=8))
 def test_encode_any_text_survives_form_and_json(fields: dict[str, str]) -> None:
-    """Whatever a value has, the gateway reads the same text."""
+    """The gateway reads the same text for any value."""
     assert (
         dict(parse_qsl(bytes(write(fields, "form")).decode("ascii"), keep_blank_values=True))
         == fields

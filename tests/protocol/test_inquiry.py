@@ -196,7 +196,7 @@ def test_inquiry_id_depends_on_operation() -> None:
     st.sampled_from(["50.00", "49.99"]),
 )
 def test_resolve_never_invents_a_success(status: str, short: str | None, amount: str) -> None:
-    """A payment succeeds only by a record of its own amount whose statuses say so."""
+    """A payment succeeds only by a record of its own amount with statuses of success."""
     answer = resolve(new(operations.DEBIT), record(status, short, amount=amount))
     if not isinstance(answer, Unresolved):
         assert amount == "50.00"

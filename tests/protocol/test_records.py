@@ -744,7 +744,7 @@ def test_read_record_http_failure_is_unreadable(answer: WireReply | WireFailure)
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404])
 def test_read_record_body_counts_with_any_status(status: int) -> None:
-    """If the body can be read, it decides, whatever the HTTP status."""
+    """If the body can be read, it decides, with any HTTP status."""
     answer = WireReply(status, "application/json", (REPLIES / "stored-card.json").read_bytes())
     assert read_record(requests.delete_stored_card("REG123"), answer).registration_id == "REG123"
 

@@ -340,7 +340,7 @@ def test_request_matches_its_table_row(request_: Request, url: str, rule: str | 
 
 @pytest.mark.parametrize("body", ["form", "json"])
 def test_request_with_fixed_body_format_keeps_it(body: str) -> None:
-    """A payment link is requested in JSON, whatever the client is configured for."""
+    """A payment link is requested in JSON by a client of either encoding."""
     wire = encode(link(), platform=PLATFORM, credentials=MERCHANT, body=body)
     assert wire.content_type == "application/json"
     assert json.loads(bytes(wire.body))["merchant"] == {

@@ -132,7 +132,7 @@ def test_transition_any_order_never_undoes_money(heard: list[str]) -> None:
 
 
 def test_state_is_one_word() -> None:
-    """The long status leads; an unknown one is no state, whatever the short one is."""
+    """The long status leads; an unknown one gives no state, with any short one."""
     assert state_of(" CaptureSuccess ", "N") == "capturesuccess"
     assert state_of(None, "3D") == "3d"
     assert state_of("", "Y") == "y"

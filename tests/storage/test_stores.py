@@ -192,7 +192,7 @@ def test_store_unknown_url_scheme_raises(url: str) -> None:
 
 async def test_sqlite_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """A missing directory, and a file that is not a database, are named."""
-    (tmp_path / "text.db").write_text("this is no database, however long one looks at it" * 100)
+    (tmp_path / "text.db").write_text("this is not a database" * 100)
     for path in (tmp_path / "missing" / "x.db", tmp_path / "text.db"):
         with pytest.raises(errors.ConfigurationError, match=path.name):
             await SqliteStore(str(path)).open(SCHEMA)

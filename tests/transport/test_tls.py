@@ -36,7 +36,7 @@ def test_context_without_minimum_gets_tls_1_2(kind: type[HttpxTransport]) -> Non
 def test_context_with_debians_default_gets_tls_1_2(
     monkeypatch: pytest.MonkeyPatch, default: V
 ) -> None:
-    """The minimum of a new context means nothing, whatever it is on this build."""
+    """The minimum of a new context means nothing, on any build."""
     monkeypatch.setattr(tls, "new_minimum", lambda: default)
     assert tls.validate_context(context(default)).minimum_version is V.TLSv1_2
 
@@ -61,7 +61,7 @@ def test_context_with_higher_minimum_is_kept(minimum: V) -> None:
     not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option"
 )
 def test_context_ignoring_unexpected_eof_is_changed() -> None:
-    """A cut connection must differ from a proper close, whatever the default of the build."""
+    """A cut connection must differ from a proper close, with any default of the build."""
     own = context()
     own.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     assert not tls.validate_context(own).options & ssl.OP_IGNORE_UNEXPECTED_EOF
