@@ -20,7 +20,8 @@ from gatewaypy.errors import (
     OutcomeUnknown,
 )
 from gatewaypy.models import Outcome, Payout
-from gatewaypy.payouts.journal.journal import Journal, refusal_of_batch
+from gatewaypy.payouts.journal.journal import Journal
+from gatewaypy.payouts.journal.planning import refusal_of_batch
 from gatewaypy.payouts.journal.rows import Conflict, Row
 from gatewaypy.payouts.journal.updates import PayoutUpdate
 from gatewaypy.payouts.order_stream import group_orders

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from gatewaypy.money import Money
+from gatewaypy.payouts.states import State
+
 if TYPE_CHECKING:
-    from gatewaypy.money import Money
+    from collections.abc import Sequence
+
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.states import State
 
 
 #: The highest id that a row can have.
@@ -89,9 +92,17 @@ class JournalEntry:
     planned_at: object
     changed_at: object
 
+    @classmethod
+    def from_columns(cls, values: Sequence[Any]) -> JournalEntry:
+        """Read an entry from the columns of `sql.ENTRY_COLUMNS`."""
+        row_id, merchant_transaction_id, batch, amount, currency, state, *rest = values
+        return cls(
+            row_id, merchant_transaction_id, batch, Money(amount, currency), State(state), *rest
+        )
+
 
 _KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
-UNSEALED: Final = (
+NOT_ENCRYPTED: Final = (
     "must not contain a card number, because this journal is not encrypted; "
     "give encrypt= and decrypt=, or pay to a stored card"
 )

@@ -233,3 +233,71 @@ ENDED: Final = (
     " WHERE payout.id BETWEEN given.number AND given.number AND payout.member || '' = ?"
     " AND payout.state IN ('succeeded', 'failed', 'review')"
 )
+MARK_UNSENT: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?"
+    " WHERE id = ? AND state = 'sending' AND owner = ? AND fence = ? RETURNING id"
+)
+MARK_REFUSED: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'failed', evidence = ?, outcome_source = 'refused'"
+    " WHERE id = ? AND state IN ('planned', 'sending') AND owner = ? AND fence = ? RETURNING id"
+)
+MOVE_TO_REVIEW: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'review', outcome_source = ?, evidence = ?,"
+    " changed_at = CURRENT_TIMESTAMP"
+    " WHERE id = ? AND state IN ('unknown', 'pending') AND owner = ? AND fence = ? RETURNING id"
+)
+RECORD_NOT_FOUND: Final = (
+    "UPDATE gatewaypy_payouts SET not_found_since ="
+    " CASE WHEN not_found_by = ? THEN not_found_since ELSE ? END, not_found_by = ?"
+    " WHERE id = ? RETURNING not_found_since"
+)
+CLEAR_NOT_FOUND: Final = (
+    "UPDATE gatewaypy_payouts SET not_found_by = '' WHERE id = ? AND not_found_by <> ''"
+)
+# The fence is incremented, so that updates for an earlier attempt fail.
+REPLAN: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'planned', evidence = ?, not_found_by = '',"  # noqa: S608
+    " fence = fence + 1, payment_id = NULL, resent = 1"
+    f" WHERE id = ? AND state = 'unknown' AND owner = ? AND fence = ? RETURNING {COLUMNS}"
+)
+RESOLVE: Final = (
+    "UPDATE gatewaypy_payouts SET state = ?, outcome_source = 'person', not_found_by = '',"
+    " fence = fence + 1, payment_id = CASE ? WHEN 'planned' THEN NULL ELSE payment_id END,"
+    " resent = 1, evidence = COALESCE(evidence, '') || ' / decided: ' || ?,"
+    " changed_at = CURRENT_TIMESTAMP"
+    " WHERE member = ? AND merchant_transaction_id = ? AND state = 'review' RETURNING id"
+)
+STATE_OF: Final = (
+    "SELECT state FROM gatewaypy_payouts WHERE member = ? AND merchant_transaction_id = ?"
+)
+SUBJECT_OF: Final = (
+    "SELECT amount, currency, state, resent FROM gatewaypy_payouts"
+    " WHERE member = ? AND merchant_transaction_id = ?"
+)
+REVIEW_SECOND_PAYMENT: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'review',"
+    " evidence = COALESCE(evidence, '') || ? || payment_id || ?,"
+    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP"
+    " WHERE member = ? AND merchant_transaction_id = ? AND payment_id <> ?"
+    " AND (state IN ('unknown', 'pending') AND (? <> 'failed' OR resent = 0)"
+    " OR state IN ('succeeded', 'failed') AND ? <> 'failed') RETURNING id"
+)
+REVIEW_CONTRADICTION: Final = (
+    "UPDATE gatewaypy_payouts SET state = 'review', evidence = COALESCE(evidence, '') || ?,"
+    " outcome_source = NULL, changed_at = CURRENT_TIMESTAMP WHERE member = ?"
+    " AND merchant_transaction_id = ? AND state = ? AND attempt = COALESCE(?, attempt)"
+)
+SUMS: Final = (
+    "SELECT state, currency, code, COUNT(*), SUM(CAST(REPLACE(amount, '.', '') AS BIGINT))"
+    " FROM gatewaypy_payouts WHERE member = ? GROUP BY state, currency, code"
+)
+
+
+def append_evidence(states: Iterable[State]) -> str:
+    """Write a statement that appends evidence to rows in some states, once."""
+    names = ", ".join(f"'{state.value}'" for state in states)
+    return (
+        "UPDATE gatewaypy_payouts SET evidence = COALESCE(evidence, '') || ?"  # noqa: S608
+        f" WHERE member = ? AND merchant_transaction_id = ? AND state IN ({names})"
+        " AND REPLACE(COALESCE(evidence, ''), ?, '') = COALESCE(evidence, '')"
+    )
