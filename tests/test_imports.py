@@ -43,7 +43,7 @@ LATE = {
     "gatewaypy.resources.tokens",
     "gatewaypy.payouts",
     "gatewaypy.pipeline.pipeline",
-    "gatewaypy.protocol.answer",
+    "gatewaypy.protocol.classify",
     "gatewaypy.protocol.decode",
     "gatewaypy.protocol.encode",
     "gatewaypy.protocol.records",

@@ -22,23 +22,27 @@ from gatewaypy.errors import (
     NotProcessed,
     NotSent,
 )
-from gatewaypy.models import OperationResult, Outcome, Transaction
+from gatewaypy.models import OperationResult, Outcome
 from gatewaypy.observe import CallEnded, LateResult, notify
 from gatewaypy.pipeline.call import Call
 from gatewaypy.pipeline.slots import ClosedError
 from gatewaypy.pipeline.token_source import TokenSource
-from gatewaypy.protocol import auth_token, codes, decode, requests
-from gatewaypy.protocol.answer import (
-    is_duplicate,
-    judged,
-    own_code,
-    read_fields,
+from gatewaypy.protocol import auth_token, requests
+from gatewaypy.protocol.classify import (
+    Doubt,
+    classify,
+    explain_unreadable,
     read_record,
-    tells_of_something,
+    shows_execution,
 )
-from gatewaypy.protocol.charset import media_type
 from gatewaypy.protocol.encode import encode
-from gatewaypy.protocol.inquiry import Unresolved, inquiry_about, is_about, resolve, resolve_invoice
+from gatewaypy.protocol.inquiry import (
+    Unresolved,
+    inquiry_about,
+    read_transaction,
+    resolve,
+    resolve_invoice,
+)
 from gatewaypy.protocol.operations import (
     DEBIT,
     InquireBy,
@@ -47,9 +51,8 @@ from gatewaypy.protocol.operations import (
     RetryPolicy,
     ServiceRoot,
 )
-from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.parse import UnreadableError, read_fields
 from gatewaypy.protocol.redaction import secrets_of
-from gatewaypy.protocol.reply_fields import read_code
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
 from gatewaypy.protocol.wire import WireFailure, WireReply
 
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from gatewaypy.config import Credentials, Limits, Timeouts
-    from gatewaypy.models import ResultCode
+    from gatewaypy.models import Transaction
     from gatewaypy.observe import Observer
     from gatewaypy.pipeline.known_payments import Bounds
     from gatewaypy.pipeline.slots import Slots
@@ -77,9 +80,6 @@ _SHORTEST_QUESTION: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
 _READ_TRIES: Final = 3
-_FIRST_ERROR: Final = 300
-_NOT_THERE: Final = frozenset({301, 302, 307, 308, 404, 405, 410})
-_API_TYPES: Final = ("json", "xml")
 #: What a payout needs to be carried out and followed.
 _PAYOUT_KINDS: Final = (ReplyKind.PAYOUT, ReplyKind.INQUIRY, ReplyKind.TOKEN)
 
@@ -234,89 +234,42 @@ class Pipeline:
         raise call.not_sent(_CLOSED)
 
     async def _move(self, call: Call) -> OperationResult:
-        """Carry a request that moves money: send it once, believe a plain reply, and ask about every other."""
+        """Send a request that moves money once; resolve a doubt by inquiry."""
         self.bounds.begin(call.request)
-        duplicate, fields = False, None
         try:
             answer = await self._send_with_token(call)
         except NOTHING_DONE:
             self.bounds.refused(call.request)
             raise
-        try:
-            fields = read_fields(answer)
-            duplicate = read_code(fields) == codes.DUPLICATE
-            verdict, result = judged(call.request, fields)
-            doubt = verdict.doubt
-        except UnreadableError as unreadable:
-            doubt = self._doubt(call.request, answer, unreadable)
-            duplicate = is_duplicate(answer)
-        except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
-            doubt = f"the reply could not be read ({type(error).__name__})"
-        else:
-            if doubt is None:
-                self._learn(call.request, result)
-                return result
-        told = None if fields is None else own_code(call.request, fields)
-        call.code = codes.DUPLICATE if duplicate else None if told is None else told.code or None
-        result = await self._settle(call, doubt or "", duplicate=duplicate, told=told)
+        result = classify(call.request, answer)
+        if isinstance(result, Doubt):
+            call.code = result.code
+            result = await self._inquire(call, answer, result)
         self._learn(call.request, result)
         return result
 
-    async def _settle(
-        self, call: Call, doubt: str, *, duplicate: bool, told: ResultCode | None
-    ) -> OperationResult:
-        """Ask what became of a payment whose own reply cannot tell."""
-        question = inquiry_about(call.request)
-
-        def settled(answer: WireReply | WireFailure) -> OperationResult | Unresolved:
-            transaction = self._transaction(question, answer)
-            # Judged by what is known now: another follow-up may have been sent since this one was. A duplicate was not
-            # carried out, so the trace is another's.
-            is_only = not duplicate and self.bounds.is_only(call.request)
-            return resolve(
-                call.request, transaction, duplicate=duplicate, is_only=is_only, told=told
-            )
-
-        return await self._inquire_about(call, doubt, question, settled)
-
     async def _change(self, call: Call) -> OperationResult:
-        """Carry a request that moves no money, yet must not be carried out twice unawares: send it once."""
+        """Send a request that moves no money, but must not be executed twice, once."""
         answer = await self._send_with_token(call)
-        try:
-            changed: OperationResult = read_record(call.request, answer)
-        except UnreadableError as unreadable:
-            doubt = self._doubt(call.request, answer, unreadable)
-        except Exception as error:  # noqa: BLE001 - whatever a reply makes of its reader, the request was sent
-            doubt = f"the reply could not be read ({type(error).__name__})"
-        else:
-            can_ask = call.request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID
-            if changed.outcome is not Outcome.UNKNOWN or not can_ask:
-                return changed
-            doubt = f"the reply's code {changed.result.code} says neither yes nor no"
+        result = classify(call.request, answer)
+        if not isinstance(result, Doubt):
+            return result
         if call.request.operation.inquire_by is not InquireBy.MERCHANT_INVOICE_ID:
-            raise call.unanswered(doubt)
-        question = self._on_platform(inquiry_about(call.request))
+            raise call.unanswered(self._explain(call.request, answer, result))
+        return await self._inquire(call, answer, result)
 
-        def settled(answer: WireReply | WireFailure) -> OperationResult | Unresolved:
-            return resolve_invoice(call.request, read_record(question, answer))
+    def _explain(self, request: Request, answer: WireReply | WireFailure, doubt: Doubt) -> str:
+        return (
+            self._explain_unreadable(request, answer, doubt.reason)
+            if doubt.is_unreadable
+            else doubt.reason
+        )
 
-        return await self._inquire_about(call, doubt, question, settled)
-
-    def _doubt(
-        self, request: Request, answer: WireReply | WireFailure | None, unreadable: UnreadableError
+    def _explain_unreadable(
+        self, request: Request, answer: WireReply | WireFailure | None, reason: str
     ) -> str:
-        """Say what was wrong with an answer; name status and URL where it may not be the gateway's API that answered."""
-        reason = str(unreadable)
-        if not isinstance(answer, WireReply):
-            return reason
-        status, kind = answer.http_status, media_type(answer.content_type)
-        if status < _FIRST_ERROR and kind.endswith(_API_TYPES):
-            return reason
-        operation = request.operation.for_platform(self.platform)
-        # The path as the table has it: ids have no place in an error's text.
-        place = f"HTTP {status} from {self.platform.base_url}{operation.root.value}{operation.path}"
-        hint = "; check the base URL" if status in _NOT_THERE or "html" in kind else ""
-        return f"{place if reason == f'HTTP {status}' else f'{reason} ({place})'}{hint}"
+        operation = request.operation
+        return explain_unreadable(operation, answer, reason, base_url=self.platform.base_url)
 
     def _learn(self, request: Request, result: OperationResult) -> None:
         self.bounds.learn(request, result)
@@ -348,14 +301,14 @@ class Pipeline:
 
     def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
         """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
-        return answer.http_status in self.platform.token_rejected and not tells_of_something(
+        return answer.http_status in self.platform.token_rejected and not shows_execution(
             operation, answer
         )
 
     def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
         """Raise `NotProcessed`, unless the reply says all the same that something was done, or the request is a question."""
         operation = call.request.operation
-        if operation.retry is RetryPolicy.ALWAYS or tells_of_something(operation, answer):
+        if operation.retry is RetryPolicy.ALWAYS or shows_execution(operation, answer):
             return
         error = NotProcessed(f"the gateway answered HTTP {answer.http_status}", **call.facts)
         error.retry_after = read_delay(answer, now=self.wall_clock())
@@ -390,14 +343,14 @@ class Pipeline:
             raise call.not_sent(answer.reason)
         return answer
 
-    async def _inquire_about(
-        self,
-        call: Call,
-        doubt: str,
-        question: Request,
-        settled: Callable[[WireReply | WireFailure], OperationResult | Unresolved],
+    async def _inquire(
+        self, call: Call, unclear: WireReply | WireFailure, doubt: Doubt
     ) -> OperationResult:
-        """Ask what became of a sent request, with patience: its record may appear late."""
+        """Inquire about a sent request until the answer resolves the doubt or the time is over.
+
+        The record of a request may appear late.
+        """
+        question = self._on_platform(inquiry_about(call.request))
         call.deadline = self.loop.time() + self.timeouts.inquiry
         pause, last = _FIRST_PAUSE, Unresolved("none was possible")
         kinds = (call.request.operation.reply, question.operation.reply)
@@ -406,11 +359,10 @@ class Pipeline:
             answer: WireReply | WireFailure | None = None
             try:
                 answer = await self._ask(call, question)
-                result = settled(answer)
+                result = self._resolve(call.request, question, answer, doubt)
             except UnreadableError as unreadable:
-                last = evolve(
-                    last, reason=f"no answer ({self._doubt(question, answer, unreadable)})"
-                )
+                shown = self._explain_unreadable(question, answer, str(unreadable))
+                last = evolve(last, reason=f"no answer ({shown})")
             except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
                 last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
@@ -428,7 +380,24 @@ class Pipeline:
             await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
             await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
             pause = min(pause * 2, _LONGEST_PAUSE)
-        raise call.unanswered(doubt, last)
+        raise call.unanswered(self._explain(call.request, unclear, doubt), last)
+
+    def _resolve(
+        self, request: Request, question: Request, answer: WireReply | WireFailure, doubt: Doubt
+    ) -> OperationResult | Unresolved:
+        if not request.operation.moves_money:
+            return resolve_invoice(request, read_record(question, answer))
+        transaction = self._read_transaction(question, answer)
+        # By what is known now: another follow-up may have been sent since this one was. A duplicate
+        # was not executed, so the trace is another request's.
+        is_only = not doubt.is_duplicate and self.bounds.is_only(request)
+        return resolve(
+            request,
+            transaction,
+            duplicate=doubt.is_duplicate,
+            is_only=is_only,
+            own_code=doubt.own_code,
+        )
 
     async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
         wire = encode(
@@ -450,16 +419,8 @@ class Pipeline:
         finally:
             call.requests += inquiry.requests
 
-    def _transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
-        transaction = decode.transaction(read_fields(answer))
-        payment_id = question.subject if question.merchant_transaction_id is None else None
-        if transaction.found and not is_about(
-            transaction,
-            payment_id=payment_id,
-            merchant_transaction_id=question.merchant_transaction_id,
-        ):
-            msg = "the record is of another payment than the one asked for"
-            raise UnreadableError(msg)
+    def _read_transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
+        transaction = read_transaction(question, answer)
         self.bounds.learn_of(transaction)
         return transaction
 
@@ -468,7 +429,7 @@ class Pipeline:
         pause, reason = _FIRST_PAUSE, ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
             ReplyKind.TOKEN: self._granted,
-            ReplyKind.INQUIRY: self._transaction,
+            ReplyKind.INQUIRY: self._read_transaction,
         }
         read = readers.get(call.request.operation.reply, read_record)
         kind, tries_left = call.request.operation.reply, _READ_TRIES
@@ -478,7 +439,7 @@ class Pipeline:
             try:
                 return read(call.request, answer)
             except UnreadableError as unreadable:
-                reason = self._doubt(call.request, answer, unreadable)
+                reason = self._explain_unreadable(call.request, answer, str(unreadable))
             # A gateway that asked to wait did not try to answer.
             tries_left -= not self._is_held(kind, self.loop.time())
             if not tries_left or self.loop.time() + pause >= call.deadline:
@@ -583,7 +544,8 @@ class Pipeline:
         self, request: Request, root: ServiceRoot = ServiceRoot.TRANSACTIONS
     ) -> AuthToken:
         """Make one token call, beside the slots: whoever holds one may be waiting for it."""
-        rooted = evolve(request, operation=evolve(request.operation, root=root))
+        rooted = self._on_platform(request)
+        rooted = evolve(rooted, operation=evolve(rooted.operation, root=root))
         wire = encode(
             rooted,
             platform=self.platform,

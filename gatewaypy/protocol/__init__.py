@@ -1,5 +1,6 @@
 """The gateway's wire protocol as pure rules: no I/O, no clock, no randomness.
 
-A request goes through ``requests`` → ``encode``; a reply through ``parse`` → ``judge`` → ``decode``. The tables are in
-``operations``, ``checksum``, ``fields``, ``statuses`` and ``codes``, each row with its grade.
+A request goes through ``requests`` and ``encode``, a reply through ``parse``, ``classify`` and
+``decode``. ``inquiry`` resolves a doubt. The tables are in ``operations``, ``checksum``,
+``fields``, ``statuses`` and ``codes``, each row with its grade.
 """

@@ -26,15 +26,13 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe, named_pairs
 from gatewaypy.money import Money
-from gatewaypy.protocol.classify import found
+from gatewaypy.protocol.codes import RECORD_FOUND, RECORD_NOT_FOUND, SUCCEEDED
 from gatewaypy.protocol.parse import UnreadableError
-from gatewaypy.protocol.reply_fields import read_text, text_or_none
+from gatewaypy.protocol.reply_fields import read_code, read_text, text_or_none
 from gatewaypy.protocol.statuses import outcome_of
 
 if TYPE_CHECKING:
     from attrs import AttrsInstance
-
-    from gatewaypy.protocol.classify import Verdict
 
 R = TypeVar("R")
 
@@ -230,9 +228,28 @@ def _parameters(values: object) -> tuple[tuple[str, str], ...]:
     )
 
 
-def payment(fields: Mapping[str, Any], verdict: Verdict, target: Redirect | None) -> Payment:
+def payment(fields: Mapping[str, Any], outcome: Outcome, target: Redirect | None) -> Payment:
     """Build the result of a debit or preauthorization from its own reply."""
-    return result(Payment, fields, outcome=verdict.outcome, redirect=target)
+    return result(Payment, fields, outcome=outcome, redirect=target)
+
+
+def is_found(fields: Mapping[str, Any]) -> bool:
+    """Return whether an inquiry found a record (protocol section 7).
+
+    Raises:
+        UnreadableError: Its code and statuses say neither.
+    """
+    code = read_code(fields)
+    has_status = bool(
+        (read_text(fields, "status") or "").strip()
+        or (read_text(fields, "transactionStatus") or "").strip()
+    )
+    if code in {RECORD_FOUND, SUCCEEDED} and has_status:
+        return True
+    if code == RECORD_NOT_FOUND and not has_status:
+        return False
+    msg = f"the inquiry's code {code or '(none)'} says neither that a record was found nor that there is none"
+    raise UnreadableError(msg)
 
 
 def transaction(fields: Mapping[str, Any]) -> Transaction:
@@ -240,15 +257,12 @@ def transaction(fields: Mapping[str, Any]) -> Transaction:
 
     :raises UnreadableError: where the reply tells neither of a record nor that there is none.
     """
-    is_found = found(fields)
-    outcome = (
-        outcome_of(read_text(fields, "status"), read_text(fields, "transactionStatus"))
-        if is_found
-        else Outcome.UNKNOWN
-    )
+    outcome, found = Outcome.UNKNOWN, is_found(fields)
+    if found:
+        outcome = outcome_of(read_text(fields, "status"), read_text(fields, "transactionStatus"))
     lookup = result_code(fields.get("result"))
     return result(
-        Transaction, fields, outcome=outcome, found=is_found, lookup=lookup, result=ResultCode()
+        Transaction, fields, outcome=outcome, found=found, lookup=lookup, result=ResultCode()
     )
 
 
@@ -261,14 +275,12 @@ FOLLOW_UPS: Final[Mapping[str, type[FollowUp]]] = {
 
 
 def follow_up(
-    name: str, fields: Mapping[str, Any], verdict: Verdict, *, payment_id: str, amount: Money | None
+    name: str, fields: Mapping[str, Any], outcome: Outcome, *, payment_id: str, amount: Money | None
 ) -> FollowUp:
     """Build the result of a capture, reversal or refund; its reply does not echo the amount."""
-    return result(
-        FOLLOW_UPS[name], fields, outcome=verdict.outcome, payment_id=payment_id, amount=amount
-    )
+    return result(FOLLOW_UPS[name], fields, outcome=outcome, payment_id=payment_id, amount=amount)
 
 
-def payout(fields: Mapping[str, Any], verdict: Verdict) -> Payout:
+def payout(fields: Mapping[str, Any], outcome: Outcome) -> Payout:
     """Build the result of a payout from its own reply."""
-    return result(Payout, fields, outcome=verdict.outcome)
+    return result(Payout, fields, outcome=outcome)

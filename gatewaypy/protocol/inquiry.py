@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
 from gatewaypy.models import OperationResult, Outcome, OutcomeSource, Payment, Payout, ResultCode
 from gatewaypy.protocol import codes, decode, requests
-from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of, mismatch_of_amount
+from gatewaypy.protocol.classify import matches_amount, subject_of
+from gatewaypy.protocol.evidence import Evidence, judge, mismatch_of, mismatch_of_amount
 from gatewaypy.protocol.operations import InquireBy, ReplyKind
+from gatewaypy.protocol.parse import UnreadableError, read_fields
 from gatewaypy.protocol.statuses import long_status
 from gatewaypy.protocol.transitions import Transition, classify_transition, state_of
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.models import Invoice, Transaction
     from gatewaypy.protocol.requests import Request
+    from gatewaypy.protocol.wire import WireFailure, WireReply
 
 
 @frozen
@@ -95,40 +98,22 @@ def inquiry_about(request: Request) -> Request:
     return requests.inquiry(merchant_transaction_id=request.merchant_transaction_id)
 
 
-def is_about(
-    transaction: Transaction,
-    *,
-    payment_id: str | None = None,
-    merchant_transaction_id: str | None = None,
-) -> bool:
-    """Tell whether a record is the one asked for: it must name the id that was asked by."""
-    if payment_id is not None:
-        return transaction.payment_id == payment_id
-    return transaction.merchant_transaction_id == merchant_transaction_id
+def read_transaction(inquiry: Request, answer: WireReply | WireFailure) -> Transaction:
+    """Read the answer to an inquiry about a payment or payout.
 
-
-def subject_of(request: Request) -> Subject:
-    """Return what a request's own reply, or a new payment's record, is compared with."""
-    return Subject(
-        payment_type=request.operation.payment_type,
-        payment_id=request.payment_id,
-        merchant_transaction_id=request.merchant_transaction_id,
-        amount=None if request.amount is None else request.amount.wire(),
-        currency=None if request.amount is None else request.amount.currency,
-    )
-
-
-def _details(invoice: Invoice) -> Mapping[str, Any]:
-    details = invoice.raw.get("invoiceDetails")
-    return details if isinstance(details, dict) else {}
-
-
-def is_of_another_amount(request: Request, invoice: Invoice) -> bool:
-    """Return whether an invoice's amount or currency, as far as it states them, is not the request's."""
-    mine, theirs = subject_of(request), Evidence.from_fields({**_details(invoice), **invoice.raw})
-    return (
-        mismatch_of_amount(mine.amount, mine.currency, theirs.amount, theirs.currency) is not None
-    )
+    Raises:
+        UnreadableError: There is no reply, it is unreadable, or its record does not have the id
+            that the inquiry asked for.
+    """
+    transaction = decode.transaction(read_fields(answer))
+    if inquiry.merchant_transaction_id is None:
+        is_about = transaction.payment_id == inquiry.subject
+    else:
+        is_about = transaction.merchant_transaction_id == inquiry.merchant_transaction_id
+    if transaction.found and not is_about:
+        msg = "the record is of another payment than the one asked for"
+        raise UnreadableError(msg)
+    return transaction
 
 
 def resolve_invoice(request: Request, invoice: Invoice) -> Invoice | Unresolved:
@@ -139,7 +124,7 @@ def resolve_invoice(request: Request, invoice: Invoice) -> Invoice | Unresolved:
         return Unresolved(
             f"an invoice with this id, but an older one, which is {invoice.status}", final=True
         )
-    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or is_of_another_amount(
+    if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or not matches_amount(
         request, invoice
     ):
         return Unresolved("an invoice with this id, but not the one that was sent", final=True)
@@ -153,7 +138,7 @@ def resolve(
     *,
     duplicate: bool = False,
     is_only: bool = False,
-    told: ResultCode | None = None,
+    own_code: ResultCode | None = None,
 ) -> OperationResult | Unresolved:
     """Turn an inquiry's answer into the result of the request that it was made about, where it can be.
 
@@ -163,9 +148,11 @@ def resolve(
         duplicate: The gateway answered that the merchant transaction id was used before.
         is_only: This follow-up is known to be the only one that can have left a trace on the payment, up to now.
             Without that, a refunded payment may be the work of another refund, and proves nothing about this one.
-        told: Code and description of the request's own reply, if it was about this payment.
+        own_code: Code and description of the request's own reply, if it was about this payment.
     """
-    settled = _resolve(request, transaction, duplicate=duplicate, is_only=is_only, told=told)
+    settled = _resolve(
+        request, transaction, duplicate=duplicate, is_only=is_only, own_code=own_code
+    )
     if not isinstance(settled, Unresolved):
         return settled
     return evolve(settled, payment_id=transaction.payment_id, status=transaction.status)
@@ -177,7 +164,7 @@ def _resolve(
     *,
     duplicate: bool,
     is_only: bool,
-    told: ResultCode | None,
+    own_code: ResultCode | None,
 ) -> OperationResult | Unresolved:
     if not transaction.found:
         return Unresolved("record not found")
@@ -186,12 +173,12 @@ def _resolve(
             f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}"
         )
     if request.operation.reply is ReplyKind.FOLLOW_UP:
-        return _resolve_follow_up(request, transaction, is_only=is_only, told=told)
-    return _resolve_new(request, transaction, duplicate=duplicate, told=told)
+        return _resolve_follow_up(request, transaction, is_only=is_only, own_code=own_code)
+    return _resolve_new(request, transaction, duplicate=duplicate, own_code=own_code)
 
 
 def _resolve_new(
-    request: Request, transaction: Transaction, *, duplicate: bool, told: ResultCode | None
+    request: Request, transaction: Transaction, *, duplicate: bool, own_code: ResultCode | None
 ) -> OperationResult | Unresolved:
     evidence = Evidence.of(transaction)
     if evidence.amount is None:
@@ -208,26 +195,26 @@ def _resolve_new(
         outcome=judgement.outcome,
         outcome_source=OutcomeSource.INQUIRY,
         duplicate=duplicate,
-        result=_own_code(request, told, judgement.outcome),
+        result=_agreeing_code(request, own_code, judgement.outcome),
     )
 
 
-def _own_code(request: Request, told: ResultCode | None, outcome: Outcome) -> ResultCode:
+def _agreeing_code(request: Request, own_code: ResultCode | None, outcome: Outcome) -> ResultCode:
     """Return the reply's code where it agrees with the outcome that was found, else an empty one."""
-    if told is None:
+    if own_code is None:
         return ResultCode()
-    is_refusal = codes.is_refusal(told.code)
+    is_refusal = codes.is_refusal(own_code.code)
     agrees = {
-        Outcome.SUCCEEDED: told.code in request.operation.success,
+        Outcome.SUCCEEDED: own_code.code in request.operation.success,
         Outcome.FAILED: is_refusal,
-        Outcome.CANCELLED: is_refusal or told.code == codes.CANCELLED,
-        Outcome.PENDING: told.code == codes.THREE_D_PENDING,
+        Outcome.CANCELLED: is_refusal or own_code.code == codes.CANCELLED,
+        Outcome.PENDING: own_code.code == codes.THREE_D_PENDING,
     }
-    return told if agrees.get(outcome, False) else ResultCode()
+    return own_code if agrees.get(outcome, False) else ResultCode()
 
 
 def _resolve_follow_up(
-    request: Request, transaction: Transaction, *, is_only: bool, told: ResultCode | None
+    request: Request, transaction: Transaction, *, is_only: bool, own_code: ResultCode | None
 ) -> OperationResult | Unresolved:
     whole = evolve(subject_of(request), amount=None, currency=None)
     mismatch = mismatch_of(whole, Evidence.of(transaction))
@@ -263,5 +250,5 @@ def _resolve_follow_up(
         outcome_source=OutcomeSource.INQUIRY,
         payment_id=request.subject,
         amount=decode.money(theirs, transaction.raw.get("currency")),
-        result=_own_code(request, told, outcome),
+        result=_agreeing_code(request, own_code, outcome),
     )

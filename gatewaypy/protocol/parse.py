@@ -8,17 +8,43 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatewaypy.imports import missing_extra
 from gatewaypy.protocol.charset import decode_text, find_guessed_field, media_type
-from gatewaypy.protocol.xml_fields import MAX_DEPTH, XmlError, read_fields
+from gatewaypy.protocol.redaction import redact
+from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.protocol.xml_fields import MAX_DEPTH, XmlError
+from gatewaypy.protocol.xml_fields import read_fields as read_xml_fields
 
 if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireReply
 
 
+_SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
+_UNAUTHORIZED: Final = 401
+_REDIRECTS: Final = range(300, 400)
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,40}", re.ASCII)
 
 
 class UnreadableError(Exception):
     """The bytes are no reply. The text says why and never quotes them."""
+
+
+def read_fields(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:
+    """Read an answer's fields, without card numbers and without the secrets of its request.
+
+    Args:
+        answer: The answer to a request.
+        keep_token: Keep the field that has a token.
+
+    Raises:
+        UnreadableError: There is no reply, or it is unreadable or states nothing of the payment.
+    """
+    if isinstance(answer, WireFailure):
+        raise UnreadableError(answer.reason)
+    status = answer.http_status
+    if status >= _SERVER_ERROR or status in {_UNAUTHORIZED, _TOO_MANY} or status in _REDIRECTS:
+        msg = f"HTTP {status}"
+        raise UnreadableError(msg)
+    return redact(parse(answer), answer.secrets, keep_token=keep_token)
 
 
 def parse(reply: WireReply) -> dict[str, Any]:
@@ -92,7 +118,7 @@ def parse_xml(text: str) -> dict[str, Any]:
     except ImportError:
         raise missing_extra("XML", "xml") from None
     try:
-        return read_fields(text, xmltodict)
+        return read_xml_fields(text, xmltodict)
     except XmlError as error:
         reason = str(error)
     # Raised here, not where it was caught: the parser's own error would carry the whole body along.

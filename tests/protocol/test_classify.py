@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewaypy import Outcome
-from gatewaypy.protocol import codes
-from gatewaypy.protocol.classify import found, judge
+from gatewaypy import Credentials, Money, Outcome, Payout
+from gatewaypy.protocol import codes, requests
+from gatewaypy.protocol.classify import Doubt, classify, classify_fields
+from gatewaypy.protocol.decode import is_found
 from gatewaypy.protocol.operations import (
     CAPTURE,
     DEBIT,
@@ -24,6 +25,7 @@ from gatewaypy.protocol.operations import (
 )
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import LONG
+from gatewaypy.protocol.wire import WireFailure, WireReply
 
 REPLIES = Path(__file__).parent.parent / "vectors" / "replies"
 
@@ -58,8 +60,7 @@ def test_classify_recorded_replies_are_certain(
     operation: Operation, name: str, redirected: bool, outcome: Outcome
 ) -> None:
     """No recorded reply needs an inquiry."""
-    verdict = judge(operation, vector(name), redirected=redirected)
-    assert (verdict.outcome, verdict.doubt) == (outcome, None)
+    assert classify_fields(operation, vector(name), is_redirect=redirected) is outcome
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,7 @@ def test_classify_recorded_replies_are_certain(
 )
 def test_classify_payment_uses_status_and_code(fields: dict[str, Any], outcome: Outcome) -> None:
     """Status and code together make a payment pending, cancelled or failed."""
-    verdict = judge(DEBIT, fields, redirected=False)
-    assert (verdict.outcome, verdict.doubt) == (outcome, None)
+    assert classify_fields(DEBIT, fields, is_redirect=False) is outcome
 
 
 DOUBTFUL = [
@@ -96,9 +96,7 @@ def test_classify_contradiction_or_unknown_is_doubtful(
     operation: Operation, fields: dict[str, Any]
 ) -> None:
     """Only a clear success or refusal is accepted; anything else needs an inquiry."""
-    verdict = judge(operation, fields, redirected=False)
-    assert verdict.outcome is Outcome.UNKNOWN
-    assert verdict.doubt
+    assert isinstance(classify_fields(operation, fields, is_redirect=False), Doubt)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_classify_follow_up_by_its_own_code(operation: Operation, fields: dict[s
     """Only its own success code is a success, only a refusal a failure."""
     if fields.get("result", {}).get("code") == operation.success:
         fields = reply("N", operation.success)
-    assert judge(operation, fields, redirected=False).doubt
+    assert isinstance(classify_fields(operation, fields, is_redirect=False), Doubt)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +117,8 @@ def test_classify_follow_up_by_its_own_code(operation: Operation, fields: dict[s
 )
 def test_classify_follow_up_refusal_is_failed(operation: Operation, code: str) -> None:
     """A refusal of a capture, refund or reversal is a failure."""
-    verdict = judge(operation, reply(None, code), redirected=False)
-    assert (verdict.outcome, verdict.doubt) == (Outcome.FAILED, None)
+    outcome = classify_fields(operation, reply(None, code), is_redirect=False)
+    assert outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize("fields", [{"result": "00001"}, {"result": []}, reply({}, "00001"), reply("Y", ["00001"]), reply("Y", "00001", True),
@@ -129,7 +127,7 @@ def test_classify_follow_up_refusal_is_failed(operation: Operation, code: str) -
 def test_classify_wrong_type_is_unreadable(operation: Operation, fields: dict[str, Any]) -> None:
     """A status that is not a string decides nothing."""
     try:
-        assert judge(operation, fields, redirected=False).doubt
+        assert isinstance(classify_fields(operation, fields, is_redirect=False), Doubt)
     except UnreadableError:
         return
     assert operation is REFUND
@@ -151,21 +149,21 @@ def test_classify_failed_and_succeeded_need_both(
     short: str | None, code: str, long: str | None
 ) -> None:
     """FAILED needs a listed refusal and N; SUCCEEDED needs 00001 and Y; the rest is open."""
-    verdict = judge(DEBIT, reply(short, code, long), redirected=False)
-    if verdict.outcome is Outcome.SUCCEEDED:
+    outcome = classify_fields(DEBIT, reply(short, code, long), is_redirect=False)
+    if outcome is Outcome.SUCCEEDED:
         assert (short, code.strip()) == ("Y", "00001")
-    if verdict.outcome is Outcome.FAILED:
+    if outcome is Outcome.FAILED:
         assert short == "N"
         assert codes.is_refusal(code.strip())
         assert code.strip() != "20015"
-    assert (verdict.outcome is Outcome.UNKNOWN) is (verdict.doubt is not None)
+    assert outcome is not Outcome.UNKNOWN
 
 
 def test_classify_inquiry_code_is_of_the_lookup() -> None:
     """A record is found with 00026 or 00001 and a status, missing with 10026 and none."""
-    assert found(vector("inquiry"))
-    assert found(reply("N", "00001"))
-    assert not found(vector("inquiry-not-found"))
+    assert is_found(vector("inquiry"))
+    assert is_found(reply("N", "00001"))
+    assert not is_found(vector("inquiry-not-found"))
     for unclear in (
         reply(None, "00026"),
         reply("Y", "10026"),
@@ -175,4 +173,86 @@ def test_classify_inquiry_code_is_of_the_lookup() -> None:
         reply(None, "10001"),
     ):
         with pytest.raises(UnreadableError):
-            found(unclear)
+            is_found(unclear)
+
+
+MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)
+PAYOUT_REQUEST = requests.payout(
+    credentials=MERCHANT, amount=Money("50.00", "EUR"), merchant_transaction_id="TX-1", payment_id="1", customer=None,
+    notification_url=None, terminal_id=None, extra=None,
+)  # fmt: skip
+PAID_OUT = {
+    "paymentId": "54279",
+    "merchantTransactionId": "TX-1",
+    "amount": "50.00",
+    "currency": "EUR",
+    "transactionStatus": "Y",
+    "result": {"code": "00001", "description": "done"},
+}
+
+
+def answer(status: int = 200, **changes: Any) -> WireReply:
+    return WireReply(status, "application/json", json.dumps(PAID_OUT | changes).encode())
+
+
+def test_classify_plain_reply_returns_result() -> None:
+    """A reply about the request whose code and status agree is the result."""
+    result = classify(PAYOUT_REQUEST, answer())
+    assert isinstance(result, Payout)
+    assert result.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "code"),
+    [
+        (answer(amount="51.00"), "another amount: 51.00, not 50.00", None),
+        (answer(merchantTransactionId="TX-2"), "another merchant transaction id", None),
+        (answer(merchantTransactionId=None), "names no merchantTransactionId", "00001"),
+        (answer(paymentId="-"), "names no paymentId", "00001"),
+        (answer(transactionStatus="N"), "do not go together", "00001"),
+        (answer(result={"code": "20015"}), "20015", "20015"),
+    ],
+)
+def test_classify_readable_doubt_states_reason_and_code(
+    reply: WireReply, reason: str, code: str | None
+) -> None:
+    """The code is kept only if the reply is about the request."""
+    doubt = classify(PAYOUT_REQUEST, reply)
+    assert isinstance(doubt, Doubt)
+    assert reason in doubt.reason
+    assert (doubt.code, doubt.is_duplicate) == (code, code == "20015")
+    assert not doubt.is_unreadable
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (WireFailure(sent=True, reason="no reply within 20 s"), None),
+        (WireReply(200, "text/html", b"<html>"), None),
+        (answer(502), None),
+        (answer(502, result={"code": "20015"}), "20015"),
+        (answer(transactionStatus=["Y"]), "00001"),
+        (answer(paymentId=["54279"], transactionStatus="N", result={"code": "10001"}), "10001"),
+    ],
+)
+def test_classify_unreadable_answer_is_a_doubt(
+    reply: WireReply | WireFailure, code: str | None
+) -> None:
+    """A missing or unreadable answer raises nothing; a duplicate is recognized in it."""
+    doubt = classify(PAYOUT_REQUEST, reply)
+    assert isinstance(doubt, Doubt)
+    assert doubt.is_unreadable
+    assert (doubt.code, doubt.is_duplicate) == (code, code == "20015")
+
+
+def test_classify_reader_that_fails_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was sent, so no error of the reader reaches the caller."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gatewaypy.protocol.decode.payout", fail)
+    doubt = classify(PAYOUT_REQUEST, answer())
+    assert isinstance(doubt, Doubt)
+    assert doubt.reason == "the reply could not be read (ZeroDivisionError)"
+    assert doubt.code == "00001"

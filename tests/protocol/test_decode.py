@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from gatewaypy import Money, Outcome, Redirect, errors
 from gatewaypy.models import Fields, ResultCode
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.classify import Verdict
 from gatewaypy.protocol.parse import UnreadableError
 
 REPLIES = Path(__file__).parent.parent / "vectors" / "replies"
@@ -33,7 +32,7 @@ def test_payment_has_every_field_of_reply() -> None:
         "registrationId": "REG1",
         "bankReferenceId": "7",
     }
-    payment = decode.payment(fields, Verdict(Outcome.SUCCEEDED), None)
+    payment = decode.payment(fields, Outcome.SUCCEEDED, None)
     assert (payment.payment_id, payment.merchant_transaction_id, payment.amount) == (
         "54279",
         "TX-1001",
@@ -79,7 +78,7 @@ def test_payment_dash_as_id_is_none(identifier: str | None) -> None:
 def test_payment_invalid_amount_is_none(amount: Any, currency: Any) -> None:
     """What the library would not send is still received; the text stays in raw."""
     payment = decode.payment(
-        {"paymentId": "1", "amount": amount, "currency": currency}, Verdict(Outcome.PENDING), None
+        {"paymentId": "1", "amount": amount, "currency": currency}, Outcome.PENDING, None
     )
     assert payment.amount is None
     assert payment.raw["amount"] == amount
@@ -287,7 +286,7 @@ ODD = st.none() | st.booleans() | st.text(max_size=8) | st.lists(st.text(max_siz
 def test_payment_cosmetic_field_breaks_no_result(fields: dict[str, Any]) -> None:
     """Fields of any type give a result, or are unreadable if they decide; none is lost."""
     try:
-        payment = decode.payment(fields, Verdict(Outcome.PENDING), None)
+        payment = decode.payment(fields, Outcome.PENDING, None)
     except UnreadableError:
         assert not isinstance(fields["paymentId"], str | None)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,9 +22,17 @@ from gatewaypy import (
 )
 from gatewaypy.models import ResultCode
 from gatewaypy.protocol import decode, operations, records, requests
-from gatewaypy.protocol.inquiry import Unresolved, inquiry_about, is_about, resolve, resolve_invoice
+from gatewaypy.protocol.inquiry import (
+    Unresolved,
+    inquiry_about,
+    read_transaction,
+    resolve,
+    resolve_invoice,
+)
+from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.requests import Request
 from gatewaypy.protocol.statuses import LONG
+from gatewaypy.protocol.wire import WireReply
 
 MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secret_key="k" * 32)
 EUROS = Money("50.00", "EUR")
@@ -180,14 +189,30 @@ def test_inquiry_id_depends_on_operation() -> None:
     """New payments are looked up by the merchant's id, follow-ups by the gateway's."""
     assert inquiry_about(new(operations.DEBIT)).merchant_transaction_id == "TX-1"
     assert inquiry_about(requests.follow_up(operations.REFUND, "54279", EUROS)).subject == "54279"
-    assert is_about(record("settled"), payment_id="54279")
-    assert not is_about(record("settled"), payment_id="1")
-    assert is_about(record("settled"), merchant_transaction_id="TX-1")
-    assert not is_about(record("settled"), merchant_transaction_id="TX-2")
-    assert not is_about(
-        record("settled", merchantTransactionId=None), merchant_transaction_id="TX-2"
-    )
-    assert not is_about(record("settled", paymentId="-"), payment_id="54279")
+
+
+@pytest.mark.parametrize(
+    ("inquiry", "changes", "is_about"),
+    [
+        ({"payment_id": "54279"}, {}, True),
+        ({"payment_id": "1"}, {}, False),
+        ({"payment_id": "54279"}, {"paymentId": "-"}, False),
+        ({"merchant_transaction_id": "TX-1"}, {}, True),
+        ({"merchant_transaction_id": "TX-2"}, {}, False),
+        ({"merchant_transaction_id": "TX-2"}, {"merchantTransactionId": None}, False),
+    ],
+)
+def test_read_transaction_must_have_the_inquired_id(
+    inquiry: dict[str, str], changes: dict[str, str | None], is_about: bool
+) -> None:
+    """A record without the id that the inquiry asked for is unreadable."""
+    fields = {**record("settled", "Y").raw, **changes}
+    answer = WireReply(200, "application/json", json.dumps(fields).encode())
+    if is_about:
+        assert read_transaction(requests.inquiry(**inquiry), answer).status == "settled"
+        return
+    with pytest.raises(UnreadableError, match="another payment"):
+        read_transaction(requests.inquiry(**inquiry), answer)
 
 
 @given(

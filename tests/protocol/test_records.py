@@ -28,7 +28,7 @@ from gatewaypy import (
 )
 from gatewaypy.models import NO_FIELDS, Fields, MaskedCard, OperationResult, ResultCode
 from gatewaypy.protocol import operations, requests
-from gatewaypy.protocol.answer import read_record
+from gatewaypy.protocol.classify import read_record
 from gatewaypy.protocol.decode import ATTRIBUTES
 from gatewaypy.protocol.operations import Operation, ReplyKind, ServiceRoot
 from gatewaypy.protocol.parse import UnreadableError, parse, parse_json

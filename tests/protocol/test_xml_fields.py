@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gatewaypy import Outcome
 from gatewaypy.models import CustomerAccounts
 from gatewaypy.protocol import decode
-from gatewaypy.protocol.classify import judge
+from gatewaypy.protocol.classify import classify_fields
 from gatewaypy.protocol.operations import DEBIT, LIST_STORED_CARDS
 from gatewaypy.protocol.parse import UnreadableError, parse
 from gatewaypy.protocol.records import record
@@ -43,7 +43,7 @@ def read(text: str, encoding: str = "utf-8", kind: str = "application/xml") -> d
 )
 def test_xml_of_java_writers_is_success(text: str) -> None:
     """Prefixes, namespaces, ``xsi:nil``, attributes, CDATA and comments do not hide the result."""
-    assert judge(DEBIT, read(text), redirected=False).outcome is Outcome.SUCCEEDED
+    assert classify_fields(DEBIT, read(text), is_redirect=False) is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_xml_in_its_declared_encoding_is_read(encoding: str) -> None:
 def test_xml_contradicting_itself_is_not_success(text: str) -> None:
     """Two elements of a name, a different attribute, content of a nil element: no success."""
     with contextlib.suppress(UnreadableError):
-        assert judge(DEBIT, read(text), redirected=False).outcome is not Outcome.SUCCEEDED
+        assert classify_fields(DEBIT, read(text), is_redirect=False) is not Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32-be", "iso-8859-1"])
