@@ -9,7 +9,7 @@ import pytest
 from gatewaypy import Credentials, Gateway, HttpxTransport, Limits, Platform, Timeouts, errors
 from gatewaypy.callbacks import CallbackApp, Inbox, Receiver, Reconciler, Router
 from gatewaypy.payouts import PayoutJob
-from gatewaypy.protocol.operations import ServiceRoot
+from gatewaypy.protocol.operation_types import ServiceRoot
 from gatewaypy.sandbox import MERCHANT, CallbackStyle, Sandbox
 
 if TYPE_CHECKING:

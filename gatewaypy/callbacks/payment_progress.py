@@ -14,7 +14,8 @@ from attrs import evolve, frozen
 
 from gatewaypy.errors import ConfigurationError, InvalidRequest
 from gatewaypy.protocol.fields import check
-from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
+from gatewaypy.protocol.operation_types import ReplyKind
+from gatewaypy.protocol.operations import OPERATIONS
 from gatewaypy.protocol.transitions import Transition, classify_transition
 
 if TYPE_CHECKING:

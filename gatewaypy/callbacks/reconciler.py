@@ -20,7 +20,8 @@ from gatewaypy.models import Capture, Outcome, Payment, Payout, Refund, Reversal
 from gatewaypy.printable import printable, printable_error
 from gatewaypy.protocol.evidence import Evidence, Subject, judge, mismatch_of
 from gatewaypy.protocol.inquiry import is_over
-from gatewaypy.protocol.operations import OPERATIONS, ReplyKind
+from gatewaypy.protocol.operation_types import ReplyKind
+from gatewaypy.protocol.operations import OPERATIONS
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.transitions import state_of
 

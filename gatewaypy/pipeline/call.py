@@ -8,7 +8,7 @@ from attrs import define
 
 from gatewaypy.errors import NotSent, OutcomeUnknown, UnreadableReply
 from gatewaypy.protocol.inquiry import Unresolved
-from gatewaypy.protocol.operations import InquireBy, RetryPolicy
+from gatewaypy.protocol.operation_types import InquireBy, RetryPolicy
 
 if TYPE_CHECKING:
     import asyncio

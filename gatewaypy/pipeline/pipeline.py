@@ -43,14 +43,14 @@ from gatewaypy.protocol.inquiry import (
     resolve,
     resolve_invoice,
 )
-from gatewaypy.protocol.operations import (
-    DEBIT,
+from gatewaypy.protocol.operation_types import (
     InquireBy,
     Login,
     ReplyKind,
     RetryPolicy,
     ServiceRoot,
 )
+from gatewaypy.protocol.operations import DEBIT
 from gatewaypy.protocol.parse import UnreadableError, read_fields
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from gatewaypy.pipeline.token_source import SharedTokens
     from gatewaypy.platforms import Platform
     from gatewaypy.protocol.auth_token import AuthToken
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.secret import Secret

@@ -21,7 +21,7 @@ from gatewaypy.protocol.evidence import (
     mismatch_of_amount,
     reading,
 )
-from gatewaypy.protocol.operations import InquireBy, ReplyKind
+from gatewaypy.protocol.operation_types import InquireBy, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, parse, read_fields
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.reply_fields import read_code, read_text
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewaypy.models import ResultCode
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests import Request
 
 _FIRST_ERROR: Final = 300

@@ -13,7 +13,7 @@ from gatewaypy.models import HostedForm
 from gatewaypy.pan import replace_digits
 from gatewaypy.protocol.checksum import KEY, RULES, checksum, signed_values
 from gatewaypy.protocol.fields import check
-from gatewaypy.protocol.operations import Login, ReplyKind
+from gatewaypy.protocol.operation_types import Login, ReplyKind
 from gatewaypy.protocol.wire import WireRequest
 from gatewaypy.secret import Secret, SecretBytes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
     from gatewaypy.platforms import Platform
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests import Request
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~-]", re.ASCII)

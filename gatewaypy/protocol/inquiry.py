@@ -10,7 +10,7 @@ from gatewaypy.models import OperationResult, Outcome, OutcomeSource, Payment, P
 from gatewaypy.protocol import codes, decode, requests
 from gatewaypy.protocol.classify import matches_amount, subject_of
 from gatewaypy.protocol.evidence import Evidence, judge, mismatch_of, mismatch_of_amount
-from gatewaypy.protocol.operations import InquireBy, ReplyKind
+from gatewaypy.protocol.operation_types import InquireBy, ReplyKind
 from gatewaypy.protocol.parse import UnreadableError, read_fields
 from gatewaypy.protocol.statuses import long_status
 from gatewaypy.protocol.transitions import Transition, classify_transition, state_of

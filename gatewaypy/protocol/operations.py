@@ -1,11 +1,14 @@
-"""The gateway's operations as one table (protocol sections 3 and 4): where each goes, how it is signed, read, and settled."""
+"""The gateway's operations as one table (protocol sections 3 and 4).
+
+A row states where an operation is sent, how it is signed, how its reply is read, when it may be
+sent again, and by which id an inquiry finds its outcome.
+"""
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.platforms import is_path
@@ -22,115 +25,19 @@ from gatewaypy.protocol.codes import (
     TOKEN_GRANTED,
 )
 from gatewaypy.protocol.grades import Grade
+from gatewaypy.protocol.operation_types import (
+    InquireBy,
+    Login,
+    Operation,
+    ReplyKind,
+    RetryPolicy,
+    ServiceRoot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatewaypy.platforms import Platform
-
-
-#: The fields that tell operations on one path apart; ``Operation.fixed`` sets them, and a caller never does.
-DISCRIMINATORS: Final = ("paymentType", "recurringType", "idType")
-
-
-class ServiceRoot(enum.Enum):
-    """The service roots under a host (protocol section 1, documented). A token serves the root that gave it (our choice)."""
-
-    TRANSACTIONS = "/transactionServices/REST/v1"
-    INVOICES = "/invoiceServices/REST/v1"
-    MERCHANTS = "/merchantServices/api/v1"
-    PAGES = "/transaction"
-
-
-class ReplyKind(enum.Enum):
-    """Which of protocol section 7's shapes answers."""
-
-    TOKEN = "token"  # noqa: S105 - a kind of reply
-    PAYMENT = "payment"
-    FOLLOW_UP = "capture, refund, reversal"
-    PAYOUT = "payout"
-    INQUIRY = "inquiry"
-    LIST = "transaction list"
-    STORED_CARD = "stored card"
-    ACCOUNTS = "cards of a customer"
-    CUSTOMER = "customer"
-    MERCHANT = "merchant"
-    LINK = "pay by link"
-    INVOICE = "invoice"
-    CONFIGURATION = "invoice configuration"
-    PAGE = "a page in the payer's browser"
-
-
-class RetryPolicy(enum.Enum):
-    """When a request may be sent again."""
-
-    IF_NOT_SENT = "only if no byte of it left, or its token was refused"
-    ALWAYS = "freely: it moves no money and changes nothing"
-
-
-class InquireBy(enum.Enum):
-    """How to find out what became of it."""
-
-    MERCHANT_TRANSACTION_ID = "its own merchantTransactionId"
-    PAYMENT_ID = "the paymentId that it acts on"
-    MERCHANT_INVOICE_ID = "its merchantInvoiceId"
-    NOT_NEEDED = "no need to"
-    NOT_POSSIBLE = "nothing: the caller has to look"
-
-
-class Login(enum.Enum):
-    """Whose token goes with it."""
-
-    MERCHANT = "merchant"
-    PARTNER = "partner"
-
-
-@frozen(kw_only=True)
-class Operation:
-    """One row: everything that tells this operation from the others.
-
-    ``path`` follows the root; ``{id}`` is filled with the id that the operation acts on, and ``subject`` is that id's wire name.
-    ``fixed`` fields are the same in every request of it. ``platform_path`` names the platform's attribute that replaces
-    the path where platforms differ. ``success`` are the codes that mean that it was done. ``body`` is how it is always written,
-    whatever the client was told; ``None`` where it is as the client was told.
-    """
-
-    name: str
-    path: str
-    rule: str | None
-    reply: ReplyKind
-    retry: RetryPolicy
-    inquire_by: InquireBy
-    grade: Grade
-    fixed: Mapping[str, str] = {}
-    root: ServiceRoot = ServiceRoot.TRANSACTIONS
-    platform_path: str | None = None
-    subject: str = "paymentId"
-    success: tuple[str, ...] = (SUCCEEDED,)
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    login: Login = Login.MERCHANT
-    body: str | None = None
-
-    @property
-    def payment_type(self) -> str | None:
-        """The wire's ``paymentType``, where it has one."""
-        return self.fixed.get("paymentType")
-
-    @property
-    def moves_money(self) -> bool:
-        """Whether a doubt about it is a doubt about money."""
-        return (
-            self.inquire_by is InquireBy.MERCHANT_TRANSACTION_ID
-            or self.inquire_by is InquireBy.PAYMENT_ID
-        )
-
-    def for_platform(self, platform: Platform) -> Operation:
-        """Return the operation as this platform has it."""
-        if not self.platform_path and self.name not in platform.operations:
-            return self
-        path = getattr(platform, self.platform_path) if self.platform_path else self.path
-        return evolve(self, **{"path": path, **platform.operations.get(self.name, {})})
 
 
 _PAYMENT_REQUIRED: Final = ("merchantTransactionId", "amount", "currency")
@@ -148,183 +55,165 @@ _PAYMENT_OPTIONAL: Final = (
     "deviceDetails.*",
 )
 _SOURCE: Final = ("paymentMode", "paymentBrand")
-_SALE, _HOLD = "DB", "PA"
-
-
-def _payment(
-    name: str,
-    payment_type: str,
-    path: str = "/payments",
-    rule: str = "A",
-    **facts: Any,  # noqa: ANN401
-) -> Operation:
-    return Operation(
-        name=name,
-        path=path,
-        rule=rule,
-        reply=ReplyKind.PAYMENT,
-        retry=RetryPolicy.IF_NOT_SENT,
-        inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
-        **{
-            "fixed": {"paymentType": payment_type} | facts.pop("fixed", {}),
-            "required": (*_PAYMENT_REQUIRED, *facts.pop("required", _SOURCE)),
-            "optional": (*_PAYMENT_OPTIONAL, *facts.pop("optional", ())),
-            **facts,
-        },
-    )
-
-
-def _with_stored_card(name: str, payment_type: str, **facts: Any) -> Operation:  # noqa: ANN401
-    return _payment(
-        name,
-        payment_type,
-        "/paywithtoken/{id}",
-        "G",
-        platform_path="stored_card_path",
-        subject="registrationId",
-        grade=Grade.ONE_SOURCE,
-        required=(),
-        **facts,
-    )
-
-
-def _token(name: str, path: str, required: tuple[str, ...], grade: Grade) -> Operation:
-    return Operation(
-        name=name,
-        path=path,
-        rule=None,
-        reply=ReplyKind.TOKEN,
-        retry=RetryPolicy.ALWAYS,
-        inquire_by=InquireBy.NOT_NEEDED,
-        grade=grade,
-        success=(TOKEN_GRANTED,),
-        required=required,
-    )
-
-
-def _inquiry(name: str, id_type: str, subject: str, grade: Grade) -> Operation:
-    return Operation(
-        name=name,
-        fixed={"paymentType": "IN", "idType": id_type},
-        path="/payments/{id}",
-        platform_path="inquiry_path",
-        subject=subject,
-        rule="C",
-        reply=ReplyKind.INQUIRY,
-        retry=RetryPolicy.ALWAYS,
-        inquire_by=InquireBy.NOT_NEEDED,
-        grade=grade,
-        success=(RECORD_FOUND, SUCCEEDED),
-    )
-
-
-def _follow_up(name: str, payment_type: str, rule: str, success: str, **facts: Any) -> Operation:  # noqa: ANN401
-    return Operation(
-        name=name,
-        fixed={"paymentType": payment_type},
-        path="/payments/{id}",
-        rule=rule,
-        reply=ReplyKind.FOLLOW_UP,
-        retry=RetryPolicy.IF_NOT_SENT,
-        inquire_by=InquireBy.PAYMENT_ID,
-        grade=Grade.DOCUMENTED,
-        success=(success,),
-        **facts,
-    )
-
-
-def _change(name: str, path: str, rule: str | None, reply: ReplyKind, **facts: Any) -> Operation:  # noqa: ANN401
-    """Make a row of an operation that moves no money, yet must not be done twice unawares."""
-    return Operation(
-        name=name,
-        path=path,
-        rule=rule,
-        reply=reply,
-        retry=RetryPolicy.IF_NOT_SENT,
-        **{"inquire_by": InquireBy.NOT_POSSIBLE, "grade": Grade.DOCUMENTED, **facts},
-    )
-
-
-def _look(name: str, path: str, rule: str, reply: ReplyKind, **facts: Any) -> Operation:  # noqa: ANN401
-    return Operation(
-        name=name,
-        path=path,
-        rule=rule,
-        reply=reply,
-        retry=RetryPolicy.ALWAYS,
-        inquire_by=InquireBy.NOT_NEEDED,
-        **{"success": (RECORD_FOUND, SUCCEEDED), **facts},
-    )
+_CARD_OPTIONAL: Final = ("createRegistration", "card.*", "bankAccount.*")
 
 
 # Tokens (section 3)
-AUTH_TOKEN: Final = _token(
-    "token",
-    "/authToken",
-    ("authentication.partnerId", "merchant.username", "authentication.sKey"),
-    Grade.SEEN,
+AUTH_TOKEN: Final = Operation(
+    name="token",
+    path="/authToken",
+    rule=None,
+    reply=ReplyKind.TOKEN,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(TOKEN_GRANTED,),
+    grade=Grade.SEEN,
+    required=("authentication.partnerId", "merchant.username", "authentication.sKey"),
 )
-PARTNER_TOKEN: Final = _token(
-    "partner token",
-    "/partnerAuthToken",
-    ("authentication.partnerId", "partner.userName", "authentication.sKey"),
-    Grade.DOCUMENTED,
+PARTNER_TOKEN: Final = Operation(
+    name="partner token",
+    path="/partnerAuthToken",
+    rule=None,
+    reply=ReplyKind.TOKEN,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(TOKEN_GRANTED,),
+    grade=Grade.DOCUMENTED,
+    required=("authentication.partnerId", "partner.userName", "authentication.sKey"),
 )
-REGENERATE_TOKEN: Final = _token(
-    "token regeneration",
-    "/regenerateToken",
-    ("authentication.partnerId", "authToken"),
-    Grade.DOCUMENTED,
+REGENERATE_TOKEN: Final = Operation(
+    name="token regeneration",
+    path="/regenerateToken",
+    rule=None,
+    reply=ReplyKind.TOKEN,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(TOKEN_GRANTED,),
+    grade=Grade.DOCUMENTED,
+    required=("authentication.partnerId", "authToken"),
 )
 
 # Payments
-_CARD_OPTIONAL: Final = ("createRegistration", "card.*", "bankAccount.*")
-DEBIT: Final = _payment("debit", _SALE, grade=Grade.SEEN, optional=_CARD_OPTIONAL)
-PREAUTH: Final = _payment("preauth", _HOLD, grade=Grade.SEEN, optional=_CARD_OPTIONAL)
-_INITIAL: Final = {"recurringType": "INITIAL"}
-_REPEATED: Final = {"recurringType": "REPEATED"}
-RECURRING_INITIAL: Final = _payment(
-    "recurring initial", _SALE, fixed=_INITIAL, grade=Grade.DOCUMENTED, optional=_CARD_OPTIONAL
+DEBIT: Final = Operation(
+    name="debit",
+    fixed={"paymentType": "DB"},
+    path="/payments",
+    rule="A",
+    reply=ReplyKind.PAYMENT,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
+    grade=Grade.SEEN,
+    required=(*_PAYMENT_REQUIRED, *_SOURCE),
+    optional=(*_PAYMENT_OPTIONAL, *_CARD_OPTIONAL),
 )
-RECURRING_INITIAL_HOLD: Final = _payment(
-    "recurring initial preauth",
-    _HOLD,
-    fixed=_INITIAL,
+PREAUTH: Final = evolve(
+    DEBIT,
+    name="preauth",
+    fixed={"paymentType": "PA"},
+)
+RECURRING_INITIAL: Final = evolve(
+    DEBIT,
+    name="recurring initial",
+    fixed={"paymentType": "DB", "recurringType": "INITIAL"},
     grade=Grade.DOCUMENTED,
-    optional=_CARD_OPTIONAL,
 )
-RECURRING_BY_STORED_CARD: Final = _with_stored_card(
-    "recurring by stored card", _SALE, fixed=_REPEATED
+RECURRING_INITIAL_HOLD: Final = evolve(
+    RECURRING_INITIAL,
+    name="recurring initial preauth",
+    fixed={"paymentType": "PA", "recurringType": "INITIAL"},
 )
-RECURRING_BY_STORED_CARD_HOLD: Final = _with_stored_card(
-    "recurring by stored card preauth", _HOLD, fixed=_REPEATED
+RECURRING_BY_STORED_CARD: Final = Operation(
+    name="recurring by stored card",
+    fixed={"paymentType": "DB", "recurringType": "REPEATED"},
+    path="/paywithtoken/{id}",
+    platform_path="stored_card_path",
+    subject="registrationId",
+    rule="G",
+    reply=ReplyKind.PAYMENT,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
+    grade=Grade.ONE_SOURCE,
+    required=_PAYMENT_REQUIRED,
+    optional=_PAYMENT_OPTIONAL,
 )
-RECURRING_BY_PAYMENT: Final = _payment(
-    "recurring by payment",
-    _SALE,
-    "/payments/{id}",
-    "B",
-    fixed=_REPEATED,
+RECURRING_BY_STORED_CARD_HOLD: Final = evolve(
+    RECURRING_BY_STORED_CARD,
+    name="recurring by stored card preauth",
+    fixed={"paymentType": "PA", "recurringType": "REPEATED"},
+)
+RECURRING_BY_PAYMENT: Final = Operation(
+    name="recurring by payment",
+    fixed={"paymentType": "DB", "recurringType": "REPEATED"},
+    path="/payments/{id}",
+    rule="B",
+    reply=ReplyKind.PAYMENT,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
     grade=Grade.OUR_CHOICE,
-    required=(),
+    required=_PAYMENT_REQUIRED,
+    optional=_PAYMENT_OPTIONAL,
 )
-RECURRING_BY_PAYMENT_HOLD: Final = _payment(
-    "recurring by payment preauth",
-    _HOLD,
-    "/payments/{id}",
-    "B",
-    fixed=_REPEATED,
-    grade=Grade.OUR_CHOICE,
-    required=(),
+RECURRING_BY_PAYMENT_HOLD: Final = evolve(
+    RECURRING_BY_PAYMENT,
+    name="recurring by payment preauth",
+    fixed={"paymentType": "PA", "recurringType": "REPEATED"},
 )
-STORED_CARD_DEBIT: Final = _with_stored_card("stored card debit", _SALE, optional=("card.cvv",))
-STORED_CARD_HOLD: Final = _with_stored_card("stored card preauth", _HOLD, optional=("card.cvv",))
+STORED_CARD_DEBIT: Final = Operation(
+    name="stored card debit",
+    fixed={"paymentType": "DB"},
+    path="/paywithtoken/{id}",
+    platform_path="stored_card_path",
+    subject="registrationId",
+    rule="G",
+    reply=ReplyKind.PAYMENT,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
+    grade=Grade.ONE_SOURCE,
+    required=_PAYMENT_REQUIRED,
+    optional=(*_PAYMENT_OPTIONAL, "card.cvv"),
+)
+STORED_CARD_HOLD: Final = evolve(
+    STORED_CARD_DEBIT,
+    name="stored card preauth",
+    fixed={"paymentType": "PA"},
+)
 
 # Back office
-CAPTURE: Final = _follow_up("capture", "CP", "B", CAPTURED, required=("amount", "currency"))
-REVERSAL: Final = _follow_up("reversal", "RV", "C", CANCELLED)
-REFUND: Final = _follow_up(
-    "refund", "RF", "B", REFUNDED, required=("amount", "currency"), platform_path="refund_path"
+CAPTURE: Final = Operation(
+    name="capture",
+    fixed={"paymentType": "CP"},
+    path="/payments/{id}",
+    rule="B",
+    reply=ReplyKind.FOLLOW_UP,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.PAYMENT_ID,
+    success=(CAPTURED,),
+    grade=Grade.DOCUMENTED,
+    required=("amount", "currency"),
+)
+REVERSAL: Final = Operation(
+    name="reversal",
+    fixed={"paymentType": "RV"},
+    path="/payments/{id}",
+    rule="C",
+    reply=ReplyKind.FOLLOW_UP,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.PAYMENT_ID,
+    success=(CANCELLED,),
+    grade=Grade.DOCUMENTED,
+)
+REFUND: Final = Operation(
+    name="refund",
+    fixed={"paymentType": "RF"},
+    path="/payments/{id}",
+    platform_path="refund_path",
+    rule="B",
+    reply=ReplyKind.FOLLOW_UP,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.PAYMENT_ID,
+    success=(REFUNDED,),
+    grade=Grade.DOCUMENTED,
+    required=("amount", "currency"),
 )
 PAYOUT: Final = Operation(
     name="payout",
@@ -335,7 +224,7 @@ PAYOUT: Final = Operation(
     retry=RetryPolicy.IF_NOT_SENT,
     inquire_by=InquireBy.MERCHANT_TRANSACTION_ID,
     grade=Grade.DOCUMENTED,
-    required=("merchantTransactionId", "amount", "currency"),
+    required=_PAYMENT_REQUIRED,
     optional=(
         "paymentId",
         "customer.*",
@@ -345,15 +234,33 @@ PAYOUT: Final = Operation(
         "notificationUrl",
     ),
 )
-INQUIRE_BY_PAYMENT_ID: Final = _inquiry("inquiry by paymentId", "PID", "paymentId", Grade.SEEN)
-INQUIRE_BY_MERCHANT_ID: Final = _inquiry(
-    "inquiry by merchantTransactionId", "MID", "merchantTransactionId", Grade.ONE_SOURCE
+INQUIRE_BY_PAYMENT_ID: Final = Operation(
+    name="inquiry by paymentId",
+    fixed={"paymentType": "IN", "idType": "PID"},
+    path="/payments/{id}",
+    platform_path="inquiry_path",
+    rule="C",
+    reply=ReplyKind.INQUIRY,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(RECORD_FOUND, SUCCEEDED),
+    grade=Grade.SEEN,
 )
-TRANSACTION_LIST: Final = _look(
-    "transaction list",
-    "/getTransactionList",
-    "E",
-    ReplyKind.LIST,
+INQUIRE_BY_MERCHANT_ID: Final = evolve(
+    INQUIRE_BY_PAYMENT_ID,
+    name="inquiry by merchantTransactionId",
+    fixed={"paymentType": "IN", "idType": "MID"},
+    subject="merchantTransactionId",
+    grade=Grade.ONE_SOURCE,
+)
+TRANSACTION_LIST: Final = Operation(
+    name="transaction list",
+    path="/getTransactionList",
+    rule="E",
+    reply=ReplyKind.LIST,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(RECORD_FOUND, SUCCEEDED),
     grade=Grade.SEEN,
     required=(
         "pagination.fromdate",
@@ -365,52 +272,63 @@ TRANSACTION_LIST: Final = _look(
 )
 
 # Stored cards and customers
-STORE_CARD: Final = _change(
-    "store card",
-    "/registrations",
-    "F",
-    ReplyKind.STORED_CARD,
+STORE_CARD: Final = Operation(
+    name="store card",
+    path="/registrations",
+    rule="F",
+    reply=ReplyKind.STORED_CARD,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
     grade=Grade.ONE_SOURCE,
     required=_SOURCE,
     optional=("card.*", "bankAccount.*", "customer.*", "shipping.*", "authentication.terminalId"),
 )
-DELETE_STORED_CARD: Final = _change(
-    "delete stored card",
-    "/paywithtoken/{id}",
-    "H",
-    ReplyKind.STORED_CARD,
-    grade=Grade.ONE_SOURCE,
+DELETE_STORED_CARD: Final = Operation(
+    name="delete stored card",
     fixed={"paymentType": "DL"},
+    path="/paywithtoken/{id}",
     platform_path="stored_card_path",
     subject="registrationId",
+    rule="H",
+    reply=ReplyKind.STORED_CARD,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
+    grade=Grade.ONE_SOURCE,
 )
-LIST_STORED_CARDS: Final = _look(
-    "list stored cards",
-    "/getCardsAndAccounts",
-    "E",
-    ReplyKind.ACCOUNTS,
+LIST_STORED_CARDS: Final = Operation(
+    name="list stored cards",
+    path="/getCardsAndAccounts",
+    rule="E",
+    reply=ReplyKind.ACCOUNTS,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(RECORD_FOUND, SUCCEEDED),
     grade=Grade.ONE_SOURCE,
     required=("customer.customerId",),
 )
-CUSTOMER_SIGN_UP: Final = _change(
-    "customer sign-up",
-    "/customerSignup",
-    "I",
-    ReplyKind.CUSTOMER,
+CUSTOMER_SIGN_UP: Final = Operation(
+    name="customer sign-up",
     root=ServiceRoot.MERCHANTS,
-    grade=Grade.ONE_SOURCE,
+    path="/customerSignup",
+    rule="I",
+    reply=ReplyKind.CUSTOMER,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
     success=(CUSTOMER_REGISTERED, SUCCEEDED),
+    grade=Grade.ONE_SOURCE,
     required=("customer.givenName", "customer.surname", "customer.email"),
     optional=("customer.*", "shipping.*"),
 )
-MERCHANT_SIGN_UP: Final = _change(
-    "merchant sign-up",
-    "/merchantSignup",
-    None,
-    ReplyKind.MERCHANT,
+MERCHANT_SIGN_UP: Final = Operation(
+    name="merchant sign-up",
     root=ServiceRoot.MERCHANTS,
-    grade=Grade.OUR_CHOICE,
+    path="/merchantSignup",
+    rule=None,
     login=Login.PARTNER,
+    reply=ReplyKind.MERCHANT,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
+    grade=Grade.OUR_CHOICE,
     required=(
         "authentication.partnerId",
         "merchant.username",
@@ -421,29 +339,30 @@ MERCHANT_SIGN_UP: Final = _change(
 )
 
 # Links and invoices
-PAY_BY_LINK: Final = _change(
-    "pay by link",
-    "/generatePayByLink",
-    "K",
-    ReplyKind.LINK,
+PAY_BY_LINK: Final = Operation(
+    name="pay by link",
     root=ServiceRoot.MERCHANTS,
+    path="/generatePayByLink",
+    rule="K",
     body="json",
+    reply=ReplyKind.LINK,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
     success=(RECORD_FOUND, SUCCEEDED),
+    grade=Grade.DOCUMENTED,
     required=("merchant.orderID", "merchant.amount", "merchant.currency"),
     optional=("authentication.expirationTime", "merchant.*"),
 )
-
-
-def _invoice(name: str, path: str, rule: str | None, **facts: Any) -> Operation:  # noqa: ANN401
-    return _change(name, path, rule, ReplyKind.INVOICE, root=ServiceRoot.INVOICES, **facts)
-
-
-INVOICE_GENERATE: Final = _invoice(
-    "invoice generate",
-    "/generate",
-    "L",
-    success=(INVOICE_GENERATED,),
+INVOICE_GENERATE: Final = Operation(
+    name="invoice generate",
+    root=ServiceRoot.INVOICES,
+    path="/generate",
+    rule="L",
+    reply=ReplyKind.INVOICE,
+    retry=RetryPolicy.IF_NOT_SENT,
     inquire_by=InquireBy.MERCHANT_INVOICE_ID,
+    success=(INVOICE_GENERATED,),
+    grade=Grade.DOCUMENTED,
     required=("merchantInvoiceId", "amount", "currency", "customer.email", "merchantRedirectUrl"),
     optional=(
         "customer.*",
@@ -453,68 +372,71 @@ INVOICE_GENERATE: Final = _invoice(
         "merchantOrderDescription",
     ),
 )
-INVOICE_REGENERATE: Final = _invoice(
-    "invoice regenerate",
-    "/regenerate",
-    "M",
+INVOICE_REGENERATE: Final = Operation(
+    name="invoice regenerate",
+    root=ServiceRoot.INVOICES,
+    path="/regenerate",
+    rule="M",
+    reply=ReplyKind.INVOICE,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
     success=(INVOICE_GENERATED, SUCCEEDED),
+    grade=Grade.DOCUMENTED,
     required=("invoiceId", "merchantRedirectUrl"),
 )
-INVOICE_STATUS: Final = _look(
-    "invoice status",
-    "/inquiry",
-    "N",
-    ReplyKind.INVOICE,
+INVOICE_STATUS: Final = Operation(
+    name="invoice status",
     root=ServiceRoot.INVOICES,
-    grade=Grade.DOCUMENTED,
+    path="/inquiry",
+    rule="N",
+    reply=ReplyKind.INVOICE,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
     success=(RECORD_FOUND, SUCCEEDED, INVOICE_GENERATED),
+    grade=Grade.DOCUMENTED,
     required=("merchantInvoiceId",),
 )
-INVOICE_REMIND: Final = _invoice(
-    "invoice remind",
-    "/remind",
-    None,
-    success=(REMINDER_SENT,),
-    required=("invoiceId",),
-    optional=("merchantRedirectUrl",),
-)
-INVOICE_CANCEL: Final = _invoice(
-    "invoice cancel",
-    "/cancel",
-    None,
-    success=(CANCELLED, SUCCEEDED),
-    required=("invoiceId",),
-    optional=("merchantRedirectUrl",),
-)
-INVOICE_CONFIGURATION: Final = _look(
-    "invoice configuration",
-    "/getinvoiceconfigdetails",
-    "E",
-    ReplyKind.CONFIGURATION,
+INVOICE_REMIND: Final = Operation(
+    name="invoice remind",
     root=ServiceRoot.INVOICES,
+    path="/remind",
+    rule=None,
+    reply=ReplyKind.INVOICE,
+    retry=RetryPolicy.IF_NOT_SENT,
+    inquire_by=InquireBy.NOT_POSSIBLE,
+    success=(REMINDER_SENT,),
+    grade=Grade.DOCUMENTED,
+    required=("invoiceId",),
+    optional=("merchantRedirectUrl",),
+)
+INVOICE_CANCEL: Final = evolve(
+    INVOICE_REMIND,
+    name="invoice cancel",
+    path="/cancel",
+    success=(CANCELLED, SUCCEEDED),
+)
+INVOICE_CONFIGURATION: Final = Operation(
+    name="invoice configuration",
+    root=ServiceRoot.INVOICES,
+    path="/getinvoiceconfigdetails",
+    rule="E",
+    reply=ReplyKind.CONFIGURATION,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
+    success=(RECORD_FOUND, SUCCEEDED),
     grade=Grade.DOCUMENTED,
 )
 
-
-def _page(name: str, path: str, rule: str, **facts: Any) -> Operation:  # noqa: ANN401
-    return Operation(
-        name=name,
-        path=path,
-        rule=rule,
-        root=ServiceRoot.PAGES,
-        reply=ReplyKind.PAGE,
-        retry=RetryPolicy.ALWAYS,
-        inquire_by=InquireBy.NOT_NEEDED,
-        body="form",
-        **facts,
-    )
-
-
 # Pages
-HOSTED_CHECKOUT: Final = _page(
-    "hosted checkout",
-    "/Checkout",
-    "J",
+HOSTED_CHECKOUT: Final = Operation(
+    name="hosted checkout",
+    root=ServiceRoot.PAGES,
+    path="/Checkout",
+    rule="J",
+    body="form",
+    reply=ReplyKind.PAGE,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
     grade=Grade.SEEN,
     required=(
         "totype",
@@ -546,21 +468,63 @@ HOSTED_CHECKOUT: Final = _page(
         "lang",
     ),
 )
-HOSTED_CARD_REGISTRATION: Final = _page(
-    "hosted card registration",
-    "/CardRegistration",
-    "P",
+HOSTED_CARD_REGISTRATION: Final = Operation(
+    name="hosted card registration",
+    root=ServiceRoot.PAGES,
+    path="/CardRegistration",
+    rule="P",
+    body="form",
+    reply=ReplyKind.PAGE,
+    retry=RetryPolicy.ALWAYS,
+    inquire_by=InquireBy.NOT_NEEDED,
     grade=Grade.DOCUMENTED,
     required=("totype", "merchantRedirectUrl"),
     optional=("customerId", "terminalid", "notificationUrl", "lang"),
 )
 
-#: Every operation, by name; ``docs/wire-protocol.md`` is made from it.
-OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation
-    for operation in list(globals().values())
-    if isinstance(operation, Operation)
-}
+
+def by_name(*operations: Operation) -> Mapping[str, Operation]:
+    """Return the operations by their names."""
+    return {operation.name: operation for operation in operations}
+
+
+#: Every operation, by name; ``docs/protocol.md`` is generated from it.
+OPERATIONS: Final = by_name(
+    AUTH_TOKEN,
+    PARTNER_TOKEN,
+    REGENERATE_TOKEN,
+    DEBIT,
+    PREAUTH,
+    RECURRING_INITIAL,
+    RECURRING_INITIAL_HOLD,
+    RECURRING_BY_STORED_CARD,
+    RECURRING_BY_STORED_CARD_HOLD,
+    RECURRING_BY_PAYMENT,
+    RECURRING_BY_PAYMENT_HOLD,
+    STORED_CARD_DEBIT,
+    STORED_CARD_HOLD,
+    CAPTURE,
+    REVERSAL,
+    REFUND,
+    PAYOUT,
+    INQUIRE_BY_PAYMENT_ID,
+    INQUIRE_BY_MERCHANT_ID,
+    TRANSACTION_LIST,
+    STORE_CARD,
+    DELETE_STORED_CARD,
+    LIST_STORED_CARDS,
+    CUSTOMER_SIGN_UP,
+    MERCHANT_SIGN_UP,
+    PAY_BY_LINK,
+    INVOICE_GENERATE,
+    INVOICE_REGENERATE,
+    INVOICE_STATUS,
+    INVOICE_REMIND,
+    INVOICE_CANCEL,
+    INVOICE_CONFIGURATION,
+    HOSTED_CHECKOUT,
+    HOSTED_CARD_REGISTRATION,
+)
 
 _CHANGEABLE: Final = frozenset({"path", "rule", "success", "required"})
 

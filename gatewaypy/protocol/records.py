@@ -24,11 +24,11 @@ from gatewaypy.models import (
 )
 from gatewaypy.models.redirect import is_safe
 from gatewaypy.protocol import codes, decode
+from gatewaypy.protocol.operation_types import ReplyKind
 from gatewaypy.protocol.operations import (
     DELETE_STORED_CARD,
     INVOICE_GENERATE,
     INVOICE_STATUS,
-    ReplyKind,
 )
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.reply_fields import read_code, read_text
@@ -37,7 +37,7 @@ from gatewaypy.protocol.statuses import outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
 
 _SHOWN_OF_IBAN: Final = 4
 _ACCOUNT_NUMBERS: Final = frozenset({"iban", "accountNumber", "routingNumber", "vpa"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatewaypy.protocol import requests
-from gatewaypy.protocol.operations import Login
+from gatewaypy.protocol.operation_types import Login
 from gatewaypy.resources.resource import Resource
 from gatewaypy.secret import wrap_extra
 

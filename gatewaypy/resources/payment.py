@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatewaypy.models import Address, BrowserInfo, Customer, Payment, PaymentSource
     from gatewaypy.money import Money
     from gatewaypy.pipeline.pipeline import Pipeline
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
 
 
 class ChargeOptions(TypedDict, total=False):

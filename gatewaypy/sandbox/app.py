@@ -16,7 +16,12 @@ from starlette.routing import Route
 from gatewaypy.config import Credentials, check_flag, check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.platforms import Platform
-from gatewaypy.protocol.operations import Login, ReplyKind, ServiceRoot, check_platform
+from gatewaypy.protocol.operation_types import (
+    Login,
+    ReplyKind,
+    ServiceRoot,
+)
+from gatewaypy.protocol.operations import check_platform
 from gatewaypy.sandbox import replies
 from gatewaypy.sandbox.bills import Bills
 from gatewaypy.sandbox.callbacks import CallbackSender, CallbackStyle

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gatewaypy.config import Credentials
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.sandbox.bills import Bill
     from gatewaypy.sandbox.ledger import Record
     from gatewaypy.sandbox.payments import Payments

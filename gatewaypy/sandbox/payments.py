@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, frozen
 
-from gatewaypy.protocol.operations import ReplyKind
+from gatewaypy.protocol.operation_types import ReplyKind
 from gatewaypy.sandbox import replies, scenarios
 from gatewaypy.sandbox.faults import FaultKind
 from gatewaypy.sandbox.invoices import Invoices, masked

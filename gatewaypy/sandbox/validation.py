@@ -11,14 +11,19 @@ from attrs import frozen
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.protocol import checksum as signing
 from gatewaypy.protocol.fields import check
-from gatewaypy.protocol.operations import DISCRIMINATORS, OPERATIONS, Login, ReplyKind
+from gatewaypy.protocol.operation_types import (
+    DISCRIMINATORS,
+    Login,
+    ReplyKind,
+)
+from gatewaypy.protocol.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gatewaypy.config import Credentials
     from gatewaypy.platforms import Platform
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.secret import Secret
 
 

@@ -10,6 +10,7 @@ from gatewaypy import Capture, Money, Outcome, OutcomeSource, Payment, Refund, e
 from gatewaypy.models import Transaction
 from gatewaypy.pipeline.known_payments import Bounds
 from gatewaypy.protocol import operations
+from gatewaypy.protocol.operation_types import Operation
 from gatewaypy.protocol.requests import Request, follow_up
 
 
@@ -18,7 +19,7 @@ def eur(amount: str) -> Money:
 
 
 def known(
-    operation: operations.Operation, amount: str, kind: Any = Payment, **facts: Any
+    operation: Operation, amount: str, kind: Any = Payment, **facts: Any
 ) -> tuple[Request, Any]:
     request = Request(
         operation=operation,
@@ -29,7 +30,7 @@ def known(
     return request, kind(payment_id="1", outcome=facts.pop("outcome", Outcome.SUCCEEDED), **facts)
 
 
-def refused(bounds: Bounds, operation: operations.Operation, money: Money) -> str | None:
+def refused(bounds: Bounds, operation: Operation, money: Money) -> str | None:
     try:
         bounds.check(follow_up(operation, "1", money))
     except errors.InvalidRequest as refusal:
@@ -69,7 +70,7 @@ def test_captures_add_up() -> None:
     assert refused(bounds, operations.REFUND, eur("50.01")) == "amount"
 
 
-def begun(bounds: Bounds, operation: operations.Operation, amount: str = "10") -> Request:
+def begun(bounds: Bounds, operation: Operation, amount: str = "10") -> Request:
     request = follow_up(operation, "1", eur(amount))
     bounds.begin(request)
     return request
@@ -90,7 +91,7 @@ def test_only_follow_up_needs_known_payment() -> None:
 
 
 @pytest.mark.parametrize("other", [operations.REFUND, operations.REVERSAL, operations.CAPTURE])
-def test_only_follow_up_ends_when_another_starts(other: operations.Operation) -> None:
+def test_only_follow_up_ends_when_another_starts(other: Operation) -> None:
     """The check is made when a trace is found: a later follow-up may have left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.DEBIT, "50"))
@@ -111,9 +112,7 @@ def test_only_follow_up_ends_when_another_starts(other: operations.Operation) ->
         (operations.REFUND, "Reversed "),
     ],
 )
-def test_only_follow_up_needs_payment_without_trace(
-    operation: operations.Operation, status: str
-) -> None:
+def test_only_follow_up_needs_payment_without_trace(operation: Operation, status: str) -> None:
     """If an inquiry showed the trace before, another process left it."""
     bounds = Bounds()
     bounds.learn(*known(operations.PREAUTH, "50"))
@@ -201,7 +200,7 @@ def test_known_amounts_come_from_certain_results() -> None:
     ("status", "operation"),
     [("authsuccessful", operations.CAPTURE), ("settled", operations.REFUND)],
 )
-def test_known_amounts_come_from_inquiries(status: str, operation: operations.Operation) -> None:
+def test_known_amounts_come_from_inquiries(status: str, operation: Operation) -> None:
     """The amount of a record limits captures and refunds."""
     bounds = Bounds()
     found = Transaction(

@@ -14,6 +14,7 @@ from gatewaypy import Credentials, Money, Outcome, Payout
 from gatewaypy.protocol import codes, requests
 from gatewaypy.protocol.classify import Doubt, classify, classify_fields
 from gatewaypy.protocol.decode import is_found
+from gatewaypy.protocol.operation_types import Operation
 from gatewaypy.protocol.operations import (
     CAPTURE,
     DEBIT,
@@ -21,7 +22,6 @@ from gatewaypy.protocol.operations import (
     PREAUTH,
     REFUND,
     REVERSAL,
-    Operation,
 )
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.statuses import LONG

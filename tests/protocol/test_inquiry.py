@@ -29,6 +29,7 @@ from gatewaypy.protocol.inquiry import (
     resolve,
     resolve_invoice,
 )
+from gatewaypy.protocol.operation_types import Operation
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.requests import Request
 from gatewaypy.protocol.statuses import LONG
@@ -38,7 +39,7 @@ MERCHANT = Credentials(member_id="11344", partner_id="4", username="shop", secre
 EUROS = Money("50.00", "EUR")
 
 
-def new(operation: operations.Operation) -> Request:
+def new(operation: Operation) -> Request:
     if operation is operations.PAYOUT:
         return requests.payout(credentials=MERCHANT, amount=EUROS, merchant_transaction_id="TX-1", payment_id="1", customer=None,
                                notification_url=None, terminal_id=None, extra=None)  # fmt: skip
@@ -76,7 +77,7 @@ def record(status: str | None, short: str | None = None, **fields: Any) -> Any:
     ],
 )
 def test_resolve_found_record_decides(
-    operation: operations.Operation, status: str | None, short: str, outcome: Outcome
+    operation: Operation, status: str | None, short: str, outcome: Outcome
 ) -> None:
     """The state of the record becomes the outcome, marked as found by inquiry."""
     result = resolve(new(operation), record(status, short), duplicate=True)
@@ -106,7 +107,7 @@ def test_resolve_found_record_decides(
     ],
 )
 def test_resolve_other_record_is_final_without_outcome(
-    operation: operations.Operation, fields: dict[str, Any]
+    operation: Operation, fields: dict[str, Any]
 ) -> None:
     """A record of another amount, currency or kind is never going to match."""
     answer = resolve(
@@ -154,7 +155,7 @@ def test_resolve_missing_or_contradiction_stays_open(transaction: Any) -> None:
     ],
 )
 def test_resolve_follow_up_by_payment_status(
-    operation: operations.Operation, status: str, outcome: Outcome | None
+    operation: Operation, status: str, outcome: Outcome | None
 ) -> None:
     """Only a status that the operation leaves resolves it; the amount is as reported."""
     request = requests.follow_up(operation, "54279", EUROS)

@@ -30,7 +30,11 @@ from gatewaypy.models import NO_FIELDS, Fields, MaskedCard, OperationResult, Res
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.classify import read_record
 from gatewaypy.protocol.decode import ATTRIBUTES
-from gatewaypy.protocol.operations import Operation, ReplyKind, ServiceRoot
+from gatewaypy.protocol.operation_types import (
+    Operation,
+    ReplyKind,
+    ServiceRoot,
+)
 from gatewaypy.protocol.parse import UnreadableError, parse, parse_json
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.wire import WireFailure, WireReply

@@ -39,7 +39,8 @@ from gatewaypy import (
 from gatewaypy.protocol import operations, requests
 from gatewaypy.protocol.checksum import RULES
 from gatewaypy.protocol.encode import encode, hosted_form
-from gatewaypy.protocol.operations import OPERATIONS, Operation, ReplyKind, check_platform
+from gatewaypy.protocol.operation_types import Operation, ReplyKind
+from gatewaypy.protocol.operations import OPERATIONS, check_platform
 from gatewaypy.protocol.records import record
 from gatewaypy.protocol.requests import Request, Stored
 from gatewaypy.secret import wrap_extra

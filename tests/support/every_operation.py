@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from gatewaypy import Address, Card, Customer, Mandate, Money, NetBanking, Outcome, Product, Wallet
-from gatewaypy.protocol.operations import OPERATIONS, InquireBy, Operation, ReplyKind
+from gatewaypy.protocol.operation_types import (
+    InquireBy,
+    Operation,
+    ReplyKind,
+)
+from gatewaypy.protocol.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from support.payer_browser import PayerBrowser

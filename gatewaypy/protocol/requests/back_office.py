@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gatewaypy.models import Customer
     from gatewaypy.money import Money
     from gatewaypy.platforms import Platform
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests.request import Fields
     from gatewaypy.secret import Secret
 

@@ -13,7 +13,7 @@ from gatewaypy.secret import shape_of
 
 if TYPE_CHECKING:
     from gatewaypy.models import Address, BrowserInfo, Customer, PaymentSource
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests.request import Fields
 
 

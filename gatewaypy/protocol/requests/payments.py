@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gatewaypy.config import Credentials
     from gatewaypy.models import Address, BrowserInfo, Customer, PaymentSource
     from gatewaypy.platforms import Platform
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests.request import Fields
     from gatewaypy.secret import Secret
 

@@ -9,14 +9,14 @@ from attrs import frozen
 
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.money import Money
-from gatewaypy.protocol import operations
 from gatewaypy.protocol.checksum import RULES, STANDS_AS
+from gatewaypy.protocol.operation_types import DISCRIMINATORS, InquireBy
 from gatewaypy.secret import Secret, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatewaypy.protocol.operations import Operation
+    from gatewaypy.protocol.operation_types import Operation
 
     Fields: TypeAlias = dict[str, str | Secret]
 
@@ -39,9 +39,7 @@ class Request:
     @property
     def payment_id(self) -> str | None:
         """The gateway's id, where the operation acts on an earlier payment."""
-        return (
-            self.subject if self.operation.inquire_by is operations.InquireBy.PAYMENT_ID else None
-        )
+        return self.subject if self.operation.inquire_by is InquireBy.PAYMENT_ID else None
 
 
 def present(values: Mapping[str, str | Secret | None]) -> Fields:
@@ -96,7 +94,7 @@ def with_extra(
         "memberId",
         "checksum",
         "authentication",
-        *operations.DISCRIMINATORS,
+        *DISCRIMINATORS,
         *_signed_places(operation),
     }
     if operation.fixed.get("recurringType") == "REPEATED":

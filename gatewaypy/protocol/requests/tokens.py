@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol import operations
-from gatewaypy.protocol.operations import Login
+from gatewaypy.protocol.operation_types import Login
 from gatewaypy.protocol.requests.request import Request
 
 if TYPE_CHECKING:
