@@ -1,14 +1,18 @@
-"""A shop with aiohttp's server: the gateway under an application key, opened by a cleanup context, and a Receiver in a route.
+"""A shop with aiohttp's server.
 
-Try it against a sandbox (``gatewaypy sandbox --port 8600``), with the account that it shows in GATEWAYPY_MEMBER_ID,
-GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+A cleanup context opens the gateway, which has an application key. A route calls a Receiver.
 
-    GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000 PORT=8000 python examples/aiohttp_shop.py
+Run it with a sandbox (``gatewaypy sandbox --port 8600``). The sandbox prints the account for
+GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+
+    export GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000
+    PORT=8000 python examples/aiohttp_shop.py
     curl -X POST http://127.0.0.1:8000/pay/ORDER-1
     curl http://127.0.0.1:8000/orders/ORDER-1
 
-Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's return to /back is a POST
-from another site. Browsers send no session cookie with it (``SameSite=Lax``), so /back only redirects to a page of ours.
+Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's
+return to /back is a POST from another site. Browsers send no session cookie with it
+(``SameSite=Lax``), so /back only redirects to a page of this shop.
 """
 
 import os
@@ -22,17 +26,19 @@ from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, Receiver, Route
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card(
-    "4000 0000 0000 0051", 7, 2030, "745"
-)  # a test card; a real shop's comes from the payer
-CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
+# Test cards. The bank of the second one requires 3-D Secure.
+CARD = Card("4000 0000 0000 0051", 7, 2030, "745")
+CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY = web.AppKey("GATEWAY", Gateway)
 RECEIVER = web.AppKey("RECEIVER", Receiver)
 
 CHECKOUT = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Checkout</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Checkout</title>
+</head>
 <body><form method="post"><button>Pay 50.00 EUR</button></form></body>
 </html>
 """
@@ -49,7 +55,7 @@ async def mark_paid(event: PaymentSucceeded) -> None:
 
 
 def fits_order(event: CallbackEvent) -> bool:
-    """What was paid must be what was asked for; anything else is kept for a person to look at."""
+    """Check that the paid amount is the price. Another amount goes to review."""
     return event.amount == PRICE
 
 
@@ -67,7 +73,7 @@ async def opened(app: web.Application) -> AsyncIterator[None]:
 
 @routes.post("/gateway")
 async def receive(request: web.Request) -> web.Response:
-    # aiohttp itself refuses a body above client_max_size; how long one may take is the proxy's to say.
+    # aiohttp refuses a body above client_max_size. The proxy must limit the time.
     answer = await request.app[RECEIVER].receive(
         await request.read(), request.headers.get("Content-Type", "")
     )
@@ -79,7 +85,7 @@ async def pay(request: web.Request) -> web.Response:
     order, gateway = request.match_info["order"], request.app[GATEWAY]
     if order in orders:
         return web.json_response(
-            {"order": order, "error": "this order was tried before"}, status=409
+            {"order": order, "error": "this order was already started"}, status=409
         )
     orders[order] = "unpaid"
     try:
@@ -87,7 +93,7 @@ async def pay(request: web.Request) -> web.Response:
             PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
         )
     except OutcomeUnknown:
-        # It was sent, so it is not sent again: the callback will tell.
+        # The request was sent, so do not send it again. The callback brings the outcome.
         return web.json_response({"order": order, "outcome": "UNKNOWN"})
     return web.json_response({"order": order, "outcome": payment.outcome.name})
 
@@ -111,7 +117,7 @@ async def start(request: web.Request) -> web.Response:
     order, gateway = request.match_info["order"], request.app[GATEWAY]
     if order in orders:
         return web.json_response(
-            {"order": order, "error": "this order was tried before"}, status=409
+            {"order": order, "error": "this order was already started"}, status=409
         )
     orders[order], payers[order] = "unpaid", request.cookies.get("session", "")
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
@@ -132,7 +138,8 @@ async def start(request: web.Request) -> web.Response:
 
 @routes.post("/back/{order}")
 async def back(request: web.Request) -> web.Response:
-    # No session comes with this POST, and anybody can send it: it decides nothing. The GET that follows has the session.
+    # This POST has no session, and any person can send it, so it decides nothing.
+    # The GET that follows has the session.
     return web.Response(status=303, headers={"Location": f"/thanks/{request.match_info['order']}"})
 
 

@@ -1,16 +1,20 @@
-"""A shop with Django under ASGI, in one file: the entry point opens the gateway for the server's lifespan and sends /gateway to
-the callbacks; async views do the rest. In a project of yours, `app` goes into asgi.py and the views where views go.
+"""A shop with Django under ASGI, in one file.
 
-Try it against a sandbox (``gatewaypy sandbox --port 8600``), with the account that it shows in GATEWAYPY_MEMBER_ID,
-GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+The entry point opens the gateway for the server's lifespan and sends /gateway to the callbacks. Async
+views do the rest. In your project, `app` belongs into asgi.py and the views where your views are.
 
-    GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000 uvicorn --lifespan on --app-dir examples django_shop:app
+Run it with a sandbox (``gatewaypy sandbox --port 8600``). The sandbox prints the account for
+GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+
+    export GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000
+    uvicorn --lifespan on --app-dir examples django_shop:app
     curl -X POST http://127.0.0.1:8000/pay/ORDER-1
     curl http://127.0.0.1:8000/orders/ORDER-1
 
-Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's return to /back is a POST
-from another site. Browsers send no session cookie with it (``SameSite=Lax``), and Django's CSRF check refuses it. So /back is
-exempt, and only redirects to a page of ours.
+Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's
+return to /back is a POST from another site. Browsers send no session cookie with it
+(``SameSite=Lax``), and Django's CSRF check refuses it. So /back is exempt, and only redirects to a
+page of this shop.
 """
 
 import os
@@ -38,18 +42,20 @@ settings.configure(
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
     ],
-    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",  # SESSION_COOKIE_SAMESITE is "Lax", as by default
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",  # SameSite=Lax
 )
 
 PRICE = Money("50.00", "EUR")
-CARD = Card(
-    "4000 0000 0000 0051", 7, 2030, "745"
-)  # a test card; a real shop's comes from the payer
-CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
+# Test cards. The bank of the second one requires 3-D Secure.
+CARD = Card("4000 0000 0000 0051", 7, 2030, "745")
+CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Checkout</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Checkout</title>
+</head>
 <body><form method="post">{csrf}<button>Pay 50.00 EUR</button></form></body>
 </html>
 """
@@ -64,7 +70,7 @@ async def mark_paid(event: PaymentSucceeded) -> None:
 
 
 def fits_order(event: CallbackEvent) -> bool:
-    """What was paid must be what was asked for; anything else is kept for a person to look at."""
+    """Check that the paid amount is the price. Another amount goes to review."""
     return event.amount == PRICE
 
 
@@ -74,7 +80,7 @@ inbox = os.environ.get("INBOX", "sqlite:///callbacks.db")
 callbacks = CallbackApp(router, credentials, inbox=inbox, confirm=gateway, check=fits_order)
 
 
-@csrf_exempt  # for curl: no session decides anything here
+@csrf_exempt  # for curl: this view uses no session
 async def pay(request: HttpRequest, order: str) -> JsonResponse:
     if request.method != "POST" or order in orders:
         return JsonResponse({"order": order, "error": "one POST for each order"}, status=409)
@@ -84,7 +90,7 @@ async def pay(request: HttpRequest, order: str) -> JsonResponse:
             PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
         )
     except OutcomeUnknown:
-        # It was sent, so it is not sent again: the callback will tell.
+        # The request was sent, so do not send it again. The callback brings the outcome.
         return JsonResponse({"order": order, "outcome": "UNKNOWN"})
     return JsonResponse({"order": order, "outcome": payment.outcome.name})
 
@@ -98,7 +104,7 @@ async def checkout(request: HttpRequest, order: str) -> HttpResponse:
         token = f'<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
         return HttpResponse(CHECKOUT.format(csrf=token))
     if order in orders:
-        return JsonResponse({"order": order, "error": "this order was tried before"}, status=409)
+        return JsonResponse({"order": order, "error": "this order was already started"}, status=409)
     orders[order] = "unpaid"
     request.session["orders"] = [*request.session.get("orders", []), order]
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
@@ -120,7 +126,8 @@ async def checkout(request: HttpRequest, order: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 async def back(_: HttpRequest, order: str) -> HttpResponse:
-    # No session comes with this POST, and anybody can send it: it decides nothing. The GET that follows has the session.
+    # This POST has no session, and any person can send it, so it decides nothing.
+    # The GET that follows has the session.
     return HttpResponseRedirect(f"/thanks/{order}", status=303)
 
 

@@ -1,14 +1,18 @@
-"""A shop with Litestar: the gateway opened by a lifespan and injected with Provide, callbacks mounted at /gateway.
+"""A shop with Litestar.
 
-Try it against a sandbox (``gatewaypy sandbox --port 8600``), with the account that it shows in GATEWAYPY_MEMBER_ID,
-GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+A lifespan opens the gateway, Provide injects it, and the callbacks are mounted at /gateway.
 
-    GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000 uvicorn --app-dir examples litestar_shop:app
+Run it with a sandbox (``gatewaypy sandbox --port 8600``). The sandbox prints the account for
+GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY::
+
+    export GATEWAY_URL=http://127.0.0.1:8600 PUBLIC_URL=http://127.0.0.1:8000
+    uvicorn --app-dir examples litestar_shop:app
     curl -X POST http://127.0.0.1:8000/pay/ORDER-1
     curl http://127.0.0.1:8000/orders/ORDER-1
 
-Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's return to /back is a POST
-from another site. Browsers send no session cookie with it (``SameSite=Lax``), so /back only redirects to a page of ours.
+Open http://127.0.0.1:8000/checkout/ORDER-2 in a browser for a payment with 3-D Secure. The payer's
+return to /back is a POST from another site. Browsers send no session cookie with it
+(``SameSite=Lax``), so /back only redirects to a page of this shop.
 """
 
 import os
@@ -28,14 +32,16 @@ from gatewaypy.callbacks import CallbackApp, CallbackEvent, PaymentSucceeded, Ro
 from gatewaypy.errors import OutcomeUnknown
 
 PRICE = Money("50.00", "EUR")
-CARD = Card(
-    "4000 0000 0000 0051", 7, 2030, "745"
-)  # a test card; a real shop's comes from the payer
-CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")  # a test card whose bank asks the payer
+# Test cards. The bank of the second one requires 3-D Secure.
+CARD = Card("4000 0000 0000 0051", 7, 2030, "745")
+CARD_3D = Card("4000 0000 0000 0002", 7, 2030, "237")
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000")
 CHECKOUT = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Checkout</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Checkout</title>
+</head>
 <body><form method="post"><button>Pay 50.00 EUR</button></form></body>
 </html>
 """
@@ -51,7 +57,7 @@ async def mark_paid(event: PaymentSucceeded) -> None:
 
 
 def fits_order(event: CallbackEvent) -> bool:
-    """What was paid must be what was asked for; anything else is kept for a person to look at."""
+    """Check that the paid amount is the price. Another amount goes to review."""
     return event.amount == PRICE
 
 
@@ -69,14 +75,14 @@ async def opened_gateway(state: State) -> Gateway:
 @post("/pay/{order:str}", status_code=200)
 async def pay(order: str, gateway: Gateway) -> dict[str, str]:
     if order in orders:
-        raise ClientException(status_code=409)  # this order was tried before
+        raise ClientException(status_code=409)  # this order was already started
     orders[order] = "unpaid"
     try:
         payment = await gateway.debit(
             PRICE, CARD, merchant_transaction_id=order, notification_url=f"{PUBLIC_URL}/gateway"
         )
     except OutcomeUnknown:
-        # It was sent, so it is not sent again: the callback will tell.
+        # The request was sent, so do not send it again. The callback brings the outcome.
         return {"order": order, "outcome": "UNKNOWN"}
     return {"order": order, "outcome": payment.outcome.name}
 
@@ -87,7 +93,7 @@ async def show(order: str) -> dict[str, str]:
 
 
 @get("/checkout/{order:str}", media_type=MediaType.HTML)
-async def checkout(order: str, request: Request[Any, Any, Any]) -> Response[str]:  # noqa: ARG001 - it stands in the path
+async def checkout(order: str, request: Request[Any, Any, Any]) -> Response[str]:  # noqa: ARG001 - part of the path
     page = Response(CHECKOUT, media_type=MediaType.HTML)
     session = request.cookies.get("session") or secrets.token_urlsafe()
     page.set_cookie("session", session, httponly=True, samesite="lax")  # and secure=True over https
@@ -97,7 +103,7 @@ async def checkout(order: str, request: Request[Any, Any, Any]) -> Response[str]
 @post("/checkout/{order:str}", status_code=200)
 async def start(order: str, gateway: Gateway, request: Request[Any, Any, Any]) -> Response[Any]:
     if order in orders:
-        raise ClientException(status_code=409)  # this order was tried before
+        raise ClientException(status_code=409)  # this order was already started
     orders[order], payers[order] = "unpaid", request.cookies.get("session", "")
     notification_url, redirect_url = f"{PUBLIC_URL}/gateway", f"{PUBLIC_URL}/back/{order}"
     try:
@@ -117,7 +123,8 @@ async def start(order: str, gateway: Gateway, request: Request[Any, Any, Any]) -
 
 @post("/back/{order:str}", status_code=303)  # with Litestar's CSRFConfig: exclude="/back"
 async def back(order: str) -> Redirect:
-    # No session comes with this POST, and anybody can send it: it decides nothing. The GET that follows has the session.
+    # This POST has no session, and any person can send it, so it decides nothing.
+    # The GET that follows has the session.
     return Redirect(f"/thanks/{order}", status_code=303)
 
 

@@ -1,4 +1,4 @@
-"""Write docs/coverage.md: every operation, body, reply and flow, with the test that shows it; with --check, only compare.
+"""Write docs/coverage.md: every operation, body, reply and flow; with --check, only compare.
 
 The rows come from the operations table, the tests from pytest's own collection: a row without its test is an error.
 """
@@ -34,16 +34,19 @@ def collected() -> set[str]:
 
 
 def table(tests: set[str], missing: list[str]) -> Iterator[str]:
-    """Write the document, and note what no test shows."""
+    """Write the document, and collect the cells without a test."""
     yield "# Every operation, in every encoding and flow"
     yield ""
-    yield "Made by `make docs` from the operations table and pytest's collection. Each tick is a test of its own over a real"
-    yield f"socket, `test_every_operation[operation-body-reply-flow]` in `{SHOWN_BY}`;"
-    yield "it fails unless the sandbox's books, the wire's content types and the client's view all agree. `make test` runs them."
+    yield "`make docs` writes this page from the operations table and pytest's collection. Each tick is a"
+    yield "separate test over a real socket, `test_every_operation[operation-body-reply-flow]` in"
+    yield f"`{SHOWN_BY}`. The test fails unless the sandbox's ledger, the"
+    yield "content types and the client's view agree. `make test` runs them."
     yield ""
-    yield "*sync*: the reply decides. *async*: the payer is sent to a wallet's or bank's page, or the payment is pending and is"
-    yield "decided a moment later. *3-D*: the payer is sent to the bank's challenge. A dash: the operation has no such way (the"
-    yield "hosted pages' forms are answered by pages; pay by link is JSON by definition)."
+    yield "- *sync*: the reply decides."
+    yield "- *async*: the payer is sent to a wallet's or bank's page, or the payment is pending and is decided"
+    yield "  a moment later."
+    yield "- *3-D*: the payer is sent to the bank's challenge."
+    yield "- A dash: this way does not exist. Hosted pages answer with pages, and pay by link is always JSON."
     yield ""
     yield f"| operation | flow | {' | '.join(f'{body} → {accept.upper()}' for body, accept in COLUMNS)} | a page |"
     yield "|---|---|" + "---|" * (len(COLUMNS) + 1)
@@ -68,7 +71,7 @@ def main() -> int:
     missing: list[str] = []
     text = "\n".join(table(collected(), missing)) + "\n"
     if missing:
-        print("no test shows:", *missing, sep="\n  ", file=sys.stderr)
+        print("cells without a test:", *missing, sep="\n  ", file=sys.stderr)
         return 1
     if "--check" not in sys.argv:
         DOCUMENT.write_text(text, encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Hand a file of payouts to the workers, and wait until they are done: ``python submitter.py 2026-11-23 payouts.csv``.
+"""Submit a file of payouts to the workers, and wait until they are done.
 
-The first argument names the batch. Run it again with the same file after it was interrupted, or without a file to hand over once
-more whatever is left of the batch. It reads the same environment as worker.py, and sends nothing to the gateway.
+Run ``python submitter.py 2026-11-23 payouts.csv``. The first argument names the batch. If it was
+interrupted, run it again with the same file, or without a file to submit what is left of the batch.
+It reads the same environment variables as worker.py, and sends nothing to the gateway.
 """
 
 import asyncio
@@ -20,17 +21,16 @@ async def main(batch: str, file: str | None = None) -> None:
     try:
         async with job:
             if file is None:
-                print(f"{await resubmit(job, broker)} chunks handed over once more")
+                print(f"{await resubmit(job, broker)} chunks submitted again")
             else:
-                # A file with a line that is no order is refused there; the lines before it are submitted.
+                # The first bad row raises an error. The rows before it are submitted.
                 print(await submit(job, broker, orders=read_orders(file, strict=True)))
             while left := await remaining(job):
                 print(f"{left} left")
                 await asyncio.sleep(2)
             report = await job.report()
-            print(
-                f"{report.succeeded} paid, {report.failed} refused, {report.pending} pending, {report.review} for a person"
-            )
+            print(f"{report.succeeded} paid, {report.failed} refused")
+            print(f"{report.pending} pending, {report.review} on the review list")
     finally:
         await broker.shutdown()
 

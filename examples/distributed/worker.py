@@ -1,6 +1,7 @@
-"""A payout worker for RabbitMQ: ``taskiq worker worker:broker --workers 2 --max-async-tasks 8``, on as many machines as you like.
+"""A payout worker for RabbitMQ, on any number of machines.
 
-It reads BROKER, JOURNAL, TOKENS (a Redis for the shared token, may be left out), GATEWAY_URL, and the account in
+Run ``taskiq worker worker:broker --workers 2 --max-async-tasks 8``. It reads BROKER, JOURNAL,
+TOKENS (optional: a Redis for the shared token), GATEWAY_URL, and the account in
 GATEWAYPY_MEMBER_ID, GATEWAYPY_PARTNER_ID, GATEWAYPY_USERNAME and GATEWAYPY_SECRET_KEY.
 """
 
@@ -12,7 +13,7 @@ from gatewaypy import Credentials, Gateway, RedisTokens
 from gatewaypy.payouts.distributed import PayoutWorker
 
 credentials = Credentials.from_env()
-# One queue a merchant: a worker pays for one account alone. As many chunks are fetched as run at a time (--max-async-tasks).
+# One queue per merchant, because a worker pays for one account. qos is --max-async-tasks.
 queue = Queue(name=f"payouts-{credentials.member_id}")
 broker = AioPikaBroker(os.environ["BROKER"], qos=8, task_queues=[queue])
 
@@ -29,8 +30,8 @@ worker = PayoutWorker(
     make_gateway,
     journal=os.environ["JOURNAL"],
     concurrency=200,
-    # Longer than the gateway may go on executing a request whose answer was lost: ask your account manager.
+    # Longer than the gateway can still execute a request whose answer was lost.
     quiet_period=float(os.environ.get("QUIET_PERIOD", "120")),
-    # True only where the platform is known to refuse a used id (result code 20015); otherwise a person decides.
+    # True only if the platform refuses a used id (result code 20015).
     resend_unknown=False,
 )
