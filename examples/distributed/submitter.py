@@ -29,8 +29,8 @@ async def main(batch: str, file: str | None = None) -> None:
                 print(f"{left} left")
                 await asyncio.sleep(2)
             report = await job.report()
-            print(f"{report.succeeded} paid, {report.failed} refused")
-            print(f"{report.pending} pending, {report.review} on the review list")
+            ended = f"{report.succeeded} paid, {report.failed} refused"
+            print(f"{ended}, {report.pending} pending, {report.review} on the review list")
     finally:
         await broker.shutdown()
 

@@ -75,7 +75,7 @@ AMOUNTS: Final[Mapping[Decimal, Decision]] = {
         remark="",
         later=True,
     ),
-    Decimal(6091): Decision("pending permanently", short="P", code="00001", remark="", booked=False),
+    Decimal(6091): Decision("always pending", short="P", code="00001", remark="", booked=False),
     Decimal(6097): Decision(
         "approved, but the reply has an unknown code", code="77777", remark="?"
     ),
