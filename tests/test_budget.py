@@ -51,9 +51,9 @@ class Answers:
         own = (
             bytes(request.body).partition(b"merchantTransactionId=")[2].partition(b"&")[0].decode()
         )
-        told = {"paymentId": "7", "merchantTransactionId": own, "transactionStatus": "Y", "status": "payoutsuccessful",
+        fields = {"paymentId": "7", "merchantTransactionId": own, "transactionStatus": "Y", "status": "payoutsuccessful",
                 "amount": "5.00", "currency": "EUR", "result": {"code": "00001", "description": "ok"}}  # fmt: skip
-        return WireReply(200, "application/json", json.dumps(told).encode())
+        return WireReply(200, "application/json", json.dumps(fields).encode())
 
 
 class Holds(Answers):
@@ -192,19 +192,19 @@ async def test_journaled_payout_calls_stay_within_budget(tmp_path: Path) -> None
 
 async def test_callback_calls_stay_within_budget() -> None:
     """The library's calls from the bytes of a callback to its answer stay within the budget."""
-    router, heard = Router(), []
+    router, handled = Router(), []
 
     @router.on(PaymentSucceeded)
-    async def hear(event: PaymentSucceeded) -> None:
-        heard.append(event)
+    async def handle(event: PaymentSucceeded) -> None:
+        handled.append(event)
 
     app = CallbackApp(router, MERCHANT)
-    told = json.loads(
+    fields = json.loads(
         (
             Path(__file__).parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
         ).read_text()
     )
-    body = json.dumps(told | {"checksum": sign_callback(told, MERCHANT)}).encode()
+    body = json.dumps(fields | {"checksum": sign_callback(fields, MERCHANT)}).encode()
     scope = {
         "type": "http",
         "method": "POST",
@@ -226,5 +226,5 @@ async def test_callback_calls_stay_within_budget() -> None:
             await app(scope, receive, send)
     finally:
         sys.setprofile(before)
-    assert len(heard) == 101
+    assert len(handled) == 101
     assert within(counted["ours"] / 100, BUDGET["callback"]["calls"]), counted

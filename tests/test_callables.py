@@ -217,9 +217,9 @@ async def test_handler_result_not_run_is_a_failure(tmp_path: Path) -> None:
 
 async def test_check_result_without_bool_is_a_failure(tmp_path: Path) -> None:
     """A check without a return decides nothing: the event is retried, then parked."""
-    heard: list[Any] = []
+    events: list[Any] = []
     router = Router()
-    router.on(CallbackEvent)(heard.append)
+    router.on(CallbackEvent)(events.append)
     options: dict[str, Any] = {"check": lambda event: with_yield(event), "max_attempts": 1}  # noqa: PLW0108
     async with Receiver(
         router, MERCHANT, inbox=f"sqlite:///{tmp_path}/x.db", **options
@@ -228,4 +228,4 @@ async def test_check_result_without_bool_is_a_failure(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             while (counts := await receiver.inbox.counts())["open"]:
                 await asyncio.sleep(0.01)
-    assert (counts["parked"], heard) == (1, [])
+    assert (counts["parked"], events) == (1, [])

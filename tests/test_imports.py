@@ -110,26 +110,26 @@ def test_import_lazy_modules_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
+    "module", [gatewaypy, models, resources, transport], ids=lambda module: module.__name__
 )
-def test_import_lazy_names_are_complete(door: ModuleType) -> None:
+def test_import_lazy_names_are_complete(module: ModuleType) -> None:
     """A lazy name is listed, can be imported with all others, and is always the same object."""
-    assert not set(door.__all__) - set(dir(door))
-    added_by(f"from {door.__name__} import *; assert globals().keys() >= set({door.__all__!r})")
-    for name in door.__all__:
-        assert getattr(door, name) is getattr(door, name)
+    assert not set(module.__all__) - set(dir(module))
+    added_by(f"from {module.__name__} import *; assert globals().keys() >= set({module.__all__!r})")
+    for name in module.__all__:
+        assert getattr(module, name) is getattr(module, name)
 
 
 @pytest.mark.parametrize(
-    "door", [gatewaypy, models, resources, transport], ids=lambda door: door.__name__
+    "module", [gatewaypy, models, resources, transport], ids=lambda module: module.__name__
 )
-def test_import_unknown_name_raises_attribute_error(door: ModuleType) -> None:
+def test_import_unknown_name_raises_attribute_error(module: ModuleType) -> None:
     """A module with lazy names fails like any module, with the name and where it was searched."""
     with pytest.raises(
-        AttributeError, match=rf"module '{door.__name__}' has no attribute 'Gatewya'"
+        AttributeError, match=rf"module '{module.__name__}' has no attribute 'Gatewya'"
     ) as caught:
-        _ = door.Gatewya
-    assert (caught.value.name, caught.value.obj) == ("Gatewya", door)
+        _ = module.Gatewya
+    assert (caught.value.name, caught.value.obj) == ("Gatewya", module)
 
 
 def test_import_extra_missing_module_names_the_extra() -> None:
@@ -182,8 +182,8 @@ async def test_import_open_gateway_loads_nothing(
         sys.executable, PROCESS, sandbox.base_url, kind, body, accept,
         env=os.environ | {f"GATEWAYPY_{name}": value for name, value in account.items()}, stdout=subprocess.PIPE,
     )  # fmt: skip
-    told = json.loads((await process.communicate())[0])
-    assert told["late"] == []
+    output = json.loads((await process.communicate())[0])
+    assert output["late"] == []
     done = dict.fromkeys(
         ("debit", "preauth", "another preauth", "capture", "reversal", "refund", "payout"),
         "SUCCEEDED",
@@ -192,7 +192,7 @@ async def test_import_open_gateway_loads_nothing(
         ("recurring initial", "repeat", "stored card", "paid by it", "sign-up", "branch"),
         "SUCCEEDED",
     )
-    assert told["ends"] == done | {
+    assert output["ends"] == done | {
         "refused": "FAILED",
         "inquiry": "REFUNDED",
         "no record": "UNKNOWN",

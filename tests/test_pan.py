@@ -60,7 +60,7 @@ texts = st.text(
 ).map(lambda text: text.rstrip(". \t\n\r\v\f\x1c\x1d\x1e\x1f\x85·•․∙・．"))
 
 
-def sealed_digits(number: str) -> str:
+def hidden_digits(number: str) -> str:
     """Return the middle of a number, which must not be shown."""
     return number[6:-4]
 
@@ -99,7 +99,7 @@ def test_find_returns_number_next_to_other_groups(number: str, other: str, gap: 
     ):
         assert number in {text[span.start : span.end] for span in find(text)}
         assert number not in mask(text)
-        assert f"{number[:6]}{sealed_digits(number)}" not in mask(text)
+        assert f"{number[:6]}{hidden_digits(number)}" not in mask(text)
 
 
 @given(

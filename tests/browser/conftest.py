@@ -34,7 +34,7 @@ FLAGS = (
     "--disable-sync",
 )
 # How long a page may take on a busy machine, in milliseconds.
-PATIENCE = 30_000
+PAGE_TIMEOUT_MS = 30_000
 
 
 @frozen
@@ -75,7 +75,7 @@ class Site:
 
     async def arrived(self, path: str) -> Seen:
         """Wait for a request to a path."""
-        with anyio.fail_after(PATIENCE / 1000):
+        with anyio.fail_after(PAGE_TIMEOUT_MS / 1000):
             async with self._arrivals:
                 while not (found := self.to(path)):
                     await self._arrivals.wait()
@@ -131,7 +131,7 @@ async def open_browser(chromium: Browser) -> AsyncIterator[Callable[..., object]
 
     async def open_context(**settings: object) -> BrowserContext:
         context = await chromium.new_context(**settings)  # type: ignore[arg-type]
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(PAGE_TIMEOUT_MS)
         opened.append(context)
         return context
 

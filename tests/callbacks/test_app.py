@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 JSON = {"Content-Type": "application/json"}
 
 
-def router(heard: list[str | None]) -> Router:
+def router(handled: list[str | None]) -> Router:
     made = Router()
 
     @made.on(CallbackEvent)
-    async def hear(event: CallbackEvent) -> None:
-        heard.append(event.merchant_transaction_id)
+    async def handle(event: CallbackEvent) -> None:
+        handled.append(event.merchant_transaction_id)
 
     return made
 
@@ -251,7 +251,7 @@ def test_app_body_timeout_works_on_every_loop(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_app_lifespan_opens_and_closes_receiver(tmp_path: Path) -> None:
     """Startup opens the inbox and shutdown closes it; a failed start gives its reason."""
-    for inbox, told in (
+    for inbox, result in (
         (f"sqlite:///{tmp_path}/inbox.db", "complete"),
         (f"sqlite:///{tmp_path}/missing/inbox.db", "failed"),
     ):
@@ -265,17 +265,17 @@ async def test_app_lifespan_opens_and_closes_receiver(tmp_path: Path) -> None:
             sent.append(message)
 
         await CallbackApp(router([]), MERCHANT, inbox=inbox)({"type": "lifespan"}, receive, send)
-        assert sent[0]["type"] == f"lifespan.startup.{told}"
+        assert sent[0]["type"] == f"lifespan.startup.{result}"
         assert sent[-1]["type"] == (
-            "lifespan.shutdown.complete" if told == "complete" else "lifespan.startup.failed"
+            "lifespan.shutdown.complete" if result == "complete" else "lifespan.startup.failed"
         )
 
 
 async def test_app_mounted_opens_with_first_callback(tmp_path: Path) -> None:
     """Without a lifespan the first callbacks open it once; after a failure the next one retries."""
-    heard: list[str | None] = []
+    handled: list[str | None] = []
     folder = tmp_path / "later"
-    callbacks = CallbackApp(router(heard), MERCHANT, inbox=f"sqlite:///{folder}/inbox.db")
+    callbacks = CallbackApp(router(handled), MERCHANT, inbox=f"sqlite:///{folder}/inbox.db")
     transport = httpx.ASGITransport(
         app=Starlette(routes=[Mount("/gateway", callbacks)]), raise_app_exceptions=False
     )
@@ -294,7 +294,7 @@ async def test_app_mounted_opens_with_first_callback(tmp_path: Path) -> None:
     async with Inbox(f"sqlite:///{folder}/inbox.db") as inbox:
         counts = await inbox.counts()
     assert counts["open"] + counts["done"] == 20
-    assert counts["done"] == len(heard)
+    assert counts["done"] == len(handled)
 
 
 async def test_app_close_leaves_no_claimed_event(tmp_path: Path) -> None:
@@ -335,20 +335,20 @@ async def test_app_failed_open_is_retried_after_disconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the first request disconnected during a failed open, the next one opens the inbox."""
-    app, begun = (
+    app, started = (
         CallbackApp(router([]), MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"),
         asyncio.Event(),
     )
 
     async def fail() -> None:
-        begun.set()
+        started.set()
         await asyncio.sleep(0)
         raise OSError
 
     with monkeypatch.context() as broken:
         broken.setattr(app.receiver, "__aenter__", fail, raising=False)
         first = asyncio.ensure_future(post(app, signed(fields())))
-        await begun.wait()
+        await started.wait()
         first.cancel()
         await asyncio.wait({first})
         await asyncio.sleep(0.01)
@@ -358,16 +358,16 @@ async def test_app_failed_open_is_retried_after_disconnect(
 
 def test_app_second_event_loop_dispatches(tmp_path: Path) -> None:
     """An application that is opened on another event loop dispatches from its inbox and retries."""
-    heard: list[str] = []
-    told = Router()
+    handled: list[str] = []
+    failing = Router()
 
-    @told.on(CallbackEvent)
-    async def hear(event: CallbackEvent) -> None:
-        heard.append(event.payment_id or "")
-        if len(heard) % 2:
+    @failing.on(CallbackEvent)
+    async def handle(event: CallbackEvent) -> None:
+        handled.append(event.payment_id or "")
+        if len(handled) % 2:
             raise ZeroDivisionError
 
-    app = CallbackApp(told, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db", initial_delay=0.01)
+    app = CallbackApp(failing, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db", initial_delay=0.01)
 
     async def serve(payment: str) -> None:
         async with app, asyncio.timeout(10):
@@ -376,9 +376,9 @@ def test_app_second_event_loop_dispatches(tmp_path: Path) -> None:
                     app, signed(fields(paymentId=payment, merchantTransactionId=f"TX-{payment}"))
                 )
             ).status_code == 200
-            while heard.count(payment) < 2:
+            while handled.count(payment) < 2:
                 await asyncio.sleep(0.01)
 
     asyncio.run(serve("1"))
     asyncio.run(serve("2"))
-    assert heard == ["1", "1", "2", "2"]
+    assert handled == ["1", "1", "2", "2"]

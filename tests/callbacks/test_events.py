@@ -17,7 +17,7 @@ from gatewaypy.callbacks import CallbackEvent, PaymentSucceeded, UnknownEvent
 from gatewaypy.callbacks.events import _meaning, read_event
 from gatewaypy.models import Fields, Outcome
 
-TOLD = {
+FIELDS = {
     "paymentId": "10617",
     "merchantTransactionId": "TX-1",
     "status": "capturesuccess",
@@ -44,11 +44,11 @@ ANY = st.recursive(
 )
 
 
-def received(fields: dict[str, Any] = TOLD) -> CallbackEvent:
+def received(fields: dict[str, Any] = FIELDS) -> CallbackEvent:
     return read_event(fields, signed=True, member_id="11344")
 
 
-def told_of(event: CallbackEvent) -> dict[str, Any]:
+def attributes_of(event: CallbackEvent) -> dict[str, Any]:
     return {
         attribute.name: getattr(event, attribute.name) for attribute in attrs.fields(type(event))
     }
@@ -79,18 +79,18 @@ def test_event_received_has_typed_attributes() -> None:
 def test_event_malformed_fields_never_raise(fields: dict[str, Any]) -> None:
     """No attribute of an event raises for any input of the gateway; a second read is equal."""
     event = received({"paymentId": "1", **fields})
-    told = told_of(event)
-    assert told_of(event) == told
+    values = attributes_of(event)
+    assert attributes_of(event) == values
     assert event.amount is None or isinstance(event.amount, Money)
 
 
 def test_event_received_equals_one_built_by_hand() -> None:
     """The tests of a shop can build what its handlers receive."""
     event = received()
-    by_hand = PaymentSucceeded(**told_of(received()))
+    by_hand = PaymentSucceeded(**attributes_of(received()))
     assert event == by_hand
     assert repr(event) == repr(by_hand)
-    assert event != received({**TOLD, "amount": "50.01"})
+    assert event != received({**FIELDS, "amount": "50.01"})
     assert PaymentSucceeded(outcome=Outcome.SUCCEEDED).amount is None
 
 
@@ -99,7 +99,7 @@ def test_event_copied_or_pickled_is_equal(*, looked_at: bool) -> None:
     """Queues and other processes get the whole event, whether its attributes were read or not."""
     event = received()
     if looked_at:
-        told_of(event)
+        attributes_of(event)
     again = [copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))]  # noqa: S301 - our own
     for one in again:
         assert (one, one.raw, type(one)) == (event, event.raw, PaymentSucceeded)
@@ -118,7 +118,7 @@ def test_event_is_frozen_without_other_attributes() -> None:
 
 def test_event_source_mapping_may_change() -> None:
     """An event keeps its fields if the mapping that it was built from changes."""
-    fields = dict(TOLD)
+    fields = dict(FIELDS)
     event = received(fields)
     fields.clear()
     assert event.amount == Money("50.00", "EUR")
@@ -138,6 +138,6 @@ def test_event_long_status_text_is_not_cached() -> None:
     """Long texts of unknown senders do not stay in memory when their events are gone."""
     kept = _meaning.cache_info().currsize
     assert isinstance(
-        received({**TOLD, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent
+        received({**FIELDS, "status": "x" * 1000, "transactionStatus": "?"}), UnknownEvent
     )
     assert _meaning.cache_info().currsize == kept

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.example_shops import PATIENCE, SHOPS, eventually, running
+from support.example_shops import SHOPS, WAIT_TIMEOUT, eventually, running
 
 from gatewaypy.callbacks import sign_callback
 from gatewaypy.sandbox import MERCHANT, Sandbox
@@ -42,7 +42,7 @@ async def test_example_shop_paid_order_gets_callback(
         await eventually(client, "/orders/LATER", "paid")
         await eventually(client, "/orders/FORGED", "unpaid")
         await eventually(client, "/orders/FORGED-2", "unpaid")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await sandbox.callback_sender.idle()
     assert [delivery.answers for delivery in sandbox.callback_sender.deliveries] == [[200], [200]]
     assert sandbox.ledger.summary()

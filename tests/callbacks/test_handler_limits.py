@@ -33,13 +33,13 @@ def order(number: int) -> bytes:
 
 async def test_handlers_hanging_let_later_events_through(store_url: str) -> None:
     """When all handler slots hang, each handler times out and the next event is handled."""
-    router, heard = Router(), []
+    router, handled = Router(), []
 
     @router.on(CallbackEvent)
     async def handle(event: CallbackEvent) -> None:
         if event.merchant_transaction_id != "TX-9":
             await asyncio.Event().wait()
-        heard.append(event.merchant_transaction_id)
+        handled.append(event.merchant_transaction_id)
 
     options: dict[str, Any] = {"concurrency": 2, "handler_timeout": 0.05, "max_attempts": 1}
     async with Receiver(router, MERCHANT, inbox=store_url, **options) as receiver:
@@ -47,7 +47,7 @@ async def test_handlers_hanging_let_later_events_through(store_url: str) -> None
             await receiver.receive(order(number), JSON)
         counts = await emptied(receiver)
         notes = {kept.note for kept in await receiver.inbox.list_entries("parked")}
-    assert (heard, counts["parked"]) == (["TX-9"], 2)
+    assert (handled, counts["parked"]) == (["TX-9"], 2)
     assert all("did not end within 0.05 s" in str(note) for note in notes)
 
 
@@ -92,13 +92,13 @@ async def test_thread_handler_hanging_lets_later_events_through(
 ) -> None:
     """A plain handler cannot be stopped: it is logged, uses no slot and ends its event later."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._CANCEL_GRACE", 0.0)
-    router, go, heard = Router(), threading.Event(), []
+    router, go, handled = Router(), threading.Event(), []
 
     @router.on(CallbackEvent)
     def handle(event: CallbackEvent) -> None:
         if event.merchant_transaction_id == "TX-1":
             go.wait(20)
-        heard.append(event.merchant_transaction_id)
+        handled.append(event.merchant_transaction_id)
 
     options: dict[str, Any] = {"concurrency": 1, "handler_timeout": 0.01}
     async with Receiver(
@@ -107,13 +107,13 @@ async def test_thread_handler_hanging_lets_later_events_through(
         await receiver.receive(order(1), JSON)
         await receiver.receive(order(2), JSON)
         await emptied(receiver, left=1)
-        assert heard == ["TX-2"]
+        assert handled == ["TX-2"]
         assert "the handler" in caplog.text
         assert "does not end" in caplog.text
         assert "'TX-1'" in caplog.text
         go.set()
         counts = await emptied(receiver)
-    assert (heard, counts["done"]) == (["TX-2", "TX-1"], 2)
+    assert (handled, counts["done"]) == (["TX-2", "TX-1"], 2)
 
 
 async def test_handler_ignoring_cancellation_is_logged(
@@ -122,7 +122,7 @@ async def test_handler_ignoring_cancellation_is_logged(
     """It blocks neither other events nor closing, and the log names it."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._CANCEL_GRACE", 0.05)
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._HANDLERS_CLOSING", 0.05)
-    router, heard, go = Router(), [], asyncio.Event()
+    router, handled, go = Router(), [], asyncio.Event()
 
     @router.on(CallbackEvent)
     async def handle(event: CallbackEvent) -> None:
@@ -130,8 +130,8 @@ async def test_handler_ignoring_cancellation_is_logged(
             try:
                 await go.wait()
             except asyncio.CancelledError:
-                heard.append("cancelled")
-        heard.append(event.merchant_transaction_id)
+                handled.append("cancelled")
+        handled.append(event.merchant_transaction_id)
 
     options: dict[str, Any] = {"concurrency": 1, "handler_timeout": 0.01}
     async with asyncio.timeout(20):
@@ -141,7 +141,7 @@ async def test_handler_ignoring_cancellation_is_logged(
             await receiver.receive(order(1), JSON)
             await receiver.receive(order(2), JSON)
             await emptied(receiver, left=1)
-            assert "TX-2" in heard
+            assert "TX-2" in handled
         assert "it is left behind" in caplog.text
         stuck = list(receiver.dispatcher._running.values())
         go.set()

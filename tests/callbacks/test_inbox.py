@@ -66,8 +66,8 @@ async def test_inbox_unreadable_tables_close_store(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
         await inbox.__aenter__()
     assert "gatewaypy-sqlite" not in {thread.name for thread in threading.enumerate()}
-    with contextlib.closing(sqlite3.connect(path)) as mended:
-        mended.execute("DROP TABLE gatewaypy_boot")
+    with contextlib.closing(sqlite3.connect(path)) as repaired:
+        repaired.execute("DROP TABLE gatewaypy_boot")
     async with inbox:
         assert await inbox.put(event())
 
@@ -276,5 +276,5 @@ def test_inbox_number_with_check_digit_is_masked(
     alone = redact({"remark": digits})["remark"]
     may_be_issued = is_luhn_valid(digits) and digits[0] in "3456"
     assert not may_be_issued or alone == f"{digits[:6]}******{digits[-4:]}"
-    beside = redact({"remark": " ".join([*before, digits, *after])})["remark"]
-    assert (digits in beside) <= (not may_be_issued)
+    in_text = redact({"remark": " ".join([*before, digits, *after])})["remark"]
+    assert (digits in in_text) <= (not may_be_issued)

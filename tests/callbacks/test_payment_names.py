@@ -26,13 +26,13 @@ BOTH: dict[str, str] = {}
 
 class Shop:
     def __init__(self) -> None:
-        self.heard: list[CallbackEvent] = []
+        self.events: list[CallbackEvent] = []
         self.router = Router()
-        self.router.on(CallbackEvent)(self.heard.append)
+        self.router.on(CallbackEvent)(self.events.append)
 
     @property
     def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.heard]
+        return [type(event).__name__ for event in self.events]
 
 
 class Gateway:
@@ -190,7 +190,7 @@ async def test_watched_payments_are_inquired_at_their_merchant(store_url: str) -
         while not (mine.asked and theirs.asked):
             await asked(both)
         await emptied(receiver.inbox)
-    assert sorted((event.member_id, type(event).__name__) for event in shop.heard) == [
+    assert sorted((event.member_id, type(event).__name__) for event in shop.events) == [
         ("11344", "PaymentCancelled"), ("2", "PaymentSucceeded"),
     ]  # fmt: skip
 

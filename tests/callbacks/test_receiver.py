@@ -38,20 +38,20 @@ class Shop:
     """Handlers that record their events, and fail a configured number of times."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str | None, str]] = []
+        self.handled: list[tuple[str, str | None, str]] = []
         self.fail = 0
         self.router = Router()
-        self.router.on(CallbackEvent)(self.hear)
+        self.router.on(CallbackEvent)(self.handle)
 
-    async def hear(self, event: CallbackEvent, context: EventContext) -> None:
+    async def handle(self, event: CallbackEvent, context: EventContext) -> None:
         if self.fail:
             self.fail -= 1
             raise RuntimeError("the shop is down")
-        self.heard.append((type(event).__name__, event.merchant_transaction_id, context.key))
+        self.handled.append((type(event).__name__, event.merchant_transaction_id, context.key))
 
     @property
     def names(self) -> list[str]:
-        return [name for name, _, _ in self.heard]
+        return [name for name, _, _ in self.handled]
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ async def test_dispatcher_contradiction_logs_ids_only(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The warning has states, ids and the event's number; only the row has the callback."""
-    told = {"customer": {"email": "ada@shop.example"}, "remark": "a\nb\x1b[31m"}
+    extra = {"customer": {"email": "ada@shop.example"}, "remark": "a\nb\x1b[31m"}
     for status, short in (("reversed", "Y"), ("authfailed", "N")):
-        await receiver.receive(signed(fields(status, short, **told)), JSON)
+        await receiver.receive(signed(fields(status, short, **extra)), JSON)
         await emptied(receiver)
     (kept,) = await receiver.inbox.list_entries()
     (logged,) = [
@@ -134,7 +134,7 @@ async def test_receiver_failing_handler_is_retried_then_parked(
     shop.fail = 2
     await receiver.receive(signed(fields(merchantTransactionId="TX-1")), JSON)
     await emptied(receiver)
-    assert len(shop.heard) == 1
+    assert len(shop.handled) == 1
     shop.fail = 3
     await receiver.receive(signed(fields(merchantTransactionId="TX-2")), JSON)
     counts = await emptied(receiver)
@@ -144,7 +144,7 @@ async def test_receiver_failing_handler_is_retried_then_parked(
     assert await receiver.inbox.replay(kept.id + 1000) == 0
     assert await receiver.inbox.replay(kept.id) == 1
     await emptied(receiver)
-    assert [own_id for _, own_id, _ in shop.heard] == ["TX-1", "TX-2"]
+    assert [own_id for _, own_id, _ in shop.handled] == ["TX-1", "TX-2"]
 
 
 async def test_receiver_retry_keeps_order_of_payment(shop: Shop, store_url: str) -> None:
@@ -158,7 +158,7 @@ async def test_receiver_retry_keeps_order_of_payment(shop: Shop, store_url: str)
         await receiver.receive(signed(fields("capturesuccess", merchantTransactionId="TX-1")), JSON)
         await receiver.receive(signed(fields("capturesuccess", merchantTransactionId="TX-2")), JSON)
         await emptied(receiver)
-    assert [(name, own_id) for name, own_id, _ in shop.heard] == [
+    assert [(name, own_id) for name, own_id, _ in shop.handled] == [
         ("PaymentSucceeded", "TX-2"), ("PaymentAuthorized", "TX-1"), ("PaymentSucceeded", "TX-1"),
     ]  # fmt: skip
 
@@ -181,8 +181,8 @@ async def test_receiver_two_processes_share_inbox(store_url: str) -> None:
         assert {answer.status for answer in answers} == {200}
         await emptied(one)
         await emptied(two)
-    assert len(first.heard) + len(second.heard) == 200
-    assert len({key for _, _, key in first.heard + second.heard}) == 200
+    assert len(first.handled) + len(second.handled) == 200
+    assert len({key for _, _, key in first.handled + second.handled}) == 200
 
 
 async def test_receiver_expired_lease_is_handled_by_next_process(
@@ -268,7 +268,7 @@ MISSING = {"result": {"code": "10026", "description": "Record not found"}}
 
 
 @pytest.mark.parametrize(
-    ("answers", "heard", "state"),
+    ("answers", "handled", "state"),
     [
         ([record("capturesuccess")], ["PaymentSucceeded"], "done"),
         ([record("reversed")], ["PaymentRefunded"], "done"),
@@ -279,7 +279,7 @@ MISSING = {"result": {"code": "10026", "description": "Record not found"}}
     ],
 )
 async def test_receiver_confirmed_event_has_inquiry_values(
-    shop: Shop, store_url: str, answers: list[Any], heard: list[str], state: str
+    shop: Shop, store_url: str, answers: list[Any], handled: list[str], state: str
 ) -> None:
     """Handlers get the inquiry's answer; without one the event waits; a mismatch goes to review."""
     gateway = Asked(*answers)
@@ -288,16 +288,16 @@ async def test_receiver_confirmed_event_has_inquiry_values(
     ) as receiver:
         await receiver.receive(signed(fields()), JSON)
         counts = await emptied(receiver)
-    assert shop.names == heard
+    assert shop.names == handled
     assert counts[state] == 1
     assert gateway.asked[0] == {"payment_id": "54279"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "heard"), [(record("capturesuccess"), "done", 1), (MISSING, "refused", 0)]
+    ("answer", "state", "handled"), [(record("capturesuccess"), "done", 1), (MISSING, "refused", 0)]
 )
 async def test_receiver_unsigned_event_is_resolved_by_inquiry(
-    shop: Shop, store_url: str, answer: Any, state: str, heard: int
+    shop: Shop, store_url: str, answer: Any, state: str, handled: int
 ) -> None:
     """An unsigned callback counts if the gateway knows it; signed ones are not looked up."""
     gateway = Asked(answer)
@@ -306,7 +306,7 @@ async def test_receiver_unsigned_event_is_resolved_by_inquiry(
     ) as receiver:
         assert (await receiver.receive(json.dumps(fields()).encode(), JSON)).status == 200
         assert (await emptied(receiver))[state] == 1
-        assert len(shop.heard) == heard
+        assert len(shop.handled) == handled
         await receiver.receive(signed(fields(merchantTransactionId="TX-2")), JSON)
         await emptied(receiver)
     assert len(gateway.asked) == 1
@@ -330,7 +330,7 @@ async def test_receiver_failed_check_sends_event_to_review(
         for own_id in ("TX-1", "TX-2"):
             await receiver.receive(signed(fields(merchantTransactionId=own_id)), JSON)
         counts = await emptied(receiver)
-    assert (len(shop.heard), counts["review"]) == (1, 1)
+    assert (len(shop.handled), counts["review"]) == (1, 1)
 
 
 async def test_receiver_full_or_broken_inbox_is_503(shop: Shop, store_url: str) -> None:
@@ -407,7 +407,7 @@ class TestReconciler:
             )
             assert not await reconciler.watch(Payment(outcome=Outcome.FAILED))
             async with asyncio.timeout(10):
-                while not shop.heard:
+                while not shop.handled:
                     await asyncio.sleep(0.01)
             while await reconciler.inquire_due():
                 pass
@@ -437,7 +437,7 @@ class TestReconciler:
                 )
             )
             async with asyncio.timeout(10):
-                while not shop.heard:
+                while not shop.handled:
                     await asyncio.sleep(0.01)
         assert shop.names == ["PaymentCancelled"]
         assert gateway.asked == [{"payment_id": "54279"}] * 7

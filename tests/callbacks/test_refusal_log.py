@@ -99,7 +99,7 @@ async def test_event_without_handler_is_logged(
     router = Router()
 
     @router.on(PaymentSucceeded)
-    async def hear(event: PaymentSucceeded) -> None: ...
+    async def handle(event: PaymentSucceeded) -> None: ...
 
     caplog.set_level(logging.INFO, "gatewaypy.callbacks")
     async with Receiver(

@@ -24,50 +24,50 @@ CONTEXT = EventContext(key="k", attempt=2)
 
 async def test_router_calls_handlers_in_order_by_type() -> None:
     """Handlers of the type and its supertypes run in order of registration, included ones last."""
-    router, other, heard = Router(), Router(), []
+    router, other, calls = Router(), Router(), []
 
     @other.on(PaymentSucceeded)
     async def last(event: PaymentSucceeded) -> None:
-        heard.append("last")
+        calls.append("last")
 
     @router.on(CallbackEvent)
     async def every(event: CallbackEvent, context: EventContext) -> None:
-        heard.append(("every", context.attempt))
+        calls.append(("every", context.attempt))
 
     @router.on(PaymentFailed)
     async def never(event: PaymentFailed) -> None:
-        heard.append("never")
+        calls.append("never")
 
     @router.on(PaymentSucceeded)
     def plain(event: PaymentSucceeded) -> None:
-        heard.append(("plain", threading.current_thread() is threading.main_thread()))
+        calls.append(("plain", threading.current_thread() is threading.main_thread()))
 
     router.include(other)
     await router.dispatch(EVENT, CONTEXT)
-    assert heard == [("every", 2), ("plain", False), "last"]
+    assert calls == [("every", 2), ("plain", False), "last"]
 
 
 async def test_router_accepts_objects_and_untyped_functions() -> None:
     """A callable object and a function without annotations are called as they are."""
-    router, heard = Router(), []
+    router, calls = Router(), []
 
     class Ship:
         async def __call__(self, event: PaymentSucceeded) -> None:
-            heard.append("object")
+            calls.append("object")
 
     router.on(PaymentSucceeded)(Ship())
 
     @router.on(PaymentSucceeded)
     async def untyped(event, extra=None):  # noqa: ANN001, ANN202
-        heard.append("untyped")
+        calls.append("untyped")
 
     await router.dispatch(EVENT, CONTEXT)
-    assert heard == ["object", "untyped"]
+    assert calls == ["object", "untyped"]
 
 
 async def test_router_failure_skips_later_handlers() -> None:
     """After the first failing handler, later ones do not get the event in this round."""
-    router, heard = Router(), []
+    router, calls = Router(), []
 
     @router.on(PaymentSucceeded)
     async def broken(event: PaymentSucceeded) -> None:
@@ -75,11 +75,11 @@ async def test_router_failure_skips_later_handlers() -> None:
 
     @router.on(PaymentSucceeded)
     async def after(event: PaymentSucceeded) -> None:
-        heard.append("after")
+        calls.append("after")
 
     with pytest.raises(RuntimeError):
         await router.dispatch(EVENT, CONTEXT)
-    assert heard == []
+    assert calls == []
 
 
 def nothing() -> None: ...
@@ -95,10 +95,10 @@ def other_type(event: PaymentFailed) -> None: ...
 
 
 class Shop:
-    async def of_nobody(self, event: Any) -> None: ...
+    async def without_self(self, event: Any) -> None: ...
 
 
-@pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type, Shop.of_nobody])
+@pytest.mark.parametrize("handler", [nothing, too_many, keyword, other_type, Shop.without_self])
 def test_router_invalid_handler_raises_at_registration(handler: Any) -> None:
     """A wrong signature or annotation raises at registration, not at the first callback."""
     with pytest.raises(errors.ConfigurationError, match=handler.__name__):
@@ -117,7 +117,7 @@ async def test_router_event_without_inbox_has_own_context() -> None:
     router, keys = Router(), []
 
     @router.on(CallbackEvent)
-    async def hear(event: CallbackEvent, context: EventContext) -> None:
+    async def handle(event: CallbackEvent, context: EventContext) -> None:
         keys.append((context.key, context.attempt))
 
     event = verify_callback(signed(fields()), MERCHANT)
@@ -128,12 +128,12 @@ async def test_router_event_without_inbox_has_own_context() -> None:
 
 async def test_router_handler_added_later_is_called() -> None:
     """A handler added after an event of its type was dispatched gets the next one."""
-    router, other, heard = Router(), Router(), []
+    router, other, calls = Router(), Router(), []
     event = verify_callback(signed(fields()), MERCHANT)
     await router.dispatch(event)
-    router.on(CallbackEvent)(lambda _: heard.append("first"))
+    router.on(CallbackEvent)(lambda _: calls.append("first"))
     await router.dispatch(event)
-    other.on(type(event))(lambda _: heard.append("second"))
+    other.on(type(event))(lambda _: calls.append("second"))
     router.include(other)
     await router.dispatch(event)
-    assert heard == ["first", "first", "second"]
+    assert calls == ["first", "first", "second"]

@@ -31,7 +31,7 @@ from gatewaypy.sandbox import MERCHANT
 VECTOR: Final = (
     Path(__file__).parent.parent / "vectors" / "callbacks" / "payment-captured-long-status.json"
 )
-PATIENCE: Final = 20.0
+WAIT_TIMEOUT: Final = 20.0
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 JSON: Final = {"content-type": "application/json"}
@@ -49,8 +49,8 @@ from gatewaypy.sandbox import MERCHANT
 router = Router()
 
 @router.on(CallbackEvent)
-def hear(event, context):
-    with open(os.environ["HEARD"], "a") as file:
+def handle(event, context):
+    with open(os.environ["HANDLED"], "a") as file:
         file.write(f"{context.key} {event.merchant_transaction_id}\\n")
 
 alone = CallbackApp(router, MERCHANT, inbox=os.environ["INBOX"])
@@ -97,7 +97,7 @@ class Host(Protocol):
         chunked: bool = False,
     ) -> Answer: ...
 
-    def heard(self) -> list[str]: ...
+    def handled(self) -> list[str]: ...
 
 
 # Requests
@@ -113,9 +113,9 @@ def as_json(fields: dict[str, Any]) -> list[bytes]:
     return [json.dumps(fields).encode()]
 
 
-async def wait_until_heard(host: Host, order: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not any(line.endswith(f" {order}") for line in host.heard()):
+async def wait_until_handled(host: Host, order: str) -> None:
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while not any(line.endswith(f" {order}") for line in host.handled()):
             await asyncio.sleep(0.02)
 
 
@@ -125,7 +125,7 @@ async def wait_until_heard(host: Host, order: str) -> None:
 
 @contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_TIMEOUT) as client:
         client.setblocking(False)
         yield client
 
@@ -144,7 +144,11 @@ def parsed(received: bytes) -> Answer | None:
 
 
 def exchange(
-    port: int, pieces: Iterable[bytes], *, insist: bool = False, patience: float = PATIENCE
+    port: int,
+    pieces: Iterable[bytes],
+    *,
+    insist: bool = False,
+    answer_timeout: float = WAIT_TIMEOUT,
 ) -> Answer | None:
     """Send the chunks, and return the answer, or ``None`` if the server closed without one.
 
@@ -152,7 +156,7 @@ def exchange(
     nothing for 1 s.
     """
     coming, rest, received, is_closed = iter(pieces), b"", b"", False
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + answer_timeout
     with connected(port) as client:
         while not is_closed and (insist or parsed(received) is None):
             rest = rest or next(coming, b"")
@@ -162,7 +166,7 @@ def exchange(
             readable, writable, _ = select.select([client], [client] if rest else [], [], pause)
             if not readable and not writable:
                 assert parsed(received) is not None, (
-                    f"neither an answer nor an end after {patience} s"
+                    f"neither an answer nor an end after {answer_timeout} s"
                 )
                 break
             try:
@@ -219,8 +223,8 @@ class Served:
         assert answer is not None
         return answer
 
-    def heard(self) -> list[str]:
-        file = self.folder / "heard"
+    def handled(self) -> list[str]:
+        file = self.folder / "handled"
         return file.read_text().splitlines() if file.exists() else []
 
     def log(self) -> str:
@@ -305,9 +309,9 @@ class InProcess:
                 {"type": "http.request", "body": piece, "more_body": True}
             )
         communicator.input_queue.put_nowait({"type": "http.request"})
-        start = await communicator.receive_output(PATIENCE)
-        body = await communicator.receive_output(PATIENCE)
-        await communicator.wait(PATIENCE)
+        start = await communicator.receive_output(WAIT_TIMEOUT)
+        body = await communicator.receive_output(WAIT_TIMEOUT)
+        await communicator.wait(WAIT_TIMEOUT)
         assert (start["type"], body["type"], body.get("more_body", False)) == (
             "http.response.start",
             "http.response.body",
@@ -316,7 +320,7 @@ class InProcess:
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         return Answer(start["status"], headers, body["body"])
 
-    def heard(self) -> list[str]:
+    def handled(self) -> list[str]:
         return self.lines
 
 
@@ -326,7 +330,7 @@ def serving(server: str, folder: Path, app: str = "alone") -> Iterator[Served]:
     (folder / "shop.py").write_text(SHOP)
     port = free_port()
     environ = os.environ | {
-        "HEARD": str(folder / "heard"),
+        "HANDLED": str(folder / "handled"),
         "INBOX": f"sqlite:///{folder}/inbox.db",
         "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
     }
@@ -340,7 +344,7 @@ def serving(server: str, folder: Path, app: str = "alone") -> Iterator[Served]:
             wait_until_answers(served)
             yield served
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) in EXITS[server], served.log()
+            assert process.wait(WAIT_TIMEOUT) in EXITS[server], served.log()
             assert "Traceback" not in served.log(), served.log()
         finally:
             for pid in served.pids() if process.poll() is None else ():
@@ -348,7 +352,7 @@ def serving(server: str, folder: Path, app: str = "alone") -> Iterator[Served]:
 
 
 def wait_until_answers(served: Served) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while True:
         assert served.process.poll() is None, served.log()
         assert time.monotonic() < deadline, served.log()
@@ -380,16 +384,16 @@ async def in_process(folder: Path) -> AsyncIterator[InProcess]:
     host = InProcess(CallbackApp(router, MERCHANT, inbox=f"sqlite:///{folder}/inbox.db"))
 
     @router.on(CallbackEvent)
-    async def hear(event: CallbackEvent, context: EventContext) -> None:
+    async def handle(event: CallbackEvent, context: EventContext) -> None:
         host.lines.append(f"{context.key} {event.merchant_transaction_id}")
 
     lifespan = ApplicationCommunicator(host.app, {"type": "lifespan", "asgi": {"version": "3.0"}})
     await lifespan.send_input({"type": "lifespan.startup"})
-    assert await lifespan.receive_output(PATIENCE) == {"type": "lifespan.startup.complete"}
+    assert await lifespan.receive_output(WAIT_TIMEOUT) == {"type": "lifespan.startup.complete"}
     yield host
     await lifespan.send_input({"type": "lifespan.shutdown"})
-    assert await lifespan.receive_output(PATIENCE) == {"type": "lifespan.shutdown.complete"}
-    await lifespan.wait(PATIENCE)
+    assert await lifespan.receive_output(WAIT_TIMEOUT) == {"type": "lifespan.shutdown.complete"}
+    await lifespan.wait(WAIT_TIMEOUT)
 
 
 @pytest.fixture(params=[*COMMANDS, "in process"])
@@ -418,11 +422,11 @@ async def test_server_repeated_callback_is_handled_once(host: Host) -> None:
         answer = await host.send(as_json(callback("TWICE")), JSON)
         assert (answer.status, answer.body) == (200, b"OK")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    await wait_until_heard(host, "TWICE")
+    await wait_until_handled(host, "TWICE")
     # Events are handled in order: a second call for the first event would precede this one.
     await host.send(as_json(callback("AFTER-TWICE")), JSON)
-    await wait_until_heard(host, "AFTER-TWICE")
-    assert len([line for line in host.heard() if line.endswith(" TWICE")]) == 1
+    await wait_until_handled(host, "AFTER-TWICE")
+    assert len([line for line in host.handled() if line.endswith(" TWICE")]) == 1
 
 
 async def test_server_chunked_body_is_joined(host: Host) -> None:
@@ -432,7 +436,7 @@ async def test_server_chunked_body_is_joined(host: Host) -> None:
         [body[start : start + 7] for start in range(0, len(body), 7)], JSON, chunked=True
     )
     assert (answer.status, answer.body) == (200, b"OK")
-    await wait_until_heard(host, "PIECES")
+    await wait_until_handled(host, "PIECES")
 
 
 async def test_server_form_with_return_names_is_accepted(host: Host) -> None:
@@ -459,7 +463,7 @@ async def test_server_form_with_return_names_is_accepted(host: Host) -> None:
         {**fields, "cardLast4Digits": "1111", "checksum": sign_callback(signed, MERCHANT)}
     ).encode()
     assert (await host.send([body], FORM)).status == 200
-    await wait_until_heard(host, "FORM")
+    await wait_until_handled(host, "FORM")
 
 
 # Refused requests
@@ -473,8 +477,8 @@ async def test_server_invalid_signature_is_401(host: Host) -> None:
         answer = await host.send(as_json(fields), JSON)
         assert (answer.status, answer.body) == (401, b"")
     await host.send(as_json(callback("AFTER-FORGED")), JSON)
-    await wait_until_heard(host, "AFTER-FORGED")
-    assert not [line for line in host.heard() if line.endswith((" FORGED", " UNSIGNED"))]
+    await wait_until_handled(host, "AFTER-FORGED")
+    assert not [line for line in host.handled() if line.endswith((" FORGED", " UNSIGNED"))]
 
 
 async def test_server_other_method_is_405(host: Host) -> None:
@@ -526,7 +530,7 @@ async def test_server_mounted_answers_with_and_without_slash(server: str, tmp_pa
             assert (await served.send(as_json(callback(order)), JSON, path=path)).status == 200, (
                 path
             )
-            await wait_until_heard(served, order)
+            await wait_until_handled(served, order)
         for path in ("/by-hand/more", "/litestar/more", "/starlette/more"):
             assert (await served.send(as_json(callback("LOST")), JSON, path=path)).status == 404, (
                 path
@@ -540,7 +544,7 @@ async def test_server_alone_starts_and_stops_cleanly(server: str, tmp_path: Path
         for order in orders:
             assert (await served.send(as_json(callback(order)), JSON)).status == 200
         for order in orders:
-            await wait_until_heard(served, order)
+            await wait_until_handled(served, order)
     with ExitStack() as stack:
         inbox = sqlite3.connect(tmp_path / "inbox.db")
         stack.callback(inbox.close)
@@ -588,21 +592,21 @@ async def test_app_incomplete_body_is_408(tmp_path: Path, monkeypatch: pytest.Mo
         communicator, talking = opened.talk([b"{"], JSON)
         talking.close()
         await communicator.send_input({"type": "http.request", "body": b"{", "more_body": True})
-        assert (await communicator.receive_output(PATIENCE))["status"] == 408
-        await communicator.wait(PATIENCE)
+        assert (await communicator.receive_output(WAIT_TIMEOUT))["status"] == 408
+        await communicator.wait(WAIT_TIMEOUT)
 
 
 async def test_app_without_lifespan_opens_inbox_on_first_callbacks(tmp_path: Path) -> None:
     """Concurrent callbacks to an application that was not opened are all stored and handled."""
-    router, heard = Router(), set[str | None]()
+    router, handled = Router(), set[str | None]()
     orders = {f"FIRST-{number}" for number in range(5)}
-    everybody_heard = asyncio.Event()
+    all_handled = asyncio.Event()
 
     @router.on(CallbackEvent)
-    async def hear(event: CallbackEvent) -> None:
-        heard.add(event.merchant_transaction_id)
-        if heard == orders:
-            everybody_heard.set()
+    async def handle(event: CallbackEvent) -> None:
+        handled.add(event.merchant_transaction_id)
+        if handled == orders:
+            all_handled.set()
 
     host = InProcess(CallbackApp(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db"))
     try:
@@ -610,8 +614,8 @@ async def test_app_without_lifespan_opens_inbox_on_first_callbacks(tmp_path: Pat
             *(host.send(as_json(callback(order)), JSON) for order in orders)
         )
         assert [answer.status for answer in answers] == [200] * 5
-        async with asyncio.timeout(PATIENCE):
-            await everybody_heard.wait()
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await all_handled.wait()
     finally:
         await host.app.__aexit__()
 
@@ -621,10 +625,10 @@ async def test_app_failed_open_is_reported_to_server(tmp_path: Path) -> None:
     app = CallbackApp(Router(), MERCHANT, inbox=f"sqlite:///{tmp_path}/missing/inbox.db")
     lifespan = ApplicationCommunicator(app, {"type": "lifespan", "asgi": {"version": "3.0"}})
     await lifespan.send_input({"type": "lifespan.startup"})
-    told = await lifespan.receive_output(PATIENCE)
-    assert told["type"] == "lifespan.startup.failed"
-    assert "missing/inbox.db" in told["message"]
-    await lifespan.wait(PATIENCE)
+    message = await lifespan.receive_output(WAIT_TIMEOUT)
+    assert message["type"] == "lifespan.startup.failed"
+    assert "missing/inbox.db" in message["message"]
+    await lifespan.wait(WAIT_TIMEOUT)
 
 
 async def test_app_huge_body_is_not_read_to_end(tmp_path: Path) -> None:
@@ -643,8 +647,8 @@ async def test_app_disconnect_mid_body_stores_no_event(tmp_path: Path) -> None:
         talking.close()
         await communicator.send_input({"type": "http.request", "body": body, "more_body": True})
         await communicator.send_input({"type": "http.disconnect"})
-        assert (await communicator.receive_output(PATIENCE))["status"] == 400
-        await communicator.wait(PATIENCE)
+        assert (await communicator.receive_output(WAIT_TIMEOUT))["status"] == 400
+        await communicator.wait(WAIT_TIMEOUT)
         await opened.send(as_json(callback("AFTER-GONE")), JSON)
-        await wait_until_heard(opened, "AFTER-GONE")
-        assert [line.split()[1] for line in opened.heard()] == ["AFTER-GONE"]
+        await wait_until_handled(opened, "AFTER-GONE")
+        assert [line.split()[1] for line in opened.handled()] == ["AFTER-GONE"]

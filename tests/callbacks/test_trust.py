@@ -53,16 +53,16 @@ def record(status: str, short: str = "Y", **changes: Any) -> dict[str, Any]:
 
 class Shop:
     def __init__(self) -> None:
-        self.heard: list[CallbackEvent] = []
+        self.events: list[CallbackEvent] = []
         self.router = Router()
 
         @self.router.on(CallbackEvent)
-        async def hear(event: CallbackEvent) -> None:
-            self.heard.append(event)
+        async def handle(event: CallbackEvent) -> None:
+            self.events.append(event)
 
     @property
     def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.heard]
+        return [type(event).__name__ for event in self.events]
 
 
 def unsigned(made: dict[str, Any]) -> bytes:
@@ -88,7 +88,7 @@ async def test_confirmed_event_never_has_inquiry_code(store_url: str, is_signed:
     ) as receiver:
         await receiver.receive(signed(declined) if is_signed else unsigned(declined), JSON)
         await emptied(receiver)
-    assert [event.result.code for event in shop.heard] == ["11051" if is_signed else ""]
+    assert [event.result.code for event in shop.events] == ["11051" if is_signed else ""]
 
 
 async def test_inquiry_behind_signed_event_is_repeated(store_url: str) -> None:
@@ -181,7 +181,7 @@ async def test_confirmed_event_has_only_confirmed_values(store_url: str) -> None
             unsigned(fields("chargeback", "Y", amount="9999.00", remark="forged")), JSON
         )
         await emptied(receiver)
-    (event,) = shop.heard
+    (event,) = shop.events
     assert isinstance(event, PaymentAuthorized)
     assert (event.amount, event.remark, event.confirmed is not None) == (None, None, True)
 
@@ -213,7 +213,7 @@ async def test_callback_and_inquiry_of_payment_handled_once(store_url: str) -> N
             gateway, receiver.inbox, initial_delay=0.001, poll_interval=0.01
         ) as reconciler:
             await reconciler.watch(payment)
-            while not shop.heard:
+            while not shop.events:
                 await asyncio.sleep(0.01)
             with pytest.raises(errors.InvalidRequest):
                 await reconciler.watch(Payment(outcome=Outcome.PENDING))
@@ -292,16 +292,16 @@ async def test_handler_never_ending_does_not_block_close(
 ) -> None:
     """It is cancelled at last, and its event is open for the next process."""
     monkeypatch.setattr("gatewaypy.callbacks.dispatcher._HANDLERS_CLOSING", 0.1)
-    router, begun = Router(), asyncio.Event()
+    router, started = Router(), asyncio.Event()
 
     @router.on(CallbackEvent)
     async def stuck(event: CallbackEvent) -> None:
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
 
     async with asyncio.timeout(10), Receiver(router, MERCHANT, inbox=store_url) as receiver:
         await receiver.receive(signed(fields()), JSON)
-        await begun.wait()
+        await started.wait()
     async with Inbox(store_url) as inbox:
         assert (await inbox.counts())["open"] == 1
 
@@ -319,7 +319,7 @@ async def test_merchants_are_inquired_at_their_own_gateway(store_url: str) -> No
         await receiver.receive(signed(fields("settled"), OTHER), JSON)
         assert (await receiver.receive(unsigned(fields()), JSON)).status == 401
         await emptied(receiver)
-    assert (mine.asked, theirs.asked, len(shop.heard)) == (1, 1, 2)
+    assert (mine.asked, theirs.asked, len(shop.events)) == (1, 1, 2)
 
 
 async def test_requeued_event_is_handled_after_payment_progress(store_url: str) -> None:
@@ -351,16 +351,16 @@ async def test_requeued_event_is_handled_after_payment_progress(store_url: str) 
 
 async def test_lambda_returning_coroutine_is_awaited(store_url: str) -> None:
     """A lambda that returns a coroutine does its work before the event ends."""
-    heard, router = [], Router()
+    events, router = [], Router()
 
     async def ship(event: CallbackEvent) -> None:
-        heard.append(event)
+        events.append(event)
 
     router.on(CallbackEvent)(lambda event: ship(event))  # noqa: PLW0108 - the lambda is what is tested
     async with Receiver(router, MERCHANT, inbox=store_url) as receiver:
         await receiver.receive(signed(fields()), JSON)
         await emptied(receiver)
-    assert len(heard) == 1
+    assert len(events) == 1
 
 
 async def test_card_numbers_are_masked_by_value(store_url: str) -> None:

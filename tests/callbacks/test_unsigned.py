@@ -117,16 +117,16 @@ async def test_unsigned_events_reach_review_once_a_payment(store_url: str) -> No
 
 async def test_signed_event_passes_waiting_unsigned_ones(store_url: str) -> None:
     """With an unsigned backlog, even of its own payment, a signed event is handled at once."""
-    heard: list[CallbackEvent] = []
+    events: list[CallbackEvent] = []
     router, gateway = Router(), Gateway(fields("capturesuccess"))
-    router.on(CallbackEvent)(heard.append)
+    router.on(CallbackEvent)(events.append)
     options: dict[str, Any] = {"confirm": gateway, "unsigned_per_second": 0.001}
     async with Receiver(router, MERCHANT, inbox=store_url, **options) as receiver:
         for number in range(20):
             await receiver.receive(unsigned(amount=f"{number}.00"), JSON)
         await receiver.receive(signed(fields()), JSON)
         async with asyncio.timeout(10):
-            while not heard:
+            while not events:
                 await asyncio.sleep(0.01)
         assert await receiver.inbox.waiting(unsigned_only=True) >= 19
     assert len(gateway.asked) <= 2
@@ -144,9 +144,9 @@ async def test_unsigned_events_beyond_limit_are_503(store_url: str) -> None:
 
 async def test_unsigned_event_without_confirm_is_not_claimed(store_url: str) -> None:
     """A process that cannot confirm leaves the unsigned events of another process alone."""
-    heard: list[CallbackEvent] = []
+    events: list[CallbackEvent] = []
     router = Router()
-    router.on(CallbackEvent)(heard.append)
+    router.on(CallbackEvent)(events.append)
     async with Receiver(
         router, MERCHANT, inbox=store_url, confirm=Gateway(MISSING), unsigned_per_second=0.001
     ) as receiver:
@@ -155,10 +155,10 @@ async def test_unsigned_event_without_confirm_is_not_claimed(store_url: str) -> 
     async with Receiver(router, MERCHANT, inbox=store_url) as receiver:
         await receiver.receive(signed(fields(paymentId="8", merchantTransactionId="TX-8")), JSON)
         async with asyncio.timeout(10):
-            while not heard:
+            while not events:
                 await asyncio.sleep(0.01)
         assert await receiver.inbox.waiting(unsigned_only=True) == 1
-    assert len(heard) == 1
+    assert len(events) == 1
 
 
 def test_allowance_limits_rate() -> None:

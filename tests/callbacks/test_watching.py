@@ -37,13 +37,13 @@ class Gateway:
 
 class Shop:
     def __init__(self) -> None:
-        self.heard: list[CallbackEvent] = []
+        self.events: list[CallbackEvent] = []
         self.router = Router()
-        self.router.on(CallbackEvent)(self.heard.append)
+        self.router.on(CallbackEvent)(self.events.append)
 
     @property
     def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.heard]
+        return [type(event).__name__ for event in self.events]
 
 
 async def emptied(receiver: Receiver) -> dict[str, int]:
@@ -73,7 +73,7 @@ UNKNOWN = errors.OutcomeUnknown(
 
 
 @pytest.mark.parametrize(
-    ("watched", "operation", "states", "asked", "heard"),
+    ("watched", "operation", "states", "asked", "events"),
     [
         (Payment(outcome=Outcome.PENDING, amount=FIFTY, **IDS), "debit", ["authsuccessful", "capturesuccess"], 2, ["PaymentSucceeded"]),
         (Payment(outcome=Outcome.REDIRECT, **IDS), "preauth", ["3D Authstarted", "authsuccessful"], 2, ["PaymentAuthorized"]),
@@ -94,7 +94,7 @@ async def test_watch_ends_with_its_operation(
     operation: str | None,
     states: list[str],
     asked: int,
-    heard: list[str],
+    events: list[str],
 ) -> None:
     """A watch ends when its own operation is final, not when another step of the payment is."""
     short = {"chargeback": "N", "capturefailed": "N", "authcancelled": "C", "3D Authstarted": "3D"}
@@ -104,7 +104,7 @@ async def test_watch_ends_with_its_operation(
         assert await reconciler.watch(watched, operation=operation)
         assert await asked_until_over(reconciler) == asked
         await emptied(receiver)
-    assert shop.names == heard
+    assert shop.names == events
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_same_status_with_other_amount_goes_to_review(
         for changes in ({}, repeated):
             await receiver.receive(signed(fields(**changes)), JSON)
             counts = await emptied(receiver)
-    assert (counts["done"], counts[state], len(shop.heard)) == (1, 1, 1)
+    assert (counts["done"], counts[state], len(shop.events)) == (1, 1, 1)
 
 
 async def test_bare_y_is_not_a_capture_and_can_be_cancelled(store_url: str) -> None:

@@ -241,11 +241,11 @@ async def test_report_csv_neutralizes_and_names_the_zone(tmp_path: Path) -> None
 
 def test_store_times_are_written_in_utc() -> None:
     """SQLite text and PostgreSQL datetimes look alike; gateway times say if they have a zone."""
-    told = [
+    times = [
         utc("2026-11-26 22:15:43"),
         utc(datetime(2026, 11, 26, 22, 15, 43, 999, tzinfo=UTC).replace(tzinfo=None)),
     ]
-    assert told == ["2026-11-26T22:15:43Z"] * 2
+    assert times == ["2026-11-26T22:15:43Z"] * 2
     assert [
         has_zone(text)
         for text in ("2026-11-26 22:15:43", "2026-11-26T22:15:43Z", "2026-11-26 22:15:43+02:00")

@@ -317,7 +317,7 @@ async def meet(
     return {name: task.result() for name, task in tasks.items()}
 
 
-async def strike(
+async def run_with_fault(
     cases: Mapping[str, Case], fault: FaultKind, *, times: int | None = 1, **options: Any
 ) -> dict[str, Met]:
     """Run all cases while a fault is triggered."""
@@ -339,7 +339,7 @@ async def test_fault_money_moves_once_and_is_reported(
     fault: FaultKind, *, refuse_duplicates: bool
 ) -> None:
     """Executed operations are reported as done, others as unknown; each was sent once."""
-    met = await strike(MOVES, fault, refuse_duplicates=refuse_duplicates)
+    met = await run_with_fault(MOVES, fault, refuse_duplicates=refuse_duplicates)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
         MOVES, (sent, done)
@@ -478,7 +478,7 @@ async def test_fault_change_is_executed_at_most_once(
     operations: list[str], fault: FaultKind
 ) -> None:
     """Without an answer the error says that it may be done; a made invoice is found."""
-    met = await strike({name: CHANGES[name] for name in operations}, fault)
+    met = await run_with_fault({name: CHANGES[name] for name in operations}, fault)
     sent, done = (2 if fault in TOKEN else 1), (0 if fault in UNEXECUTED else 1)
     assert {name: (one.requests, one.executed) for name, one in met.items()} == dict.fromkeys(
         operations, (sent, done)
@@ -669,7 +669,7 @@ async def test_fault_reply_about_other_invoice_is_ignored(changes: dict[str, str
 @each_fault
 async def test_fault_read_is_retried(fault: FaultKind) -> None:
     """A read is repeated until its deadline; one that never ends has no usable answer."""
-    met = await strike(READS, fault)
+    met = await run_with_fault(READS, fault)
     for name, one in met.items():
         if fault is FaultKind.TRICKLE:
             assert isinstance(one.result, errors.UnreadableReply), name
@@ -686,7 +686,7 @@ async def test_fault_read_is_retried(fault: FaultKind) -> None:
 @each_fault
 async def test_fault_read_failing_always_raises(fault: FaultKind) -> None:
     """If every attempt fails the result is an error, never an empty list."""
-    met = await strike(READS, fault, times=None)
+    met = await run_with_fault(READS, fault, times=None)
     for name, one in met.items():
         assert isinstance(
             one.result, errors.AuthenticationFailed if fault in TOKEN else errors.UnreadableReply

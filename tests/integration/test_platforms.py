@@ -163,12 +163,12 @@ async def test_platform_both_encodings_carry_every_field(body: Any) -> None:
 @pytest.mark.parametrize("body", ["json", "form"])
 async def test_callback_status_may_be_short_or_long(tmp_path: Path, status: Any, body: Any) -> None:
     """A chargeback is verified with the short or the long status signed, as JSON or a form."""
-    heard: list[CallbackEvent] = []
+    events: list[CallbackEvent] = []
     router = Router()
 
     @router.on(CallbackEvent)
-    async def hear(event: CallbackEvent) -> None:
-        heard.append(event)
+    async def handle(event: CallbackEvent) -> None:
+        events.append(event)
 
     app = CallbackApp(router, MERCHANT, inbox=f"sqlite:///{tmp_path}/inbox.db")
     async with (

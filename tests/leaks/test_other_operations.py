@@ -98,15 +98,15 @@ def card() -> Card:
 class Eavesdropper(Sandbox):
     """A sandbox that records what it is sent: secrets must be there, and nowhere else."""
 
-    heard = ""
+    traffic = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def listen() -> Message:
             message = await receive()
-            self.heard += message.get("body", b"").decode()
+            self.traffic += message.get("body", b"").decode()
             return message
 
-        self.heard += "".join(
+        self.traffic += "".join(
             f"\n{value.decode()}\n" for name, value in scope["headers"] if name == b"authtoken"
         )
         await super().__call__(scope, listen, send)
@@ -115,8 +115,8 @@ class Eavesdropper(Sandbox):
     def overheard(self) -> list[str]:
         """Return every sent checksum and token, and the granted tokens that are valid."""
         return [
-            *re.findall(r'checksum(?:=|": ")([0-9a-f]{32})', self.heard),
-            *re.findall(r"^eyJ.*$", self.heard, re.MULTILINE),
+            *re.findall(r'checksum(?:=|": ")([0-9a-f]{32})', self.traffic),
+            *re.findall(r"^eyJ.*$", self.traffic, re.MULTILINE),
             *(token for _, token in self.tokens._grants),
         ]
 
@@ -292,8 +292,10 @@ async def test_leak_calls_show_no_secret(body: str, transport: Transport, log: i
     assert "card.cvv" in str(refused[0])
     # Every secret was sent, except refused ones and the keys, of which only checksums are sent.
     never_sent = {MALFORMED_CVV, KEY, LOGIN_KEY}
-    heard = sandbox.heard.replace("%40", "@").replace("+", " ")
-    assert [secret for secret in SECRETS if secret not in never_sent and secret not in heard] == []
+    traffic = sandbox.traffic.replace("%40", "@").replace("+", " ")
+    assert [
+        secret for secret in SECRETS if secret not in never_sent and secret not in traffic
+    ] == []
     assert len(sandbox.overheard) > len(results)
 
 
@@ -326,7 +328,7 @@ async def test_leak_wrong_key_is_not_shown(log: io.StringIO) -> None:
                 gateway.invoices.configuration(),
             )
         ]
-        assert EXTRA in sandbox.heard
+        assert EXTRA in sandbox.traffic
     assert {type(result) for result in results} == {errors.AuthenticationFailed}
     assert found("\n".join(shown(result) for result in results) + log.getvalue()) == []
 
@@ -365,7 +367,7 @@ async def test_leak_late_result_has_no_secret(log: io.StringIO, *, answered: boo
             with pytest.raises(asyncio.CancelledError) as cancelled:
                 await task
         known = sandbox.overheard
-        assert CVV in sandbox.heard
+        assert CVV in sandbox.traffic
     late = [event for event in events if isinstance(event, LateResult)]
     assert [(event.error is None, event.merchant_transaction_id) for event in late] == [
         (answered, "A-1")

@@ -52,7 +52,13 @@ def log() -> Iterator[io.StringIO]:
 
 #: Faults of connections, answers and delays: the other faults are answers, which all transports
 #: handle alike.
-TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, FaultKind.STALL]
+CONNECTION_FAULTS = [
+    None,
+    FaultKind.RESET,
+    FaultKind.CUT_AFTER,
+    FaultKind.HALF_REPLY,
+    FaultKind.STALL,
+]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,7 @@ TELLING = [None, FaultKind.RESET, FaultKind.CUT_AFTER, FaultKind.HALF_REPLY, Fau
     [
         (kind, fault)
         for kind in KINDS
-        for fault in ([None, *FaultKind] if kind == "httpx" else TELLING)
+        for fault in ([None, *FaultKind] if kind == "httpx" else CONNECTION_FAULTS)
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
@@ -198,21 +204,21 @@ class Repeating:
         if self.has_card:
             # Values that only the sender of the request can know to be secret.
             words += f" cvv {CVV}"
-        told: dict[str, Any] = {
+        reply_fields: dict[str, Any] = {
             "result": {"code": self.code, "description": words},
             "remark": words,
             "extra words": [words],
         }
         if request.token is None and self.code != "20001":
-            told |= {
+            reply_fields |= {
                 "result": {"code": "200", "description": words},
                 "AuthToken": "eyJcanary.token.granted",
                 "memberId": "11344",
             }
         elif request.token is not None:
-            told |= {"transactionStatus": words, "status": words, "descriptor": words}
-            told |= {"bankReferenceId": NUMBER} if self.has_card else {}
-        return WireReply(200, "application/json", json.dumps(told).encode())
+            reply_fields |= {"transactionStatus": words, "status": words, "descriptor": words}
+            reply_fields |= {"bankReferenceId": NUMBER} if self.has_card else {}
+        return WireReply(200, "application/json", json.dumps(reply_fields).encode())
 
 
 @pytest.mark.parametrize("code", ["10001", "20001", "00001", "77777"])

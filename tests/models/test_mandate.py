@@ -101,11 +101,11 @@ def test_mandate_has_no_card_data() -> None:
         "currency",
     }
     for shown in (mandate.to_json(), repr(mandate)):
-        for told in (
+        for card_data in (
             "4000000000000051",
             *(value for value in attrs.astuple(CARD) if len(value) > 2),
         ):
-            assert told not in shown
+            assert card_data not in shown
 
 
 def test_mandate_json_is_an_object_of_strings() -> None:

@@ -101,7 +101,7 @@ def test_statement_unreadable_amount_is_reported(name: str, amount: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "reported_id"),
     [
         (ROW | {"amount": None}, "54279"),
         (ROW | {"amount": "fifty"}, "54279"),
@@ -113,10 +113,10 @@ def test_statement_unreadable_amount_is_reported(name: str, amount: Any) -> None
         ({"amount": "1.00"}, "(no id)"),
     ],
 )
-def test_statement_reports_transaction_by_known_id(row: dict[str, Any], told: str) -> None:
+def test_statement_reports_transaction_by_known_id(row: dict[str, Any], reported_id: str) -> None:
     """The id is the gateway's, else the merchant's own, else a note that there is none."""
     statement = Statement.of(listed(row))
-    assert (statement.unreadable, statement.by_currency) == ([told], {})
+    assert (statement.unreadable, statement.by_currency) == ([reported_id], {})
 
 
 @given(ROWS, st.randoms(use_true_random=False))

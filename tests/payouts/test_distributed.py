@@ -167,14 +167,14 @@ async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
 def complaints(sandbox: Sandbox, number: int, declined: int) -> list[str]:
     """Compare the ledger with the payouts; return the differences."""
     paid = Counter(entry.merchant_transaction_id for entry in sandbox.ledger.entries)
-    told = [
+    differences = [
         f"{merchant_transaction_id} was paid {times} times"
         for merchant_transaction_id, times in paid.items()
         if times > 1
     ]
     if len(paid) != number - declined:
-        told.append(f"{len(paid)} of {number - declined} were paid")
-    return told
+        differences.append(f"{len(paid)} of {number - declined} were paid")
+    return differences
 
 
 class Worker:
@@ -269,8 +269,8 @@ async def test_workers_one_killed_pay_each_order_once(
         Worker(*arguments) as doomed,
         Worker(*arguments),
     ):
-        told = await submit(job, broker, 100, orders=orders(2000))
-        assert (told.planned, told.chunks) == (2000, 20)
+        submission = await submit(job, broker, 100, orders=orders(2000))
+        assert (submission.planned, submission.chunks) == (2000, 20)
         await until(lambda: len(lenient.ledger.entries) > 400)
         assert await doomed.end(signal.SIGKILL) == -signal.SIGKILL
         async with asyncio.timeout(60):
@@ -428,8 +428,13 @@ async def test_submit_again_completes_interrupted_one(journal_url: str, lenient:
                 customer=Customer(email="a@b.example"),
             )
             broker = Collecting()
-            told = await submit(job, broker, 10, orders=[*orders(40), other])
-            assert (told.planned, told.known, told.conflicts, told.chunks) == (15, 25, 1, 4)
+            submission = await submit(job, broker, 10, orders=[*orders(40), other])
+            assert (
+                submission.planned,
+                submission.known,
+                submission.conflicts,
+                submission.chunks,
+            ) == (15, 25, 1, 4)
             for chunk in broker.chunks():
                 assert await worker.run(chunk)
         assert await remaining(job) == 0
@@ -690,8 +695,8 @@ def test_worker_keeps_existing_sigterm_behavior() -> None:
     """If no other code handles SIGTERM, it ends the process; the worker removes its handler."""
     from gatewaypy.payouts.distributed import _on_signals
 
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
 
     async def listen() -> None:
         stopped = asyncio.Event()
@@ -709,7 +714,7 @@ def test_worker_keeps_existing_sigterm_behavior() -> None:
         loop.close()
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == [signal.SIGTERM, signal.SIGTERM]
+    assert received == [signal.SIGTERM, signal.SIGTERM]
 
 
 async def test_worker_in_thread_installs_no_signal_handler() -> None:
@@ -765,7 +770,7 @@ async def test_example_worker_pays_its_file(journal_url: str) -> None:
             submitter = await asyncio.create_subprocess_exec(
                 sys.executable, "submitter.py", "monday", "../payouts.csv", **run
             )
-            told, _ = await asyncio.wait_for(submitter.communicate(), 30)
+            printed, _ = await asyncio.wait_for(submitter.communicate(), 30)
             worker.terminate()
             await asyncio.wait_for(worker.wait(), 20)
         finally:
@@ -781,7 +786,7 @@ async def test_example_worker_pays_its_file(journal_url: str) -> None:
         assert sandbox.requests["token"] == 1
         paid = len(sandbox.ledger.entries)
     assert submitter.returncode == worker.returncode == 0
-    assert told.decode().splitlines()[-1].startswith(f"{paid} paid, ")
+    assert printed.decode().splitlines()[-1].startswith(f"{paid} paid, ")
     assert not await rows(
         journal_url,
         "SELECT 1 FROM gatewaypy_payouts WHERE state IN ('planned', 'sending', 'unknown')",

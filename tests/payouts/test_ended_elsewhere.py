@@ -55,7 +55,7 @@ async def postgres_url() -> AsyncIterator[str]:
         yield url
 
 
-def told(results: list[Any]) -> Counter[tuple[str, Any, Any]]:
+def count_results(results: list[Any]) -> Counter[tuple[str, Any, Any]]:
     return Counter((one.order.merchant_transaction_id, one.state, one.outcome) for one in results)
 
 
@@ -78,7 +78,7 @@ async def test_run_yields_pending_order_ended_by_callback_once(
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run(orders("6091.00", "5.00"))]
         await calling
-    assert told(results) == {
+    assert count_results(results) == {
         ("P-0", finding.state, outcome): 1,
         ("P-1", State.SUCCEEDED, Outcome.SUCCEEDED): 1,
     }
@@ -98,7 +98,9 @@ async def test_run_yields_doubtful_order_ended_by_callback_once(
     async with PayoutJob(Client(gateway, payout), journal=store_url) as job, asyncio.timeout(30):
         jobs.append(job)
         results = [result async for result in job.run(orders("5.00", "6.00"))]
-    assert told(results) == {(f"P-{number}", finding.state, outcome): 1 for number in range(2)}
+    assert count_results(results) == {
+        (f"P-{number}", finding.state, outcome): 1 for number in range(2)
+    }
 
 
 async def test_run_yields_order_ended_by_other_process_once(
@@ -122,7 +124,7 @@ async def test_run_yields_order_ended_by_other_process_once(
         taking = asyncio.ensure_future(take_over())
         results = [result async for result in job.run(orders("5.00"))]
         await taking
-    assert told(results) == {("P-0", State.REVIEW, Outcome.UNKNOWN): 1}
+    assert count_results(results) == {("P-0", State.REVIEW, Outcome.UNKNOWN): 1}
     assert results[0].evidence == "not found by another"
 
 
@@ -159,6 +161,6 @@ async def test_run_yields_claimed_unknown_order_once(
         calling = asyncio.ensure_future(call_back())
         results = [result async for result in job.run()]
         await calling
-    assert told(results) == {
+    assert count_results(results) == {
         (f"P-{number}", State.SUCCEEDED, Outcome.SUCCEEDED): 1 for number in range(3)
     }

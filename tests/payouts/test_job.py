@@ -156,10 +156,10 @@ async def test_job_unknown_payout_is_resent_or_reviewed(
         assert (report.succeeded, len(sandbox.ledger.entries)) == (10, 10)
         return
     assert (report.succeeded, report.review, len(sandbox.ledger.entries)) == (7, 3, 7)
-    told = [result for result in results if result.state is State.REVIEW]
-    assert len(told) == 3
+    reviewed = [result for result in results if result.state is State.REVIEW]
+    assert len(reviewed) == 3
     assert all(
-        "not found for" in result.evidence and "attempt 1" in result.evidence for result in told
+        "not found for" in result.evidence and "attempt 1" in result.evidence for result in reviewed
     )
 
 
@@ -202,8 +202,8 @@ async def test_job_polls_pending_payouts(
     assert ([result.state for result in results], report.succeeded) == ([State.SUCCEEDED], 2)
 
 
-def event(number: int, status: str, amount: str | None = "5.00", **told: Any) -> CallbackEvent:
-    member = told.pop("member_id", MERCHANT.member_id)
+def event(number: int, status: str, amount: str | None = "5.00", **extra: Any) -> CallbackEvent:
+    member = extra.pop("member_id", MERCHANT.member_id)
     short = {"payoutfailed": "N", "payoutstarted": "P"}.get(status, "Y")
     fields = {
         "paymentId": "77",
@@ -211,7 +211,7 @@ def event(number: int, status: str, amount: str | None = "5.00", **told: Any) ->
         "status": status,
         "transactionStatus": short,
     }
-    fields |= {"amount": amount, "currency": "EUR"} | told
+    fields |= {"amount": amount, "currency": "EUR"} | extra
     return read_event(
         {name: value for name, value in fields.items() if value is not None},
         signed=True,
@@ -274,7 +274,7 @@ async def test_callback_of_other_merchant_or_kind_is_ignored(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "values",
     [
         {"amount": "1.00", "currency": None},
         {"currency": "USD"},
@@ -282,7 +282,7 @@ async def test_callback_of_other_merchant_or_kind_is_ignored(
     ],
 )
 async def test_callback_with_other_amount_goes_to_review(
-    store_url: str, told: dict[str, Any]
+    store_url: str, values: dict[str, Any]
 ) -> None:
     """Amounts are always compared as text, and currencies if both are present."""
     async with Journal(store_url, MERCHANT.member_id) as journal:
@@ -291,7 +291,7 @@ async def test_callback_with_other_amount_goes_to_review(
         await journal.record(
             "PAYOUT-1", PayoutUpdate(state=State.SUCCEEDED, payment_id="77"), attempt=1
         )
-        assert await journal.handle_event(event(1, "payoutsuccessful", **told)) is State.REVIEW
+        assert await journal.handle_event(event(1, "payoutsuccessful", **values)) is State.REVIEW
 
 
 async def test_callback_unsigned_changes_nothing(store_url: str) -> None:
@@ -648,10 +648,10 @@ async def test_job_per_second_limits_starts(
 ) -> None:
     """At any concurrency, no more payouts start in a second than allowed."""
     clock = asyncio.get_running_loop().time
-    begun = clock()
+    started = clock()
     await run(gateway, store_url, [order(number) for number in range(30)], per_second=50)
     # The first five may start at once.
-    assert clock() - begun >= (30 - 5) / 50
+    assert clock() - started >= (30 - 5) / 50
     assert len(sandbox.ledger.entries) == 30
     for wrong in (0, -1, True):
         with pytest.raises(errors.ConfigurationError):
@@ -748,11 +748,11 @@ async def test_card_numbers_are_encrypted_or_refused(
     to_card = order(1, extra={"card.number": "4000000000000051"})
     plain = f"sqlite:///{tmp_path}/plain.db"
     results, report = await run(gateway, plain, [to_card, order(2)])
-    told = {result.order.merchant_transaction_id: result for result in results}
+    by_id = {result.order.merchant_transaction_id: result for result in results}
     assert (
-        told["PAYOUT-1"].state,
-        "encrypt" in told["PAYOUT-1"].evidence,
-        told["PAYOUT-2"].state,
+        by_id["PAYOUT-1"].state,
+        "encrypt" in by_id["PAYOUT-1"].evidence,
+        by_id["PAYOUT-2"].state,
         report.total,
     ) == (
         None,

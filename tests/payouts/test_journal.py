@@ -82,16 +82,16 @@ async def test_journal_review_requires_the_owner(store_url: str) -> None:
         assert listed.evidence == "not found"
 
 
-@pytest.mark.parametrize("told", [PAID, DECLINED], ids=["paid", "declined"])
-async def test_review_not_found_order_can_be_settled(store_url: str, told: PayoutUpdate) -> None:
+@pytest.mark.parametrize("update", [PAID, DECLINED], ids=["paid", "declined"])
+async def test_review_not_found_order_can_be_settled(store_url: str, update: PayoutUpdate) -> None:
     """An order in review because it was not found leaves it by an inquiry or a callback."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
         await journal.record("P-1", UNKNOWN, attempt=1)
         (row,) = await journal.owned_rows(State.UNKNOWN)
         assert await journal.move_to_review(row, "not found for 120 s", is_absent=True)
-        assert await journal.record("P-1", told) is told.state
-        (listed,) = await in_state(journal, told.state)
+        assert await journal.record("P-1", update) is update.state
+        (listed,) = await in_state(journal, update.state)
         assert listed.evidence == "not found for 120 s"
 
 
@@ -101,7 +101,7 @@ async def test_review_contradiction_requires_a_person(store_url: str) -> None:
         await sent(journal)
         await journal.record("P-1", PAID, attempt=1)
         assert await journal.record("P-1", DECLINED) is State.REVIEW
-        assert [await journal.record("P-1", told) for told in (PAID, DECLINED, PAID)] == [
+        assert [await journal.record("P-1", update) for update in (PAID, DECLINED, PAID)] == [
             State.REVIEW
         ] * 3
         assert await journal.resolve("P-1", State.FAILED, "the bank says it never arrived")
@@ -120,8 +120,8 @@ async def test_review_records_later_evidence(store_url: str, is_absent: bool) ->
         await journal.record("P-1", UNKNOWN, attempt=1)
         (row,) = await journal.owned_rows(State.UNKNOWN)
         assert await journal.move_to_review(row, "not found for 120 s", is_absent=is_absent)
-        for told in (other, other) if is_absent else (other, PAID, DECLINED, PAID, other):
-            assert await journal.record("P-1", told) is State.REVIEW
+        for update in (other, other) if is_absent else (other, PAID, DECLINED, PAID, other):
+            assert await journal.record("P-1", update) is State.REVIEW
         (listed,) = await in_state(journal, State.REVIEW)
         counts = [
             (listed.evidence or "").count(text)
@@ -204,8 +204,8 @@ async def test_other_amount_is_added_to_evidence(store_url: str) -> None:
     """A report with another amount for an order in flight is stored in its evidence."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        told = PayoutUpdate(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
-        assert await journal.record("P-1", told) is State.SENDING
+        update = PayoutUpdate(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
+        assert await journal.record("P-1", update) is State.SENDING
         await journal.record("P-1", PAID, attempt=1)
         (row,) = await in_state(journal, State.SUCCEEDED)
         assert "6.00 EUR" in (row.evidence or "")
@@ -230,10 +230,10 @@ async def test_journal_failing_store_fails_every_caller(
             raise OSError("the disk is gone")
 
         monkeypatch.setattr(journal._store, "run", fail)
-        told = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(journal.record_intent(row) for row in rows), return_exceptions=True
         )
-        assert [str(error) for error in told] == ["the disk is gone"] * 3
+        assert [str(error) for error in outcomes] == ["the disk is gone"] * 3
         monkeypatch.undo()
         assert await asyncio.gather(*(journal.record_intent(row) for row in rows)) == [1, 1, 1]
 
@@ -245,9 +245,9 @@ async def test_journal_cancelled_caller_affects_no_other(store_url: str) -> None
         calls = [asyncio.ensure_future(journal.record_intent(row)) for row in rows]
         await asyncio.sleep(0)
         calls[1].cancel()
-        told = await asyncio.gather(*calls, return_exceptions=True)
-        assert (told[0], told[2]) == (1, 1)
-        assert isinstance(told[1], asyncio.CancelledError)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert (outcomes[0], outcomes[2]) == (1, 1)
+        assert isinstance(outcomes[1], asyncio.CancelledError)
 
 
 async def test_journal_stores_any_gateway_text(store_url: str) -> None:

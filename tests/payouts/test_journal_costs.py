@@ -92,7 +92,7 @@ async def statements_of(journal: Journal) -> list[Any]:
         lambda: journal.record_not_found(row, 1.0),
         lambda: journal.clear_not_found(row),
         lambda: journal.replan(row, "not found"),
-        lambda: journal.resolve("P-1", State.FAILED, "the bank says so"),
+        lambda: journal.resolve("P-1", State.FAILED, "the bank confirmed it"),
         lambda: journal.ended([row.id, row.id + 1]),
         chunk.count_remaining,
         cut,

@@ -221,12 +221,12 @@ def test_example_files_are_read_whole() -> None:
 def test_csv_bad_row_has_reason(row: str | bytes, reason: str) -> None:
     """The reason names the field and the rule, and the rows around it are read."""
     line = row if isinstance(row, bytes) else row.encode()
-    before, told, after = read(
+    before, bad_row, after = read(
         HEAD.encode() + b"A1,1.00,EUR,Ada\n" + line + b"\nA2,1.00,EUR,Ada\n", ".csv"
     )
     assert (before.merchant_transaction_id, after.merchant_transaction_id) == ("A1", "A2")
-    assert isinstance(told, BadRow)
-    assert (told.line, told.reason[: len(reason)]) == (3, reason)
+    assert isinstance(bad_row, BadRow)
+    assert (bad_row.line, bad_row.reason[: len(reason)]) == (3, reason)
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_csv_bad_row_has_reason(row: str | bytes, reason: str) -> None:
 )
 def test_row_that_cannot_be_sent_is_bad(head: str, row: str, reason: str) -> None:
     """A row in a journal cannot be corrected, so it is refused when it is read."""
-    told = bad(f"merchant_transaction_id,amount,currency,{head}\nA,1.00,EUR,{row}\n", ".csv")
-    assert (told.merchant_transaction_id, told.reason[: len(reason)]) == ("A", reason)
+    bad_row = bad(f"merchant_transaction_id,amount,currency,{head}\nA,1.00,EUR,{row}\n", ".csv")
+    assert (bad_row.merchant_transaction_id, bad_row.reason[: len(reason)]) == ("A", reason)
 
 
 @pytest.mark.parametrize(
@@ -286,10 +286,10 @@ def test_row_that_cannot_be_sent_is_bad(head: str, row: str, reason: str) -> Non
 )  # fmt: skip
 def test_json_bad_line_has_reason(line: str, reason: str) -> None:
     """The reason names the field and the rule, and the lines around it are read."""
-    before, told, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
+    before, bad_row, after = read(f"{GOOD}\n{line}\n{GOOD}\n", ".jsonl")
     assert before == after
-    assert isinstance(told, BadRow)
-    assert (told.line, told.reason[: len(reason)]) == (2, reason)
+    assert isinstance(bad_row, BadRow)
+    assert (bad_row.line, bad_row.reason[: len(reason)]) == (2, reason)
 
 
 def test_json_deep_nesting_is_one_bad_row() -> None:
@@ -432,8 +432,8 @@ def test_csv_records_are_those_that_were_written(names: list[str], ends: str) ->
     rows = read(HEAD + written.getvalue(), ".csv")
     # Before Python 3.13 the writer does not quote a carriage return: such a record, and its id,
     # cannot be read.
-    told = [row.merchant_transaction_id or f"A{number}" for number, row in enumerate(rows)]
-    assert told == [f"A{number}" for number in range(len(names))]
+    ids = [row.merchant_transaction_id or f"A{number}" for number, row in enumerate(rows)]
+    assert ids == [f"A{number}" for number in range(len(names))]
 
 
 @pytest.mark.parametrize(
@@ -609,8 +609,8 @@ def spoilt() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("text", "suffix"), spoilt())
 def test_bad_row_value_is_never_shown(text: str, suffix: str) -> None:
     """A card number in any place is in no reason, id, error or frame of an error."""
-    told = bad(text, suffix)
-    assert CANARY not in f"{told} {told!r}"
+    bad_row = bad(text, suffix)
+    assert CANARY not in f"{bad_row} {bad_row!r}"
     with pytest.raises(errors.InvalidRequest) as refused:
         read(text, suffix, strict=True)
     assert CANARY not in with_locals(refused.value)
@@ -684,9 +684,9 @@ def test_reading_stopped_closes_the_file(tmp_path: Path) -> None:
     """A reader dropped before its first row or later leaves no open file."""
     path = tmp_path / "orders.csv"
     path.write_text(HEAD + "A,1.00,EUR,Ada\n" * 3)
-    unread, begun = read_orders(path), read_orders(path)
-    next(begun)
-    begun.close()
+    unread, started = read_orders(path), read_orders(path)
+    next(started)
+    started.close()
     del unread
     gc.collect()  # an open file would raise a ResourceWarning here
 

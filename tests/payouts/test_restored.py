@@ -63,14 +63,14 @@ class Files:
     """The files of an SQLite journal, with backup and restore."""
 
     def __init__(self, folder: Path) -> None:
-        self.journal, self.beside = folder / "payouts.db", folder / "payouts.db.owner"
+        self.journal, self.owner_file = folder / "payouts.db", folder / "payouts.db.owner"
         self.url = f"sqlite:///{self.journal}"
 
     def journal_alone(self) -> dict[Path, bytes]:
         return {self.journal: self.journal.read_bytes()}
 
-    def beside_alone(self) -> dict[Path, bytes]:
-        return {self.beside: self.beside.read_bytes()}
+    def only_owner_file(self) -> dict[Path, bytes]:
+        return {self.owner_file: self.owner_file.read_bytes()}
 
     def restore(self, *backups: dict[Path, bytes], without: tuple[str, ...] = ()) -> None:
         for name in ("-wal", "-shm", *without):
@@ -102,7 +102,7 @@ async def test_restored_sqlite_journal_pays_nothing_twice(
 ) -> None:
     """After a day is lost, its file is run again: each order is found, and none paid again."""
     await run(gateway, files.url, 1)
-    first = files.beside_alone()
+    first = files.only_owner_file()
     async with PayoutJob(gateway, journal=files.url) as job:
         async for _ in job.run(orders(2)):
             pass
@@ -121,7 +121,7 @@ async def test_restored_sqlite_journal_pays_nothing_twice(
         case "an older journal and a file of another time":
             files.restore(second, first)
         case _:
-            files.restore(second, {files.beside: b""})
+            files.restore(second, {files.owner_file: b""})
     report = await run(gateway, files.url, 1, 2, 3, 4)
     assert executed(sandbox) == {f"P-{number}": 1 for number in range(1, 5)}
     assert (report.restored, report.succeeded, report.total) == (True, 4, 4)
@@ -269,7 +269,7 @@ async def test_distrust_leaves_no_open_order_planned(gateway: Gateway, store_url
 async def test_restored_again_is_marked_again(
     gateway: Gateway, sandbox: Sandbox, files: Files, ended_before: bool
 ) -> None:
-    """A backup restored twice has lost the mark or its end, and is marked by its anchor file."""
+    """A backup restored twice has lost the mark or its end, and is marked by its owner file."""
     await run(gateway, files.url, 1)
     backup = files.journal_alone()
     await run(gateway, files.url, 2)
@@ -313,7 +313,7 @@ async def test_restored_backup_of_marked_journal_sends_nothing(
 async def test_killed_between_two_writes_is_not_restored(
     gateway: Gateway, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill between the journal's write and that of its anchor file leaves a valid journal."""
+    """A kill between the journal's write and that of its owner file leaves a valid journal."""
     await run(gateway, files.url, 1)
 
     def die(*_: object) -> None:
@@ -342,7 +342,7 @@ async def test_journal_moved_with_its_file_is_trusted(
     here.restore(without=("",))
     await run(gateway, here.url, 1)
     shutil.move(here.journal, there.journal)
-    shutil.move(here.beside, there.beside)
+    shutil.move(here.owner_file, there.owner_file)
     report = await run(gateway, there.url, 2)
     assert (report.restored, executed(sandbox)) == (False, {"P-1": 1, "P-2": 1})
 
@@ -350,7 +350,7 @@ async def test_journal_moved_with_its_file_is_trusted(
 async def test_backup_without_intents_and_file_is_restored(
     gateway: Gateway, sandbox: Sandbox, files: Files
 ) -> None:
-    """A backup before the first payout, without its anchor file, sends no planned order."""
+    """A backup before the first payout, without its owner file, sends no planned order."""
     async with Journal(files.url, MEMBER) as journal:
         await journal.plan(orders(1))
     backup = files.journal_alone()

@@ -109,7 +109,7 @@ def keep_the_fence(job: PayoutJob) -> None:
     job.journal.claim, job.journal.plan, job.journal.owned_rows = taking, planning, mine  # type: ignore[method-assign]
 
 
-def believe_the_last_word(journal: Journal) -> None:
+def accept_the_last_report(journal: Journal) -> None:
     """Let the last report decide, forward or not."""
 
     async def learn(merchant_transaction_id: str, finding: Any, **_: Any) -> State:
@@ -186,7 +186,7 @@ CONTROLS: dict[str, tuple[dict[str, Any], Callable[[PayoutJob], None] | None]] =
     "what got no answer is planned again": (TAKES_USED_IDS, take_no_answer_for_absence),
     "a restored journal is trusted about what it lacks": (RESTORED, trust_at_once),
     "a restored journal is trusted about what is open in it": (RESTORED, trust_open_rows),
-    "the last word decides": ({"change_journal": believe_the_last_word}, None),
+    "the last word decides": ({"change_journal": accept_the_last_report}, None),
 }
 
 

@@ -55,8 +55,8 @@ async def test_throttle_logs_first_failure_and_each_delay(caplog: pytest.LogCapt
         pace.failed(dead, tries)
     pace.succeeded()
     pace.failed(dead)
-    told = [record.getMessage().rpartition("; ")[2] for record in caplog.records]
-    assert told == [
+    messages = [record.getMessage().rpartition("; ")[2] for record in caplog.records]
+    assert messages == [
         "next try in 0.1 s",
         "next try in 0.5 s",
         "next try in 1 s",

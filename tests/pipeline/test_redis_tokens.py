@@ -113,18 +113,18 @@ class Proxy:
         sink.close()
 
 
-def make(sandbox: Sandbox, store: RedisTokens, heard: list[object]) -> Gateway:
+def make(sandbox: Sandbox, store: RedisTokens, events: list[object]) -> Gateway:
     return Gateway(
         sandbox.base_url,
         sandbox.credentials,
         token_store=store,
-        observer=heard.append,
+        observer=events.append,
         timeouts=QUICK,
     )
 
 
-def losses(heard: list[object]) -> list[object]:
-    return [event for event in heard if isinstance(event, TokenStoreUnavailable)]
+def losses(events: list[object]) -> list[object]:
+    return [event for event in events if isinstance(event, TokenStoreUnavailable)]
 
 
 async def speak(process: asyncio.subprocess.Process, line: bytes) -> None:
@@ -133,7 +133,7 @@ async def speak(process: asyncio.subprocess.Process, line: bytes) -> None:
     await process.stdin.drain()
 
 
-async def hear(process: asyncio.subprocess.Process) -> bytes:
+async def read_line(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
     return (await asyncio.wait_for(process.stdout.readline(), 30)).strip()
 
@@ -154,16 +154,16 @@ async def test_redis_four_processes_make_one_token_call(sandbox: Sandbox, prefix
         )
         for _ in range(4)
     ]
-    assert [await hear(process) for process in processes] == [b"ready"] * 4
+    assert [await read_line(process) for process in processes] == [b"ready"] * 4
     for asked in (1, 2):
         await asyncio.gather(*(speak(process, b"go\n") for process in processes))
-        assert [await hear(process) for process in processes] == [b"5"] * 4
+        assert [await read_line(process) for process in processes] == [b"5"] * 4
         # One, if Redis answers in time; on a busy machine some callers time out and request a token
         # themselves.
         assert asked <= sandbox.requests["token"] < 20 * asked
         if asked == 1:
             sandbox.tokens.expire_all()
-            assert [await hear(process) for process in processes] == [b"ready"] * 4
+            assert [await read_line(process) for process in processes] == [b"ready"] * 4
     assert [await process.wait() for process in processes] == [0] * 4
     assert len(sandbox.ledger.entries) == 40
 
@@ -236,13 +236,13 @@ async def test_redis_invalid_token_is_replaced(sandbox: Sandbox, prefix: str, pl
 
 async def test_redis_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefix: str) -> None:
     """If the local token and the newer stored one are rejected, a new one is requested."""
-    heard: list[object] = []
+    events: list[object] = []
     async with (
         make(
-            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), heard
+            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), events
         ) as first,
         make(
-            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), heard
+            sandbox, RedisTokens(need_redis(), prefix=prefix, command_timeout=SLOW), events
         ) as second,
     ):
         await asyncio.gather(pay(first), pay(second))
@@ -251,7 +251,7 @@ async def test_redis_stale_shared_token_costs_no_payment(sandbox: Sandbox, prefi
         sandbox.tokens.expire_all()
         assert (await pay(second)).succeeded
     assert sandbox.requests["token"] == 3
-    assert losses(heard) == []
+    assert losses(events) == []
 
 
 async def test_redis_rejected_token_is_dropped_if_unchanged(prefix: str) -> None:
@@ -307,15 +307,15 @@ async def test_redis_wait_for_other_process_is_limited(prefix: str) -> None:
 
 async def test_redis_down_costs_one_token_call(sandbox: Sandbox, quiet_port: int) -> None:
     """Without Redis each process has its own token, and the observer is notified once."""
-    heard: list[object] = []
+    events: list[object] = []
     async with make(
-        sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW), heard
+        sandbox, RedisTokens(f"redis://127.0.0.1:{quiet_port}/0", command_timeout=SLOW), events
     ) as gateway:
         for _ in range(3):
             assert (await pay(gateway)).succeeded
             sandbox.tokens.expire_all()
     assert sandbox.requests["token"] == 3
-    assert losses(heard) == [TokenStoreUnavailable(reason="ConnectionError")]
+    assert losses(events) == [TokenStoreUnavailable(reason="ConnectionError")]
 
 
 async def test_redis_loss_without_observer_is_logged(
@@ -348,20 +348,20 @@ async def test_redis_failing_during_run_stops_no_payment(
     sandbox: Sandbox, prefix: str, how: str
 ) -> None:
     """If Redis stops or hangs during a run, payments continue, with one report."""
-    heard: list[object] = []
+    events: list[object] = []
     async with Proxy() as proxy:
         store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
-        await _goes_away(sandbox, proxy, store, heard, how)
+        await _goes_away(sandbox, proxy, store, events, how)
     assert sandbox.requests["token"] == 4
-    assert len(losses(heard)) == 1
+    assert len(losses(events)) == 1
 
 
 async def _goes_away(
-    sandbox: Sandbox, proxy: Proxy, store: RedisTokens, heard: list[object], how: str
+    sandbox: Sandbox, proxy: Proxy, store: RedisTokens, events: list[object], how: str
 ) -> None:
-    async with make(sandbox, store, heard) as gateway:
+    async with make(sandbox, store, events) as gateway:
         assert (await pay(gateway)).succeeded
-        assert losses(heard) == []
+        assert losses(events) == []
         if how == "gone":
             await proxy.cut()
         else:
@@ -377,16 +377,16 @@ async def _goes_away(
 
 async def test_redis_each_outage_is_reported_once(sandbox: Sandbox, prefix: str) -> None:
     """Each outage is reported once, however many calls it lasts for."""
-    heard: list[object] = []
+    events: list[object] = []
     async with Proxy() as proxy:
         store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
-        async with make(sandbox, store, heard) as gateway:
+        async with make(sandbox, store, events) as gateway:
             for is_still in (True, True, False, True, True):
                 (proxy.still.set if is_still else proxy.still.clear)()
                 store._timeout = SOON if is_still else SLOW
                 sandbox.tokens.expire_all()
                 await pay(gateway)
-    assert len(losses(heard)) == 2
+    assert len(losses(events)) == 2
 
 
 async def test_redis_failing_during_token_call_keeps_token(
@@ -512,18 +512,18 @@ async def test_redis_events_and_logs_show_no_secret(
 ) -> None:
     """Sharing, rejection and loss leave no token or key in any log, event or error."""
     caplog.set_level(logging.DEBUG)
-    told = io.StringIO()
+    output = io.StringIO()
     tokens: set[Secret] = set()
-    heard: list[object] = []
+    events: list[object] = []
 
     def note(gateway: Gateway) -> None:
         tokens.update(Secret(token) for _, token in sandbox.tokens._grants)
-        told.write(f"{gateway!r} {heard!r}")
+        output.write(f"{gateway!r} {events!r}")
 
     async with Proxy() as proxy:
         store = RedisTokens(proxy.url, prefix=prefix, command_timeout=SLOW)
-        told.write(repr(store))
-        async with make(sandbox, store, heard) as gateway:
+        output.write(repr(store))
+        async with make(sandbox, store, events) as gateway:
             await pay(gateway)
             note(gateway)
             sandbox.tokens.expire_all()
@@ -541,17 +541,17 @@ async def test_redis_events_and_logs_show_no_secret(
                 await pay(gateway)
             note(gateway)
     for caught in (refused, unsent):
-        told.write(
+        output.write(
             "".join(
                 traceback.TracebackException.from_exception(
                     caught.value, capture_locals=True
                 ).format()
             )
         )
-        told.write(repr(caught.value))
-    told.write(" ".join(await kept(prefix)) + caplog.text + "".join(capsys.readouterr()))
+        output.write(repr(caught.value))
+    output.write(" ".join(await kept(prefix)) + caplog.text + "".join(capsys.readouterr()))
     assert len(tokens) >= 2
-    shown = told.getvalue()
+    shown = output.getvalue()
     assert not [token for token in tokens if token.reveal() in shown]
     assert MERCHANT.secret_key.reveal() not in shown
 

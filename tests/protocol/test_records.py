@@ -451,15 +451,15 @@ def test_read_record_each_success_code_succeeds(operation: Operation) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "told",
+    "required",
     [[], [None], [""], [["7"]], [{}], [True]],
     ids=["missing", "null", "empty", "list", "object", "true"],
 )
 def test_read_record_success_without_id_raises(
-    operation: Operation, name: str, code: str, told: list[Any]
+    operation: Operation, name: str, code: str, required: list[Any]
 ) -> None:
     """The operation succeeded without the id that the caller needs."""
-    asked_for = dict.fromkeys([name], told[0]) if told else {}
+    asked_for = dict.fromkeys([name], required[0]) if required else {}
     fields = (
         {"result": {"code": code} | asked_for}
         if name == "url"
@@ -666,12 +666,12 @@ ANY_JSON = st.recursive(
     max_leaves=10,
 )
 RESULT = st.builds(
-    lambda told, code: told | {"code": code},
+    lambda reply_fields, code: reply_fields | {"code": code},
     st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=3),
     CODES,
 )
 REPLY = st.builds(
-    lambda fields, told: fields | told,
+    lambda fields, reply_fields: fields | reply_fields,
     st.dictionaries(st.sampled_from(WIRE_NAMES), ANY_JSON, max_size=8),
     st.fixed_dictionaries(
         {}, optional={"result": RESULT | ANY_JSON, "statusInvoiceResult": RESULT | ANY_JSON}
@@ -762,14 +762,16 @@ def test_read_invoice_of_other_amount_is_unreadable(fields: dict[str, str]) -> N
         amount=Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=Customer(email="a@b.example"),
         redirect_url="https://shop.example/back", products=(), expires_after=None, description=None, extra=None,
     )  # fmt: skip
-    told = {
+    known_fields = {
         "statusInvoiceResult": {"code": "00010"},
         "merchantInvoiceId": "INV-1",
         "systemInvoiceId": "9",
     }
     for place in (fields, {"invoiceDetails": fields}):
         reply = WireReply(
-            http_status=200, content_type="application/json", body=json.dumps(told | place).encode()
+            http_status=200,
+            content_type="application/json",
+            body=json.dumps(known_fields | place).encode(),
         )
         with pytest.raises(UnreadableError, match="another record"):
             read_record(request, reply)

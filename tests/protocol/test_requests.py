@@ -775,7 +775,7 @@ def test_platform_without_overrides_keeps_operation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"no such operation": {}}, "no such operation"),
         ({"Debit": {"path": "/x"}}, "Debit"),
@@ -793,9 +793,9 @@ def test_platform_without_overrides_keeps_operation() -> None:
         ({"capture": {"rule": "B"}, "debit": {"rule": "Z"}}, "debit"),
     ],
 )
-def test_platform_forbidden_override_raises(changes: dict[str, Any], told: str) -> None:
+def test_platform_forbidden_override_raises(changes: dict[str, Any], message: str) -> None:
     """Whether a request is repeatable, and how its outcome is found, cannot change."""
-    with pytest.raises(errors.ConfigurationError, match=told):
+    with pytest.raises(errors.ConfigurationError, match=message):
         check_platform(attrs.evolve(PLATFORM, operations=changes))
 
 

@@ -59,12 +59,12 @@ ENDED = {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcan
 def test_transition_usual_path_is_progress_at_each_step(way: list[str]) -> None:
     """Every status of a usual path moves the payment forward, the first from no state."""
     assert classify_transition(None, way[0]) is Transition.FORWARD
-    for known, heard in itertools.pairwise(way):
-        assert classify_transition(known, heard) is Transition.FORWARD
+    for known, reported in itertools.pairwise(way):
+        assert classify_transition(known, reported) is Transition.FORWARD
 
 
 @pytest.mark.parametrize(
-    ("known", "heard", "meaning"),
+    ("known", "reported", "meaning"),
     [
         ("capturesuccess", "authsuccessful", Transition.STALE),
         ("reversed", "capturesuccess", Transition.STALE),
@@ -80,10 +80,10 @@ def test_transition_usual_path_is_progress_at_each_step(way: list[str]) -> None:
     ],
 )
 def test_transition_other_moves_are_not_progress(
-    known: str, heard: str, meaning: Transition
+    known: str, reported: str, meaning: Transition
 ) -> None:
     """Older states are stale, repeats are repeats, and a yes after a no contradicts, or reverse."""
-    assert classify_transition(known, heard) is meaning
+    assert classify_transition(known, reported) is meaning
 
 
 HOLD_ENDED = {("y", "c"), ("y", "authcancelled"), ("y", "capturefailed")}
@@ -120,10 +120,10 @@ def test_kind_of_record_by_short_status() -> None:
 
 
 @given(st.lists(st.sampled_from(STATES), max_size=12))
-def test_transition_any_order_never_undoes_money(heard: list[str]) -> None:
+def test_transition_any_order_never_undoes_money(reported: list[str]) -> None:
     """In any order, a payment that moved money never becomes a failure, or the reverse."""
     known = None
-    for status in heard:
+    for status in reported:
         if classify_transition(known, status) is Transition.FORWARD:
             # A bare Y may be a hold, which a cancellation ends.
             assert not (known in MOVED and status in ENDED and (known, status) not in HOLD_ENDED)
@@ -202,7 +202,7 @@ def test_transitions_reach_every_status() -> None:
 def test_transition_from_final_status_is_never_progress(end: str) -> None:
     """A final status has no next one."""
     assert PAYMENT_TRANSITIONS[end] == ()
-    assert not any(classify_transition(end, heard) is Transition.FORWARD for heard in LONG)
+    assert not any(classify_transition(end, reported) is Transition.FORWARD for reported in LONG)
 
 
 def test_transition_from_other_status_exists() -> None:
@@ -214,12 +214,12 @@ def test_transition_from_other_status_exists() -> None:
 def test_transition_reachable_is_progress(known: str) -> None:
     """What can be reached is progress, what it was reached from is stale, the rest neither."""
     others = set(LONG) - {known}
-    meanings = {heard: classify_transition(known, heard) for heard in others}
-    stale = {heard for heard in others if known in REACHABLE[heard]} - REACHABLE[known]
-    assert {heard for heard in others if meanings[heard] is Transition.FORWARD} == REACHABLE[
-        known
-    ] - {known}
-    assert {heard for heard in others if meanings[heard] is Transition.STALE} == stale
+    meanings = {reported: classify_transition(known, reported) for reported in others}
+    stale = {reported for reported in others if known in REACHABLE[reported]} - REACHABLE[known]
+    assert {
+        reported for reported in others if meanings[reported] is Transition.FORWARD
+    } == REACHABLE[known] - {known}
+    assert {reported for reported in others if meanings[reported] is Transition.STALE} == stale
 
 
 @pytest.mark.parametrize("state", LONG)
@@ -237,10 +237,10 @@ def test_transition_money_is_only_given_back(earlier: str, later: str) -> None:
 
 
 @given(st.lists(st.sampled_from(list(LONG)), max_size=15))
-def test_transition_any_arrival_order_keeps_money(heard: list[str]) -> None:
+def test_transition_any_arrival_order_keeps_money(reported: list[str]) -> None:
     """In any order and with repeats, a state gives way only to a later one of the table."""
     known: str | None = None
-    for status in heard:
+    for status in reported:
         before = known
         if classify_transition(known, status) is Transition.FORWARD:
             known = status

@@ -81,10 +81,10 @@ def test_fixtures_async_test_works(
     anyio = (
         "@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n" if without_plugin else ""
     )
-    code, told = run(
+    code, output = run(
         tmp_path, WORKS.format(mark=mark) + anyio, settings, without_plugin=without_plugin
     )
-    assert code == 0, told
+    assert code == 0, output
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_fixtures_wrong_test_fails_at_once(
     tmp_path: Path, test: str, settings: str, words: str, *, without_plugin: bool
 ) -> None:
     """A test that could only hang fails before it starts, and the message says what to change."""
-    code, told = run(tmp_path, test, settings, without_plugin=without_plugin)
-    assert (code, words in told) == (1, True), told
-    assert "never run" not in [line.strip() for line in told.splitlines()]
-    assert "AssertionError" not in told
+    code, output = run(tmp_path, test, settings, without_plugin=without_plugin)
+    assert (code, words in output) == (1, True), output
+    assert "never run" not in [line.strip() for line in output.splitlines()]
+    assert "AssertionError" not in output

@@ -200,7 +200,7 @@ class Shop:
     """Receives callbacks, and answers as configured."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.statuses = [200]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -210,7 +210,7 @@ class Shop:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        self.heard.append(json.loads(body))
+        self.received.append(json.loads(body))
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -241,11 +241,11 @@ async def test_sandbox_callbacks_are_signed_and_delivered(
     paid = await client.debit(EUROS, CARD, merchant_transaction_id="ORDER-1", notification_url=url)
     await client.refund(paid.payment_id or "", EUROS)
     await sandbox.callback_sender.idle()
-    assert Counter(callback["status"] for callback in application.heard) == {
+    assert Counter(callback["status"] for callback in application.received) == {
         "capturesuccess": 1,
         "reversed": 1,
     }
-    for callback in application.heard:
+    for callback in application.received:
         values = {name: callback[name] for name in ("paymentId", "merchantTransactionId", "amount")}
         values["status"] = callback["transactionStatus"]
         assert callback["checksum"] == checksum(RULES["S"], {**values, KEY: MERCHANT.secret_key})
@@ -428,11 +428,11 @@ async def test_sandbox_callback_faults_reach_the_receiver(
     from gatewaypy.sandbox import CallbackStyle
     from gatewaypy.sandbox.server import serving
 
-    router, heard = Router(), []
+    router, received = Router(), []
 
     @router.on(PaymentSucceeded)
-    async def hear(event: PaymentSucceeded) -> None:
-        heard.append(event.merchant_transaction_id)
+    async def handle(event: PaymentSucceeded) -> None:
+        received.append(event.merchant_transaction_id)
 
     sandbox.callback_sender.style = CallbackStyle(**style)
     async with serving(CallbackApp(router, MERCHANT), "127.0.0.1", 0) as url:
@@ -441,4 +441,4 @@ async def test_sandbox_callback_faults_reach_the_receiver(
     assert [
         answer for delivery in sandbox.callback_sender.deliveries for answer in delivery.answers
     ] == statuses
-    assert heard == ["ORDER-1"] * statuses.count(200)
+    assert received == ["ORDER-1"] * statuses.count(200)

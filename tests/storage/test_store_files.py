@@ -99,13 +99,13 @@ async def test_store_lock_timeouts_run_in_parallel(
     await store.open(SCHEMA)
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        told = await asyncio.gather(
+        failures = await asyncio.gather(
             *(store.run((ADD, (f"note {n}",))) for n in range(100)), return_exceptions=True
         )
         # One by one, as after a bad statement, they would be tried a hundred times.
         assert tries < 50
         other.execute("COMMIT")
-    assert {type(answer) for answer in told} == {StoreUnavailableError}
+    assert {type(answer) for answer in failures} == {StoreUnavailableError}
     await store.run((ADD, ("after",)))
     assert await store.run(("SELECT text FROM notes", ())) == [[("after",)]]
     await store.aclose()

@@ -106,8 +106,8 @@ async def test_store_dead_writer_fails_every_caller(
     with monkeypatch.context() as broken:
         break_writer(store, broken)
         waiting = [store.run((ADD, (f"note {number}",))) for number in range(600)]
-        told = await within(15, asyncio.gather(*waiting, return_exceptions=True))
-    assert {type(answer) for answer in told} == {StoreUnavailableError}
+        answers = await within(15, asyncio.gather(*waiting, return_exceptions=True))
+    assert {type(answer) for answer in answers} == {StoreUnavailableError}
     with pytest.raises(StoreUnavailableError, match="writer has ended"):
         await within(15, store.run((ADD, ("later",))))
     await within(15, store.aclose())
@@ -144,8 +144,8 @@ async def test_batcher_cancelled_task_fails_its_callers() -> None:
     await within(5, began.wait())
     assert together._acting is not None
     together._acting.cancel()
-    told = await within(5, asyncio.gather(*calls, return_exceptions=True))
-    assert [type(answer) for answer in told] == [StoreUnavailableError] * 2
+    answers = await within(5, asyncio.gather(*calls, return_exceptions=True))
+    assert [type(answer) for answer in answers] == [StoreUnavailableError] * 2
     go.set()
     assert await within(5, together(2)) == 2
 
@@ -174,9 +174,9 @@ def test_batcher_works_after_a_stopped_loop() -> None:
 @pytest.mark.parametrize("kind", ["app", "receiver", "inbox"])
 def test_app_loop_ended_without_close_can_reopen(kind: str, tmp_path: Path) -> None:
     """The first callback on the next loop opens what was left open, and events are handled."""
-    heard: list[str | None] = []
+    handled: list[str | None] = []
     router = Router()
-    router.on(CallbackEvent)(lambda event: heard.append(event.payment_id))
+    router.on(CallbackEvent)(lambda event: handled.append(event.payment_id))
     url = f"sqlite:///{tmp_path}/x.db"
     app = CallbackApp(router, MERCHANT, inbox=url)
     opened: Any = {"app": app, "receiver": app.receiver, "inbox": Inbox(url)}[kind]
@@ -201,13 +201,13 @@ def test_app_loop_ended_without_close_can_reopen(kind: str, tmp_path: Path) -> N
         else:
             assert (await opened.receive(body, "application/json")).status == 200
         async with asyncio.timeout(10):
-            while payment_id not in heard:
+            while payment_id not in handled:
                 await asyncio.sleep(0.01)
 
     for payment_id in ("1", "2", "3"):
         asyncio.run(use(payment_id))
     asyncio.run(opened.__aexit__(None, None, None))
-    assert heard == ([] if kind == "inbox" else ["1", "2", "3"])
+    assert handled == ([] if kind == "inbox" else ["1", "2", "3"])
 
 
 def ready(message: Any) -> Any:

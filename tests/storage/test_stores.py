@@ -159,11 +159,11 @@ async def test_postgres_deadlock_is_retried(store_url: str) -> None:
     await stores[0].run(*((ADD, (name,)) for name in ("a", "b")))
     touch = "UPDATE notes SET text = text WHERE text = ? RETURNING text"
     rest = ("SELECT pg_sleep(0.3)::text", ())
-    told = await asyncio.gather(
+    answers = await asyncio.gather(
         stores[0].run((touch, ("a",)), rest, (touch, ("b",))),
         stores[1].run((touch, ("b",)), rest, (touch, ("a",))),
     )
-    assert [[rows[0][0] for rows in (first, last)] for first, _, last in told] == [
+    assert [[rows[0][0] for rows in (first, last)] for first, _, last in answers] == [
         ["a", "b"],
         ["b", "a"],
     ]

@@ -18,7 +18,7 @@ from gatewaypy.sandbox import MERCHANT, Sandbox
 
 ROOT = Path(__file__).parent.parent.parent
 # A limit against hanging: a busy machine needs time to start a shop.
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 ACCOUNT = {
     "GATEWAYPY_MEMBER_ID": MERCHANT.member_id,
     "GATEWAYPY_PARTNER_ID": MERCHANT.partner_id,
@@ -55,7 +55,7 @@ async def eventually(
     unless: asyncio.Future[int] | None = None,
 ) -> None:
     """Repeat a request until its answer has the expected text."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while unless is None or not unless.done():
             try:
                 reply = await client.get(path)
@@ -84,11 +84,11 @@ async def running(
         )
     ended = asyncio.ensure_future(process.wait())
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=WAIT_TIMEOUT, trust_env=False) as client:
             await eventually(client, "/orders/NONE", unless=ended)
             yield client
         process.terminate()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             code = await ended
     except BaseException as error:
         error.add_note(log.read_text())

@@ -59,7 +59,7 @@ class World:
         self.visible: dict[str, float] = {}
         self.sent_without_intent: list[str] = []
         self.sends = 0
-        self.heard: list[tuple[str, str]] = []
+        self.reports: list[tuple[str, str]] = []
         self.home = 0
 
     def restore(self, backup: bytes) -> None:
@@ -111,7 +111,7 @@ class World:
 
     def _become(self, merchant_transaction_id: str, status: str) -> None:
         self.status[merchant_transaction_id] = status
-        self.heard.append((merchant_transaction_id, status))
+        self.reports.append((merchant_transaction_id, status))
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -405,8 +405,8 @@ class Simulation:
         while store.alive:
             await asyncio.sleep(world.random.uniform(0.1, 15))
             world.settle()
-            if world.heard:
-                merchant_transaction_id, status = world.random.choice(world.heard)
+            if world.reports:
+                merchant_transaction_id, status = world.random.choice(world.reports)
                 with contextlib.suppress(KilledError, StoreLostError):
                     await journal.handle_event(transaction(merchant_transaction_id, status))
 
@@ -448,21 +448,21 @@ class Simulation:
         absent = world.disk.execute(
             "SELECT merchant_transaction_id FROM gatewaypy_payouts WHERE state = 'review' AND evidence LIKE 'not found%'"
         )
-        told = [
+        violations = [
             f"{merchant_transaction_id} was paid {times} times"
             for merchant_transaction_id, times in world.executions.items()
             if times > 1
         ]
-        told += [
+        violations += [
             f"{merchant_transaction_id} is not found, and was paid after all"
             for (merchant_transaction_id,) in absent.fetchall()
             if world.executions[merchant_transaction_id]
         ]
-        told += [
+        violations += [
             f"{merchant_transaction_id} was sent without an intent"
             for merchant_transaction_id in world.sent_without_intent
         ]
-        told += [
+        violations += [
             f"{order.merchant_transaction_id} was forgotten"
             for order in self._orders()
             if order.merchant_transaction_id not in rows
@@ -475,33 +475,33 @@ class Simulation:
                 State.REVIEW,
                 State.FAILED,
             }:
-                told.append(f"{merchant_transaction_id} was paid, and its row says {text}")
+                violations.append(f"{merchant_transaction_id} was paid, and its row says {text}")
             if (
                 state is State.FAILED
                 and world.status.get(merchant_transaction_id) != "payoutfailed"
             ):
-                told.append(
+                violations.append(
                     f"{merchant_transaction_id} is failed, and the gateway says {world.status.get(merchant_transaction_id)}"
                 )
             if (
                 state is State.SUCCEEDED
                 and world.status.get(merchant_transaction_id) != "payoutsuccessful"
             ):
-                told.append(
+                violations.append(
                     f"{merchant_transaction_id} is succeeded, and the gateway says {world.status.get(merchant_transaction_id)}"
                 )
             if (
                 state is State.PENDING
                 and world.status.get(merchant_transaction_id) != "payoutstarted"
             ):
-                told.append(
+                violations.append(
                     f"{merchant_transaction_id} is left pending, and the gateway says {world.status.get(merchant_transaction_id)}"
                 )
             if state in {State.SENDING, State.UNKNOWN} or (
                 state is State.PLANNED and self.jobs_at_once == 1
             ):
-                told.append(f"{merchant_transaction_id} is left {text}")
-        return told
+                violations.append(f"{merchant_transaction_id} is left {text}")
+        return violations
 
 
 #: The settings of a merchant: a platform that refuses used ids or not, a job that sends again or

@@ -62,12 +62,12 @@ async def prepared_costs(connection: Any, statements: list[Statement]) -> list[C
         transaction = connection.transaction()
         await transaction.start()
         try:
-            told = await connection.fetchval(
+            explained = await connection.fetchval(
                 f"{EXPLAIN} EXECUTE statement_{number}{f'({arguments})' if arguments else ''}"
             )
         finally:
             await transaction.rollback()
-        plan = json.loads(told)[0]["Plan"]
+        plan = json.loads(explained)[0]["Plan"]
         buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         costs.append(Cost(sql, _rows(plan), buffers, _shown(plan)))
     return costs

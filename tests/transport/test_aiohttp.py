@@ -30,11 +30,11 @@ async def test_aiohttp_session_state_stays_out_of_payments() -> None:
             heads.append((await read_request(reader))[0].lower())
             writer.write(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: theirs=2; Path=/\r\n\r\n"))
 
-    async def hear(*_: Any) -> None:
+    async def trace_request(*_: Any) -> None:
         traced.append(True)
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(hear)
+    trace.on_request_start.append(trace_request)
     async with (
         listening(serve) as port,
         aiohttp.ClientSession(

@@ -361,9 +361,16 @@ async def test_transport_surplus_answer_is_ignored(transport: Transport) -> None
         while True:
             await read_request(reader)
             asked += 1
-            told = b"%d" % asked
-            once = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
-            writer.write(once + once.replace(told, b"surplus"[: len(told)]) if asked % 2 else once)
+            body_bytes = b"%d" % asked
+            once = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (
+                len(body_bytes),
+                body_bytes,
+            )
+            writer.write(
+                once + once.replace(body_bytes, b"surplus"[: len(body_bytes)])
+                if asked % 2
+                else once
+            )
 
     async with listening(answer_twice) as port:
         for number in range(1, 9):
@@ -402,10 +409,10 @@ async def test_transport_cancelled_requests_leave_pool_usable(transport: Transpo
             await asyncio.sleep(0.001)
             for task in seeded.sample(tasks, 8):
                 task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        end = await asyncio.gather(*tasks, return_exceptions=True)
         assert [
             error
-            for error in ended
+            for error in end
             if error is not None and not isinstance(error, asyncio.CancelledError)
         ] == []
         await asyncio.gather(*(ask(number) for number in range(50)))
@@ -464,12 +471,12 @@ class TestTls:
         self, kind: str, authority: trustme.CA
     ) -> None:
         """A certificate past its end date is refused."""
-        begun, ended = (
+        valid_from, end = (
             dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
             dt.datetime(2020, 2, 1, tzinfo=dt.UTC),
         )
         answer, seen = await self.attempt(
-            kind, authority, authority.issue_cert("127.0.0.1", not_before=begun, not_after=ended)
+            kind, authority, authority.issue_cert("127.0.0.1", not_before=valid_from, not_after=end)
         )
         assert (answer.sent, seen) == (False, [])
         assert "certificate" in answer.reason
@@ -490,15 +497,15 @@ class TestTls:
 
     async def test_transport_server_without_tls_receives_nothing(self, kind: str) -> None:
         """A server without TLS, or that closes during the handshake, receives nothing."""
-        heard = []
+        sent_bytes = []
 
         async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heard.append(await reader.read(1000))
+            sent_bytes.append(await reader.read(1000))
 
         async with listening(hang_up) as port, made(kind) as transport, transport:
             answer = await send(transport, port, scheme="https")
         assert not answer.sent
-        assert b"token" not in b"".join(heard)
+        assert b"token" not in b"".join(sent_bytes)
 
     @pytest.mark.parametrize(
         "piece", [b"\r\n", b'\r\n{"transactionStatus": "Y"', b"Transfer-Encoding: identity\r\n\r\n"]

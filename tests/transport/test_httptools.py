@@ -109,11 +109,13 @@ async def test_httptools_endless_headers_are_refused(transport: HttptoolsTranspo
 
 async def test_httptools_trailer_changes_nothing(transport: HttptoolsTransport) -> None:
     """A trailer after the body changes neither its type nor its encoding."""
-    told = OK.replace(
+    answered = OK.replace(
         b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
     )
     trailer = b"Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n"
-    async with listening(lambda reader, writer: read_and(told + trailer, reader, writer)) as port:
+    async with listening(
+        lambda reader, writer: read_and(answered + trailer, reader, writer)
+    ) as port:
         assert await send(transport, port) == WireReply(
             200, "Application/JSON; charset=utf-8", b"{}"
         )
@@ -232,11 +234,11 @@ async def test_httptools_second_address_is_tried_in_parallel(
         async with listening(answer_each) as port:
             loop = asyncio.get_running_loop()
             as_it_is, kind = loop.getaddrinfo, (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-            told = [[(*kind, deaf.getsockname()), (*kind, ("127.0.0.1", port))]]
+            lookups = [[(*kind, deaf.getsockname()), (*kind, ("127.0.0.1", port))]]
 
             async def addresses(*arguments: Any, **options: Any) -> Any:
                 # uvloop looks up each address again when it connects.
-                return told.pop() if told else await as_it_is(*arguments, **options)
+                return lookups.pop() if lookups else await as_it_is(*arguments, **options)
 
             monkeypatch.setattr(loop, "getaddrinfo", addresses)
             answer = await send(transport, port)
@@ -438,10 +440,10 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
     st.one_of(st.binary(max_size=40), st.integers(0, len(OK)).map(lambda length: OK[:length])),
 )
 def test_httptools_reply_is_same_in_any_packets(
-    told: tuple[bytes, bytes], cuts: list[int], surplus: bytes
+    written: tuple[bytes, bytes], cuts: list[int], surplus: bytes
 ) -> None:
     """Packets may end anywhere; bytes after the reply only make the connection unusable."""
-    reply, body = told
+    reply, body = written
     sent = reply + surplus
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     loop = asyncio.new_event_loop()

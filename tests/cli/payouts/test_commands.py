@@ -34,8 +34,8 @@ def kept(folder: Path) -> bytes:
 
 
 def states(journal: str) -> Counter[str]:
-    told = call("report", "--journal", journal, "--format", "json")
-    return Counter(json.loads(line)["state"] for line in told.stdout.splitlines())
+    printed = call("report", "--journal", journal, "--format", "json")
+    return Counter(json.loads(line)["state"] for line in printed.stdout.splitlines())
 
 
 async def test_payouts_run_twice_pays_once(
@@ -159,11 +159,11 @@ async def test_payouts_run_sigterm_is_resumed(
         looked = await run("report", "--journal", store_url)
         assert (looked.returncode, looked.stderr) == (Exit.UNFINISHED, "")
         process.send_signal(signal.SIGTERM)
-        told, _ = await process.communicate()
+        printed, _ = await process.communicate()
     sandbox.reply_delay = 0.0
     assert process.returncode == Exit.INTERRUPTED
-    assert b"Stopping: no payout is begun any more" in told
-    assert b"Not all of the file was taken: run the same command again" in told
+    assert b"Stopping: no payout is begun any more" in printed
+    assert b"Not all of the file was taken: run the same command again" in printed
     before = await asyncio.to_thread(states, store_url)
     assert set(before) == {"planned", "succeeded"}
     assert before["succeeded"] == len(paid(sandbox))
@@ -369,11 +369,11 @@ async def test_payouts_terminal_shows_progress_bar(sandbox: Sandbox, tmp_path: P
     code = await asyncio.wait_for(process.wait(), 60)
     await asyncio.to_thread(watcher.join)
     os.close(master)
-    told = b"".join(seen).decode()
-    assert code == Exit.FAILURES, told
-    assert "━" in told
-    assert "5 of 5 · done 5 · failed 0 · unknown 0 · review 0 · bad 1" in told
-    assert "line 7 (BAD): amount" in told
+    printed = b"".join(seen).decode()
+    assert code == Exit.FAILURES, printed
+    assert "━" in printed
+    assert "5 of 5 · done 5 · failed 0 · unknown 0 · review 0 · bad 1" in printed
+    assert "line 7 (BAD): amount" in printed
 
 
 async def test_payouts_rejected_credentials_end_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -417,10 +417,10 @@ async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: P
         while len(paid(sandbox)) < 6:
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        told, errors = await process.communicate()
+        printed, errors = await process.communicate()
     writer.close()
     assert (process.returncode, errors) == (Exit.INTERRUPTED, b"")
-    assert b"Not all of the file was taken: run the same command again" in told
+    assert b"Not all of the file was taken: run the same command again" in printed
     assert paid(sandbox) == {f"PAYOUT-{number}": 1 for number in range(6)}
 
 

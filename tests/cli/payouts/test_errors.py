@@ -134,10 +134,10 @@ def test_payouts_exit_code_of_restored_journal(counts: dict[State, int], code: E
 @pytest.mark.parametrize("command", ["run", "resume", "report"])
 def test_payouts_every_exit_code_is_documented(command: str) -> None:
     """Each is in the help and in the documents, with its meaning and its rank."""
-    told = " ".join(call(command, "--help").stdout.split())
+    output = " ".join(call(command, "--help").stdout.split())
     page = (ROOT / "docs" / "payout-files.md").read_text()
     for code, meaning in MEANINGS.items():
-        assert f"{code.value} {meaning}" in told
+        assert f"{code.value} {meaning}" in output
         assert f"| {code.value} | {meaning} |" in page
     assert ", ".join(str(code.value) for code in PRECEDENCE) in page
     assert set(PRECEDENCE) == set(MEANINGS) == set(Exit)

@@ -74,13 +74,15 @@ async def test_payouts_trust_ends_the_mark(sandbox: Sandbox, tmp_path: Path) -> 
     assert (
         await run("trust", *at, "--because", "the statement has the same orders")
     ).returncode == 0
-    told = await run("report", *at)
-    assert told.returncode == Exit.SETTLED
+    result = await run("report", *at)
+    assert result.returncode == Exit.SETTLED
     for event, reason in (
         ("distrusted", "the disk of Monday is back"),
         ("trusted", "the statement has the same orders"),
     ):
-        assert any(f" {event} by " in line and reason in line for line in told.stdout.splitlines())
+        assert any(
+            f" {event} by " in line and reason in line for line in result.stdout.splitlines()
+        )
     assert (await run("run", write(tmp_path / "day2.csv", ROWS[1]), *to)).returncode == Exit.SETTLED
     assert executed(sandbox) == {"P-1": 1, "P-2": 1}
 
@@ -115,8 +117,8 @@ def files(folder: Path) -> list[str]:
 async def test_payouts_trust_creates_no_journal(tmp_path: Path) -> None:
     """A mistyped name is an error, and creates no journal."""
     for command in ("trust", "distrust"):
-        told = await run(
+        result = await run(
             command, "--journal", f"sqlite:///{tmp_path}/none.db", "--because", "a reason"
         )
-        assert (told.returncode, "there is no journal" in told.stderr) == (1, True)
+        assert (result.returncode, "there is no journal" in result.stderr) == (1, True)
     assert files(tmp_path) == []
