@@ -138,12 +138,12 @@ def latency_bound(options: argparse.Namespace) -> None:
             [run(measure, sys.executable, port, WAVES * MANY) for measure in measures]
             for _ in range(max(options.rounds // 2, 1))
         ]
-    for measure, told in zip(measures, zip(*rounds, strict=True), strict=True):
-        rates = ", ".join(f"{one['rate']:.0f}/s at {one['cpu']:.0f} µs" for one in told)
+    for measure, results in zip(measures, zip(*rounds, strict=True), strict=True):
+        rates = ", ".join(f"{one['rate']:.0f}/s at {one['cpu']:.0f} µs" for one in results)
         print(f"# {measure.name}, answers after {PAUSE:g} s: {rates}")
     say(
         "latency-bound",
-        statistics.median(told[-1]["rate"] for told in rounds) * PAUSE / MANY,
+        statistics.median(results[-1]["rate"] for results in rounds) * PAUSE / MANY,
         0.85,
         at_least=True,
     )

@@ -1,4 +1,7 @@
-"""Calls something again and again with a number of calls in flight; tells CPU time, rate and memory. No dependency but uvloop."""
+"""Repeat a call with a number of calls in flight; report CPU time, rate and memory.
+
+It depends only on uvloop.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 def peak_memory() -> float:
     """Return this process's peak memory in KiB.
 
-    Linux counts the memory of whoever started a process among its ``ru_maxrss``; ``VmHWM`` is the process's own.
+    Linux counts the memory of the parent process in its ``ru_maxrss``; ``VmHWM`` is the process's own.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -71,7 +74,7 @@ def measure(
 ) -> None:
     """Open a client for a port and a number of calls in flight, drive it, and print what came of it as JSON.
 
-    :param collector: ``patient`` for a garbage collector that runs seldom.
+    :param collector: ``patient`` for a garbage collector that runs rarely.
     """
     if collector == "patient":
         gc.set_threshold(*PATIENT)

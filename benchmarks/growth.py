@@ -58,19 +58,19 @@ def by_in_flight(peers: str, file: Path) -> None:
                 )
                 for number in places
             ]
-            told = ", ".join(
-                f"{number:,}: {told['cpu']:.0f} µs"
-                for number, told in zip(places, figures, strict=True)
+            summary = ", ".join(
+                f"{number:,}: {figure['cpu']:.0f} µs"
+                for number, figure in zip(places, figures, strict=True)
             )
-            print(f"# {kind} {client} ({collector} collector): {told}", flush=True)
+            print(f"# {kind} {client} ({collector} collector): {summary}", flush=True)
             style: dict[str, Any] = {"marker": "o", "linestyle": "-" if kind == "ours" else "--"}
             style["label"] = (
                 f"gateway.payout() on {client}" if kind == "ours" else f"{client} by itself"
             )
             if collector == "patient":
                 style |= {"label": f"{style['label']}, patient collector", "linestyle": ":"}
-            cpu.plot(places, [told["cpu"] for told in figures], **style)
-            memory.plot(places, [told["peak"] / 1024 for told in figures], **style)
+            cpu.plot(places, [figure["cpu"] for figure in figures], **style)
+            memory.plot(places, [figure["peak"] / 1024 for figure in figures], **style)
     memory.legend(fontsize=8, loc="upper left")
     save(
         figure,
@@ -104,8 +104,8 @@ def by_payouts(largest: int, file: Path) -> None:
             f"# a job of {number:,}: {figures[-1]['cpu']:.0f} µs CPU a payout, {figures[-1]['peak'] / 1024:.0f} MiB",
             flush=True,
         )
-    cpu.plot(places, [told["cpu"] for told in figures], marker="o")
-    memory.plot(places, [told["peak"] / 1024 for told in figures], marker="o")
+    cpu.plot(places, [figure["cpu"] for figure in figures], marker="o")
+    memory.plot(places, [figure["peak"] / 1024 for figure in figures], marker="o")
     for axes in (cpu, memory):
         axes.set_ylim(bottom=0)
     save(

@@ -1,8 +1,8 @@
 """What ``import gatewaypy`` costs against importing the libraries it is built on: ``import-time ratio target ok|short``.
 
 Both are measured as installed packages are, with their bytecode at hand: where a checkout's is never written
-(``PYTHONDONTWRITEBYTECODE``), its source would be compiled anew each time, and the installed libraries' not. What is loaded only
-when a gateway is opened is told of in the line above the figure.
+(``PYTHONDONTWRITEBYTECODE``), its source would be compiled again each time, and the installed libraries' not. What is loaded only
+when a gateway is opened is in the line above the figure.
 """
 
 from __future__ import annotations

@@ -105,11 +105,11 @@ async def journalled(count: int, url: str, pause: float = LATENCY) -> float:
         gateway(pause) as client,
         PayoutJob(client, journal=url, concurrency=IN_FLIGHT) as job,
     ):
-        begun, done = time.perf_counter(), 0
+        started, done = time.perf_counter(), 0
         async for _ in job.run(orders(count)):
             done += 1
         assert done == count
-        return count / (time.perf_counter() - begun)
+        return count / (time.perf_counter() - started)
 
 
 async def unjournalled(count: int, pause: float = LATENCY) -> float:
@@ -130,12 +130,12 @@ async def unjournalled(count: int, pause: float = LATENCY) -> float:
         )
 
     async with gateway(pause) as client:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):
                 group.create_task(work(client))
         assert len(results) == count
-        return count / (time.perf_counter() - begun)
+        return count / (time.perf_counter() - started)
 
 
 def one(count: int, url: str) -> None:

@@ -51,7 +51,7 @@ merchant = Credentials(member_id="11344", partner_id="4", username="shop", secre
 router = Router()
 
 @router.on(CallbackEvent)
-async def hear(event: CallbackEvent) -> None:
+async def handle(event: CallbackEvent) -> None:
     pass
 
 async def read(request):
@@ -122,13 +122,13 @@ def measure(name: str, folder: Path, seconds: int) -> float:
                     raise
                 time.sleep(0.05)
         wrk = ["wrk", "-t2", "-c64", f"-d{seconds}s", "-s", "post.lua", f"http://127.0.0.1:{port}/"]
-        told = subprocess.run(wrk, cwd=folder, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(wrk, cwd=folder, capture_output=True, text=True, check=True).stdout
     finally:
         server.terminate()
         server.wait(30)
-    if "Non-2xx" in told or "Socket errors" in told:
-        sys.exit(f"{name}: {told}")
-    return float(re.search(r"Requests/sec:\s+([0-9.]+)", told)[1])  # type: ignore[index]
+    if "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"{name}: {output}")
+    return float(re.search(r"Requests/sec:\s+([0-9.]+)", output)[1])  # type: ignore[index]
 
 
 def main() -> int:

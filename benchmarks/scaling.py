@@ -208,47 +208,49 @@ async def measure(number: int, rounds: int, postgres: str) -> Measured:
         postgres=max(by_one),
         postgres_by_two=max(by_two),
         row_bytes=size,
-        # Whatever else the server does is in the log too: the least of the rounds has least of it.
+        # The log has the other work of the server too, so the smallest round is used.
         wal_bytes=float(min(logged)),
-        job_rate={at_once: max(rate for rate, _ in told) for at_once, told in jobs.items()},
+        job_rate={at_once: max(rate for rate, _ in rates) for at_once, rates in jobs.items()},
         job_cpu=min(used for _, used in jobs[1000]),
         client_cpu=await client_cpu(number // 4),
     )
 
 
-def show_measured(told: Measured, number: int) -> None:
+def show_measured(measured: Measured, number: int) -> None:
     """Print what was measured."""
     print(f"\nMeasured: {number:,} payouts, {AT_ONCE} at once, chunks of {CHUNK}")
     print(
-        f"  journal, SQLite, 1 process             {told.sqlite:9,.0f} payouts/s (intent and outcome, each on disk)"
+        f"  journal, SQLite, 1 process             {measured.sqlite:9,.0f} payouts/s (intent and outcome, each on disk)"
     )
-    print(f"  journal, PostgreSQL, 1 process         {told.postgres:9,.0f} payouts/s")
-    print(f"  journal, PostgreSQL, 2 processes       {told.postgres_by_two:9,.0f} payouts/s in all")
-    print(f"  planning, PostgreSQL, 1 submitter      {told.plan:9,.0f} orders/s")
+    print(f"  journal, PostgreSQL, 1 process         {measured.postgres:9,.0f} payouts/s")
     print(
-        f"  disk of a payout in PostgreSQL         {told.row_bytes:9,.0f} bytes, indexes included"
+        f"  journal, PostgreSQL, 2 processes       {measured.postgres_by_two:9,.0f} payouts/s in all"
     )
-    print(f"  write-ahead log of a payout            {told.wal_bytes:9,.0f} bytes")
-    for at_once, rate in told.job_rate.items():
+    print(f"  planning, PostgreSQL, 1 submitter      {measured.plan:9,.0f} orders/s")
+    print(
+        f"  disk of a payout in PostgreSQL         {measured.row_bytes:9,.0f} bytes, indexes included"
+    )
+    print(f"  write-ahead log of a payout            {measured.wal_bytes:9,.0f} bytes")
+    for at_once, rate in measured.job_rate.items():
         bound = at_once / LATENCY
         print(
             f"  job, {at_once:4} in flight x {LATENCY} s           {rate:9,.0f} payouts/s (in flight / latency: {bound:,.0f})"
         )
-    print(f"  CPU of the job for a payout            {told.job_cpu:9,.0f} us")
-    print(f"  CPU of the client for a call           {told.client_cpu:9,.0f} us")
+    print(f"  CPU of the job for a payout            {measured.job_cpu:9,.0f} us")
+    print(f"  CPU of the client for a call           {measured.client_cpu:9,.0f} us")
 
 
-def show_day(told: Measured, day: int) -> None:
+def show_day(measured: Measured, day: int) -> None:
     """Print what a day of that many payouts needs."""
     average = day / 86_400
     peak = average * PEAK
-    cpu = (told.job_cpu + told.client_cpu) / 1e6
+    cpu = (measured.job_cpu + measured.client_cpu) / 1e6
     processes = math.ceil(peak * cpu / LOAD)
-    servers = peak / (told.postgres_by_two * LOAD)
+    servers = peak / (measured.postgres_by_two * LOAD)
     print(
         f"\n{day:,} payouts a day: {average:,.0f}/s on average, {peak:,.0f}/s in the busiest hour (x {PEAK:g})"
     )
-    print(f"  planning them by one submitter: {day / told.plan / 3600:,.2f} hours")
+    print(f"  planning them by one submitter: {day / measured.plan / 3600:,.2f} hours")
     print(
         f"  chunks of {CHUNK}: {day / CHUNK:,.0f} messages a day, {peak / CHUNK:,.2f}/s at the peak"
     )
@@ -262,10 +264,10 @@ def show_day(told: Measured, day: int) -> None:
     )
     print(f"  journal: {servers:,.2f} of this machine's PostgreSQL at {LOAD:.0%}")
     print(
-        f"  write-ahead log: {peak * told.wal_bytes / 1e6:,.2f} MB/s at the peak, {day * told.wal_bytes / 1e9:,.1f} GB a day"
+        f"  write-ahead log: {peak * measured.wal_bytes / 1e6:,.2f} MB/s at the peak, {day * measured.wal_bytes / 1e9:,.1f} GB a day"
     )
     print(
-        f"  journal's growth: {day * told.row_bytes / 1e9:,.1f} GB a day, {day * told.row_bytes * 365 / 1e12:,.2f} TB a year"
+        f"  journal's growth: {day * measured.row_bytes / 1e9:,.1f} GB a day, {day * measured.row_bytes * 365 / 1e12:,.2f} TB a year"
     )
 
 
@@ -285,10 +287,10 @@ def main() -> int:
     print(
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, asyncpg"
     )
-    told = asyncio.run(measure(options.payouts, options.rounds, options.postgres))
-    show_measured(told, options.payouts)
+    measured = asyncio.run(measure(options.payouts, options.rounds, options.postgres))
+    show_measured(measured, options.payouts)
     for day in DAYS:
-        show_day(told, day)
+        show_day(measured, day)
     return 0
 
 

@@ -253,7 +253,8 @@ def sandbox() -> Iterator[str]:
         ("card", "what happens"),
         ((code(number), decision.explanation) for number, decision in CARDS.items()),
     )
-    yield f"A wallet, a bank, an account or a voucher in place of a card: {ELSEWHERE.explanation}."
+    yield "A wallet, a bank, an account or a voucher in place of a card:"
+    yield f"{ELSEWHERE.explanation}."
     yield "A repeated payment is approved where a payer would be asked, because no payer is present."
     yield ""
     yield "The amount decides before the card, in every currency, for payouts too:"

@@ -28,7 +28,7 @@ def main() -> int:
     given = parser.parse_args()
     each = -(-given.seeds // len(SETTINGS))
     stories = itertools.product(range(given.first, given.first + each), SETTINGS)
-    begun, done, failures = time.monotonic(), 0, 0
+    started, done, failures = time.monotonic(), 0, 0
     with multiprocessing.Pool() as pool:
         for seed, name, complaints in pool.imap_unordered(live, stories, chunksize=20):
             done += 1
@@ -37,10 +37,10 @@ def main() -> int:
                 print(f"seed {seed}, {name}: {'; '.join(complaints)}", flush=True)
             if done % 5000 == 0:
                 print(
-                    f"{done} lives, {failures} failures, {time.monotonic() - begun:.0f} s",
+                    f"{done} lives, {failures} failures, {time.monotonic() - started:.0f} s",
                     flush=True,
                 )
-    print(f"{done} lives, {failures} failures, {time.monotonic() - begun:.0f} s")
+    print(f"{done} lives, {failures} failures, {time.monotonic() - started:.0f} s")
     return 1 if failures else 0
 
 
