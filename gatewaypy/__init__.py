@@ -1,4 +1,4 @@
-"""The asyncio client for the card-payment gateway behind TransactWorld, PaymentZ, Xoala and other white labels."""
+"""Asyncio client of the payment gateway behind TransactWorld, PaymentZ, Xoala and others."""
 
 from typing import TYPE_CHECKING
 

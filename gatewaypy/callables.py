@@ -1,4 +1,4 @@
-"""Functions that the application passes in: refused early if a call would not run them."""
+"""Checks of functions that the application passes in: a call must run them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ _LAZY: Final = (
     AsyncGenerator,
     map,
     filter,
-    contextlib._GeneratorContextManager,  # noqa: SLF001 - what its decorator makes
+    contextlib._GeneratorContextManager,  # noqa: SLF001 - made by its decorator
     contextlib._AsyncGeneratorContextManager,  # noqa: SLF001
 )
 
 
 def function_of(value: object) -> Callable[..., Any]:
-    """Return the function that a call of a callable runs: the one in a partial or a ``staticmethod``, or ``__call__``."""
+    """Return the function that a call runs: in a partial or ``staticmethod``, or ``__call__``."""
     called: Any = _bare(value)
-    return called if inspect.isroutine(called) else getattr(type(called), "__call__", called)  # noqa: B004 - an object's
+    if not inspect.isroutine(called):
+        called = getattr(type(called), "__call__", called)  # noqa: B004 - of an object
+    function: Callable[..., Any] = called
+    return function
 
 
 def _bare(value: Any) -> Any:  # noqa: ANN401 - any callable
@@ -40,7 +43,7 @@ def _bare(value: Any) -> Any:  # noqa: ANN401 - any callable
 
 
 def _is_context_manager(function: Any) -> bool:  # noqa: ANN401 - any function
-    """Return whether a function was decorated by `contextlib` and has ``yield``: a call gives a manager that nobody enters."""
+    """Return whether a call only creates a context manager: `contextlib` decorated a generator."""
     inner = getattr(function, "__wrapped__", None)
     is_generator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
     return (
@@ -104,8 +107,8 @@ def check_methods(where: str, value: object, *names: str) -> None:
 def is_unrun(result: object) -> bool:
     """Return whether a call returned work that has not run, in place of its result.
 
-    A generator, a function, a class and a list that holds a coroutine have not run. Coroutines and
-    futures are not considered here: `finish` awaits them, `check_result` refuses them.
+    A generator, a function, a class and a list of coroutines have not run. Coroutines and futures
+    are not considered here: `finish` awaits them, and `check_result` rejects them.
     """
     if isinstance(result, list | tuple | set | frozenset):
         return any(inspect.isawaitable(item) or isinstance(item, _LAZY) for item in result)
@@ -128,7 +131,7 @@ def check_result(where: str, result: object) -> None:
         raise TypeError(msg)
 
 
-async def finish(where: str, result: Any) -> Any:  # noqa: ANN401 - any function's
+async def finish(where: str, result: Any) -> Any:  # noqa: ANN401 - any result
     """Await what a function returned until it is a plain result, and return that.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A payment card: its number and CVV are secrets, its brand is read off its first digits."""
+"""A payment card, whose number and CVV are secrets."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _YEARS: Final = range(2000, 2100)
 
 
 def _parse_number(value: object, brand: object) -> Secret | InvalidRequest:
-    # Like parse_cvv this returns its refusal: the frame that raises is kept by the error's traceback, and this one has seen
-    # the number.
+    # Returns the error, like parse_cvv: a traceback keeps the frame that raises, and this frame
+    # has the number.
     text = value.reveal() if isinstance(value, Secret) else value
     digits = text.replace(" ", "").replace("-", "") if isinstance(text, str) else ""
     if not _NUMBER.fullmatch(digits):
@@ -42,55 +42,72 @@ def _parse_number(value: object, brand: object) -> Secret | InvalidRequest:
 
 
 def parse_cvv(value: object) -> Secret | InvalidRequest | None:
-    """Seal a CVV; what is none is described, not raised, as the frame that raises must not have seen it."""
+    """Parse a CVV.
+
+    Returns:
+        The CVV, or None if there is none. For a malformed one the error to raise: a traceback
+        keeps the frame that raises, so that frame must not have the CVV.
+    """
     if value is None:
         return None
     text = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str) or not _CVV.fullmatch(text):
-        return InvalidRequest("card.cvv", "three digits, four for AMEX", shape_of(text))
+        return InvalidRequest(
+            "card.cvv", "must have three digits, or four for AMEX", shape_of(text)
+        )
     return Secret(text)
 
 
 def _check_month(_: object, __: object, month: int) -> None:
     if type(month) is not int or month not in _MONTHS:
-        raise InvalidRequest("card.expiryMonth", "an integer from 1 to 12", shape_of(month))
+        raise InvalidRequest("card.expiryMonth", "must be an integer from 1 to 12", shape_of(month))
 
 
 def _check_year(_: object, __: object, year: int) -> None:
     if type(year) is not int or year not in _YEARS:
         raise InvalidRequest(
-            "card.expiryYear", "an integer of four digits, such as 2030", shape_of(year)
+            "card.expiryYear", "must be an integer with four digits, such as 2030", shape_of(year)
         )
 
 
 def _check_holder(_: object, __: object, holder: str | None) -> None:
     if holder is not None and (not isinstance(holder, str) or _CONTROL.search(holder)):
-        raise InvalidRequest("card.holder", "text without control characters", shape_of(holder))
+        raise InvalidRequest(
+            "card.holder", "must be a string without control characters", shape_of(holder)
+        )
 
 
 def _check_word(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and (not isinstance(value, str) or not _WORD.fullmatch(value)):
         name = f"card.{attribute.name}"
-        raise InvalidRequest(
-            name, "the gateway's word for it, such as 'VISA' or 'CC'", shape_of(value)
-        )
+        rule = "must be one of the gateway's words, such as 'VISA' or 'CC'"
+        raise InvalidRequest(name, rule, shape_of(value))
 
 
 @frozen(repr=False, init=False)
 class Card:
-    """A card to pay with (protocol section 6, documented).
+    """A card to pay with.
 
-    :param number: 12 to 19 digits with a valid Luhn digit, which UnionPay's numbers (62…, 81…, or ``brand="CUP"``) need not
-        have; spaces and dashes are taken out. Stored as a `Secret`.
-    :param expiry_month: 1 to 12; the wire gets ``07``.
-    :param expiry_year: four digits; the wire gets ``2030``.
-    :param cvv: three digits, four for AMEX. Stored as a `Secret`, sent once, stored nowhere.
-    :param holder: the name on the card.
-    :param brand: the ``paymentBrand``, where the number's first digits do not tell, or tell wrong.
-    :param mode: the ``paymentMode``: ``"CC"``, or ``"DC"`` for a debit card where the acquirer tells them apart.
-    :raises InvalidRequest: for anything else; the error describes the value and never shows it.
+    ``repr`` shows the brand and the first six and last four digits, as PCI DSS 3.4.1 allows.
 
-    ``repr`` shows the brand, the first six and the last four digits: what PCI DSS 3.4.1 lets be shown.
+    Args:
+        number: 12 to 19 digits that pass the Luhn check; spaces and dashes are ignored. Numbers
+            of UnionPay (62..., 81..., or ``brand="CUP"``) need not pass it. Kept as a `Secret`.
+        expiry_month: 1 to 12; sent as ``07``.
+        expiry_year: Four digits; sent as ``2030``.
+        cvv: Three digits, or four for AMEX. Kept as a `Secret`, sent once and not stored.
+        holder: Name on the card.
+        brand: The ``paymentBrand``. The default is the brand of the number's issuer range.
+        mode: The ``paymentMode``: ``"CC"``, or ``"DC"`` for a debit card if the acquirer
+            distinguishes them.
+
+    Raises:
+        InvalidRequest: A value is malformed. The error describes the value and does not show it.
+
+    Example:
+        ``card = Card("4000 0000 0000 0051", 7, 2030, cvv="123", holder="Ada Lovelace")``
+
+    Protocol section 6. Documented.
     """
 
     number: Secret
@@ -112,22 +129,21 @@ class Card:
         brand: str | None = None,
         mode: str = "CC",
     ) -> None:
-        """Check the card and seal its number and CVV."""
-        parsed_number, digits = _parse_number(number, brand), parse_cvv(cvv)
-        # A frame that raises stays in the traceback, with whatever its names still hold.
+        parsed_number, parsed_cvv = _parse_number(number, brand), parse_cvv(cvv)
+        # The traceback of an error keeps this frame and its variables.
         del number, cvv
         if isinstance(parsed_number, InvalidRequest):
             del self
             raise parsed_number
-        if isinstance(digits, InvalidRequest):
+        if isinstance(parsed_cvv, InvalidRequest):
             del self
-            raise digits
-        # pyright does not know what attrs generates.
+            raise parsed_cvv
+        # pyright does not know the method that attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             parsed_number,
             expiry_month,
             expiry_year,
-            digits,
+            parsed_cvv,
             holder,
             brand or brand_of(parsed_number.reveal()),
             mode,
@@ -135,17 +151,18 @@ class Card:
 
     @property
     def bin(self) -> str:
-        """The first six digits, which name the issuer."""
+        """The first six digits, which identify the issuer."""
         return self.number.reveal()[:6]
 
     @property
     def last_four(self) -> str:
-        """The last four digits, by which the cardholder knows the card."""
+        """The last four digits."""
         return self.number.reveal()[-4:]
 
     def is_expired(self, today: date) -> bool:
-        """Tell whether the card's last month is over on this day."""
+        """Return whether the card's expiry month has ended on this day."""
         return (today.year, today.month) > (self.expiry_year, self.expiry_month)
 
     def __repr__(self) -> str:
-        return f"Card({self.brand or 'card'} {self.bin}******{self.last_four}, {self.expiry_month:02}/{self.expiry_year})"
+        expiry = f"{self.expiry_month:02}/{self.expiry_year}"
+        return f"Card({self.brand or 'card'} {self.bin}******{self.last_four}, {expiry})"

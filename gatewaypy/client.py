@@ -1,4 +1,4 @@
-"""The gateway as a merchant's code sees it: one object, one coroutine an operation."""
+"""The client: one `Gateway` object with one coroutine per operation."""
 
 from __future__ import annotations
 
@@ -44,33 +44,62 @@ if TYPE_CHECKING:
     from gatewaypy.transport import Transport
 
 
-def _platform(given: Platform | str | None) -> Platform:
-    if isinstance(given, Platform):
-        return given
-    if isinstance(given, str):
-        return Platform(name="custom", base_url=given)
+def _platform_of(platform_or_url: Platform | str | None) -> Platform:
+    if isinstance(platform_or_url, Platform):
+        return platform_or_url
+    if isinstance(platform_or_url, str):
+        return Platform(name="custom", base_url=platform_or_url)
     raise InvalidRequest(
-        "platform",
-        "a platform such as platforms.TRANSACTWORLD.test, or a base URL",
-        f"{type(given).__name__}",
+        "platform_or_url",
+        "must be a Platform, such as platforms.TRANSACTWORLD.test, or a base URL",
+        f"a value of type {type(platform_or_url).__name__}",
     )
 
 
 def _check_type(name: str, value: object, kind: type) -> None:
-    """Refuse at once what would fail at the first payment."""
+    """Check the type of an option."""
     if not isinstance(value, kind):
         msg = f"{name}: must be {kind.__name__}; got a value of type {type(value).__name__}"
         raise ConfigurationError(msg)
 
 
 class Gateway:
-    """A client of one platform for one merchant; open it with ``async with`` on the event loop that uses it.
+    """A client of one platform for one merchant.
 
-    Every operation that moves money ends in one of four ways: a result (a decline is one too); `InvalidRequest` or `NotSent`,
-    and nothing was sent; `AuthenticationFailed`, and nothing was done; or `OutcomeUnknown`, after the library itself has asked
-    the gateway for as long as ``timeouts.inquiry`` allows. It never sends such a request a second time by itself.
+    Open it with ``async with`` on the event loop that uses it.
 
-    Cancelling a caller does not tear a sent request in half: it goes on to its end, which the observer hears as a `LateResult`.
+    Every operation that moves money ends in one of these ways:
+
+    - a result; a decline is a result too;
+    - `InvalidRequest` or `NotSent`: nothing was sent;
+    - `AuthenticationFailed`: no money moved;
+    - `OutcomeUnknown`, after inquiries for up to ``timeouts.inquiry``.
+
+    The library never sends such a request again if a byte of it was sent.
+
+    A request that was sent continues if its caller is cancelled. Its end is reported to the
+    observer as a `LateResult`.
+
+    Args:
+        platform_or_url: One of `gatewaypy.platforms`, or the base URL of another host.
+        credentials: The merchant's account.
+        transport: The HTTP client. The default is `HttpxTransport`.
+        timeouts: Timeouts of each call.
+        limits: Limits of this object.
+        body: Format of requests: ``"form"``, which every known integration uses, or nested
+            ``"json"``.
+        accept: Format of replies: ``"json"``, or ``"xml"`` (extra ``gatewaypy[xml]``).
+        observer: Function that is called with each `gatewaypy.observe.ObserverEvent`. The
+            default logs to the logger ``gatewaypy``.
+        token_store: Shares tokens with other processes, such as ``RedisTokens("rediss://...")``.
+            By default each process has its own.
+
+    Raises:
+        InvalidRequest: The base URL is malformed, or not https (http for loopback).
+        ConfigurationError: An option has the wrong type; the message names it.
+
+    Example:
+        ``async with Gateway(platforms.TRANSACTWORLD.test, Credentials.from_env()) as gateway:``
     """
 
     def __init__(
@@ -86,21 +115,10 @@ class Gateway:
         observer: Observer | None = None,
         token_store: TokenStore | None = None,
     ) -> None:
-        """Configure a client; nothing is connected, and no HTTP library loaded, before it is opened.
-
-        :param platform_or_url: one of `gatewaypy.platforms`, or the base URL of another host.
-        :param transport: the HTTP client; `HttpxTransport` where none is given.
-        :param body: how requests are written: as a form, which every known integration runs with, or as nested JSON.
-        :param accept: how replies are asked for; XML needs the extra ``gatewaypy[xml]``.
-        :param observer: hears of each call's end and of late results; the logger ``gatewaypy`` does where none is given.
-        :param token_store: shares tokens with other processes: ``RedisTokens("rediss://…")``; each has its own without it.
-        :raises InvalidRequest: for a base URL that is not https (or http to this machine).
-        :raises ConfigurationError: for an option of another type than it must have; the message names it.
-        """
         if body not in {"form", "json"}:
-            raise InvalidRequest("body", "'form' or 'json'")
+            raise InvalidRequest("body", "must be 'form' or 'json'")
         if accept not in {"json", "xml"}:
-            raise InvalidRequest("accept", "'json' or 'xml'")
+            raise InvalidRequest("accept", "must be 'json' or 'xml'")
         _check_type("credentials", credentials, Credentials)
         if transport is not None:
             check_methods("transport", transport, "send", "__aenter__", "__aexit__")
@@ -108,7 +126,7 @@ class Gateway:
             _check_type("timeouts", timeouts, Timeouts)
         if limits is not None:
             _check_type("limits", limits, Limits)
-        self.platform = _platform(platform_or_url)
+        self.platform = _platform_of(platform_or_url)
         self.credentials = credentials
         check_platform(self.platform)
         self.tokens = resources.Tokens(self._open_pipeline)
@@ -136,9 +154,10 @@ class Gateway:
 
     @property
     def retry_delay(self) -> float:
-        """Seconds for which the gateway asked to send no payout, inquiry or token call (``Retry-After``).
+        """The gateway's request to wait (``Retry-After``), in seconds; 0.0 if there is none.
 
-        0.0 if it did not ask, or this object is closed. Payout jobs begin no payout meanwhile.
+        Until then no payout, inquiry or token call is sent, and payout jobs start no payout. It
+        is 0.0 too while this object is closed.
         """
         pipeline = self._pipeline
         return pipeline.retry_delay if pipeline is not None and pipeline.holds else 0.0
@@ -146,14 +165,19 @@ class Gateway:
     async def __aenter__(self) -> Self:
         """Open the client on this event loop."""
         if self._pipeline is not None:
-            msg = "this Gateway is open already: open one for each 'async with'"
+            msg = "this Gateway is already open; create one for each 'async with'"
             raise ConfigurationError(msg)
-        # What carries requests and reads replies is of use to an open gateway alone. All of it is loaded here, before anything
-        # is connected: no payment may be the moment at which the library, or an extra, is looked for on a disk.
-        from gatewaypy.pipeline import known_payments, pipeline, slots, token_source  # noqa: PLC0415 - see above
+        # Only an open gateway needs these modules. They are imported before the first payment,
+        # because an import can fail, or wait for a disk.
+        from gatewaypy.pipeline import (  # noqa: PLC0415 - see above
+            known_payments,
+            pipeline,
+            slots,
+            token_source,
+        )
 
         try:
-            # A gateway may answer in XML that was asked for JSON.
+            # A gateway may answer in XML although the request accepts JSON.
             import xmltodict  # noqa: F401, PLC0415 - an extra
         except ImportError:
             if self._accept == "xml":
@@ -178,7 +202,7 @@ class Gateway:
             accept=self._accept,
             observer=self._observer,
             wall_clock=time.time,
-            random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
+            random=random.Random(),  # noqa: S311 - for jitter, not for security
             shared_tokens=None
             if store is None
             else token_source.SharedTokens(store, self._observer),
@@ -191,13 +215,14 @@ class Gateway:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the client; see :meth:`aclose`."""
+        """Close the client; see `aclose`."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let sent requests end, for no longer than a call may take, then close every connection.
+        """Wait for sent requests, for at most one call's timeouts, then close all connections.
 
-        Calls that wait for their turn are not sent. Closing twice is harmless, and ends what a cancelled closing left.
+        Calls that wait for a slot are not sent. It is safe to close twice, and after a cancelled
+        close.
         """
         pipeline = self._pipeline
         if pipeline is None:
@@ -205,7 +230,7 @@ class Gateway:
         self._is_closing = True
         await pipeline.aclose()
         if self._pipeline is pipeline:
-            from gatewaypy.pipeline import known_payments  # noqa: PLC0415 - loaded since it was opened
+            from gatewaypy.pipeline import known_payments  # noqa: PLC0415 - loaded by __aenter__
 
             self._pipeline = None
             self._is_closing = False
@@ -216,10 +241,10 @@ class Gateway:
 
     def _open_pipeline(self) -> Pipeline:
         if self._pipeline is None or self._is_closing:
-            msg = "this Gateway is not open: use it inside 'async with Gateway(...) as gateway:'"
+            msg = "this Gateway is not open; use it inside 'async with Gateway(...) as gateway:'"
             raise ConfigurationError(msg)
         if asyncio.get_running_loop() is not self._loop:
-            msg = "this Gateway was opened on another event loop: open one on each"
+            msg = "this Gateway was opened on another event loop; create one for each event loop"
             raise ConfigurationError(msg)
         return self._pipeline
 
@@ -231,18 +256,33 @@ class Gateway:
         merchant_transaction_id: str,
         **options: Unpack[PaymentOptions],
     ) -> Payment:
-        """Take money from a card, or another source, at once (protocol section 4, ``DB``, documented and seen).
+        """Take money from a card or another source.
 
-        :param source: a `Card`, or a wallet, bank, account or voucher, whose payers are sent on by a redirect.
-        :param merchant_transaction_id: your own id of this attempt: 1 to 100 of letters, digits, space, ``.`` and ``-``, never
-            used before. Keep it before you call: it is what to ask by if this process dies.
-        :param options: see `PaymentOptions`.
-        :returns: a payment whose ``outcome`` is ``SUCCEEDED``, ``FAILED`` (a decline), ``PENDING`` (ask later, or wait for the
-            callback), ``REDIRECT`` (send the payer to ``payment.redirect``), or what an inquiry found.
-        :raises InvalidRequest: refused before anything was sent.
-        :raises NotSent: no byte of it left.
-        :raises AuthenticationFailed: no token; nothing was done.
-        :raises OutcomeUnknown: sent, and nobody could tell what became of it.
+        Args:
+            amount: What the payer pays.
+            source: A `Card`, or a wallet, bank, account or voucher. The payers of all but cards
+                are redirected.
+            merchant_transaction_id: Your own id of this attempt, never used before: 1 to 100
+                characters, letters, digits, spaces, ``.`` and ``-``. Store it before you call:
+                after a crash, inquire by it.
+            **options: See `PaymentOptions`.
+
+        Returns:
+            The payment. Its ``outcome`` is ``SUCCEEDED``, ``FAILED`` (a decline), ``PENDING``
+            (inquire later, or wait for the callback), ``REDIRECT`` (send the payer to
+            ``payment.redirect``), or the result of an inquiry.
+
+        Raises:
+            InvalidRequest: A value is malformed. Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials. No money moved.
+            OutcomeUnknown: It was sent, but its outcome is unknown. Do not send it again.
+
+        Example:
+            ``payment = await gateway.debit(Money("50.00", "EUR"), card,
+            merchant_transaction_id="ORDER-1001")``
+
+        Protocol section 4, ``DB``. Documented, seen.
         """
         options, source = wrap_options(options), wrap_source(source)
         return await pay(
@@ -262,9 +302,18 @@ class Gateway:
         merchant_transaction_id: str,
         **options: Unpack[PaymentOptions],
     ) -> Payment:
-        """Hold money on a card, to be captured or reversed later (protocol section 4, ``PA``, documented and seen).
+        """Hold money on a card, to capture or reverse it later.
 
-        Parameters, result and errors as in :meth:`debit`.
+        Args:
+            amount: What is held.
+            source: As in `debit`.
+            merchant_transaction_id: As in `debit`.
+            **options: See `PaymentOptions`.
+
+        Returns:
+            The payment, as in `debit`. The errors are the same too.
+
+        Protocol section 4, ``PA``. Documented, seen.
         """
         options, source = wrap_options(options), wrap_source(source)
         return await pay(
@@ -277,13 +326,25 @@ class Gateway:
         )
 
     async def capture(self, payment_id: str, amount: Money) -> Capture:
-        """Take the whole or a part of what a preauthorization holds (protocol section 4, ``CP``, documented).
+        """Capture all or a part of a preauthorization.
 
-        :param amount: at most what was authorised, in its currency.
-        :raises InvalidRequest: also for an amount above what this gateway object knows to be authorised.
+        Args:
+            payment_id: The gateway's id of the preauthorization.
+            amount: At most the authorized amount, in its currency.
 
-        Other errors as in :meth:`debit`. A doubt is settled by asking for the payment's status; the result then has
-        ``outcome_source=OutcomeSource.INQUIRY`` and an ``amount`` only where the gateway told one.
+        Returns:
+            The capture. If the reply is not usable, the payment's status is inquired. The result
+            then has ``outcome_source=OutcomeSource.INQUIRY``, and an ``amount`` only if the
+            gateway reported one.
+
+        Raises:
+            InvalidRequest: Malformed, or above the amount that this object knows as authorized.
+                Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials. No money moved.
+            OutcomeUnknown: It was sent, but its outcome is unknown. Do not send it again.
+
+        Protocol section 4, ``CP``. Documented.
         """
         capture: Capture = await self._run(
             requests.follow_up(operations.CAPTURE, payment_id, amount)
@@ -291,9 +352,17 @@ class Gateway:
         return capture
 
     async def reversal(self, payment_id: str) -> Reversal:
-        """Give the whole of a preauthorization back (protocol section 4, ``RV``, documented).
+        """Cancel a preauthorization.
 
-        The vendor's pages disagree on partial reversals; no amount is sent. Errors as in :meth:`debit`.
+        No amount is sent, because the vendor's pages contradict each other on partial reversals.
+
+        Args:
+            payment_id: The gateway's id of the preauthorization.
+
+        Returns:
+            The reversal. The errors are those of `debit`.
+
+        Protocol section 4, ``RV``. Documented.
         """
         reversal: Reversal = await self._run(
             requests.follow_up(operations.REVERSAL, payment_id, None)
@@ -301,12 +370,23 @@ class Gateway:
         return reversal
 
     async def refund(self, payment_id: str, amount: Money) -> Refund:
-        """Give the whole or a part of a captured payment back, once per payment (protocol section 4, ``RF``, documented).
+        """Refund all or a part of a captured payment, once per payment.
 
-        :param amount: at most what was captured, in its currency.
-        :raises InvalidRequest: also for an amount above what this gateway object knows to be captured.
+        Args:
+            payment_id: The gateway's id of the payment.
+            amount: At most the captured amount, in its currency.
 
-        Other errors as in :meth:`debit`; a doubt is settled as in :meth:`capture`.
+        Returns:
+            The refund. If the reply is not usable, the outcome is inquired as in `capture`.
+
+        Raises:
+            InvalidRequest: Malformed, or above the amount that this object knows as captured.
+                Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials. No money moved.
+            OutcomeUnknown: It was sent, but its outcome is unknown. Do not send it again.
+
+        Protocol section 4, ``RF``. Documented.
         """
         refund: Refund = await self._run(requests.follow_up(operations.REFUND, payment_id, amount))
         return refund
@@ -324,16 +404,34 @@ class Gateway:
         extra: Mapping[str, str | Secret] | None = None,
         send_guard: Callable[[], bool] | None = None,
     ) -> Payout:
-        """Send money to the payer of an earlier payment, or to a customer's account (protocol sections 4 and 6, documented).
+        """Send money to the payer of an earlier payment, or to a customer's account.
 
-        :param merchant_transaction_id: your own id of this payout, as in :meth:`debit`.
-        :param payment_id: a captured or settled sale whose card is paid; or else
-        :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them; or else
-        :param stored_card: the registration id of a stored card or account (our choice: no field is documented).
-        :param send_guard: asked right before the first byte goes out; unless it answers ``True``, nothing is sent and `NotSent` is
-            raised. A journal's last word: its intent may have grown too old meanwhile.
+        Set exactly one of ``payment_id``, ``customer`` and ``stored_card``.
 
-        Errors as in :meth:`debit`.
+        Args:
+            amount: What is paid out.
+            merchant_transaction_id: Your own id of this payout, as in `debit`.
+            payment_id: A captured or settled sale, whose card is paid.
+            customer: The payee. The acquirer defines the fields of the account, in ``extra``.
+            stored_card: The registration id of a stored card or account (our choice: no field is
+                documented).
+            notification_url: Where callbacks are sent.
+            terminal_id: Overrides the terminal of the credentials.
+            extra: Further fields by their wire names.
+            send_guard: A plain function that is called right before the first byte is sent. If
+                it does not return True, nothing is sent and `NotSent` is raised. A payout
+                journal uses it, because its intent may have become too old.
+
+        Returns:
+            The payout.
+
+        Raises:
+            InvalidRequest: A value is malformed. Nothing was sent.
+            NotSent: No byte was sent. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials. No money moved.
+            OutcomeUnknown: It was sent, but its outcome is unknown. Do not send it again.
+
+        Protocol sections 4 and 6. Documented.
         """
         extra = wrap_extra(extra)
         pipeline = self._open_pipeline()
@@ -356,13 +454,25 @@ class Gateway:
     async def inquire(
         self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None
     ) -> Transaction:
-        """Ask what became of a payment or payout, by the gateway's id or by your own (protocol sections 4 and 7).
+        """Look up a payment or payout by the gateway's id or by your own id.
 
-        By payment id: documented and seen; by your own id: seen, from one source.
+        Args:
+            payment_id: The gateway's id. Set exactly one of the two ids.
+            merchant_transaction_id: Your id, as sent with the payment or payout.
 
-        :returns: the record; with ``found=False`` and outcome ``UNKNOWN`` where there is none, or none yet.
-        :raises UnreadableReply: where there was no usable answer after three tries.
-        :raises NotSent: where the gateway could not be reached.
+        Returns:
+            The record. If there is none (yet), ``found`` is False and ``outcome`` is ``UNKNOWN``.
+
+        Raises:
+            InvalidRequest: Neither id, both ids, or a malformed id. Nothing was sent.
+            NotSent: The gateway could not be reached. It is safe to call again.
+            AuthenticationFailed: The gateway rejected the credentials.
+            UnreadableReply: No usable answer after three attempts.
+
+        Example:
+            ``record = await gateway.inquire(merchant_transaction_id="ORDER-1001")``
+
+        Protocol sections 4 and 7. By payment id: documented, seen. By your id: one source.
         """
         transaction: Transaction = await self._run(
             requests.inquiry(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
@@ -372,19 +482,31 @@ class Gateway:
     def transactions(
         self, start: date, end: date, *, status: str | None = None, page_size: int = 100
     ) -> TransactionList:
-        """List the payments and payouts between two days, both included (protocol sections 4, 6 and 7, documented and seen).
+        """List the payments and payouts between two days.
 
-        ``async for transaction in gateway.transactions(start, end)`` gives row after row and asks for page after page;
-        ``await gateway.transactions(start, end).statement()`` adds them up.
+        Args:
+            start: First day.
+            end: Last day; included.
+            status: Only rows with this long status, such as ``"capturesuccess"``.
+            page_size: Number of rows of each request.
 
-        :param status: only those with this long status, such as ``"capturesuccess"``.
-        :param page_size: how many rows to ask for at a time.
-        :raises InvalidRequest: for days that are no dates or in the wrong order, once it is iterated over.
-        :raises UnreadableReply: where a page got no usable answer.
+        Returns:
+            An async iterable of transactions, which requests page after page. Its
+            ``statement()`` adds them up. If the days are not dates, or in the wrong order, the
+            iteration raises `InvalidRequest`. If a page has no usable answer, it raises
+            `UnreadableReply`.
+
+        Raises:
+            InvalidRequest: ``page_size`` is not an integer of at least 1.
+
+        Example:
+            ``async for transaction in gateway.transactions(start, end):``
+
+        Protocol sections 4, 6 and 7. Documented, seen.
         """
         return TransactionList(
             self._open_pipeline, start=start, end=end, status=status, page_size=page_size
         )
 
-    async def _run(self, request: Request) -> Any:  # noqa: ANN401 - each operation names its own result
+    async def _run(self, request: Request) -> Any:  # noqa: ANN401 - the operation's result
         return await self._open_pipeline().run(request)

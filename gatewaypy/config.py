@@ -1,4 +1,4 @@
-"""What a merchant configures: who they are, how long to wait, how much at once."""
+"""Credentials, timeouts and limits, and the checks of numeric options."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from gatewaypy.secret import Secret, shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Above every whole number that an option can sensibly have; below what SQLite and PostgreSQL can store.
+#: Upper limit of every numeric option, which SQLite and PostgreSQL can store.
 _LARGEST: Final = 2**53
 _MEMBER_ID: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _TERMINAL_ID: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNSIGNABLE: Final = re.compile(r"[|\x00-\x1f\x7f\ud800-\udfff]")
 _SIGNABLE: Final = re.compile(r"[^|\x00-\x1f\x7f\ud800-\udfff]+")
-_LOGIN: Final = "the login that the gateway gave, without '|' and control characters"
+_DIGITS: Final = "must have one to ten digits"
+_LOGIN: Final = "must be the login from the gateway, without '|' and control characters"
 _PARTNER_NAME: Final = (
-    "the partner's name as the gateway gave it, without '|' and control characters"
+    "must be the partner's name from the gateway, without '|' and control characters"
 )
 _WEAK_KEY: Final = 16
-# What stands around a value where it was copied from: a file, a shell's assignment, a web page.
+# Characters around a value in the file, shell script or web page that it was copied from.
 _STRAY: Final = {
     "\n": "a line break", "\r": "a carriage return", "\0": "a NUL", "\ufeff": "a byte order mark",
     **dict.fromkeys("\"'`\u00b4", "a quotation mark"),
 }  # fmt: skip
 _STRAY_CATEGORIES: Final = {
-    "Cc": "a control character", "Cf": "an invisible character", "Pi": "a quotation mark", "Pf": "a quotation mark",
+    "Cc": "a control character", "Cf": "an invisible character",
+    "Pi": "a quotation mark", "Pf": "a quotation mark",
 }  # fmt: skip
-# The mark's three bytes, read as Latin-1.
+# A byte order mark that was decoded as Latin-1.
 _BOM_AS_LATIN_1: Final = "\u00ef\u00bb\u00bf"
 _VARIABLES: Final = (
     "member_id",
@@ -59,13 +61,13 @@ def check_number(
     most: float = _LARGEST,
     is_whole: bool = False,
 ) -> None:
-    """Check a numeric option where it is set, not where it is first used.
+    """Check a numeric option when it is set.
 
     Args:
         name: The option's name, for the message.
         value: What the caller set.
-        least: The smallest value that is allowed, or else
-        above: a value that it must exceed.
+        least: The smallest value that is allowed. Set this or ``above``.
+        above: A value that it must exceed.
         most: The largest value that is allowed.
         is_whole: Whether it must be an ``int``.
 
@@ -89,7 +91,7 @@ def check_number(
 
 
 def check_flag(name: str, value: object) -> None:
-    """Check an option that is either on or off: the text ``"no"`` would count as on.
+    """Check an option that is on or off; the string ``"no"`` would count as on.
 
     Raises:
         ConfigurationError: It is neither ``True`` nor ``False``.
@@ -99,8 +101,10 @@ def check_flag(name: str, value: object) -> None:
         raise ConfigurationError(msg)
 
 
-def number(**limits: Any) -> Callable[[Any, Attribute[Any], Any], None]:  # noqa: ANN401 - those of check_number
-    """Make the attrs validator that does `check_number`."""
+def number(
+    **limits: Any,  # noqa: ANN401 - those of check_number
+) -> Callable[[Any, Attribute[Any], Any], None]:
+    """Build an attrs validator that calls `check_number`."""
 
     def check(_: object, attribute: Attribute[Any], value: object) -> None:
         check_number(attribute.name, value, **limits)
@@ -124,19 +128,15 @@ def _matching(
 
 
 def _stray_end(text: str) -> str | None:
-    """Return the rule that a value breaks which was copied with what stands around it, such as a quote or a line break."""
+    """Return the broken rule if a value was copied with a quote, a line break or the like."""
     for character, place in ((text[:1], "begin"), (text[-1:], "end")):
         category = unicodedata.category(character) if character else ""
         kind = _STRAY.get(character) or (
-            "a blank" if character.isspace() else _STRAY_CATEGORIES.get(category)
+            "a space" if character.isspace() else _STRAY_CATEGORIES.get(category)
         )
         if kind is not None:
-            return f"must not {place} with {kind}, which is not a part of it"
-    return (
-        "must not begin with a byte order mark, which is not a part of it"
-        if text.startswith(_BOM_AS_LATIN_1)
-        else None
-    )
+            return f"must not {place} with {kind}"
+    return "must not begin with a byte order mark" if text.startswith(_BOM_AS_LATIN_1) else None
 
 
 def check_member_id(value: object) -> None:
@@ -147,17 +147,17 @@ def check_member_id(value: object) -> None:
     """
     stray = _stray_end(value) if isinstance(value, str) else None
     if stray is not None or not isinstance(value, str) or not _MEMBER_ID.fullmatch(value):
-        raise InvalidRequest("member_id", stray or "one to ten digits", shape_of(value))
+        raise InvalidRequest("member_id", stray or _DIGITS, shape_of(value))
 
 
 def _parse_key(name: str, value: object) -> Secret | InvalidRequest:
-    # The refusal is returned: the frame that raises is kept by the error's traceback, and this one has seen the key.
+    # Returns the error: a traceback keeps the frame that raises, and this frame has the key.
     text = value.reveal() if isinstance(value, Secret) else value
     stray = _stray_end(text) if isinstance(text, str) else None
     if stray is not None:
         return InvalidRequest(name, stray)
     if not isinstance(text, str) or not text or _UNSIGNABLE.search(text):
-        rule = "the gateway's key: text without '|' and control characters"
+        rule = "must be the key from the gateway, without '|' and control characters"
         return InvalidRequest(name, rule, f"a value of type {type(text).__name__}")
     return Secret(text)
 
@@ -168,26 +168,37 @@ def _is_weak(key: object) -> bool:
 
 @frozen(kw_only=True, init=False)
 class Credentials:
-    """A merchant's account with the gateway (protocol sections 3 and 6, documented).
+    """A merchant's account with the gateway.
 
-    :param member_id: the merchant's id, up to ten digits.
-    :param partner_id: the id of the partner (white label) that the merchant belongs to.
-    :param username: the login that tokens are asked for with.
-    :param secret_key: the key that checksums are made with and callbacks are verified with; kept as a `Secret`.
-    :param terminal_id: up to six digits; the default for payments, one per currency and brand as the acquirer set up.
-    :param partner_username: the partner's own login, for partner tokens only.
-    :param partner_secret_key: the partner's own key, for partner tokens only.
-    :param partner_name: the partner's name, which the hosted pages want as ``totype``; fixed per account.
-    :param previous_secret_keys: keys that callbacks may still be signed with while a rotation lasts; requests use the new one.
-    :raises InvalidRequest: where a value cannot be what it says.
+    Args:
+        member_id: The merchant's id, one to ten digits.
+        partner_id: The id of the merchant's partner (white label), one to ten digits.
+        username: The login to get tokens with.
+        secret_key: The key that signs requests and verifies callbacks. Kept as a `Secret`.
+        terminal_id: Default terminal of payments, one to six digits. The acquirer sets up one per
+            currency and brand.
+        partner_username: The partner's own login, for partner tokens only.
+        partner_secret_key: The partner's own key, for partner tokens only. Kept as a `Secret`.
+        partner_name: The partner's name, which the hosted pages need as ``totype``. Fixed per
+            account.
+        previous_secret_keys: Keys that callbacks may still be signed with during a key rotation.
+            Requests use ``secret_key``.
+
+    Raises:
+        InvalidRequest: A value is malformed.
+
+    Example:
+        ``credentials = Credentials.from_env()``
+
+    Protocol sections 3 and 6. Documented.
     """
 
-    member_id: str = field(validator=_matching(_MEMBER_ID, "one to ten digits"))
-    partner_id: str = field(validator=_matching(_MEMBER_ID, "one to ten digits"))
+    member_id: str = field(validator=_matching(_MEMBER_ID, _DIGITS))
+    partner_id: str = field(validator=_matching(_MEMBER_ID, _DIGITS))
     username: str = field(validator=_matching(_SIGNABLE, _LOGIN))
     secret_key: Secret
     terminal_id: str | None = field(
-        validator=_matching(_TERMINAL_ID, "one to six digits", is_optional=True)
+        validator=_matching(_TERMINAL_ID, "must have one to six digits", is_optional=True)
     )
     partner_username: str | None = field(validator=_matching(_SIGNABLE, _LOGIN, is_optional=True))
     partner_secret_key: Secret | None
@@ -209,14 +220,13 @@ class Credentials:
         partner_name: str | None = None,
         previous_secret_keys: Iterable[str | Secret] = (),
     ) -> None:
-        """Check the account and seal its keys."""
         key = _parse_key("secret_key", secret_key)
         partner_key = (
             None
             if partner_secret_key is None
             else _parse_key("partner_secret_key", partner_secret_key)
         )
-        # One key by itself would be read as a key for each of its characters.
+        # A single string would be read as one key for each character.
         kind = type(previous_secret_keys).__name__
         is_listed = isinstance(previous_secret_keys, Iterable) and not isinstance(
             previous_secret_keys, str | bytes
@@ -226,7 +236,7 @@ class Credentials:
             if is_listed
             else []
         )
-        # A frame that raises stays in the traceback, with whatever its names still hold.
+        # The traceback of an error keeps this frame and its variables.
         del secret_key, partner_secret_key, previous_secret_keys
         if isinstance(key, InvalidRequest):
             del self
@@ -237,13 +247,13 @@ class Credentials:
         if not is_listed:
             del self
             raise InvalidRequest(
-                "previous_secret_keys", "a list or tuple of keys", f"a value of type {kind}"
+                "previous_secret_keys", "must be a list or tuple of keys", f"a value of type {kind}"
             )
         refused = [item for item in previous if isinstance(item, InvalidRequest)]
         if refused:
             del self
             raise refused[0]
-        # pyright does not know what attrs generates.
+        # pyright does not know the method that attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             member_id=member_id,
             partner_id=partner_id,
@@ -255,7 +265,7 @@ class Credentials:
             partner_name=partner_name,
             previous_secret_keys=tuple(item for item in previous if isinstance(item, Secret)),
         )
-        # A warning may be raised as an error: by now all keys are sealed.
+        # A warning may be raised as an error: by now all keys are wrapped.
         named: dict[str, list[Any]] = {
             "secret_key": [key],
             "partner_secret_key": [partner_key],
@@ -264,20 +274,20 @@ class Credentials:
         for name, keys in named.items():
             if any(map(_is_weak, keys)):
                 warnings.warn(
-                    f"{name} has fewer than {_WEAK_KEY} characters: one request's fields and checksum allow an offline search"
-                    " for it; ask the gateway for a longer one",
+                    f"{name} has fewer than {_WEAK_KEY} characters: an offline search can find it"
+                    " from one request; ask the gateway for a longer key",
                     UserWarning,
                     stacklevel=2,
                 )
 
     @property
     def verifying_keys(self) -> tuple[Secret, ...]:
-        """The keys that a callback may be signed with: the present one, and while a rotation lasts its predecessors."""
+        """The keys that a callback may be signed with: the current one and the previous ones."""
         return (self.secret_key, *self.previous_secret_keys)
 
     @property
     def every_key(self) -> tuple[Secret, ...]:
-        """The keys that the gateway knows and may repeat in its words, to be taken out of them."""
+        """All keys that the gateway knows; they are removed from the texts that it sends."""
         keys = (self.secret_key, self.partner_secret_key, *self.previous_secret_keys)
         return tuple(key for key in keys if key is not None)
 
@@ -285,16 +295,28 @@ class Credentials:
     def from_env(
         cls, prefix: str = "GATEWAYPY_", *, environ: Mapping[str, str] | None = None
     ) -> Self:
-        """Read the account from environment variables: ``GATEWAYPY_MEMBER_ID``, ``…PARTNER_ID``, ``…USERNAME``,
-        ``…SECRET_KEY`` and, where wanted, ``…TERMINAL_ID``, ``…PARTNER_USERNAME``, ``…PARTNER_SECRET_KEY``, ``…PARTNER_NAME``.
+        """Read the credentials from environment variables.
 
-        :raises ConfigurationError: naming every variable that is missing.
-        """  # noqa: D205 - the list of names is the summary
+        Required: ``GATEWAYPY_MEMBER_ID``, ``..._PARTNER_ID``, ``..._USERNAME`` and
+        ``..._SECRET_KEY``. Optional: ``..._TERMINAL_ID``, ``..._PARTNER_USERNAME``,
+        ``..._PARTNER_SECRET_KEY`` and ``..._PARTNER_NAME``.
+
+        Args:
+            prefix: Start of each name.
+            environ: The variables. The default is ``os.environ``.
+
+        Returns:
+            The credentials.
+
+        Raises:
+            ConfigurationError: Required variables are not set; the message lists them.
+            InvalidRequest: A value is malformed.
+        """
         source = os.environ if environ is None else environ
         values: dict[str, Any] = {
             name: source.get(prefix + name.upper()) or None for name in _VARIABLES
         }
-        # A frame that raises stays in the traceback: from here on none of ours holds the environment, or a key in the clear.
+        # The traceback of an error keeps this frame: it must not have the keys as strings.
         del source, environ
         for name in ("secret_key", "partner_secret_key"):
             values[name] = Secret(values[name]) if values[name] is not None else None
@@ -311,12 +333,17 @@ class Credentials:
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long a call may take, in seconds.
+    """Timeouts of a call, in seconds.
 
-    :param connect: to open a connection, TLS included.
-    :param read: between two pieces of a reply, and for the request to be taken.
-    :param total: the whole call from its first wait to its reply: slot, token, connection, reply.
-    :param inquiry: how long to go on asking, after ``total``, what became of a request that got no usable reply.
+    Args:
+        connect: To open a connection, TLS included.
+        read: Between two parts of a reply, and to write the request.
+        total: The whole call: slot, token, connection and reply.
+        inquiry: After ``total``: how long to look up the outcome of a request without a usable
+            reply.
+
+    Raises:
+        ConfigurationError: A value is not a number greater than zero.
     """
 
     connect: float = field(default=5.0, validator=number(above=0))
@@ -327,10 +354,14 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Limits:
-    """How much at once.
+    """Limits of a gateway.
 
-    :param max_in_flight: calls on the wire at a time; more wait their turn, first come, first served.
-    :param max_reply_bytes: the largest reply that is read; a longer one counts as unreadable.
+    Args:
+        max_in_flight: Calls on the network at the same time. Further calls wait in order.
+        max_reply_bytes: Size of a reply. A longer one counts as unreadable.
+
+    Raises:
+        ConfigurationError: A value is not an integer of at least 1.
     """
 
     max_in_flight: int = field(default=1000, validator=number(least=1, is_whole=True))

@@ -1,20 +1,20 @@
-"""What can go wrong, as a tree; every error is plain data and can be pickled.
+"""The errors of the library, as a tree. Each is plain data and can be pickled.
 
 GatewayError
-├── ConfigurationError      the library is set up or used in a way that cannot work
-├── InvalidRequest          refused before anything was sent; also a ValueError
-│   └── InsecureConnection  plain http beyond loopback, or TLS that is not verified; also a ConfigurationError
-├── NotSent                 no byte of the request left: safe to call again
-│   └── NotProcessed        sent, and refused with a status that on this platform means: not processed
-├── AuthenticationFailed    the gateway gave no token, or refused a fresh one; no money moved
+├── ConfigurationError      the library is configured or used incorrectly
+├── InvalidRequest          rejected before anything was sent; also a ValueError
+│   └── InsecureConnection  plain http beyond loopback, or unverified TLS; also a ConfigurationError
+├── NotSent                 no byte of the request was sent: it is safe to call again
+│   └── NotProcessed        sent, and refused with a status that means "not processed" here
+├── AuthenticationFailed    the gateway rejected the credentials or a new token; no money moved
 ├── UnreadableReply         a call that moves no money got no usable answer
-├── OutcomeUnknown          sent, and neither the reply nor an inquiry could tell what happened
-├── Declined                raised by ``raise_for_outcome()`` alone: a decline is a result
-└── CallbackError           a callback or browser return that cannot be believed
+├── OutcomeUnknown          sent, but neither the reply nor an inquiry gave the outcome
+├── Declined                raised only by ``raise_for_outcome()``: a decline is a result
+└── CallbackError           a callback or browser return that cannot be trusted
     ├── SignatureMismatch
     └── UnreadableCallback
 
-No error carries a request, a reply's body or anything secret: only ids, codes and the gateway's own words.
+An error contains ids, codes and the gateway's texts, but no request, reply body or secret.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-#: Characters: room for what the gateway says in each part, and for the advice after it.
+#: In characters: enough for the longest texts of the gateway and the advice after them.
 _MAX_MESSAGE: Final = 8000
 
 
@@ -54,10 +54,12 @@ def _restore(
 
 
 class GatewayError(Exception):
-    """The root of every error that the library raises on purpose.
+    """The base class of all errors of the library.
 
-    ``merchant_transaction_id`` and ``operation`` are ``None`` where there is no such thing. ``retry_after`` is how many
-    seconds the gateway asked to wait before it is called again, ``None`` where it did not.
+    Attributes:
+        operation: Name of the operation, or None.
+        merchant_transaction_id: Your id of the payment or payout, or None.
+        retry_after: The gateway's request to wait, in seconds, or None.
     """
 
     retry_after: float | None = None
@@ -74,19 +76,21 @@ class GatewayError(Exception):
         self.merchant_transaction_id = merchant_transaction_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by facts, so that subclasses with keyword-only facts survive process pools and task queues."""
+        """Pickle the attributes: the constructors of subclasses have keyword-only parameters."""
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
 class ConfigurationError(GatewayError):
-    """The library is set up or used in a way that cannot work: a missing extra, another event loop, a closed gateway."""
+    """The library is configured or used incorrectly: a missing extra, a closed gateway."""
 
 
 class InvalidRequest(GatewayError, ValueError):
-    """Refused before anything was sent.
+    """Rejected before anything was sent.
 
-    ``field`` is the wire's or the argument's name, ``rule`` says what is allowed, ``shape`` describes the refused
-    value (its length and the kinds of its characters) without showing it: a card number never gets into an error.
+    Attributes:
+        field: Name of the argument or of the field on the wire.
+        rule: What is allowed.
+        shape: Length and kinds of characters of the value, which may be a card number.
     """
 
     def __init__(
@@ -108,13 +112,14 @@ class InvalidRequest(GatewayError, ValueError):
 
 
 class InsecureConnection(InvalidRequest, ConfigurationError):
-    """A base URL or a TLS context that would let somebody else read or change a payment."""
+    """A base URL or TLS context that would let others read or change a payment."""
 
 
 class NotSent(GatewayError):
-    """No byte of the request left this machine, which the transport knows for certain: it is safe to call again.
+    """No byte of the request was sent: it is safe to call again.
 
-    ``reason`` says what stood in the way: no connection, no free slot in time, no token.
+    Attributes:
+        reason: Why, such as no connection, no free slot in time, or no token.
     """
 
     def __init__(
@@ -135,7 +140,7 @@ class NotSent(GatewayError):
 class NotProcessed(NotSent):
     """The gateway refused the request without processing it: it is safe to call again.
 
-    Raised only for the HTTP statuses in ``Platform.unprocessed_statuses``, which is empty unless you set it.
+    Raised only for the HTTP statuses in ``Platform.unprocessed_statuses``, empty by default.
     """
 
     def __init__(
@@ -154,9 +159,12 @@ class NotProcessed(NotSent):
 
 
 class AuthenticationFailed(GatewayError):
-    """The gateway gave no token, or refused one that it had just given. No money moved.
+    """The gateway issued no token, or rejected a new one. No money moved.
 
-    ``code`` and ``description`` are the gateway's, ``http_status`` the reply's; each ``None`` where there was none.
+    Attributes:
+        code: The gateway's code, or None.
+        description: The gateway's text, or None.
+        http_status: Status of the reply, or None.
     """
 
     def __init__(
@@ -178,7 +186,12 @@ class AuthenticationFailed(GatewayError):
 
 
 class UnreadableReply(GatewayError):
-    """A call that moves no money was sent and got no usable answer: nothing at all, or something unreadable."""
+    """A call that moves no money was sent and got no answer, or an unreadable one.
+
+    Attributes:
+        reason: What was wrong with the answer.
+        http_status: Status of the reply, or None.
+    """
 
     def __init__(
         self,
@@ -198,13 +211,18 @@ class UnreadableReply(GatewayError):
 
 
 class OutcomeUnknown(GatewayError):
-    """The request was sent, and neither its reply nor an inquiry could tell what became of it.
+    """The request was sent, but neither its reply nor an inquiry gave its outcome.
 
-    Do not send it again before an inquiry says that the gateway does not have it: money may have moved.
+    Money may have moved. Do not send the request again unless an inquiry reports that the gateway
+    has no record of it.
 
-    ``reason`` says what was wrong with the reply, ``inquiry`` what the last inquiry said (``"record not found"``, a
-    status, or why there was no answer), ``payment_id`` the gateway's id where one is known, ``status`` and ``code``
-    the last that was read.
+    Attributes:
+        reason: What was wrong with the reply.
+        inquiry: Result of the last inquiry: ``"record not found"``, a status, or why there was no
+            answer.
+        payment_id: The gateway's id, or None.
+        status: The last status that was read, or None.
+        code: The last code that was read, or None.
     """
 
     def __init__(
@@ -218,15 +236,16 @@ class OutcomeUnknown(GatewayError):
         status: str | None = None,
         code: str | None = None,
     ) -> None:
-        ask = (
+        id_argument = (
             f"payment_id={payment_id!r}"
             if payment_id is not None
             else f"merchant_transaction_id={merchant_transaction_id!r}"
         )
         super().__init__(
-            f"{operation or 'request'} was sent and its outcome is unknown: {printable(reason)};"
+            f"{operation or 'request'} was sent but its outcome is unknown: {printable(reason)};"
             f" last inquiry: {printable(inquiry or 'none was possible')}."
-            f" Do not send it again; ask gateway.inquire({ask}) until it answers",
+            " Do not send it again."
+            f" Call gateway.inquire({id_argument}) until it returns an outcome.",
             operation=operation,
             merchant_transaction_id=merchant_transaction_id,
         )
@@ -238,11 +257,15 @@ class OutcomeUnknown(GatewayError):
 
 
 class Declined(GatewayError):
-    """The gateway or the issuer said no; raised by ``raise_for_outcome()`` alone.
+    """The gateway or the issuer declined; raised only by ``raise_for_outcome()``.
 
-    ``outcome`` is the name of the outcome (``"FAILED"`` or ``"CANCELLED"``). ``code`` and ``description`` are the payment's
-    own; both are empty if only an inquiry said that it failed, since an inquiry's code is about the look-up. ``remark`` has
-    the bank's words where they were given.
+    Attributes:
+        outcome: ``"FAILED"`` or ``"CANCELLED"``.
+        code: The payment's code. Empty if only an inquiry reported the failure, because an
+            inquiry's code is about the look-up.
+        description: The payment's text; empty as ``code``.
+        remark: The bank's text, or None.
+        payment_id: The gateway's id, or None.
     """
 
     def __init__(
@@ -256,10 +279,10 @@ class Declined(GatewayError):
         operation: str | None = None,
         merchant_transaction_id: str | None = None,
     ) -> None:
-        said = f"{code} {description}".strip()
-        reasons = [words for words in (said, remark) if words]
+        result = f"{code} {description}".strip()
+        reasons = "; ".join(text for text in (result, remark) if text)
         super().__init__(
-            f"{operation or 'payment'} {outcome.lower()}: {'; '.join(reasons) or 'no reason was given'}",
+            f"{operation or 'payment'} {outcome.lower()}: {reasons or 'no reason was given'}",
             operation=operation,
             merchant_transaction_id=merchant_transaction_id,
         )
@@ -271,15 +294,18 @@ class Declined(GatewayError):
 
 
 class CallbackError(GatewayError):
-    """A callback or browser return that cannot be believed."""
+    """A callback or browser return that cannot be trusted."""
 
 
 class SignatureMismatch(CallbackError):
-    """The signature is missing or fits none of the keys."""
+    """The signature is missing or does not match any key."""
 
 
 class UnreadableCallback(CallbackError):
-    """The body is no callback: too large, not JSON or form, duplicate keys, too deep, or in an unknown charset."""
+    """The body is not a callback.
+
+    It is too large or too deep, not JSON or a form, has duplicate keys, or an unknown charset.
+    """
 
 
 #: The errors that say that nothing was done: no byte of a request that moves money left, or the

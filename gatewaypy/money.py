@@ -1,4 +1,4 @@
-"""An amount and its currency, as the gateway takes them."""
+"""An exact amount and its currency."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from attrs import field, frozen
 from gatewaypy.errors import InvalidRequest
 from gatewaypy.secret import shape_of
 
-_MOST_DIGITS: Final = 10
+_MAX_DIGITS: Final = 10
 _PLAIN: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", re.ASCII)
-#: In half of the world, ``12.000`` says twelve thousand.
-_TOO_MANY_WRITTEN: Final = re.compile(r"-?[0-9]{1,10}\.[0-9]{3}", re.ASCII)
+#: In many countries ``12.000`` means twelve thousand.
+_THREE_DECIMALS: Final = re.compile(r"-?[0-9]{1,10}\.[0-9]{3}", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
-_LIMIT: Final = 10**_MOST_DIGITS
-#: The smallest amount times this is more than an amount can be.
+_LIMIT: Final = 10**_MAX_DIGITS
+#: Even the smallest amount times this is above the limit.
 _LARGEST_FACTOR: Final = _LIMIT * 100
 _UNITS: Final = {0: Decimal(1), 2: Decimal("0.01")}
-# A context of our own: an application may have lowered the precision of the thread's.
+# The application may have lowered the precision of the thread's own context.
 _ROUNDING: Final = Context(prec=28)
-# Sums and products are exact, or refused.
+# An inexact sum or product is an error.
 _EXACT: Final = Context(prec=28, traps=[Inexact, InvalidOperation, Overflow])
 
 #: The wire has two decimals for every currency (protocol section 6, seen), whatever ISO 4217 says.
 WIRE_DECIMALS: Final = 2
 
-#: ISO 4217 currencies without a minor unit. Every other currency is taken to have two decimals or more.
+#: ISO 4217 currencies without a minor unit. All others count as having two decimals or more.
 WITHOUT_DECIMALS: Final = frozenset(
     {
-        "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+        "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
+        "VUV", "XAF", "XOF", "XPF",
     }
 )  # fmt: skip
 
 
 def decimals_of(currency: str) -> int:
-    """Return how many decimals an amount of this currency may have: the currency's own number, at most the wire's two."""
+    """Return the number of decimals of a currency, at most the two of the wire."""
     return 0 if currency in WITHOUT_DECIMALS else WIRE_DECIMALS
 
 
@@ -46,7 +47,7 @@ def _rounded(amount: Decimal, decimals: int) -> Decimal:
 
 
 def _amount(value: object) -> Decimal:
-    """Convert an amount; the work does not grow with a value that is refused."""
+    """Convert an amount; the work does not grow with the length of an invalid one."""
     if isinstance(value, Decimal) and value.is_finite():
         amount = value
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -55,67 +56,73 @@ def _amount(value: object) -> Decimal:
         amount = Decimal(value)
     elif isinstance(value, str) and _PLAIN.fullmatch(value):
         amount = Decimal(value)
-    elif isinstance(value, str) and _TOO_MANY_WRITTEN.match(value):
-        rule = "at most 2 decimals, zeros included: '12.000' is twelve thousand to many"
+    elif isinstance(value, str) and _THREE_DECIMALS.match(value):
+        rule = "must have at most 2 decimals, zeros included; '12.000' can mean twelve thousand"
         raise InvalidRequest("amount", rule, shape_of(value))
     else:
-        raise InvalidRequest(
-            "amount",
-            "a Decimal, an int, or text such as '50.00'; never a float, which cannot hold cents",
-            shape_of(value),
-        )
-    # Zero has no sign: the wire would have it.
+        rule = "must be a Decimal, an int or a string such as '50.00'; floats are not exact"
+        raise InvalidRequest("amount", rule, shape_of(value))
+    # Removes the sign of a zero, which would be sent.
     return amount or amount.copy_abs()
 
 
 def _too_large() -> InvalidRequest:
-    return InvalidRequest("amount", "at most ten digits before the point", "more digits")
+    return InvalidRequest("amount", "must have at most ten digits before the point", "more digits")
 
 
 def _check_currency(_: object, __: object, currency: str) -> None:
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         raise InvalidRequest(
-            "currency", "three upper-case letters of ISO 4217, such as 'EUR'", shape_of(currency)
+            "currency",
+            "must be three upper-case letters of ISO 4217, such as 'EUR'",
+            shape_of(currency),
         )
 
 
 @frozen(order=False, repr=False)
 class Money:
-    """An exact amount in one currency, such as ``Money("50.00", "EUR")``.
+    """An exact amount in one currency.
 
-    :param amount: a ``Decimal``, an ``int`` or plain decimal text, such as ``"50.00"``: ASCII digits and a point, at most two
-        digits after it (zeros too: ``"12.000"`` says twelve thousand in half of the world). Floats are refused.
-    :param currency: ISO 4217 alpha-3, upper case.
-    :raises InvalidRequest: for more decimals than the currency has (JPY has none) or the wire can carry (two, so a
-        third decimal of KWD is refused), or more than ten digits before the point.
+    Sums, differences, products and comparisons need the same currency. Every amount is sent with
+    two decimals: 100 JPY as ``100.00``.
 
-    On the wire every amount has two decimals, ¥100 too: ``100.00`` (protocol section 6, seen).
+    Args:
+        amount: A ``Decimal``, an ``int``, or ASCII digits with a point, such as ``"50.00"``. A
+            string has at most two decimals, zeros included, because in many countries ``12.000``
+            means twelve thousand. Floats are rejected.
+        currency: ISO 4217 alpha-3, upper case.
+
+    Raises:
+        InvalidRequest: The amount has more than ten digits before the point. Or it has more
+            decimals than the currency (JPY: none) or than the wire (two; a third decimal of KWD
+            is rejected).
+
+    Example:
+        ``Money("50.00", "EUR") + Money("2.50", "EUR")``
+
+    Protocol section 6. Seen.
     """
 
     amount: Decimal = field(converter=_amount)
     currency: str = field(validator=_check_currency)
 
     def __attrs_post_init__(self) -> None:
-        if self.amount and self.amount.adjusted() >= _MOST_DIGITS:
+        if self.amount and self.amount.adjusted() >= _MAX_DIGITS:
             raise _too_large()
         allowed = decimals_of(self.currency)
         if self.amount != _rounded(self.amount, allowed):
-            why = "" if self.currency in WITHOUT_DECIMALS else " (the wire carries no more)"
-            raise InvalidRequest(
-                "amount", f"at most {allowed} decimals in {self.currency}{why}", "more decimals"
-            )
+            rule = f"must have at most {allowed} decimals in {self.currency}"
+            raise InvalidRequest("amount", rule, "more decimals")
 
     def wire(self) -> str:
-        """Return the amount as the wire has it: two decimals, a point, no sign.
+        """Return the amount as it is sent: with two decimals, a point and no sign.
 
-        :raises InvalidRequest: for a negative amount, which no operation takes.
+        Raises:
+            InvalidRequest: The amount is negative.
         """
         if self.amount < 0:
-            raise InvalidRequest(
-                "amount",
-                "not negative: the operation says which way the money goes",
-                "a negative amount",
-            )
+            rule = "must not be negative; the operation gives the direction"
+            raise InvalidRequest("amount", rule, f"{self}")
         return str(_rounded(self.amount, WIRE_DECIMALS))
 
     def __repr__(self) -> str:
@@ -129,10 +136,7 @@ class Money:
 
     def _same_currency(self, other: Money) -> Decimal:
         if other.currency != self.currency:
-            raise InvalidRequest(
-                "currency",
-                f"amounts of one currency only: {self.currency} and {other.currency} do not mix",
-            )
+            raise InvalidRequest("currency", f"must be {self.currency}", other.currency)
         return other.amount
 
     def __add__(self, other: Money) -> Money:
@@ -141,7 +145,7 @@ class Money:
         return Money(_EXACT.add(self.amount, self._same_currency(other)), self.currency)
 
     def __radd__(self, other: int) -> Money:
-        # What sum() begins with.
+        # sum() starts with 0.
         return self if type(other) is int and other == 0 else NotImplemented
 
     def __sub__(self, other: Money) -> Money:
@@ -162,9 +166,8 @@ class Money:
         except (Inexact, InvalidOperation, Overflow):
             product = None
         if product is None:
-            raise InvalidRequest(
-                "amount", "a product that is exact, with at most ten digits before the point"
-            )
+            rule = "must be an exact product with at most ten digits before the point"
+            raise InvalidRequest("amount", rule)
         return Money(product, self.currency)
 
     __rmul__ = __mul__

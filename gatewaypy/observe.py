@@ -1,6 +1,7 @@
-"""What a gateway tells whoever watches it: each call's end, results that nobody waited for, trouble with tokens.
+"""Events for observers: ended calls, results of cancelled callers, failed token renewals.
 
-An observer is a function of one event. Events hold an allow-list of plain facts: no field of a request, no amount, no secret.
+An observer is a function of one event. Events contain no field of a request, no amount and no
+secret.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ logger: Final = logging.getLogger("gatewaypy")
 
 @frozen(kw_only=True)
 class CallEnded:
-    """A call's end: its outcome, or the name of its error; the reply's HTTP status; how many requests and seconds it took."""
+    """A call ended.
+
+    Attributes:
+        operation: Name of the operation.
+        outcome: Outcome of the result, or None.
+        error: Name of the error's class, or None.
+        http_status: Status of the last reply, or None.
+        requests: Number of requests.
+        seconds: Duration of the call.
+    """
 
     operation: str
     outcome: Outcome | None
@@ -34,7 +44,15 @@ class CallEnded:
 
 @frozen(kw_only=True)
 class LateResult:
-    """What became of a call whose caller had been cancelled after it was sent: a result, or an error."""
+    """A call ended whose caller was cancelled after the request was sent.
+
+    Attributes:
+        operation: Name of the operation.
+        merchant_transaction_id: Your own id, or None.
+        payment_id: The gateway's id, or None.
+        result: The result, or None.
+        error: The error, or None.
+    """
 
     operation: str
     merchant_transaction_id: str | None
@@ -45,7 +63,12 @@ class LateResult:
 
 @frozen(kw_only=True)
 class TokenRenewalFailed:
-    """A token could not be renewed ahead of its expiry; calls go on with the old one while it lives."""
+    """A token could not be renewed before it expires; calls use the old one until then.
+
+    Attributes:
+        root: The service root that the token is for.
+        reason: Why, as text.
+    """
 
     root: str
     reason: str
@@ -53,7 +76,13 @@ class TokenRenewalFailed:
 
 @frozen(kw_only=True)
 class TokenStoreUnavailable:
-    """The shared token store could not be used: tokens are asked for without it. PayoutStatus once, until it has worked again."""
+    """The shared token store failed, so that this process gets tokens without it.
+
+    Reported once, until the store has worked again.
+
+    Attributes:
+        reason: Why, as text.
+    """
 
     reason: str
 
@@ -63,7 +92,7 @@ Observer: TypeAlias = "Callable[[ObserverEvent], None]"
 
 
 def log_event(event: ObserverEvent) -> None:
-    """Be the observer where the caller gave none: write to the logger ``gatewaypy`` what must not be lost."""
+    """Log an event to the logger ``gatewaypy``; the default observer."""
     match event:
         case CallEnded():
             logger.debug(
@@ -76,25 +105,26 @@ def log_event(event: ObserverEvent) -> None:
             )
         case LateResult():
             logger.warning(
-                "%s %s was cancelled by its caller after it was sent; it ended as %s (payment id %s)",
+                "%s %s: the caller was cancelled after it was sent; it ended as %s (payment id %s)",
                 event.operation,
                 event.merchant_transaction_id or "",
                 event.result.outcome.name if event.result is not None else event.error,
                 event.payment_id,
             )
         case TokenRenewalFailed():
-            logger.warning("no new token for %s: %s", event.root, event.reason)
+            logger.warning("the token for %s was not renewed: %s", event.root, event.reason)
         case TokenStoreUnavailable():
             logger.warning(
-                "the shared token store cannot be used (%s): tokens are asked for without it",
+                "the shared token store failed (%s); this process gets its tokens without it",
                 event.reason,
             )
 
 
 def notify(observer: Observer, event: ObserverEvent) -> None:
-    """Tell an observer; an error of its own is logged and stops no payment."""
+    """Call an observer. Its errors are logged and do not stop a payment."""
     try:
-        result: object = observer(event)  # type: ignore[func-returns-value]  # it may not be what its type says
+        # An observer may return something despite its type.
+        result: object = observer(event)  # type: ignore[func-returns-value]
         if result is not None:
             check_result("the observer", result)
     except Exception:

@@ -1,10 +1,12 @@
-"""The gateway's many names: each platform's hosts, and what varies from one to another, as data.
+"""The hosts of each white label, and the variations between them, as data.
 
-Hosts: protocol section 1. Variations: protocol section 13; the defaults are what most integrations run with. A merchant whose
-platform differs changes a value, not the library::
+Hosts: protocol section 1. Variations: protocol section 13. The defaults are those that most
+integrations use. If your platform differs, change a value::
 
     mine = attrs.evolve(
-        platforms.XOALA.live, inquiry_path="/inquiry", operations={"customer sign-up": {"path": "/signup"}}
+        platforms.XOALA.live,
+        inquiry_path="/inquiry",
+        operations={"customer sign-up": {"path": "/signup"}},
     )
 """
 
@@ -25,12 +27,12 @@ from gatewaypy.secret import shape_of
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
 
 
-#: What follows the base URL in every request (protocol section 1): whoever copies it from the vendor's pages copies it too often.
+#: The library adds this to the base URL (protocol section 1). The vendor's pages show both as one.
 _SERVICE_ROOT: Final = re.compile(
     r"/(transaction|invoice|merchant)Services(/.*)?$|/transaction/*$", re.ASCII | re.IGNORECASE
 )
-_EXAMPLE: Final = "a URL such as 'https://secure.transactworld.com'"
-# What every transport sends as it is written: no character that one of them would escape, and another refuse.
+_RULE: Final = "must be a URL such as 'https://secure.transactworld.com'"
+# Every transport sends these characters unchanged; some escape or reject others.
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]+", re.ASCII)
 _PATH: Final = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _SPELLINGS: Final = 3
@@ -39,17 +41,17 @@ _REFUSALS: Final = frozenset({*_CLIENT_ERRORS, 503})
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Return whether a host name or address is a loopback address."""
     return _LOOPBACK.fullmatch(host) is not None
 
 
 def _check_text(url: object) -> None:
     if not isinstance(url, str):
-        raise InvalidRequest("base_url", _EXAMPLE, f"a value of {type(url).__name__}")
+        raise InvalidRequest("base_url", _RULE, f"a value of type {type(url).__name__}")
     if url != url.strip() or not url.isprintable():
         raise InvalidRequest(
             "base_url",
-            "must not contain blanks at its ends, line breaks or control characters",
+            "must not contain line breaks or control characters, or spaces at its ends",
             shape_of(url),
         )
     if not url.isascii():
@@ -66,36 +68,35 @@ def _base_url(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     if not host or parts.scheme not in {"http", "https"} or port == 0:
-        raise InvalidRequest("base_url", _EXAMPLE, "something else")
+        raise InvalidRequest("base_url", _RULE, shape_of(url))
     if "@" in parts.netloc:
         raise InsecureConnection(
             "base_url",
-            "no user name or password in the URL: they would end up in logs",
-            "a URL with both",
+            "must not contain a user name or password, because URLs are logged",
         )
-    # Empty ones, too: what is added to the URL would become a part of them.
+    # An empty one too: the path that is added to the URL would become a part of it.
     if "?" in url or "#" in url:
-        raise InvalidRequest("base_url", "no query and no fragment", "a URL with one")
+        raise InvalidRequest("base_url", "must not contain a query string or a fragment")
     if not _HOST.fullmatch(host) or ".." in host or not _PATH.fullmatch(parts.path):
         raise InvalidRequest(
             "base_url",
-            f"must contain only characters that a URL may have, as {_EXAMPLE}",
+            "must contain only characters that URLs allow",
             shape_of(url),
         )
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
         raise InvalidRequest(
-            "base_url", "must not have '.' or '..' as a part of its path", shape_of(url)
+            "base_url", "must not contain '.' or '..' as a part of its path", shape_of(url)
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection(
-            "base_url", "https, or http to this machine alone", "plain http to another host"
+            "base_url", "must use https; http is allowed for loopback addresses only"
         )
     root = _SERVICE_ROOT.search(parts.path)
     if root is not None:
         start = f"{parts.scheme}://{parts.netloc}{parts.path[: root.start()]}"
         raise InvalidRequest(
             "base_url",
-            f"must end before the service root, which is added to it; write {start!r}",
+            f"must not contain the service root, which the library adds; use {start!r}",
             shape_of(url),
         )
     return url.rstrip("/")
@@ -104,7 +105,7 @@ def _base_url(url: str) -> str:
 def _text(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise InvalidRequest(
-            attribute.name, "must be a text without control characters", shape_of(value)
+            attribute.name, "must be a string without control characters", shape_of(value)
         )
 
 
@@ -116,7 +117,7 @@ def _spelling(_: object, attribute: Attribute[Any], value: object) -> None:
     ):
         raise InvalidRequest(
             attribute.name,
-            "must be a tuple of three texts",
+            "must be a tuple of three strings",
             f"a value of type {type(value).__name__}",
         )
 
@@ -159,7 +160,7 @@ def _refusals(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def is_path(value: object) -> bool:
-    """Return whether a value is a path to send requests to: it starts with '/' and may have ``{id}`` where an id belongs."""
+    """Return whether a value is a path that starts with '/'; it may contain ``{id}``."""
     return (
         isinstance(value, str)
         and value.startswith("/")
@@ -169,7 +170,7 @@ def is_path(value: object) -> bool:
 
 def _path(_: object, attribute: Attribute[Any], value: object) -> None:
     if not is_path(value):
-        rule = "must be a path: it starts with '/', and has {id} where an id belongs"
+        rule = "must be a path that starts with '/', with {id} in place of an id"
         raise InvalidRequest(attribute.name, rule, shape_of(value))
 
 
@@ -187,21 +188,34 @@ def _date_format(_: object, attribute: Attribute[Any], value: object) -> None:
 
 @frozen(kw_only=True)
 class Platform:
-    """One host of one white label, with what varies between hosts.
+    """One host of a white label, and its variations.
 
-    :param inquiry_path: where inquiries go; with ``{id}`` the id is in the path (documented), without it (``"/inquiry"``,
-        newer hosts, one source) in the body.
-    :param refund_path: where refunds go (documented; one host: ``"/refund/{id}"``).
-    :param stored_card_path: where stored cards are charged and deleted (documented; one client: ``"/registrations/{id}"``).
-    :param list_date_format: ``strftime`` format of the transaction list's dates (documented; ``"%m/%d/%Y"`` seen on one host).
-    :param three_d_spelling: how ``attemptThreeD`` spells its three values (documented; ``"Only3D"`` seen).
-    :param operations: what else differs, by an operation's name in docs/wire-protocol.md: ``path``, ``rule`` (a rule's name, or
-        ``None`` for no checksum), ``success`` codes, ``required`` fields.
-    :param field_names: fields that this host spells otherwise: the library's wire name to the host's own.
-    :param unprocessed_statuses: HTTP statuses that mean that a request was not processed, such as ``frozenset({429})``: a
-        payment with such a reply raises `NotProcessed`, and is safe to send again. Not documented, so none by default (our
-        choice). Set it only if the operator of the platform confirms it: where it is wrong, payments are made twice.
-    :param token_rejected: HTTP statuses that mean that the token was refused and nothing was done (401 seen).
+    Args:
+        name: Name for people.
+        base_url: https URL without the service root. http is allowed for loopback addresses.
+        inquiry_path: Path of inquiries. With ``{id}`` the id is in the path (documented), without
+            it (``"/inquiry"``: newer hosts, one source) in the body.
+        refund_path: Path of refunds (documented; one host: ``"/refund/{id}"``).
+        stored_card_path: Path to charge and delete stored cards (documented; one client:
+            ``"/registrations/{id}"``).
+        list_date_format: ``strftime`` format of the transaction list's dates (documented;
+            ``"%m/%d/%Y"`` seen on one host).
+        three_d_spelling: Spelling of the three values of ``attemptThreeD`` (documented;
+            ``"Only3D"`` seen).
+        operations: Variations of an operation, by its name in docs/protocol.md: ``path``,
+            ``rule`` (name of a checksum rule, or None for no checksum), ``success`` codes,
+            ``required`` fields.
+        field_names: Host's own names of fields, by the library's wire names.
+        unprocessed_statuses: HTTP statuses of requests that were not processed, such as
+            ``frozenset({429})``. A payment with such a reply raises `NotProcessed`, and is safe
+            to send again. Not documented, so empty by default (our choice). Set it only if the
+            platform's operator confirms it: if it is wrong, payments are made twice.
+        token_rejected: HTTP statuses of a rejected token; the request was not executed (401
+            seen).
+
+    Raises:
+        InvalidRequest: A value is malformed.
+        InsecureConnection: ``base_url`` is plain http beyond loopback, or contains a password.
     """
 
     name: str = field(validator=_text)
@@ -223,7 +237,7 @@ class Platform:
 
 @frozen
 class WhiteLabel:
-    """A brand's two hosts; ``None`` where the vendor names none."""
+    """The two hosts of a brand; None if the vendor does not name one."""
 
     test: Platform | None
     live: Platform | None

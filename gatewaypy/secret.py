@@ -1,4 +1,4 @@
-"""Values that must never be shown: card numbers, CVVs, keys and tokens mask themselves by their type."""
+"""Types that mask their value: for card numbers, CVVs, keys and tokens."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MASK: Final = "***"
-_DESCRIBED: Final = 1000
+_MAX_DESCRIBED: Final = 1000
 
 
 class Secret:
-    """A text that shows itself only to ``reveal()``.
+    """A string that only ``reveal()`` shows.
 
-    ``repr``, ``str`` and ``format`` are masked; it cannot be pickled, iterated or measured, and has no ``__dict__``.
-    Two secrets are compared in constant time.
+    ``repr``, ``str`` and ``format`` are masked. It cannot be pickled or iterated, and has no
+    length and no ``__dict__``. Two secrets are compared in constant time.
+
+    Args:
+        text: The value.
     """
 
     __slots__ = ("__text",)
@@ -30,7 +33,7 @@ class Secret:
         return value if isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
-        """Return the text itself; call it where the text leaves for the wire and nowhere else."""
+        """Return the value. Call it only where the value is sent."""
         return self.__text
 
     def __repr__(self) -> str:
@@ -58,14 +61,14 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         msg = (
-            "a Secret cannot be pickled or copied into another process: "
-            "pass the text's source (a vault, the environment) instead"
+            "a Secret cannot be pickled; let the other process read the value from its source, "
+            "such as a vault or the environment"
         )
         raise TypeError(msg)
 
 
 class SecretBytes(bytes):
-    """The bytes of a request or reply on their way: the same bytes, with a ``repr`` that shows only how many."""
+    """The bytes of a request or reply, with a ``repr`` that shows only their number."""
 
     __slots__ = ()
 
@@ -76,25 +79,28 @@ class SecretBytes(bytes):
         return repr(self)
 
     def __reduce__(self) -> NoReturn:
-        msg = "the bytes of a request or reply cannot be pickled: they may hold a card number"
+        msg = "SecretBytes cannot be pickled, because they may contain a card number"
         raise TypeError(msg)
 
 
 def wrap_extra(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | None:
-    """Wrap the values of extra fields: any of them can be an account detail."""
+    """Wrap the values of extra fields: any of them can be an account detail.
+
+    Assign the result to the parameter: a traceback keeps the caller's variables.
+    """
     return None if extra is None else {name: Secret.wrap(value) for name, value in extra.items()}
 
 
 def shape_of(value: object) -> str:
-    """Describe a refused value without showing it: its length and the kinds of characters in it."""
+    """Describe an invalid value without showing it: its length and kinds of characters."""
     if not isinstance(value, str):
         return f"a value of type {type(value).__name__}"
     if not value:
-        return "an empty text"
+        return "an empty string"
     length = f"{len(value)} character{'s' if len(value) != 1 else ''}"
-    if len(value) > _DESCRIBED:
-        # The work must not grow with a refused value.
-        length, value = f"{length}, the first {_DESCRIBED}", value[:_DESCRIBED]
+    if len(value) > _MAX_DESCRIBED:
+        # The work must not grow with the length of the value.
+        length, value = f"{length}, the first {_MAX_DESCRIBED}", value[:_MAX_DESCRIBED]
     kinds = []
     if any(c.isascii() and c.isdigit() for c in value):
         kinds.append("digits")

@@ -16,13 +16,13 @@ from gatewaypy.observe import log_event, notify
         (
             LateResult(operation="debit", merchant_transaction_id="A", payment_id="1", error=None,
                        result=Payment(outcome=Outcome.SUCCEEDED)),
-            logging.WARNING, "debit A was cancelled by its caller after it was sent; it ended as SUCCEEDED (payment id 1)",
+            logging.WARNING, "debit A: the caller was cancelled after it was sent; it ended as SUCCEEDED (payment id 1)",
         ),
         (
             LateResult(operation="refund", merchant_transaction_id=None, payment_id="1", result=None, error=errors.OutcomeUnknown("cut")),
             logging.WARNING, "outcome is unknown",
         ),
-        (TokenRenewalFailed(root="transactions", reason="no connection"), logging.WARNING, "no new token for transactions: no connection"),
+        (TokenRenewalFailed(root="transactions", reason="no connection"), logging.WARNING, "the token for transactions was not renewed: no connection"),
         (CallEnded(operation="debit", outcome=Outcome.FAILED, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "FAILED"),
         (CallEnded(operation="debit", outcome=None, error="NotSent", http_status=None, requests=1, seconds=0.5), logging.DEBUG, "NotSent"),
         (CallEnded(operation="token", outcome=None, error=None, http_status=200, requests=1, seconds=0.5), logging.DEBUG, "done"),

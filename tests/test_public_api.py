@@ -25,7 +25,7 @@ def test_gateway_operations_are_documented() -> None:
     for name in OPERATIONS:
         method = getattr(gatewaypy.Gateway, name)
         assert inspect.iscoroutinefunction(method)
-        assert "protocol section" in (method.__doc__ or "")
+        assert "Protocol section" in (method.__doc__ or "")
 
 
 async def test_gateway_unknown_option_raises_type_error() -> None:

@@ -62,7 +62,7 @@ def test_secret_bytes_show_only_their_length() -> None:
 @pytest.mark.parametrize(
     ("value", "shape"),
     [
-        ("", "an empty text"),
+        ("", "an empty string"),
         ("a1", "2 characters: digits, letters"),
         ("a|b c", "5 characters: letters, spaces, '|'"),
         ("é\n", "2 characters: non-ASCII characters, control characters"),

@@ -93,7 +93,7 @@ def test_order_stored_is_read_back(made: PayoutOrder) -> None:
         ({"merchant_transaction_id": ...}, "merchant_transaction_id: required"),
         ({"amount": None}, "amount: required"),
         ({"currency": ""}, "currency: required"),
-        ({"amount": 5.0}, "never a float"),
+        ({"amount": 5.0}, "floats are not exact"),
         ({"paymentId": "5"}, "paymentId: one of amount, currency, customer"),
         ({"payment_id": ..., "customer": "Ada"}, "customer: an object"),
         ({"payment_id": ..., "customer": {"name": "Ada"}}, r"customer\.name: one of birth_date"),

@@ -95,7 +95,7 @@ def test_fixtures_async_test_works(
         (PLAIN.format(mark="", name="gateway_sandbox"), "[pytest]\n", True, "install pytest-asyncio"),
         (HELPER, AUTO, False, "write 'async def'"),
         (WORKS.format(mark=""), STRICT, False, "does not run it in strict mode: mark it with @pytest.mark.asyncio"),
-        (WORKS.format(mark=""), "[pytest]\n", True, "nothing runs it: install pytest-asyncio"),
+        (WORKS.format(mark=""), "[pytest]\n", True, "no plugin runs it: install pytest-asyncio"),
         (SCOPED, STRICT, False, 'asyncio_default_fixture_loop_scope = "session"'),
     ],
     ids=["plain", "plain, strict", "plain, no plugin", "through a fixture", "strict", "no plugin", "another loop"],

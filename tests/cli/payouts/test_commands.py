@@ -55,7 +55,7 @@ async def test_payouts_run_twice_pays_once(
     first = await run(*work)
     assert (first.returncode, first.stderr) == (Exit.FAILURES, "")
     for words in (
-        "line 302 (BAD-1): amount: at most 2 decimals, zeros included: '12.000' is twelve thousand to many; got 5 characters: digits, '.'\n",
+        "line 302 (BAD-1): amount: must have at most 2 decimals, zeros included; '12.000' can mean twelve thousand; got 5 characters: digits, '.'\n",
         "line 304 (PAYOUT-1): conflict: the journal knows this id with another amount or payee; not paid\n",
         "300 of 300 · done 297 · failed 3 · unknown 0 · review 0 · bad 1 · in conflict 1 · in the journal before 1",
         "may.csv: 303 rows taken: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",
@@ -291,7 +291,7 @@ async def test_payouts_strict_run_with_bad_row_pays_nothing(
     strict = await run("run", file, *to, "--strict")
     assert (strict.returncode, strict.stdout) == (Exit.ERROR, "")
     assert strict.stderr.startswith(
-        "InvalidRequest: orders.csv, line 602: amount: at most 2 decimals"
+        "InvalidRequest: orders.csv, line 602: amount: must have at most 2 decimals"
     )
     assert (paid(sandbox), (tmp_path / "journal.db").exists()) == ({}, False)
     good = write(tmp_path / "good.csv", "PAYOUT-1,1.00,EUR,Ada")
