@@ -85,7 +85,7 @@ docs: $(READY)
 
 ## make lock    update the locked dependencies, for every Python and platform, with hashes
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file locks/dev.txt
 	$(BIN)/uv pip compile --quiet benchmarks/peers.in --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file locks/peers.txt
