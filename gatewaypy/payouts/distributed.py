@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from attrs import frozen
 
+from gatewaypy.backoff import Backoff, interruptible_sleep
 from gatewaypy.errors import ConfigurationError, GatewayError
 from gatewaypy.imports import missing_extra
 from gatewaypy.payouts.job import PayoutJob, check_options, warn_if_restored
@@ -45,9 +46,8 @@ logger: Final = logging.getLogger("gatewaypy.payouts")
 
 #: The task's name in the broker.
 TASK: Final = "gatewaypy.payouts:chunk"
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 30.0
-_LOOK_EVERY: Final = 1.0
+_RETRY: Final = Backoff(0.2, 30.0)
+_POLL_INTERVAL: Final = 1.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -80,25 +80,25 @@ class ChunkOptions(TypedDict, total=False):
 class _ChunkJob(PayoutJob):
     """A job over one chunk, which shares its worker's turns with the others."""
 
-    def __init__(self, gateway: PayoutClient, turns: _Turns, **options: Any) -> None:  # noqa: ANN401 - see PayoutJob
+    def __init__(self, gateway: PayoutClient, shared: _SharedLimits, **options: Any) -> None:  # noqa: ANN401 - see PayoutJob
         super().__init__(gateway, **options)
-        self._turns = turns
+        self._shared = shared
 
     def _new_run(self) -> Run:
         run = super()._new_run()
-        run.places = self._turns.places
+        run.places = self._shared.places
         return run
 
-    async def _turn(self, run: Run) -> bool:
-        return await self._turns.pace.turn() and await super()._turn(run)
+    async def _acquire(self, run: Run) -> bool:
+        return await self._shared.throttle.acquire() and await super()._acquire(run)
 
 
 @frozen
-class _Turns:
+class _SharedLimits:
     """How many payouts are on their way in this process, and how fast they begin, over all of its chunks."""
 
     places: asyncio.Semaphore
-    pace: Throttle
+    throttle: Throttle
 
 
 class PayoutWorker:
@@ -138,13 +138,13 @@ class PayoutWorker:
         checked = {name: value for name, value in options.items() if name != "clock"}
         check_options(concurrency=concurrency, per_second=per_second, **checked)  # type: ignore[arg-type]
         self._make_gateway = make_gateway
-        self._given = journal
+        self._journal_option = journal
         self._concurrency = concurrency
         self._options: ChunkOptions = {"pending_timeout": 0.0, **options}
-        self._patience = 2 * self._options.get("quiet_period", 120.0) + 60.0
+        self._takeover_timeout = 2 * self._options.get("quiet_period", 120.0) + 60.0
         self._opened = contextlib.AsyncExitStack()
         self._per_second = per_second
-        self._begin_anew()
+        self._reset()
 
         async def chunk(
             batch: str,
@@ -158,12 +158,12 @@ class PayoutWorker:
         broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._open)
         broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, self._close)
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         """Make what belongs to one event loop, and to one opening."""
         self._running: dict[Scope, asyncio.Task[bool]] = {}
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
-        self._turns = _Turns(
+        self._shared = _SharedLimits(
             asyncio.Semaphore(self._concurrency),
             Throttle(per_second=self._per_second, failure_threshold=1),
         )
@@ -171,19 +171,19 @@ class PayoutWorker:
     def stop(self) -> None:
         """Begin no payout any more, and give back to the broker what is left."""
         self._stopping.set()
-        self._turns.pace.stop()
+        self._shared.throttle.stop()
         for job in self._jobs:
             job.stop()
 
     async def _open(self, _: object) -> None:
-        self._begin_anew()
+        self._reset()
         async with contextlib.AsyncExitStack() as opening:
             self._gateway = await opening.enter_async_context(self._make_gateway())
-            given = self._given
+            option = self._journal_option
             self._journal = (
-                given
-                if isinstance(given, Journal)
-                else Journal(given, self._gateway.credentials.member_id)
+                option
+                if isinstance(option, Journal)
+                else Journal(option, self._gateway.credentials.member_id)
             )
             await opening.enter_async_context(self._journal)
             await self._journal.check_gateway(self._gateway)
@@ -221,7 +221,7 @@ class PayoutWorker:
 
         :raises ConfigurationError: where the journal has no such orders: the message is another journal's, or another merchant's.
         """
-        journal, pause = self._journal.with_scope(scope), _FIRST_PAUSE
+        journal, attempt = self._journal.with_scope(scope), 0
         while not self._stopping.is_set():
             left = await self._try(journal, scope)
             if left is not None and not left.total:
@@ -229,8 +229,8 @@ class PayoutWorker:
                 raise ConfigurationError(msg)
             if left is not None and not left.open:
                 return True
-            await self._rest(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await interruptible_sleep(self._stopping, _RETRY.delay(attempt))
+            attempt += 1
         return False
 
     async def _try(self, journal: Journal, scope: Scope) -> Remaining | None:
@@ -253,7 +253,7 @@ class PayoutWorker:
     def _job(self, journal: Journal) -> _ChunkJob:
         return _ChunkJob(
             self._gateway,
-            self._turns,
+            self._shared,
             journal=journal,
             concurrency=self._concurrency,
             **self._options,
@@ -262,20 +262,15 @@ class PayoutWorker:
     async def _wait_for_others(self, journal: Journal) -> Remaining:
         """Wait while another run has the open rows; not for ever, since its process may have died."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._patience
+        give_up = loop.time() + self._takeover_timeout
         while (
             (left := await journal.count_remaining()).open
             and not left.own
             and loop.time() < give_up
             and not self._stopping.is_set()
         ):
-            await self._rest(_LOOK_EVERY)
+            await interruptible_sleep(self._stopping, _POLL_INTERVAL)
         return left
-
-    async def _rest(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
 
 async def submit(

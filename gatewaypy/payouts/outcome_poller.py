@@ -1,14 +1,14 @@
-"""Asks what became of payouts whose end is not plain, round after round, until it is or patience ends."""
+"""Inquiries about payouts without a known outcome, in rounds, until each has one."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from gatewaypy.backoff import Backoff, interruptible_sleep
 from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError
 from gatewaypy.models import Outcome
 from gatewaypy.payouts.run import PayoutResult
@@ -23,146 +23,194 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.run import PayoutClient, Run
 
-_ASKED_AT_ONCE: Final = 64
-_LOOKED_UP_AT_ONCE: Final = 256
-#: What a row's end means, whoever ended it.
+_CONCURRENT_INQUIRIES: Final = 64
+_LOOK_UP_LIMIT: Final = 256
+#: The outcome of a row in an end state, whoever ended it.
 OUTCOMES: Final = {
     State.SUCCEEDED: Outcome.SUCCEEDED,
     State.FAILED: Outcome.FAILED,
     State.REVIEW: Outcome.UNKNOWN,
 }
-_LONGEST_PAUSE: Final = 10.0
+_MAX_INITIAL_DELAY: Final = 0.1
+_MIN_INITIAL_DELAY: Final = 0.01
+_MAX_DELAY: Final = 10.0
+
+
+@define(eq=False)
+class Rounds:
+    """The delays between rounds of inquiries, and the time without an unknown row.
+
+    Args:
+        clock: Seconds since this machine started.
+        quiet_period: Shorter quiet periods have shorter delays, in seconds.
+        pending_timeout: How long to inquire about pending rows once no row is unknown, in seconds.
+    """
+
+    clock: Callable[[], float]
+    quiet_period: float
+    pending_timeout: float
+    _number: int = 0
+    _resolved_since: float | None = None
+
+    def is_last(self, unknown: int, pending: int) -> bool:
+        """Return whether a round after the last order needs no further round.
+
+        Args:
+            unknown: How many rows are still unknown.
+            pending: How many rows are still pending.
+        """
+        if unknown:
+            return False
+        if self._resolved_since is None:
+            self._resolved_since = self.clock()
+        return not pending or self.clock() - self._resolved_since >= self.pending_timeout
+
+    def next_delay(self) -> float:
+        """Return the delay before the next round, in seconds."""
+        initial = min(_MAX_INITIAL_DELAY, max(self.quiet_period / 4, _MIN_INITIAL_DELAY))
+        limit = min(max(_MAX_INITIAL_DELAY, self.quiet_period / 8), _MAX_DELAY)
+        delay = Backoff(initial, limit, factor=1.5).delay(self._number)
+        self._number += 1
+        return delay
 
 
 @define(eq=False, kw_only=True)
 class OutcomePoller:
-    """Follows one run's unknown and pending rows.
+    """Resolves one run's unknown and pending rows.
 
-    :param learn: writes down what an inquiry tells of a row, and returns the row's state then.
-    :param resend: sends a row that is planned again; ``None`` where what is not found is for a person to decide.
+    Args:
+        job_run: The run.
+        gateway: Answers the inquiries.
+        journal: The journal.
+        clock: Seconds since this machine started.
+        quiet_period: How long the gateway must not find a payout before it counts as not executed,
+            in seconds.
+        pending_timeout: See `Rounds`.
+        record: Records the result of an inquiry, and returns the row's state afterwards.
+        resend: Sends a row that is planned again; None if a person decides about rows that are
+            not found.
     """
 
-    run: Run
+    job_run: Run
     gateway: PayoutClient
     journal: Journal
     clock: Callable[[], float]
     quiet_period: float
     pending_timeout: float
-    learn: Callable[[Run, Row, OperationResult, int], Awaitable[State | None]]
-    resend: Callable[[Run, Row], Awaitable[None]] | None
+    record: Callable[[Row, OperationResult, int], Awaitable[State | None]]
+    resend: Callable[[Row], Awaitable[None]] | None
     _seen: set[int] = field(factory=set, init=False)
 
-    async def follow(self) -> None:
-        """Ask until every row is plain; a failure ends the run once what is on its way has ended."""
+    async def run(self) -> None:
+        """Inquire until every row is resolved; an error ends the run after the open sends."""
         try:
-            await self._until_plain()
-            await self._tell_pending()
+            await self._inquire_until_resolved()
+            await self._report_pending()
         except Exception as error:  # noqa: BLE001 - the driver raises it
-            self.run.fail(error)
+            self.job_run.fail(error)
 
-    async def _until_plain(self) -> None:
-        run, pause, since = self.run, min(0.1, max(self.quiet_period / 4, 0.01)), None
+    async def _inquire_until_resolved(self) -> None:
+        run = self.job_run
+        rounds = Rounds(self.clock, self.quiet_period, self.pending_timeout)
         while True:
             was_fed = run.fed
             self._seen.clear()
-            unknown = await self._ask_all(State.UNKNOWN)
-            pending = await self._ask_all(State.PENDING)
+            unknown = await self._inquire_all(State.UNKNOWN)
+            pending = await self._inquire_all(State.PENDING)
             if not run.stopping.is_set():
-                # What was followed and is no longer there has ended by other hands: a callback, a person, another process.
+                # A callback, a person or another process ended the rows that are no longer there.
                 await report_ended(run, self.journal, run.followed - self._seen)
-            if was_fed and not unknown:
-                since = self.clock() if since is None else since
-                if not pending or self.clock() - since >= self.pending_timeout:
-                    return
-            if run.stopping.is_set():
+            if run.stopping.is_set() or (was_fed and rounds.is_last(unknown, pending)):
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(pause, getattr(self.gateway, "retry_delay", 0.0))):
-                    await run.wake.wait()
+            delay = max(rounds.next_delay(), getattr(self.gateway, "retry_delay", 0.0))
+            await interruptible_sleep(run.wake, delay)
             run.wake.clear()
-            pause = min(pause * 1.5, max(0.1, self.quiet_period / 8), _LONGEST_PAUSE)
 
-    async def _ask_all(self, state: State) -> int:
-        """Ask about every row of a state; return how many are left in it."""
-        left, after = 0, 0
-        while rows := await self.journal.owned_rows(state, after=after, limit=_ASKED_AT_ONCE):
+    async def _inquire_all(self, state: State) -> int:
+        """Inquire about every row in a state; return how many stay in it."""
+        count, after = 0, 0
+        while rows := await self.journal.owned_rows(
+            state, after=after, limit=_CONCURRENT_INQUIRIES
+        ):
             after = rows[-1].id
             self._seen.update(row.id for row in rows)
-            # Whatever one of them meets, what the others were told is written down first.
-            told = await asyncio.gather(*(self._ask(row) for row in rows), return_exceptions=True)
-            for answer in told:
-                if isinstance(answer, asyncio.CancelledError):
-                    msg = "an inquiry was cancelled by what should have sent it"
-                    raise RuntimeError(msg)  # noqa: TRY004 - nobody cancelled this task
-                if isinstance(answer, BaseException):
-                    raise answer
-            left += sum(answer is state for answer in told)
-            if self.run.stopping.is_set():
+            # If one inquiry fails, the answers of the others are recorded first.
+            states = await asyncio.gather(
+                *(self._inquire(row) for row in rows), return_exceptions=True
+            )
+            for found in states:
+                if isinstance(found, asyncio.CancelledError):
+                    msg = "the gateway client cancelled an inquiry; run the job again"
+                    raise RuntimeError(msg)  # noqa: TRY004 - this task was not cancelled
+                if isinstance(found, BaseException):
+                    raise found
+            count += sum(found is state for found in states)
+            if self.job_run.stopping.is_set():
                 break
-        return left
+        return count
 
-    async def _ask(self, row: Row) -> State | None:
+    async def _inquire(self, row: Row) -> State | None:
         order = row.order
-        # An answer tells how things were when it was asked for, however long it then took, or this process slept.
-        asked = self.clock()
+        # An answer is about the moment of the inquiry, however long it takes or the process sleeps.
+        asked_at = self.clock()
         try:
             transaction = await self.gateway.inquire(
                 merchant_transaction_id=order.merchant_transaction_id
             )
         except (AuthenticationFailed, ConfigurationError) as error:
-            # No row will ever be plain by asking like this.
-            self.run.fail(error)
+            # Every other inquiry would fail too.
+            self.job_run.fail(error)
             return row.state
         except GatewayError:
-            # No answer is no absence: the gateway may know it all the same.
+            # A missing answer is not "not found".
             await self.journal.clear_not_found(row)
             return row.state
         if not transaction.found:
-            return await self._not_found(row, asked)
+            return await self._not_found(row, asked_at)
         await self.journal.clear_not_found(row)
-        settled = resolve(order.to_request(self.gateway.credentials), transaction)
-        if not isinstance(settled, Unresolved):
-            return await self.learn(self.run, row, settled, row.attempt)
-        return await self._give_to_review(row, settled.reason) if settled.final else row.state
+        resolved = resolve(order.to_request(self.gateway.credentials), transaction)
+        if not isinstance(resolved, Unresolved):
+            return await self.record(row, resolved, row.attempt)
+        return await self._move_to_review(row, resolved.reason) if resolved.final else row.state
 
-    async def _not_found(self, row: Row, asked: float) -> State | None:
+    async def _not_found(self, row: Row, asked_at: float) -> State | None:
         if row.state is not State.UNKNOWN:
-            # It was found before: a gateway that forgets is no reason to send anything.
+            # It was found before. That the gateway forgot it is no reason to send it.
             return row.state
         since = await self.journal.record_not_found(row, self.clock())
-        if asked - since < self.quiet_period:
+        if asked_at - since < self.quiet_period:
             return State.UNKNOWN
-        # Without an attempt it is new to a restored journal, which may have lost one.
+        # A row without an attempt is new to a restored journal, which may have lost one.
         attempt = f" after attempt {row.attempt}" if row.attempt else "; no attempt is known"
-        evidence = f"not found for {asked - since:.0f} s{attempt}"
+        evidence = f"not found for {asked_at - since:.0f} s{attempt}"
         if self.resend is None:
-            return await self._give_to_review(row, evidence, is_absent=True)
-        again = await self.journal.replan(
-            row, f"{evidence}; sent again, as the platform refuses a used id"
+            return await self._move_to_review(row, evidence, is_absent=True)
+        planned = await self.journal.replan(
+            row, f"{evidence}; sent again, because the platform refuses a used id"
         )
-        if again is not None:
-            await self.resend(self.run, again)
-        # Whatever came of it, another round has to look.
+        if planned is not None:
+            await self.resend(planned)
+        # The next round inquires about the result.
         return State.UNKNOWN
 
-    async def _give_to_review(
+    async def _move_to_review(
         self, row: Row, evidence: str, *, is_absent: bool = False
     ) -> State | None:
         if not await self.journal.move_to_review(row, evidence, is_absent=is_absent):
-            # It has moved on meanwhile, or another has it: the next round looks what became of it.
+            # The row has another state or another owner; the next round reads it again.
             return None
         result = PayoutResult(
             order=row.order, state=State.REVIEW, outcome=Outcome.UNKNOWN, evidence=evidence
         )
-        await self.run.report(row.id, result)
+        await self.job_run.report(row.id, result)
         return State.REVIEW
 
-    async def _tell_pending(self) -> None:
+    async def _report_pending(self) -> None:
         after = 0
         while rows := await self.journal.owned_rows(State.PENDING, after=after):
             after = rows[-1].id
             for row in rows:
-                await self.run.report(
+                await self.job_run.report(
                     row.id,
                     PayoutResult(
                         order=row.order,
@@ -173,10 +221,10 @@ class OutcomePoller:
                 )
 
 
-async def report_ended(run: Run, journal: Journal, numbers: Iterable[int]) -> None:
-    """Report those of some rows that have ended without this run."""
-    waiting = iter(sorted(numbers))
-    while page := list(itertools.islice(waiting, _LOOKED_UP_AT_ONCE)):
+async def report_ended(run: Run, journal: Journal, row_ids: Iterable[int]) -> None:
+    """Report those of some rows that a callback, a person or another process has ended."""
+    remaining = iter(sorted(row_ids))
+    while page := list(itertools.islice(remaining, _LOOK_UP_LIMIT)):
         for row, evidence in await journal.ended(page):
             result = PayoutResult(
                 order=row.order,

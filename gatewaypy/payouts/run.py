@@ -64,7 +64,7 @@ class Run:
     results: asyncio.Queue[PayoutResult | None]
     queue: asyncio.Queue[Row | None]
     places: asyncio.Semaphore
-    pace: Throttle
+    throttle: Throttle
     driver: asyncio.Task[None] | None = None
     stopping: asyncio.Event = field(factory=asyncio.Event)
     wake: asyncio.Event = field(factory=asyncio.Event)
@@ -84,7 +84,7 @@ class Run:
         """Begin nothing any more."""
         self.stopping.set()
         self.wake.set()
-        self.pace.stop()
+        self.throttle.stop()
 
     def fail(self, error: Exception) -> None:
         """End for a reason; what is on its way ends first, and is journalled."""

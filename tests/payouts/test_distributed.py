@@ -50,7 +50,7 @@ PENDING = Money("6091.00", "EUR")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale the lifetime of intents to the short quiet periods of these tests."""
-    monkeypatch.setattr("gatewaypy.payouts.job.SEND_WITHIN", 1.0)
+    monkeypatch.setattr("gatewaypy.payouts.sender.MAX_INTENT_AGE", 1.0)
 
 
 @pytest.fixture
@@ -624,7 +624,7 @@ async def test_chunk_takes_over_from_silent_run(journal_url: str, lenient: Sandb
         opened(make_worker(lenient, journal_url)) as worker,
     ):
         await submit(job, broker, 10, orders=orders(10))
-        worker._patience = 0.5
+        worker._takeover_timeout = 0.5
         took = asyncio.Event()
         pay = worker._gateway.payout
 

@@ -771,7 +771,7 @@ async def test_card_numbers_are_encrypted_or_refused(
     )
     assert report.succeeded == 1
     assert b"4000000000000051" not in on_disk(tmp_path)
-    with pytest.raises(errors.ConfigurationError, match="both hooks"):
+    with pytest.raises(errors.ConfigurationError, match="must be set together"):
         Journal(plain, "1", encrypt=hooks["encrypt"])
 
 

@@ -37,7 +37,7 @@ from gatewaypy.payouts.throttle import Throttle, failure_of
             errors.NotSent("no free slot among 8 within 3 s"),
             "payouts are not sent: no free slot among 8 within 3 s",
         ),
-        (errors.OutcomeUnknown("HTTP 502"), "payouts get no plain answer: HTTP 502"),
+        (errors.OutcomeUnknown("HTTP 502"), "payouts get no usable answer: HTTP 502"),
     ],
 )
 def test_describe_failure_uses_system_text_without_address(
@@ -72,5 +72,5 @@ async def test_throttle_logs_unanswered_payouts_only_with_delay(
     for _ in range(2):
         pace.failed(errors.OutcomeUnknown("HTTP 502"))
     assert [record.getMessage() for record in caplog.records] == [
-        "payouts get no plain answer: HTTP 502; next try in 0.5 s"
+        "payouts get no usable answer: HTTP 502; next try in 0.5 s"
     ]

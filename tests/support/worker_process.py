@@ -14,7 +14,7 @@ from taskiq.cli.worker.args import WorkerArgs
 from taskiq.cli.worker.run import start_listen
 
 from gatewaypy import Gateway, Timeouts
-from gatewaypy.payouts import job
+from gatewaypy.payouts import sender
 from gatewaypy.payouts.distributed import PayoutWorker
 from gatewaypy.sandbox import MERCHANT
 
@@ -24,7 +24,7 @@ QUICK = Timeouts(connect=5, read=5, total=20, inquiry=0.5)
 
 def main(url: str, queue: str, journal: str, base_url: str) -> None:
     # The lifetime of an intent must be much shorter than the quiet period, as it is by default.
-    job.SEND_WITHIN = 0.4  # type: ignore[misc]
+    sender.MAX_INTENT_AGE = 0.4  # type: ignore[misc]
     broker = make_broker(url, queue)
     PayoutWorker(
         broker,
