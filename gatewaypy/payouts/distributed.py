@@ -1,7 +1,7 @@
-"""A payout job on many machines: its journal in PostgreSQL, shared by all, and a taskiq broker that hands out chunks of it.
+"""A payout job on many machines: a shared journal in PostgreSQL, and a taskiq broker.
 
-The broker spreads the work and guards nothing: a chunk that is delivered twice, to two workers at once, or anew after its worker
-died, finds in the journal what was begun, and nothing is sent twice.
+The broker only distributes chunks of the orders. A chunk that is delivered twice, or again after
+its worker died, finds in the journal what was sent, so that nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -53,11 +53,17 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @frozen(kw_only=True)
 class Submission:
-    """What came of submitting orders: how many are new in the journal, how many it had already, how many it has with another
-    amount or payee (those are not touched), and how many chunks were handed to the broker.
+    """The result of submitting orders.
 
-    Where the journal counts as ``restored`` from a backup, workers ask about the new orders and do not send them.
-    """  # noqa: D205 - one sentence
+    Args:
+        planned: Number of orders that are new in the journal.
+        known: Number of orders that it had already.
+        conflicts: Number of orders that it has with another amount or payee, or cannot store. They
+            are not sent.
+        chunks: Number of chunks that the broker got.
+        restored: Whether the journal counts as restored from a backup. Workers inquire about new
+            orders then and do not send them.
+    """
 
     planned: int
     known: int
@@ -67,7 +73,7 @@ class Submission:
 
 
 class ChunkOptions(TypedDict, total=False):
-    """Options of a `PayoutJob` that a worker takes too, with the same meaning and, but for ``pending_timeout``, defaults."""
+    """Options of a `PayoutJob` for a worker. Only the default of ``pending_timeout`` differs: 0."""
 
     quiet_period: float
     resend_unknown: bool
@@ -78,7 +84,7 @@ class ChunkOptions(TypedDict, total=False):
 
 
 class _ChunkJob(PayoutJob):
-    """A job over one chunk, which shares its worker's turns with the others."""
+    """A job for one chunk, within the limits of its worker."""
 
     def __init__(self, gateway: PayoutClient, shared: _SharedLimits, **options: Any) -> None:  # noqa: ANN401 - see PayoutJob
         super().__init__(gateway, **options)
@@ -95,33 +101,43 @@ class _ChunkJob(PayoutJob):
 
 @frozen
 class _SharedLimits:
-    """How many payouts are on their way in this process, and how fast they begin, over all of its chunks."""
+    """The limits of this process, for all of its chunks."""
 
     places: asyncio.Semaphore
     throttle: Throttle
 
 
 class PayoutWorker:
-    """Runs the chunks that a taskiq worker process is given.
+    """Runs the chunks of a taskiq worker process.
 
-    ::
+    The worker opens the gateway and the journal when it starts, and closes them when it ends. It
+    acknowledges a message once no order of the chunk is planned, being sent or unknown. If it dies
+    before that, the broker delivers the message again, or :func:`resubmit` sends it again.
+
+    On SIGTERM and SIGINT no further payout begins. The payouts in flight end and are journaled. The
+    rest of each chunk goes back to the broker.
+
+    Args:
+        broker: The broker of one merchant and one journal. Another merchant needs another queue.
+        make_gateway: Creates the `Gateway` with its credentials, in the worker's process only.
+        journal: A PostgreSQL URL, or a `Journal` that is not opened yet.
+        concurrency: Maximum number of payouts in flight in this process.
+        per_second: How many payouts may begin in a second in this process; None for no limit.
+        options: See `ChunkOptions`.
+
+    Raises:
+        ConfigurationError: An option has an invalid value.
+
+    Example::
 
         broker = AioPikaBroker("amqp://…", qos=8)
-        worker = PayoutWorker(broker, lambda: Gateway(platforms.XOALA.live, Credentials.from_env()), journal="postgresql://…")
+        worker = PayoutWorker(
+            broker,
+            lambda: Gateway(platforms.XOALA.live, Credentials.from_env()),
+            journal="postgresql://…",
+        )
 
-    and then ``taskiq worker module:broker``. The gateway and the journal are opened when the worker starts and closed when it
-    ends. A message is acknowledged once no order of its chunk is left planned, on its way or unknown: what died before that is
-    delivered again by the broker, or kicked again by :func:`resubmit`.
-
-    On SIGTERM and SIGINT no payout is begun any more; what is on its way ends and is journalled, and the rest of each chunk goes
-    back to the broker.
-
-    :param broker: the broker of one merchant's payouts and one journal; a second merchant's has a queue of its own.
-    :param make_gateway: makes the `Gateway`, with its credentials; called in the worker's process alone.
-    :param journal: a PostgreSQL URL, or a `Journal` of your own, with a ``encrypt`` for instance; not opened yet.
-    :param concurrency: how many payouts are on their way at a time in this process, over all of its chunks.
-    :param per_second: how many may begin in a second in this process; ``None`` for as many as can.
-    :param options: see `ChunkOptions`; ``pending_timeout`` is 0 here: pending orders are left to callbacks.
+    Then run ``taskiq worker module:broker``.
     """
 
     def __init__(
@@ -134,7 +150,7 @@ class PayoutWorker:
         per_second: float | None = None,
         **options: Unpack[ChunkOptions],
     ) -> None:
-        """Give the broker its task; nothing is opened yet."""
+        """Register the task; nothing is opened yet."""
         checked = {name: value for name, value in options.items() if name != "clock"}
         check_options(concurrency=concurrency, per_second=per_second, **checked)  # type: ignore[arg-type]
         self._make_gateway = make_gateway
@@ -159,7 +175,7 @@ class PayoutWorker:
         broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, self._close)
 
     def _reset(self) -> None:
-        """Make what belongs to one event loop, and to one opening."""
+        """Create the objects of one event loop."""
         self._running: dict[Scope, asyncio.Task[bool]] = {}
         self._jobs: set[PayoutJob] = set()
         self._stopping = asyncio.Event()
@@ -169,7 +185,7 @@ class PayoutWorker:
         )
 
     def stop(self) -> None:
-        """Begin no payout any more, and give back to the broker what is left."""
+        """Begin no further payout, and give the rest of each chunk back to the broker."""
         self._stopping.set()
         self._shared.throttle.stop()
         for job in self._jobs:
@@ -188,7 +204,7 @@ class PayoutWorker:
             await opening.enter_async_context(self._journal)
             await self._journal.check_gateway(self._gateway)
             await warn_if_restored(self._journal)
-            # Whatever is wrong with the options is said now, and not at the first chunk.
+            # An invalid option raises now, and not at the first chunk.
             self._job(self._journal.with_scope(Scope("")))
             opening.callback(_on_signals(self.stop))
             self._opened = opening.pop_all()
@@ -200,10 +216,10 @@ class PayoutWorker:
         await self._opened.aclose()
 
     async def _serve(self, scope: Scope, context: Context) -> bool:
-        """Do what a message asks for; acknowledge it once that is done, or somebody else has been asked for the rest."""
+        """Run a message's chunk; acknowledge it once it is done or sent to the broker again."""
         task = self._running.get(scope)
         if task is None:
-            # A chunk that is delivered twice to one process is run once, and both messages wait for its end.
+            # A chunk that one process gets twice is run once. Both messages wait for its end.
             task = self._running[scope] = asyncio.get_running_loop().create_task(self.run(scope))
             task.add_done_callback(lambda _: self._running.pop(scope, None))
         is_done = await asyncio.shield(task)
@@ -214,18 +230,27 @@ class PayoutWorker:
         return is_done
 
     async def run(self, scope: Scope) -> bool:
-        """Run a chunk until none of its orders is left planned, on its way or unknown; false where the worker stops before.
+        """Run a chunk until none of its orders is planned, being sent or unknown.
 
-        Another worker may be given the same chunk meanwhile, and then has its rows; this one waits for them to end, and takes
-        them over where they do not. Errors of the gateway's or the journal's are logged, and the chunk is tried again.
+        If another worker claims the rows meanwhile, this one waits for them to end, and claims
+        them again if they do not. Errors of the gateway and the journal are logged, and the chunk
+        is run again.
 
-        :raises ConfigurationError: where the journal has no such orders: the message is another journal's, or another merchant's.
+        Returns:
+            False if the worker was stopped before.
+
+        Raises:
+            ConfigurationError: The journal has no such orders. The message belongs to another
+                journal or merchant.
         """
         journal, attempt = self._journal.with_scope(scope), 0
         while not self._stopping.is_set():
             left = await self._try(journal, scope)
             if left is not None and not left.total:
-                msg = f"the journal has no orders of this merchant in {scope}: the message is meant for another worker"
+                msg = (
+                    f"the journal has no orders of this merchant in {scope}; the message is meant"
+                    " for another worker"
+                )
                 raise ConfigurationError(msg)
             if left is not None and not left.open:
                 return True
@@ -234,7 +259,7 @@ class PayoutWorker:
         return False
 
     async def _try(self, journal: Journal, scope: Scope) -> Remaining | None:
-        """Go over a chunk once; return what is left of it, where the journal could tell."""
+        """Run a chunk once; return its remaining rows, or None after an error."""
         try:
             job = self._job(journal)
             self._jobs.add(job)
@@ -245,9 +270,9 @@ class PayoutWorker:
                 self._jobs.discard(job)
             return await self._wait_for_others(journal)
         except GatewayError as error:
-            logger.warning("%s: %s; it is tried again", scope, error)
-        except Exception as error:  # noqa: BLE001 - a database that is away comes back, and the message waits for that
-            logger.warning("%s: %s; it is tried again", scope, type(error).__name__)
+            logger.warning("%s: %s; the chunk is run again", scope, error)
+        except Exception as error:  # noqa: BLE001 - the message waits until the database is back
+            logger.warning("%s: %s; the chunk is run again", scope, type(error).__name__)
         return None
 
     def _job(self, journal: Journal) -> _ChunkJob:
@@ -260,13 +285,13 @@ class PayoutWorker:
         )
 
     async def _wait_for_others(self, journal: Journal) -> Remaining:
-        """Wait while another run has the open rows; not for ever, since its process may have died."""
+        """Wait while another run owns the open rows, for a limited time: its process may have died."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._takeover_timeout
+        deadline = loop.time() + self._takeover_timeout
         while (
             (left := await journal.count_remaining()).open
             and not left.own
-            and loop.time() < give_up
+            and loop.time() < deadline
             and not self._stopping.is_set()
         ):
             await interruptible_sleep(self._stopping, _POLL_INTERVAL)
@@ -280,22 +305,28 @@ async def submit(
     *,
     orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder] = (),
 ) -> Submission:
-    """Plan orders into a shared journal, and hand them to the broker in chunks; each chunk is on disk before it is handed over.
+    """Plan orders in a shared journal, and send them to the broker in chunks.
 
-    Orders are read as they are needed, so that memory does not grow with their number. Submitting again is harmless, and how an
-    interrupted submission is completed: what the batch has that no worker has begun is handed over first, then what is new.
+    Each chunk is on disk before the broker gets it. Orders are read as they are needed, so that
+    memory does not grow with their number. To complete an interrupted submission, submit the same
+    orders again: rows of the batch that no worker has claimed are sent first, then new orders.
 
-    :param job: an open `PayoutJob` with the shared journal and a ``batch``; its gateway need not be open, nothing is sent.
-    :param broker: a taskiq broker that was started (``await broker.startup()``).
-    :param chunk_size: orders in a chunk: some hundred, so that the broker costs next to nothing and a dead worker leaves little.
-    :raises InvalidRequest: for an order with a card number, where the journal has no ``encrypt``; the chunks before are submitted.
-    :raises taskiq.SendTaskError: where the broker takes no message; what was planned is in the journal.
+    Args:
+        job: An open `PayoutJob` with the shared journal and a ``batch``. Its gateway need not be
+            open, because nothing is sent to it.
+        broker: A taskiq broker after ``await broker.startup()``.
+        chunk_size: Number of orders of a chunk. Some hundred keep the broker's cost low.
+        orders: The orders.
+
+    Raises:
+        ConfigurationError: The chunk size is invalid, or the journal is in a file.
+        taskiq.SendTaskError: The broker accepts no message. The planned orders are in the journal.
     """
     journal, batch = _shared(job), job.batch
     planned = known = conflicts = kicked = 0
-    # New to a restored journal, an order is unknown.
+    # Orders that are new to a restored journal are unknown.
     async for scope in journal.split(
-        _checked(chunk_size), State.PLANNED, State.UNKNOWN, only_unclaimed=True
+        _check_chunk_size(chunk_size), State.PLANNED, State.UNKNOWN, only_unclaimed=True
     ):
         await _kick(broker, scope)
         kicked += 1
@@ -322,23 +353,31 @@ async def submit(
 async def resubmit(
     job: PayoutJob, broker: AsyncBroker, chunk_size: int = 500, *, pending: bool = False
 ) -> int:
-    """Hand all of the batch that is not settled to the broker once more; return the number of chunks, 0 where all is done.
+    """Send the orders of the batch that are not settled to the broker again.
 
-    For what no broker delivers again: its messages were lost, or their worker died and nothing makes it look. It is safe at any
-    time; a worker that is busy with a chunk loses it to the next, which asks the gateway about whatever was on its way.
+    Use it if messages were lost, or if the broker does not deliver the messages of a dead worker
+    again. It is safe at any time. The next worker claims the rows of a busy one, and inquires about
+    the payouts in flight.
 
-    :param pending: also ask once more about orders that are pending.
+    Args:
+        job: As for :func:`submit`.
+        broker: As for :func:`submit`.
+        chunk_size: As for :func:`submit`.
+        pending: Also inquire again about pending orders.
+
+    Returns:
+        The number of chunks; 0 if every order is settled.
     """
     kicked = 0
     states = (*UNSETTLED, State.PENDING) if pending else UNSETTLED
-    async for scope in _shared(job).split(_checked(chunk_size), *states):
+    async for scope in _shared(job).split(_check_chunk_size(chunk_size), *states):
         await _kick(broker, scope)
         kicked += 1
     return kicked
 
 
 async def remaining(job: PayoutJob) -> int:
-    """Count the orders of the batch that are planned, on their way or unknown: 0 once every worker is done with it."""
+    """Count the orders of the batch that are planned, being sent or unknown; 0 at the end."""
     return await _shared(job).count_unsettled()
 
 
@@ -346,38 +385,41 @@ def _shared(job: PayoutJob) -> Journal:
     return job.journal.with_scope(Scope(job.batch))
 
 
-def _checked(chunk_size: int) -> int:
+def _check_chunk_size(chunk_size: int) -> int:
     if type(chunk_size) is not int or chunk_size < 1:
-        msg = "chunk_size must be an integer of at least 1"
+        msg = "chunk_size: must be an integer of at least 1"
         raise ConfigurationError(msg)
     return chunk_size
 
 
 async def _kick(broker: AsyncBroker, scope: Scope) -> None:
-    # By its name: whoever submits needs no worker, and no gateway's credentials.
+    # By its name, so that the submitter needs neither a worker nor credentials.
     kicker: AsyncKicker[..., Any] = AsyncKicker(TASK, broker, {"ack_type": "manual"})
     await kicker.kiq(scope.batch, scope.first_id, scope.last_id)
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Call a function on SIGTERM and SIGINT, beside what taskiq does then; return what undoes it.
+    """Call a function on SIGTERM and SIGINT, before taskiq's own handler.
 
-    taskiq lets tasks run to their end first, and tells them nothing of it.
+    taskiq waits for the tasks to end, and does not notify them.
+
+    Returns:
+        A function that restores the handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
     loop, undo = asyncio.get_running_loop(), contextlib.ExitStack()
     for number in _SIGNALS:
         before = signal.getsignal(number)
-        # Where nobody else listens, the signal must go on ending the process.
+        # Without another handler, the signal must still end the process.
         if not callable(before) or before is signal.default_int_handler:
             continue
 
-        def heard(got: int, frame: Any, before: Callable[..., Any] = before) -> None:  # noqa: ANN401 - an interpreter's frame
+        def handle(received: int, frame: Any, before: Callable[..., Any] = before) -> None:  # noqa: ANN401 - a frame
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(stop)
-            before(got, frame)
+            before(received, frame)
 
-        signal.signal(number, heard)
+        signal.signal(number, handle)
         undo.callback(signal.signal, number, before)
     return undo.close

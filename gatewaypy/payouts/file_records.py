@@ -1,4 +1,4 @@
-"""Records of a binary file: CSV records as quotes delimit them, and the lines of JSON Lines."""
+"""Records of a binary file: CSV records, delimited outside quotes, and lines of JSON Lines."""
 
 from __future__ import annotations
 
@@ -20,17 +20,15 @@ if TYPE_CHECKING:
 LONGEST_RECORD: Final = 65_536
 _PIECE: Final = LONGEST_RECORD + 1
 _END: Final = b""
-_TOO_LONG: Final = f"at most {LONGEST_RECORD:,} bytes"
-_MISQUOTED: Final = (
-    "CSV: values between commas; quotes must enclose a whole value, and be doubled inside it"
-)
+_TOO_LONG: Final = f"must have at most {LONGEST_RECORD:,} bytes"
+_MISQUOTED: Final = "must be CSV with commas between values; quotes must enclose a whole value, and be doubled in it"
 _UNCLOSED: Final = (
-    "must close the quote that is opened here, before a comma or the line's end;"
-    " where its value ends is not known, so nothing from here on was read"
+    "must close the quote that is opened here, before a comma or the line end; the end of the"
+    " value is unknown, so nothing from here on was read"
 )
 _ESCAPED: Final = (
-    "must not escape a quote or a line's end with a backslash: CSV doubles quotes, and programs disagree on where such a"
-    " value ends, so nothing from here on was read"
+    "must not escape a quote or a line end with a backslash; double the quote. The end of the"
+    " value is unknown, so nothing from here on was read"
 )
 _ESCAPED_QUOTE: Final = re.compile(rb'\\"')
 _ESCAPED_LINE_END: Final = re.compile(rb"\\\r?\n\Z")
@@ -49,15 +47,19 @@ Record: TypeAlias = "tuple[int, bytes | InvalidRequest]"
 
 
 def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
-    """Read CSV records; a quoted value may hold line breaks, and ends at its closing quote alone.
+    """Read CSV records. A record ends at LF or CRLF outside quotes. Blank records are skipped.
 
-    Blank records are skipped. A record ends at LF or CRLF outside quotes.
+    Args:
+        file: The file.
+        name: The file's name, for the error.
 
-    :param name: the file's name, for the error.
-    :raises InvalidRequest: if the end of a value cannot be known: a quote is never closed, or
-        stands where CSV does not allow one in a record that may go on, or a backslash stands
-        before a quote, or before a line's end outside quotes. Names the line where the quote was
-        opened, or the backslash stands. Nothing after it is read.
+    Yields:
+        The number of a record's first line, and its bytes or why it is not a row.
+
+    Raises:
+        InvalidRequest: The end of a value is unknown: a quote is not closed or is misplaced, or a
+            backslash precedes a quote, or a line end outside quotes. It names the line. Nothing
+            after it is read.
     """
     number, begun, record, quotes, before = 0, 0, _Bytes(), _Quotes(), b""
     for piece in chain(_pieces(file), (_END,)):
@@ -78,7 +80,7 @@ def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
                 continue
         is_misquoted = quotes.is_misplaced
         if quotes.end_line() or (quotes.is_inside and not piece):
-            # A frame that raises stays in the traceback, with the values that it has seen.
+            # A frame that raises stays in the traceback, with the values of its names.
             del piece
             raise _unclosed(name, quotes.opened)
         if quotes.is_inside:
@@ -92,7 +94,7 @@ def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
 
 
 def line_records(file: BinaryIO) -> Iterator[Record]:
-    """Read lines, which end in LF or CRLF; blank lines are skipped."""
+    """Read lines that end in LF or CRLF. Blank lines are skipped."""
     number, record, is_at_begin = 0, _Bytes(), True
     for piece in _pieces(file):
         number += is_at_begin
@@ -108,7 +110,7 @@ def line_records(file: BinaryIO) -> Iterator[Record]:
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Read lines, cut where they are too long. What is written meanwhile to an unfinished last line belongs to it."""
+    """Read lines in pieces of limited size. A last line that is being written is read on."""
     piece = file.readline(_PIECE).removeprefix(codecs.BOM_UTF8)
     while piece:
         yield piece
@@ -116,7 +118,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def wrong_separator(separator: str) -> InvalidRequest:
-    """Make the error of a record with another separator than the comma."""
+    """Build the error of a record with another separator than the comma."""
     return InvalidRequest("separator", "must be a comma between values", SEPARATORS[separator])
 
 
@@ -137,7 +139,7 @@ def _unclosed(name: str, line: int) -> InvalidRequest:
 
 @define(eq=False)
 class _Bytes:
-    """The bytes of one record, as far as they are kept."""
+    """The bytes of one record, up to the limit."""
 
     _pieces: list[bytes] = field(factory=list, repr=False)
     _length: int = 0
@@ -150,7 +152,7 @@ class _Bytes:
             self._pieces.append(piece)
 
     def take(self) -> bytes | InvalidRequest:
-        """Return the record without its line end, and begin another."""
+        """Return the record without its line end, and start the next."""
         content = b"".join(self._pieces).removesuffix(b"\n").removesuffix(b"\r")
         is_too_long = self._length > LONGEST_RECORD + len(b"\r\n") or len(content) > LONGEST_RECORD
         self._pieces, self._length = [], 0
@@ -159,12 +161,12 @@ class _Bytes:
 
 @define(eq=False)
 class _Quotes:
-    """Follows the quotes of a file, piece by piece.
+    """Parser state for the quotes of a file.
 
-    A quote is misplaced if it stands inside a value that is not quoted, or if anything but a
-    comma or a line end follows the one that closes a value. After that, readers of CSV disagree.
-    If the line began outside a value and has an even number of quotes, they all agree that the
-    record ends with the line; if not, nobody knows where the value ends.
+    A quote is misplaced if it is inside a value that is not quoted, or if a closing quote is
+    followed by another character than a comma or a line end. CSV parsers disagree about the rest
+    of such a line. If the line started outside a value and has an even number of quotes, they
+    agree that the record ends with the line. Otherwise the end of the value is unknown.
     """
 
     #: The line on which the latest quoted value was opened, or a quote was misplaced.
@@ -178,7 +180,7 @@ class _Quotes:
     _count: int = 0
 
     def read(self, piece: bytes, line: int) -> None:
-        """Follow a piece of a line."""
+        """Parse a piece of a line."""
         self.is_at_line_begin = piece.endswith(b"\n")
         count = piece.count(b'"')
         self._count += count
@@ -202,7 +204,7 @@ class _Quotes:
                 self.is_inside = piece[at] == _QUOTE
                 self._is_value_begin = piece[at] == _COMMA
                 if not self.is_inside and piece[at] not in _AFTER_VALUE:
-                    # The value that was closed too early is the one to look at.
+                    # The line of the value that was closed too early is reported.
                     self.is_misplaced = True
                     return
                 at += 1
@@ -221,7 +223,7 @@ class _Quotes:
                     return
 
     def end_line(self) -> bool:
-        """End a line; return whether it is unknown where the value ends that has a misplaced quote."""
+        """End a line; return True if the end of a value with a misplaced quote is unknown."""
         is_unknown = self.is_misplaced and (self._began_inside or self._count % 2 == 1)
         self.is_inside = self.is_inside and not self.is_misplaced
         self._began_inside = self.is_inside

@@ -1,4 +1,4 @@
-"""Files of payout orders, CSV and JSON Lines, read record by record: what is no order is told by its line and shows no value."""
+"""Files of payout orders, CSV and JSON Lines, read record by record."""
 
 from __future__ import annotations
 
@@ -35,25 +35,28 @@ _PAYEES: Final = ("payment_id", "stored_card")
 _COLUMNS: Final = (*_REQUIRED, *_PAYEES, "terminal_id")
 _CUSTOMER: Final = tuple(fields_dict(Customer))
 _EXTRA: Final = "extra."
-# A name without digits cannot be a card number that stands where a name should.
+# A name without digits cannot be a card number in the wrong place.
 _HARMLESS: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,39}", re.ASCII)
 _SEPARATORS: Final = re.compile(r"[ .-]")
 _CARD_LENGTHS: Final = range(12, 20)
-# A payout's fields are put together as for sending, to be checked as they will be then; nothing is signed or sent with this.
-_NOBODY: Final = Credentials(
+# Builds requests to check them as they are checked before sending. Nothing is signed or sent.
+_PLACEHOLDER: Final = Credentials(
     member_id="0",
     partner_id="0",
-    username="nobody",
-    secret_key="opens nothing, signs nothing",  # noqa: S106
+    username="placeholder",
+    secret_key="placeholder, signs nothing",  # noqa: S106
 )
 
 
 @frozen
 class BadRow:
-    """A record of a file that is no payout order; ``line`` is the number of its first line.
+    """A record of a file that is not a payout order.
 
-    ``reason`` describes what is wrong and never shows a value. ``merchant_transaction_id`` is the order's id where it could be
-    read and cannot be a card number in the wrong column.
+    Args:
+        line: The number of its first line.
+        reason: The rule that it breaks. It shows at most a short amount that is not a number.
+        merchant_transaction_id: The order's id, if it can be read and cannot be a card number in
+            the wrong column.
     """
 
     line: int
@@ -100,9 +103,7 @@ class OrderFile:
         self.name = shown_name(path)
         kind = path.suffix.lower()
         if kind != CSV and kind not in JSON_LINES:
-            raise InvalidRequest(
-                "path", "a file whose name ends in .csv, .jsonl or .ndjson", shape_of(path.name)
-            )
+            raise InvalidRequest("path", "must end in .csv, .jsonl or .ndjson", shape_of(path.name))
         file = path.open("rb")
         #: Closes the file; so does the end of this object.
         self.close: Callable[[], object] = weakref.finalize(self, file.close)
@@ -139,15 +140,18 @@ def read_orders(
 def read_orders(
     path: str | os.PathLike[str], *, strict: bool = False
 ) -> Generator[PayoutOrder | BadRow, None, None]:
-    """Read payout orders from a file, one at a time, whatever its size (our choice of schema: docs/payout-files.md).
+    """Read payout orders from a file, one at a time; see `OrderFile`.
 
-    ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with or without a byte order mark.
+    Args:
+        path: ``.csv``, ``.jsonl`` or ``.ndjson``.
+        strict: Raise for the first bad row instead of yielding it.
 
-    :param strict: raise for the first bad row in place of giving it.
-    :returns: for each record that is not blank its order, or a `BadRow` with the number of its first line.
-    :raises InvalidRequest: for another kind of file, or a header that no order fits, before anything is read; for a quote that
-        is not closed, naming the line where it was opened: nothing after it is read; where it is strict, naming the file and the
-        line of a bad row.
+    Returns:
+        For each record that is not blank its order or a `BadRow`.
+
+    Raises:
+        InvalidRequest: Another kind of file, or an invalid header. While reading: a quote is not
+            closed, or with `strict` a bad row; it names the file and the line.
     """
     return _orders(OrderFile(path), strict=strict)
 
@@ -181,20 +185,20 @@ def _text(content: bytes | InvalidRequest) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        # The decoder's error holds the line.
-        refused = InvalidRequest("line", "UTF-8 text")
+        # Not chained, because the decoder's error has the line.
+        refused = InvalidRequest("line", "must be UTF-8")
     raise refused
 
 
 def _showable(merchant_transaction_id: object) -> str | None:
-    """Return an id that may be shown: one in the form of an id, and nothing that might be a card number in its column."""
+    """Return an id that may be shown; None if it may be a card number in the wrong column."""
     if not isinstance(merchant_transaction_id, str):
         return None
     try:
         check({"merchantTransactionId": merchant_transaction_id})
     except InvalidRequest:
         return None
-    # A mistyped card number is nearly a whole one: its check digit does not matter here.
+    # A mistyped card number has a wrong check digit, so that the digit is not checked.
     digits = _SEPARATORS.sub("", merchant_transaction_id)
     is_number = digits.isdigit() and len(digits) in _CARD_LENGTHS
     return (
@@ -205,14 +209,14 @@ def _showable(merchant_transaction_id: object) -> str | None:
 
 
 def _check(order: PayoutOrder) -> None:
-    """Refuse here what would be refused when it is sent: a row that is in a journal cannot be put right any more."""
-    request = order.to_request(_NOBODY)
+    """Check an order as it is checked before sending: a row in a journal cannot be corrected."""
+    request = order.to_request(_PLACEHOLDER)
     for name, value in request.fields.items():
         check({name: value})
 
 
 def _named(name: str) -> str:
-    """Show a name, or describe it where it may be a value."""
+    """Show a name, or describe it if it may be a value."""
     return name if _HARMLESS.fullmatch(name) else shape_of(name)
 
 
@@ -236,14 +240,14 @@ def _header(file: str, records: Iterator[Record]) -> Callable[[str], dict[str, A
         )
     else:
         return lambda text: _csv_fields(columns, text)
-    # Where there is no header this is an order, and a frame that raises is kept by its error's traceback.
+    # Without a header this record is an order. A frame that raises stays in the traceback.
     content = b""
     text = ""
     raise refused
 
 
 def _check_separator(header: str) -> None:
-    """Recognize what spreadsheets call CSV in half of the world."""
+    """Refuse another separator, which spreadsheets use in many countries."""
     for separator in SEPARATORS:
         names = {cell.strip(' "') for cell in header.split(separator)}
         if len(names) > 1 and not names.isdisjoint(_REQUIRED):
@@ -252,40 +256,40 @@ def _check_separator(header: str) -> None:
 
 def _cells(text: str) -> list[str]:
     try:
-        # The whole record as one text: the reader would take a line break of any kind outside quotes for an error.
+        # The whole record as one text. The reader rejects a line break outside quotes.
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
         refused = InvalidRequest(
             "line",
-            "CSV: values between commas, quotes around whole values, line ends of LF or CRLF",
+            "must be CSV with commas between values, quotes around whole values, line ends of LF or CRLF",
         )
     raise refused
 
 
 def _columns(cells: list[str]) -> list[tuple[str | None, str]]:
     """Return for each column its group, ``customer`` or ``extra``, and its name."""
-    # Where a file has no header, its first line is an order: nothing of that is shown.
+    # Without a header the first line is an order, so that no value of it is shown.
     shown = _named if _REQUIRED[0] in cells else shape_of
     columns = []
     for number, cell in enumerate(cells, 1):
         column, place = _column(cell), f"column {number}"
         if column is None:
-            rule = f"one of {', '.join((*_COLUMNS, *_CUSTOMER))}, or extra.NAME"
+            rule = f"must be one of {', '.join((*_COLUMNS, *_CUSTOMER))}, or extra.NAME"
             raise InvalidRequest(place, rule, shown(cell))
         if contains(cell):
             raise InvalidRequest(place, "must not contain a card number", shape_of(cell))
         if column in columns:
-            raise InvalidRequest(place, "no column twice", shown(cell))
+            raise InvalidRequest(place, "must not repeat an earlier column", shown(cell))
         columns.append(column)
     names = {name for group, name in columns if group is None}
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
-        raise InvalidRequest(missing[0], "required")
+        raise InvalidRequest(missing[0], "must be a column")
     if names.isdisjoint(_PAYEES) and not any(group == "customer" for group, _ in columns):
         raise InvalidRequest(
-            "payee", f"a column that says whom to pay: {', '.join(_PAYEES)}, or a customer's"
+            "payee", f"must have a column: {', '.join(_PAYEES)}, or a field of a customer"
         )
-    # An order with every further field that this file may have: what can be said of their names is said now.
+    # Check the names of the further fields with an order that has all of them.
     extra = {name: "1" for group, name in columns if group == "extra"}
     _check(
         PayoutOrder(
@@ -308,7 +312,9 @@ def _column(cell: str) -> tuple[str | None, str] | None:
 def _csv_fields(columns: list[tuple[str | None, str]], text: str) -> dict[str, Any]:
     cells = _cells(text)
     if len(cells) != len(columns):
-        raise InvalidRequest("line", f"{len(columns)} values, as the header has", f"{len(cells)}")
+        raise InvalidRequest(
+            "line", f"must have {len(columns)} values, like the header", f"{len(cells)}"
+        )
     fields: dict[str, Any] = {}
     for (group, name), cell in zip(columns, cells, strict=True):
         if cell:
@@ -326,13 +332,13 @@ def _json_fields(text: str) -> dict[str, Any]:
     if customer is not None:
         if not isinstance(customer, dict) or not customer:
             raise InvalidRequest(
-                "customer", "an object with a customer's fields", shape_of(customer)
+                "customer", "must be an object with a customer's fields", shape_of(customer)
             )
         _check_names("customer's field", customer, _CUSTOMER)
     if extra is not None and not (
         isinstance(extra, dict) and all(isinstance(value, str) for value in extra.values())
     ):
-        raise InvalidRequest("extra", "an object of texts by their wire names")
+        raise InvalidRequest("extra", "must be an object of strings, under their wire names")
     return fields
 
 
@@ -340,19 +346,21 @@ def _object(text: str) -> dict[str, Any]:
     try:
         fields = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        # The decoder's error holds the line.
-        refused = InvalidRequest("line", "JSON", f"something else at character {error.colno}")
+        # Not chained, because the decoder's error has the line.
+        refused = InvalidRequest(
+            "line", "must be JSON", f"something else at character {error.colno}"
+        )
     except InvalidRequest as refusal:
         refused = refusal
     except ValueError:
-        refused = InvalidRequest("line", "JSON with numbers of fewer digits")
+        refused = InvalidRequest("line", "must have numbers of fewer digits")
     except RecursionError:
-        refused = InvalidRequest("line", "JSON that is not nested as deeply as this")
+        refused = InvalidRequest("line", "must not be nested as deeply")
     else:
         if isinstance(fields, dict):
             return fields
         refused = InvalidRequest(
-            "line", "a JSON object", f"a value of type {type(fields).__name__}"
+            "line", "must be a JSON object", f"a value of type {type(fields).__name__}"
         )
     raise refused
 
@@ -362,15 +370,15 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest("line", "no name twice in an object", _named(twice))
+        raise InvalidRequest("line", "must not repeat a name in an object", _named(twice))
     return fields
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise InvalidRequest("line", "JSON, which has no NaN and no Infinity")
+    raise InvalidRequest("line", "must not contain NaN or Infinity")
 
 
 def _check_names(what: str, fields: dict[str, Any], known: tuple[str, ...]) -> None:
     unknown = next((name for name in fields if name not in known), None)
     if unknown is not None:
-        raise InvalidRequest(what, f"one of {', '.join(known)}", _named(unknown))
+        raise InvalidRequest(what, f"must be one of {', '.join(known)}", _named(unknown))

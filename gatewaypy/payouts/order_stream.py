@@ -1,4 +1,4 @@
-"""Orders in groups, from any iterable or stream: as many at a time as come together."""
+"""Orders in groups, from any iterable or async iterable."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ _MAX_READ_AHEAD: Final = 512
 
 
 async def group_orders(
-    orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder], most: int
+    orders: Iterable[PayoutOrder] | AsyncIterable[PayoutOrder], limit: int
 ) -> AsyncGenerator[list[PayoutOrder], None]:
-    """Group orders, as many at a time as come together: a slow stream's are not kept waiting for others.
+    """Group orders. The orders of a slow stream wait at most 50 ms for others.
 
-    What came before an error is given before the error is raised.
+    Args:
+        orders: The orders.
+        limit: Maximum number of orders of a group.
+
+    Raises:
+        Exception: The error of the orders, after the groups before it.
     """
     if isinstance(orders, AsyncIterable):
-        async with contextlib.aclosing(_chunks_of_stream(orders, most)) as stream:
+        async with contextlib.aclosing(_group_stream(orders, limit)) as stream:
             async for group in stream:
                 yield group
         return
@@ -37,8 +42,8 @@ async def group_orders(
     while failure is None:
         chunk: list[PayoutOrder] = []
         try:
-            # What was read before an error stays in the list.
-            chunk.extend(itertools.islice(iterator, most))
+            # The orders that were read before an error stay in the list.
+            chunk.extend(itertools.islice(iterator, limit))
         except Exception as error:  # noqa: BLE001 - it is raised below
             failure = error
         if not chunk:
@@ -48,8 +53,8 @@ async def group_orders(
         raise failure
 
 
-async def _chunks_of_stream(
-    orders: AsyncIterable[PayoutOrder], most: int
+async def _group_stream(
+    orders: AsyncIterable[PayoutOrder], limit: int
 ) -> AsyncGenerator[list[PayoutOrder], None]:
     gathered: list[PayoutOrder] = []
     has_some, is_full, has_room = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -58,7 +63,7 @@ async def _chunks_of_stream(
         async for order in orders:
             gathered.append(order)
             has_some.set()
-            if len(gathered) >= most:
+            if len(gathered) >= limit:
                 has_room.clear()
                 is_full.set()
                 await has_room.wait()
@@ -89,18 +94,19 @@ async def _chunks_of_stream(
 
 
 async def read_in_thread(read: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
-    """Iterate in a thread of its own, so that what blocks it blocks neither the event loop nor the end of the process.
+    """Iterate in a separate thread, so that a slow source does not block the event loop.
 
-    A pipe whose writer pauses is read like this. At most 512 items are read ahead.
+    Use it to read a pipe. The end of the process does not wait for the thread. At most 512 items
+    are read ahead.
 
     Args:
         read: Called in the thread, for instance ``lambda: read_orders(path)``.
 
     Raises:
-        Exception: What the iterable raised, after the items that came before.
+        Exception: The error of the iterable, after the items before it.
     """
     handover: _Handover[T] = _Handover(asyncio.get_running_loop())
-    # A thread that waits for a pipe cannot be woken; the interpreter does not wait for a daemon.
+    # A thread that waits for a pipe cannot be stopped. The interpreter does not wait for a daemon.
     threading.Thread(target=handover.fill, args=(read,), daemon=True, name="gatewaypy-read").start()
     try:
         while True:
@@ -116,7 +122,7 @@ async def read_in_thread(read: Callable[[], Iterable[T]]) -> AsyncGenerator[T, N
 
 
 class _Handover(Generic[T]):
-    """Items on their way from a thread to the event loop."""
+    """Items that a thread passes to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.failure: Exception | None = None
@@ -129,7 +135,7 @@ class _Handover(Generic[T]):
         self._is_abandoned = False
 
     def fill(self, read: Callable[[], Iterable[T]]) -> None:
-        """Run in the thread: read until the end, or until nobody takes any more."""
+        """Run in the thread: read until the end, or until the consumer stops."""
         iterable: Iterable[T] = ()
         try:
             iterable = read()
@@ -165,7 +171,7 @@ class _Handover(Generic[T]):
             self._is_abandoned = True
 
     async def take(self) -> tuple[list[T], bool]:
-        """Wait for items; return them, and whether they are the last."""
+        """Wait for items; return them, and True if they are the last."""
         await self._arrived.wait()
         with self._changed:
             items = list(self._items)
@@ -176,7 +182,7 @@ class _Handover(Generic[T]):
             return items, self._is_over
 
     def abandon(self) -> None:
-        """Let the thread end, as soon as it has its next item."""
+        """Let the thread end once it has its next item."""
         with self._changed:
             self._is_abandoned = True
             self._items.clear()

@@ -1,4 +1,4 @@
-"""A payout order: whom to pay how much under which id, as a file, a program and a journal have it."""
+"""A payout order: the amount, the payee and the id."""
 
 from __future__ import annotations
 
@@ -31,26 +31,30 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,39}", re.ASCII)
 _CUSTOMER: Final = tuple(fields_dict(Customer))
 _CUSTOMER_NAMES: Final = tuple(f"customer.{name}" for name in _CUSTOMER)
 _customer_values: Final = attrgetter(*_CUSTOMER)
+_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]+)?", re.ASCII)
+_SHORT_WORD: Final = re.compile(r"[0-9A-Za-z.,+ -]{1,8}", re.ASCII)
 _ID_NAMES: Final = frozenset({"payment_id", "stored_card", "terminal_id", "customer.customer_id"})
 _FORBIDDEN: Final = frozenset({"cvv", "card.cvv", "cvc", "card.cvc"})
 
 
-def _sealed(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | InvalidRequest | None:
-    # Returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
+def _wrap(extra: Mapping[str, str | Secret] | None) -> dict[str, Secret] | InvalidRequest | None:
+    # The error is returned, not raised. A frame that raises stays in the error's traceback, and
+    # this frame has the values.
     if extra is None:
         return None
     texts = dict(extra) if isinstance(extra, Mapping) else {"": None}
-    sealed = {
+    wrapped = {
         name: value if isinstance(value, Secret) else Secret(value)
         for name, value in texts.items()
         if isinstance(value, str | Secret)
     }
-    wrong = [name for name in texts if name not in sealed]
+    wrong = [name for name in texts if name not in wrapped]
     if wrong:
         return InvalidRequest(
-            f"extra.{_named(wrong[0])}" if wrong[0] else "extra", "text, under its wire name"
+            f"extra.{_named(wrong[0])}" if wrong[0] else "extra",
+            "must be a string, under its wire name",
         )
-    return sealed
+    return wrapped
 
 
 def _may_have_card(text: str, *, is_id: bool, is_phone: bool) -> bool:
@@ -78,17 +82,25 @@ def _named(name: str) -> str:
 
 @frozen(kw_only=True, init=False)
 class PayoutOrder:
-    """One payout to be made (protocol section 6, documented).
+    """One payout that is to be sent.
 
-    :param merchant_transaction_id: your own id of this payout; the journal knows the order by it, for ever.
-    :param amount: how much.
-    :param payment_id: the captured or settled sale whose payer is paid; or
-    :param customer: whom to pay, with the account's details in ``extra`` as the acquirer wants them; or
-    :param stored_card: the registration id of a stored card or account (our choice of wire name).
-    :param terminal_id: the terminal to pay through; the credentials' own where none is given.
-    :param extra: further fields by their wire names, each kept as a `Secret`. Never a CVV; a card number only where the job has
-        a ``encrypt`` to encrypt orders with.
-    :raises InvalidRequest: for an id or a payee that no payout could have.
+    Set exactly one of ``payment_id``, ``customer`` and ``stored_card``.
+
+    Args:
+        merchant_transaction_id: Your id of this payout. The journal identifies the order by it
+            permanently.
+        amount: The amount, greater than zero.
+        payment_id: The captured or settled sale whose payer is paid.
+        customer: The payee, with the account's details in ``extra`` as the acquirer requires them.
+        stored_card: Registration id of a stored card or account (our choice of wire name).
+        terminal_id: The terminal. Without one the credentials' terminal is used.
+        extra: Further fields by their wire names, each wrapped in `Secret`. Never a CVV. A card
+            number only if the journal has ``encrypt``.
+
+    Raises:
+        InvalidRequest: A field is malformed, or there is not exactly one payee.
+
+    Protocol section 6, documented.
     """
 
     merchant_transaction_id: str = field(repr=_shown_id)
@@ -110,13 +122,13 @@ class PayoutOrder:
         terminal_id: str | None = None,
         extra: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Check the order and encrypt its further fields."""
-        sealed = _sealed(extra)
-        # A frame that raises stays in the traceback, with whatever its names still hold.
+        """Check the order, and wrap its further fields."""
+        wrapped = _wrap(extra)
+        # A frame that raises stays in the traceback, with the values of its names.
         del extra
-        if isinstance(sealed, InvalidRequest):
+        if isinstance(wrapped, InvalidRequest):
             del self, merchant_transaction_id, payment_id, customer, stored_card, terminal_id
-            raise sealed
+            raise wrapped
         # pyright does not know what attrs generates.
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             merchant_transaction_id=merchant_transaction_id,
@@ -125,7 +137,7 @@ class PayoutOrder:
             customer=customer,
             stored_card=stored_card,
             terminal_id=terminal_id,
-            extra=sealed,
+            extra=wrapped,
         )
         refusal = self._refusal()
         if refusal is not None:
@@ -133,12 +145,12 @@ class PayoutOrder:
             raise refusal
 
     def _refusal(self) -> InvalidRequest | None:  # noqa: PLR0911 - one rule after the other
-        """Return why no payout could be like this."""
+        """Return the first rule that the order breaks."""
         malformed = refusal_of({"merchantTransactionId": self.merchant_transaction_id})
         if malformed is not None:
             return malformed
         if contains(self.merchant_transaction_id, known_issuer=True):
-            rule = "must not be a card number: ids are stored and shown"
+            rule = "must not be a card number, because ids are stored and shown"
             return InvalidRequest(
                 "merchant_transaction_id",
                 rule,
@@ -148,14 +160,15 @@ class PayoutOrder:
         facts = {"operation": "payout", "merchant_transaction_id": self.merchant_transaction_id}
         if not isinstance(self.amount, Money):
             return InvalidRequest(
-                "amount", "Money, such as Money('50.00', 'EUR')", shape_of(self.amount), **facts
+                "amount",
+                "must be a Money, such as Money('50.00', 'EUR')",
+                shape_of(self.amount),
+                **facts,
             )
         if not self.amount.amount > 0:
-            return InvalidRequest("amount", "more than nothing", **facts)
+            return InvalidRequest("amount", "must be greater than zero", **facts)
         if self.customer == Customer():
-            return InvalidRequest(
-                "customer", "somebody: a customer without any field is nobody", **facts
-            )
+            return InvalidRequest("customer", "must have at least one field set", **facts)
         payees = [
             name
             for name in ("payment_id", "customer", "stored_card")
@@ -163,24 +176,25 @@ class PayoutOrder:
         ]
         if len(payees) != 1:
             return InvalidRequest(
-                "payee", "exactly one of payment_id, customer and stored_card", **facts
+                "payee", "must be exactly one of payment_id, customer and stored_card", **facts
             )
         for name in self.extra or {}:
             if name.lower() in _FORBIDDEN:
-                rule = "no CVV: it must not be stored, and a journal stores orders"
+                rule = "must not be a CVV, because a journal stores orders"
                 return InvalidRequest("extra." + name, rule, **facts)
         return None
 
     @property
     def has_card_number(self) -> bool:
-        """Whether a field holds what may be a card number: such an order is journalled encrypted or not at all."""
+        """Whether a field may contain a card number. Only an encrypted journal stores such an order."""
         return self.card_number_field is not None
 
     @property
     def card_number_field(self) -> str | None:
-        """The name of the first field that holds what may be a card number; ``None`` if none does.
+        """The name of the first field that may contain a card number; None if there is none.
 
-        In an id only the whole number of a known issuer counts. A phone number with a ``+`` and at most 15 digits is one.
+        In an id only the whole number of a known issuer counts. A phone number with a ``+`` and at
+        most 15 digits does not count.
         """
         texts = {
             "payment_id": self.payment_id,
@@ -191,7 +205,7 @@ class PayoutOrder:
             texts |= dict(zip(_CUSTOMER_NAMES, _customer_values(self.customer), strict=True))
         if self.extra:
             texts |= {f"extra.{name}": secret.reveal() for name, secret in self.extra.items()}
-        # One look at everything finds most orders to have nothing of the kind.
+        # One check of all values is enough for most orders.
         if not may_contain("|".join([f"{name}|{text}" for name, text in texts.items()])):
             return None
         for name, text in texts.items():
@@ -228,7 +242,7 @@ class PayoutOrder:
         return requests.payout(credentials=credentials, notification_url=None, **self.arguments())
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the order as plain fields, secrets in the clear: what :meth:`from_fields` reads."""
+        """Return the order as plain fields with revealed secrets; :meth:`from_fields` reads them."""
         customer = (
             None
             if self.customer is None
@@ -238,7 +252,7 @@ class PayoutOrder:
             customer["birth_date"] = customer["birth_date"].isoformat()
         fields = {
             "merchant_transaction_id": self.merchant_transaction_id,
-            # One amount has one text, however it was written: 12.5 and 12.50 are one order.
+            # 12.5 and 12.50 are the same order.
             "amount": self.amount.wire(),
             "currency": self.amount.currency,
             "payment_id": self.payment_id,
@@ -252,19 +266,20 @@ class PayoutOrder:
         return {name: value for name, value in fields.items() if value is not None}
 
     def to_json(self) -> bytes:
-        """Return the order as JSON, secrets in the clear: what a journal keeps, sealed where the job has a encrypt."""
+        """Return the order as JSON with revealed secrets; :meth:`from_json` reads it."""
         return json.dumps(self.to_fields()).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """Read back what :meth:`to_json` gave.
+        """Read an order from the JSON of :meth:`to_json`.
 
-        :raises InvalidRequest: it is no such text.
+        Raises:
+            InvalidRequest: The text is not JSON of an order.
         """
         try:
             fields = json.loads(text)
         except ValueError:
-            # Not chained: the decoder's error holds the text.
+            # Not chained, because the decoder's error has the text.
             fields = None
         order = (
             _read(cls, fields)
@@ -278,9 +293,10 @@ class PayoutOrder:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """Make an order of plain fields: ``amount`` and ``currency``, a customer's as an object.
+        """Read an order from plain fields: ``amount`` and ``currency``, the customer as an object.
 
-        :raises InvalidRequest: naming the field that is missing, unknown or wrong.
+        Raises:
+            InvalidRequest: It names the field that is missing, unknown or invalid.
         """
         order = _read(cls, fields)
         del fields
@@ -289,12 +305,12 @@ class PayoutOrder:
         return order
 
     def fingerprint(self, key: bytes) -> str:
-        """Digest what is paid and to whom: HMAC-SHA-256 over the amount, the currency and the payee."""
+        """Return the HMAC-SHA-256 over the amount, the currency and the payee, in hexadecimal."""
         return fingerprint(self.to_fields(), key)
 
 
 def fingerprint(fields: Mapping[str, Any], key: bytes) -> str:
-    """Digest the fields of an order that tell what is paid and to whom."""
+    """Return the digest of the fields that state the amount and the payee."""
     payee = {
         name: fields.get(name)
         for name in ("amount", "currency", "payment_id", "customer", "stored_card", "extra")
@@ -303,45 +319,59 @@ def fingerprint(fields: Mapping[str, Any], key: bytes) -> str:
 
 
 def _read(kind: type[Order], fields: Mapping[str, Any]) -> Order | InvalidRequest:
-    # Returned, not raised: see _sealed.
+    # Returned, not raised; see _wrap.
     try:
-        return _made(kind, fields)
+        return _build(kind, fields)
     except InvalidRequest as refused:
         return refused.with_traceback(None)
 
 
-def _made(kind: type[Order], fields: Mapping[str, Any]) -> Order:
+def _build(kind: type[Order], fields: Mapping[str, Any]) -> Order:
     values = dict(fields)
     known = {*fields_dict(kind), "currency"}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise InvalidRequest(_named(unknown[0]), f"one of {', '.join(sorted(known))}")
+        raise InvalidRequest(_named(unknown[0]), f"must be one of {', '.join(sorted(known))}")
     for name in ("merchant_transaction_id", "amount", "currency"):
         if values.get(name) in (None, ""):
-            raise InvalidRequest(name, "required")
-    values["amount"] = Money(values["amount"], values.pop("currency"))
+            raise InvalidRequest(name, "must not be empty")
+    values["amount"] = _amount(values["amount"], values.pop("currency"))
     if values.get("customer") is not None:
         values["customer"] = _customer(values["customer"])
     return kind(**values)
 
 
+def _amount(text: Any, currency: Any) -> Money:  # noqa: ANN401 - a JSON value
+    if isinstance(text, str) and not _NUMBER.fullmatch(text):
+        # A long text may be a value of another column, such as a card number or a key.
+        if not _SHORT_WORD.fullmatch(text):
+            rule = "must be a number of at most ten digits before the point, written as 12.50"
+            raise InvalidRequest("amount", rule, shape_of(text))
+        raise InvalidRequest("amount", f"{text!r} is not a number; write it as 12.50")
+    return Money(text, currency)
+
+
 def _customer(fields: object) -> Customer:
     if not isinstance(fields, dict):
-        raise InvalidRequest("customer", "an object of a customer's fields", shape_of(fields))
+        raise InvalidRequest(
+            "customer", "must be an object with a customer's fields", shape_of(fields)
+        )
     unknown = sorted(set(fields) - set(fields_dict(Customer)))
     if unknown:
         name = f"customer.{_named(unknown[0])}"
-        raise InvalidRequest(name, f"one of {', '.join(sorted(fields_dict(Customer)))}")
+        raise InvalidRequest(name, f"must be one of {', '.join(sorted(fields_dict(Customer)))}")
     wrong = sorted(name for name, value in fields.items() if not isinstance(value, str | None))
     if wrong:
-        raise InvalidRequest("customer." + wrong[0], "text")
+        raise InvalidRequest("customer." + wrong[0], "must be a string")
     customer = Customer(**fields)
     if fields.get("birth_date"):
         try:
             return evolve(customer, birth_date=date.fromisoformat(fields["birth_date"]))
         except ValueError:
             refused = InvalidRequest(
-                "customer.birth_date", "a day such as 1990-12-31", shape_of(fields["birth_date"])
+                "customer.birth_date",
+                "must be a date such as 1990-12-31",
+                shape_of(fields["birth_date"]),
             )
         raise refused
     return customer

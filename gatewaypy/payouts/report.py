@@ -1,4 +1,4 @@
-"""What a journal adds up to."""
+"""Counts and sums of a journal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @define
 class CurrencyReport:
-    """One currency's orders: how many and how much in each state."""
+    """The number and the sum of one currency's orders in each state."""
 
     counts: dict[State, int] = field(factory=dict)
     amounts: dict[State, Decimal] = field(factory=dict)
 
     @property
     def paid(self) -> Decimal:
-        """What went out."""
+        """The sum of the succeeded payouts."""
         return self.amounts.get(State.SUCCEEDED, Decimal(0))
 
 
@@ -32,9 +32,12 @@ class CurrencyReport:
 class Report:
     """A journal's orders by state, currency and result code.
 
-    ``planned`` counts what is not begun, ``pending`` what the gateway has and has not decided; ``sending`` and ``unknown`` are
-    what a run still has to ask about. ``restored`` says that the journal counts as restored from a backup, until a person ends
-    that with `Journal.trust`; ``restored_because`` says why.
+    Args:
+        by_state: Number of orders in each state.
+        by_currency: Numbers and sums in each currency.
+        by_code: Number of orders with each result code.
+        restored: Whether the journal counts as restored from a backup; `Journal.trust` ends that.
+        restored_because: Why it counts as restored.
     """
 
     by_state: Mapping[State, int]
@@ -48,47 +51,47 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many orders there are."""
+        """Number of orders."""
         return sum(self.by_state.values())
 
     @property
     def planned(self) -> int:
-        """How many are not begun."""
+        """Number of orders that are not sent yet."""
         return self._count(State.PLANNED)
 
     @property
     def sending(self) -> int:
-        """How many are on their way, or were when their sender was killed."""
+        """Number of orders in flight, or in flight when their process was killed."""
         return self._count(State.SENDING)
 
     @property
     def unknown(self) -> int:
-        """How many have to be asked about."""
+        """Number of orders that need an inquiry."""
         return self._count(State.UNKNOWN)
 
     @property
     def succeeded(self) -> int:
-        """How many are paid."""
+        """Number of paid orders."""
         return self._count(State.SUCCEEDED)
 
     @property
     def failed(self) -> int:
-        """How many were refused."""
+        """Number of refused or declined orders."""
         return self._count(State.FAILED)
 
     @property
     def pending(self) -> int:
-        """How many the gateway has not decided yet."""
+        """Number of orders that the gateway has not decided yet."""
         return self._count(State.PENDING)
 
     @property
     def review(self) -> int:
-        """How many wait for a person."""
+        """Number of orders on the review list."""
         return self._count(State.REVIEW)
 
 
 async def make_report(journal: Journal) -> Report:
-    """Sum a journal up: two queries, whatever its size."""
+    """Sum up a journal, with two queries."""
     by_state: dict[State, int] = {}
     by_currency: dict[str, CurrencyReport] = {}
     by_code: dict[str, int] = {}

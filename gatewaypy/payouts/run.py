@@ -1,4 +1,4 @@
-"""One run of a payout job: what is on its way, what came of it, and why it ends early, where it does."""
+"""One run of a payout job: its queues, its open rows and its failure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 class PayoutClient(Protocol):
-    """What a job needs of a `Gateway`; a client with a ``platform`` is also compared with the journal's own gateway."""
+    """What a job needs of a `Gateway`.
+
+    A client with a ``platform`` is also compared with the journal's gateway.
+    """
 
     @property
     def credentials(self) -> Credentials:
-        """Whose payouts they are."""
+        """The merchant's credentials."""
         ...
 
     @property
@@ -32,17 +35,23 @@ class PayoutClient(Protocol):
         ...
 
     async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
-        """Ask what became of it."""
+        """Look up a payout; see `Gateway.inquire`."""
         ...
 
 
 @frozen(kw_only=True)
 class PayoutResult:
-    """An order that has reached its end, or its pause, in this run.
+    """The result of an order in this run.
 
-    ``state`` is ``SUCCEEDED``, ``FAILED``, ``REVIEW`` (a person has to decide), ``PENDING`` (a callback or a later run will
-    tell), or ``None`` for an order whose id the journal knows with another amount or payee: that one was not touched. ``result``
-    is the gateway's answer where there was one, ``evidence`` the reason for anything that is not plain.
+    Args:
+        order: The order.
+        state: ``SUCCEEDED``, ``FAILED``, ``REVIEW`` (a person has to decide) or ``PENDING`` (a
+            callback or a later run reports the outcome). None if the journal has the id with
+            another amount or payee, or cannot store the order; it was not sent then.
+        outcome: The outcome.
+        payment_id: The gateway's id, if it is known.
+        result: The gateway's answer, if there was one.
+        evidence: The reason, if the gateway did not decide.
     """
 
     order: PayoutOrder
@@ -55,10 +64,20 @@ class PayoutResult:
 
 @define(eq=False)
 class Run:
-    """One run; ``places`` are the payouts that may be on their way at a time.
+    """One run.
 
-    ``open`` has the ids of the rows that this run fed or took over and whose end it has not
-    reported; ``followed`` those of them that are inquired about, or that another process has.
+    Args:
+        results: The results for the caller; None at the end.
+        queue: The rows to send; None for each sender at the end.
+        places: Limits the payouts in flight.
+        throttle: Limits how fast payouts begin.
+        driver: The task of the run.
+        stopping: Set if no further payout may begin.
+        wake: Ends the poller's delay.
+        fed: Whether every row has been sent.
+        failure: Why the run ends early.
+        open: Ids of the rows that this run planned or claimed and has not reported.
+        followed: Those of them that are inquired about, or that another process owns.
     """
 
     results: asyncio.Queue[PayoutResult | None]
@@ -73,36 +92,36 @@ class Run:
     open: set[int] = field(factory=set)
     followed: set[int] = field(factory=set)
 
-    async def report(self, number: int, result: PayoutResult) -> None:
-        """Give a row's result, once: whoever learns of its end first."""
-        if number in self.open:
-            self.open.discard(number)
-            self.followed.discard(number)
+    async def report(self, row_id: int, result: PayoutResult) -> None:
+        """Report a row's result, once."""
+        if row_id in self.open:
+            self.open.discard(row_id)
+            self.followed.discard(row_id)
             await self.results.put(result)
 
     def stop(self) -> None:
-        """Begin nothing any more."""
+        """Let no payout begin any more."""
         self.stopping.set()
         self.wake.set()
         self.throttle.stop()
 
     def fail(self, error: Exception) -> None:
-        """End for a reason; what is on its way ends first, and is journalled."""
+        """End the run for an error, after the payouts in flight."""
         self.failure = self.failure or error
         self.stop()
 
     def break_off(self, error: Exception) -> None:
-        """End once what is planned was sent: no more orders can be read."""
+        """End the run for an error, after the planned payouts; no further order can be read."""
         self.failure = self.failure or error
 
     async def drain(self) -> None:
-        """Stop, and wait for the end of what is on its way; its results, which nobody takes any more, are in the journal."""
+        """Stop, and wait for the payouts in flight. Their results are in the journal only."""
         self.stop()
         driver = self.driver
         while driver is not None and not driver.done():
-            taking = asyncio.ensure_future(self.results.get())
-            await asyncio.wait({driver, taking}, return_when=asyncio.FIRST_COMPLETED)
-            taking.cancel()
+            reading = asyncio.ensure_future(self.results.get())
+            await asyncio.wait({driver, reading}, return_when=asyncio.FIRST_COMPLETED)
+            reading.cancel()
         if driver is not None and not driver.cancelled():
-            # Looking at its error, which is this run's failure, keeps asyncio from complaining of one that nobody waited for.
+            # Without this, asyncio logs the error, which is the run's failure, as never retrieved.
             driver.exception()

@@ -1,4 +1,4 @@
-"""The states of a payout order in its journal, and which may follow which."""
+"""The states of a payout order in its journal, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class State(enum.Enum):
-    """Where a payout order stands."""
+    """The state of a payout order."""
 
     PLANNED = "planned"
     SENDING = "sending"
@@ -22,26 +22,26 @@ class State(enum.Enum):
 
     @property
     def is_end(self) -> bool:
-        """Whether the order has reached its end: paid, refused, or in a person's hands."""
+        """Whether the order has ended: paid, refused, or on the review list."""
         return self in {State.SUCCEEDED, State.FAILED, State.REVIEW}
 
 
-#: Every move, with what causes it. Nothing but an intent leads to ``SENDING``, and nothing leads back to ``PLANNED`` but the
-#: knowledge that nothing was sent, a platform that refuses used ids, or a person.
+#: Every transition, with its cause. Only an intent leads to ``SENDING``. A row returns to
+#: ``PLANNED`` only if nothing was sent, if the platform refuses used ids, or by a person.
 PAYOUT_TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.PLANNED: {
         State.SENDING: "intent, durable before the first byte",
-        State.FAILED: "refused by the library before anything was sent; or a callback, if it was sent before",
+        State.FAILED: "refused by the library before sending; or a callback, if it was sent before",
         State.SUCCEEDED: "a callback, if it was sent before",
         State.PENDING: "a callback, if it was sent before",
         State.UNKNOWN: "the journal was restored from a backup: an intent may be missing",
-        State.REVIEW: "a callback, though it was never sent: somebody else has used its id",
+        State.REVIEW: "a callback, though it was never sent: another program has used its id",
     },
     State.SENDING: {
         State.SUCCEEDED: "the gateway's answer",
         State.FAILED: "the gateway's answer",
         State.PENDING: "the gateway's answer",
-        State.UNKNOWN: "no plain answer, or its owner is gone",
+        State.UNKNOWN: "no usable answer, or its owner has ended",
         State.PLANNED: "no byte left this machine",
         State.REVIEW: "the gateway answers that the id was used before the first attempt",
     },
@@ -49,18 +49,18 @@ PAYOUT_TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
         State.SUCCEEDED: "inquiry or callback",
         State.FAILED: "inquiry or callback",
         State.PENDING: "inquiry or callback",
-        State.PLANNED: "not found for the whole quiet period, by a platform that refuses used ids",
-        State.REVIEW: "not found for the whole quiet period, or evidence that contradicts itself",
+        State.PLANNED: "not found for the quiet period, on a platform that refuses used ids",
+        State.REVIEW: "not found for the quiet period, or contradictory evidence",
     },
     State.PENDING: {
         State.SUCCEEDED: "inquiry or callback",
         State.FAILED: "inquiry or callback",
-        State.REVIEW: "evidence that contradicts itself",
+        State.REVIEW: "contradictory evidence",
     },
     State.REVIEW: {
-        State.SUCCEEDED: "a person; or an inquiry or a callback, where it was only not found",
-        State.FAILED: "a person; or an inquiry or a callback, where it was only not found",
-        State.PENDING: "an inquiry or a callback, where it was only not found",
+        State.SUCCEEDED: "a person; or an inquiry or a callback, if it was not found before",
+        State.FAILED: "a person; or an inquiry or a callback, if it was not found before",
+        State.PENDING: "an inquiry or a callback, if it was not found before",
         State.PLANNED: "a person: send it again",
     },
     State.SUCCEEDED: {State.REVIEW: "evidence that contradicts it"},

@@ -595,7 +595,7 @@ async def test_chunk_with_failing_journal_is_retried(
         monkeypatch.setattr(worker._journal._store, "run", fail)
         assert await worker.run(broker.chunks()[0])
     assert complaints(lenient, 10, 0) == []
-    assert "OSError; it is tried again" in caplog.text
+    assert "OSError; the chunk is run again" in caplog.text
     assert "4711" not in caplog.text
 
 

@@ -743,7 +743,7 @@ async def test_card_numbers_are_encrypted_or_refused(
     gateway: Gateway, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A card number in ``extra`` is stored encrypted or refused; a CVV is always refused."""
-    with pytest.raises(errors.InvalidRequest, match="no CVV"):
+    with pytest.raises(errors.InvalidRequest, match="must not be a CVV"):
         order(1, extra={"card.cvv": "123"})
     to_card = order(1, extra={"card.number": "4000000000000051"})
     plain = f"sqlite:///{tmp_path}/plain.db"

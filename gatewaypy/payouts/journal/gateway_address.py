@@ -1,4 +1,7 @@
-"""Which gateway a journal pays at: an order that one gateway does not know may have been paid at another."""
+"""The address of a journal's gateway.
+
+An order that one gateway does not know may have been paid at another.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from gatewaypy.storage import Store
 
 _PORTS: Final = {"https": 443, "http": 80}
-#: No other process has the journal open, and none of its orders can have been sent.
+#: No order of the journal can have been sent. The caller knows that no other process has it open.
 _IS_UNUSED: Final = (
     "(SELECT restored FROM gatewaypy_journal WHERE id = 1) = '' AND NOT EXISTS"
     " (SELECT 1 FROM gatewaypy_payouts WHERE member = ? AND (state <> 'planned' OR resent <> 0))"
@@ -23,7 +26,7 @@ _GATEWAY: Final = "SELECT gateway FROM gatewaypy_journal_gateways WHERE member =
 
 
 def normalize_address(base_url: str) -> str:
-    """Return one text for all spellings of a base URL: host in lower case, no default port, no final slash."""
+    """Return a base URL with a lower-case host, without a default port and without a final slash."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host
@@ -32,14 +35,14 @@ def normalize_address(base_url: str) -> str:
 
 
 def address_of(gateway: object) -> str | None:
-    """Return a client's base URL, normalized; ``None`` for an object of another kind that has none."""
+    """Return a client's normalized base URL; None if it has none."""
     base_url = getattr(getattr(gateway, "platform", None), "base_url", None)
     return normalize_address(base_url) if isinstance(base_url, str) else None
 
 
 @define(eq=False)
 class JournalGateway:
-    """Keeps the address at which one merchant's orders in a journal are paid.
+    """Stores the address at which one merchant's orders in a journal are paid.
 
     Args:
         store: The journal's store.
@@ -52,7 +55,7 @@ class JournalGateway:
     is_exclusive: bool
 
     async def check(self, gateway: object) -> None:
-        """Compare a client with the address that is kept; keep the first one.
+        """Compare a client with the stored address; the first one is stored.
 
         Raises:
             ConfigurationError: The addresses differ. Nothing was sent.
@@ -62,17 +65,21 @@ class JournalGateway:
         if kept is None or address == kept:
             return
         if address is None:
-            msg = f"gateway: must have a platform with a base_url, as the journal of merchant {self.member_id} pays at {kept}"
+            msg = (
+                "gateway: must have a platform with a base_url, because the journal of merchant"
+                f" {self.member_id} pays at {kept}"
+            )
         else:
             msg = (
-                f"the journal of merchant {self.member_id} pays at {kept}, and this gateway is {address}: what was paid at one"
-                " would be paid again at the other; use that URL or another journal. If the gateway has moved:"
+                f"the journal of merchant {self.member_id} pays at {kept}, and this gateway is"
+                f" {address}: orders could be paid at both; use that URL or another journal. If"
+                " the gateway has moved, run"
                 f" gatewaypy payouts change-gateway --url {address} --because '...'"
             )
         raise ConfigurationError(msg)
 
     async def change(self, base_url: str, reason: str, person: str) -> None:
-        """Keep another address, on a person's word."""
+        """Store another address, on a person's decision."""
         address = normalize_address(Platform(name="custom", base_url=base_url).base_url)
         await self.store.run(
             (
@@ -93,17 +100,19 @@ class JournalGateway:
     async def _keep(self, address: str) -> str | None:
         *_, rows = await self.store.run(
             (
-                "INSERT INTO gatewaypy_journal_gateways (member, gateway) VALUES (?, ?) ON CONFLICT (member) DO NOTHING",
+                "INSERT INTO gatewaypy_journal_gateways (member, gateway) VALUES (?, ?)"
+                " ON CONFLICT (member) DO NOTHING",
                 (self.member_id, address),
             ),
             (_GATEWAY, (self.member_id,)),
         )
         if rows[0][0] == address or not self.is_exclusive:
             return str(rows[0][0])
-        # A mistyped URL, at which nothing can have been paid, needs nobody's word to be put right.
+        # A mistyped URL, where nothing can have been paid, is replaced without a person's decision.
         await self.store.run(
             (
-                f"UPDATE gatewaypy_journal_gateways SET gateway = ? WHERE member = ? AND {_IS_UNUSED}",  # noqa: S608
+                "UPDATE gatewaypy_journal_gateways SET gateway = ?"  # noqa: S608
+                f" WHERE member = ? AND {_IS_UNUSED}",
                 (address, self.member_id, self.member_id),
             )
         )

@@ -1,4 +1,4 @@
-"""The file next to a journal in a file: its lock, and what tells later whether the journal was restored."""
+"""The file next to a SQLite journal: its lock, and its count of intents."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ _NAME: Final = 32
 
 
 class JournalLock:
-    """Locks a journal for one process, and counts its intents next to it.
+    """Locks a journal for one process, and counts its intents.
 
-    The count is written after an intent is on disk and before its payout is sent; it never falls. The name of an opening is
-    forced to disk, a count is not. See `gatewaypy.payouts.journal.restoration` for what both are compared with.
+    The count is written after an intent is on disk and before its payout is sent. It never
+    decreases. The name of an opening is synced to disk, a count is not. See `restoration` for how
+    both are used.
+
+    Args:
+        journal: The path of the journal.
     """
 
     def __init__(self, journal: str) -> None:
-        """Name the journal's file; the one next to it is made when it is acquired."""
+        """Set the path; the file is created when the lock is acquired."""
         self._journal = journal
         self._path = ""
         self._file = -1
         self.tally = Tally("", 0)
 
     def acquire(self) -> None:
-        """Take the lock, which ends with this process however it ends, and read what the file keeps.
+        """Acquire the lock and read the file. The lock ends with the process.
 
-        :raises ConfigurationError: where another process has it, or the file cannot be made.
+        Raises:
+            ConfigurationError: Another process has the lock, or the file cannot be created.
         """
-        # One journal has one lock, whatever links and folders it is reached by.
+        # One journal has one lock, even if it is opened through a link.
         self._path = os.path.realpath(self._journal) + ".owner"
-        is_missing = not os.path.exists(self._path)  # noqa: PTH110 - one call of the system, without a Path
+        is_missing = not os.path.exists(self._path)  # noqa: PTH110 - one system call
         try:
             self._file = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600
@@ -43,7 +48,10 @@ class JournalLock:
             _lock(self._file)
         except BlockingIOError:
             self.release()
-            reason = f"another process runs this journal: {self._path} is locked; wait for it, or stop it"
+            reason = (
+                f"another process runs this journal: {self._path} is locked; wait for that process,"
+                " or stop it"
+            )
         except OSError as error:
             self.release()
             reason = f"cannot use {self._path}: {error}"
@@ -55,7 +63,7 @@ class JournalLock:
         raise ConfigurationError(reason)
 
     def look(self) -> Tally:
-        """Return what the file keeps, without the lock; nothing where there is no file."""
+        """Read the file without the lock."""
         try:
             with open(os.path.realpath(self._journal) + ".owner", "rb") as file:  # noqa: PTH123 - as above
                 return _tally(file.read(_DIGITS + _NAME))
@@ -63,18 +71,18 @@ class JournalLock:
             return Tally("", 0, is_missing=isinstance(error, FileNotFoundError))
 
     def begin(self, opening: str, intents: int) -> None:
-        """Write down the name of an opening, and how many intents the journal holds; return once both are on disk."""
+        """Write the name of an opening and the number of intents, and sync them to disk."""
         self.tally = Tally(opening, max(intents, self.tally.intents))
         os.pwrite(self._file, b"%0*d%s" % (_DIGITS, self.tally.intents, opening.encode()), 0)
         os.fsync(self._file)
 
     def count(self, intents: int) -> None:
-        """Count further intents."""
+        """Add intents to the count."""
         self.tally = Tally(self.tally.opening, self.tally.intents + intents)
         os.pwrite(self._file, b"%0*d" % (_DIGITS, self.tally.intents), 0)
 
     def release(self) -> None:
-        """Let another process in; what the file keeps stays."""
+        """Release the lock; the file stays."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -89,7 +97,7 @@ def _tally(text: bytes) -> Tally:
 
 def _lock(file: int) -> None:
     try:
-        import fcntl  # noqa: PLC0415 - there is none on Windows
+        import fcntl  # noqa: PLC0415 - not on Windows
     except ImportError:  # pragma: no cover - Windows locks by other means
         import msvcrt  # noqa: PLC0415 - see above
 

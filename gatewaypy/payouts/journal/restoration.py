@@ -1,14 +1,14 @@
-"""Whether a journal lost rows: what it keeps of its last opening, compared with what was counted next to it.
+"""Detecting that a journal was restored from a backup.
 
-A journal that was restored from a backup lacks the orders and intents that were written since. Its
-store must not be trusted about what it does not hold, so such a journal is marked in its store
-until a person ends the mark. A SQLite journal is compared with the file next to it (`JournalLock`):
+A restored journal lacks the orders and intents that were written after the backup, so that an
+order that it does not have may have been sent. Such a journal is marked in its store until a person
+ends the mark. A SQLite journal is compared with the file next to it (`JournalLock`):
 
-- The file counts intents. A journal with fewer intents than that is older than what was sent.
-- Each opening has a random name, written into the journal first and into the file then. Journal
-  and file with different names are not of one time, unless a process ended between the two writes.
+- The file counts intents. A journal with fewer intents is older than the last sent payout.
+- Each opening has a random name, which is written to the journal first and to the file second. If
+  the names differ, one of the two was replaced, unless a process ended between the two writes.
 
-A PostgreSQL journal is compared with the server, database and table in which it was made.
+A PostgreSQL journal is compared with the server, database and table in which it was created.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DECIDED_SINCE: Final = (
 
 @frozen(kw_only=True)
 class Memory:
-    """What a journal's store keeps of itself.
+    """What a journal's store has about itself.
 
     Args:
-        home: Where it was when it was opened last.
+        home: The store's identity when it was opened last.
         opening: The name of its last opening; empty if none had a file next to it.
         opening_before: The name in the file when it was opened last.
-        opening_intents: How many intents it held then.
-        intents: How many intents it holds, those included that it was found to have lost.
+        opening_intents: How many intents it had then.
+        intents: How many intents it has, including those that it is known to have lost.
     """
 
     home: str
@@ -48,9 +48,12 @@ class Memory:
 
 @frozen
 class Tally:
-    """What the file next to a journal keeps: the name of the last opening, and the number of intents.
+    """The contents of the file next to a journal.
 
-    ``is_missing`` is whether there was no such file.
+    Args:
+        opening: The name of the last opening.
+        intents: Number of intents.
+        is_missing: Whether the file did not exist.
     """
 
     opening: str
@@ -59,12 +62,12 @@ class Tally:
 
 
 def sign_of_loss(memory: Memory, home: str, tally: Tally | None) -> str:
-    """Return the sign that a journal lost rows since it was opened last; empty if there is none.
+    """Return why a journal must have lost rows since it was opened last; empty if there is no sign.
 
     Args:
-        memory: What its store keeps.
-        home: Where it is now.
-        tally: What the file next to it keeps; ``None`` for a journal without such a file.
+        memory: What its store has.
+        home: The store's identity now.
+        tally: The file next to it; None for a journal without such a file.
     """
     if memory.home != home:
         return "its database was restored, copied, or promoted from a standby"

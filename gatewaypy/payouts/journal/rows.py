@@ -1,4 +1,4 @@
-"""Orders as they lie in a journal, and as a report shows them."""
+"""A journal's rows, as a run and a report read them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,20 @@ LAST_ID: Final = 2**63 - 1
 
 @frozen
 class Row:
-    """An order as it lies in the journal.
+    """A row of the journal.
 
-    ``is_resent`` is whether it was planned again after an attempt whose outcome was unknown: the gateway may know its id.
+    Args:
+        id: The row's id.
+        order: The order.
+        state: The state.
+        attempt: Number of attempts.
+        owner: The run that claimed it last.
+        fence: Number of claims.
+        not_found_by: The run that did not find it at the gateway.
+        not_found_since: Since when, by that run's clock, in seconds.
+        payment_id: The gateway's id, if it is known.
+        is_resent: Whether it was planned again after an unknown outcome. The gateway may know its
+            id then.
     """
 
     id: int
@@ -74,7 +85,7 @@ class Remaining:
 
 @frozen
 class JournalEntry:
-    """A row as a report shows it; nothing in it is secret. The times are the store's, in UTC, for people alone."""
+    """A row as a report shows it, without secrets. Times are the store's, in UTC, for information."""
 
     id: int
     merchant_transaction_id: str
@@ -101,7 +112,7 @@ class JournalEntry:
         )
 
 
-_KNOWN_OTHERWISE: Final = "the journal knows this id with another amount or payee"
+_OTHER_ORDER: Final = "the journal has this id with another amount or payee"
 NOT_ENCRYPTED: Final = (
     "must not contain a card number, because this journal is not encrypted; "
     "give encrypt= and decrypt=, or pay to a stored card"
@@ -110,7 +121,7 @@ NOT_ENCRYPTED: Final = (
 
 @frozen
 class Conflict:
-    """An order that the journal does not take, and why."""
+    """An order that the journal does not store, and why."""
 
     order: PayoutOrder
-    evidence: str = _KNOWN_OTHERWISE
+    evidence: str = _OTHER_ORDER

@@ -1,4 +1,4 @@
-"""A journal's own row: its key, and the mark of a journal that was restored, which only a person ends."""
+"""The key of a journal, and the mark of a restored journal, which only a person ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen
 class HistoryEntry:
-    """What happened to a journal as a whole: what, why, and by whom. The time is the store's, in UTC, for people alone."""
+    """An event of a journal as a whole. The time is the store's, in UTC, for information."""
 
     happened_at: object
     event: str
@@ -34,30 +34,31 @@ class HistoryEntry:
 
 @define(eq=False)
 class JournalTrust:
-    """Knows whether a journal is trusted about the orders that it does not hold.
+    """Whether a journal counts as restored, so that a missing order may have been sent.
 
     Args:
         store: The journal's store.
-        file: The file next to it; ``None`` where there is none.
-        is_looking: Only looks: no lock is held, and no mark is written.
+        file: The file next to it; None if there is none.
+        is_looking: Only read: no lock is held, and no mark is written.
     """
 
     store: Store
     file: JournalLock | None
     is_looking: bool = False
-    #: The key of the orders' fingerprints, once it is open.
+    #: The key of the orders' fingerprints, set when the journal is opened.
     key: bytes = b""
-    #: Whether the journal counts as restored, as far as this object knows.
+    #: Whether the journal counted as restored when this object read it last.
     is_restored: bool = False
     _seen: str = ""
 
     async def begin(self) -> None:
-        """Read what the journal keeps of itself; mark it where it is found to have lost rows."""
-        # Whoever sends writes the file last: a count that is read first is never ahead of the store.
+        """Read the journal's own row; mark the journal if it has lost rows."""
+        # A sending process writes the file last, so that a count that is read first is never ahead
+        # of the store.
         tally = (
             None if self.file is None else self.file.look() if self.is_looking else self.file.tally
         )
-        # Only the file counts intents, and without one there is nothing to compare a read of all rows with.
+        # Without the file there is no count to compare the rows with.
         count = (
             ()
             if self.file is None
@@ -65,13 +66,13 @@ class JournalTrust:
         )
         _, kept, *counted = await self.store.run(
             (
-                "INSERT INTO gatewaypy_journal (id, key, home) VALUES (1, ?, ? || {table_id gatewaypy_journal})"
-                " ON CONFLICT (id) DO NOTHING",
+                "INSERT INTO gatewaypy_journal (id, key, home)"
+                " VALUES (1, ?, ? || {table_id gatewaypy_journal}) ON CONFLICT (id) DO NOTHING",
                 (secrets.token_hex(32), self.store.home),
             ),
             (
-                "SELECT key, home, restored, opening, opening_before, opening_intents, lost, ? || {table_id gatewaypy_journal}"
-                " FROM gatewaypy_journal WHERE id = 1",
+                "SELECT key, home, restored, opening, opening_before, opening_intents, lost,"
+                " ? || {table_id gatewaypy_journal} FROM gatewaypy_journal WHERE id = 1",
                 (self.store.home,),
             ),
             *count,
@@ -87,7 +88,7 @@ class JournalTrust:
             intents=int(intents) + int(lost),
         )
         if self.is_looking:
-            # The names of openings are no sign here: another process may be opening it at this moment.
+            # Names of openings may differ here: another process may be opening the journal.
             self._seen = sign_of_loss(
                 memory, here, None if tally is None else evolve(tally, opening=opening)
             )
@@ -104,11 +105,12 @@ class JournalTrust:
             await self.store.run(*statements)
             return
         tally, name = self.file.tally, secrets.token_hex(16)
-        # What is lost is accounted for, so that the next loss is seen as well; that there was one is what the mark says.
+        # Lost intents are counted, so that the next loss is noticed too.
         missing = max(0, tally.intents - memory.intents)
         statements.append(
             (
-                "UPDATE gatewaypy_journal SET opening = ?, opening_before = ?, opening_intents = ?, lost = lost + ? WHERE id = 1",
+                "UPDATE gatewaypy_journal SET opening = ?, opening_before = ?, opening_intents = ?,"
+                " lost = lost + ? WHERE id = 1",
                 (name, tally.opening, memory.intents + missing, missing),
             )
         )
@@ -116,21 +118,22 @@ class JournalTrust:
         self.file.begin(name, memory.intents)
 
     async def restored_because(self) -> str:
-        """Return why the journal counts as restored; empty where it does not."""
+        """Return why the journal counts as restored; empty if it does not."""
         (rows,) = await self.store.run(("SELECT restored FROM gatewaypy_journal WHERE id = 1", ()))
         return str(rows[0][0]) or self._seen
 
     async def trust(self, because: str, person: str) -> bool:
-        """End the mark; false where there was none."""
+        """End the mark; return False if there was none."""
         reason = checked_reason(because)
         _, ended = await self.store.run(
             (
-                "INSERT INTO gatewaypy_journal_history (event, reason, person) SELECT 'trusted', ?, ? FROM gatewaypy_journal"
-                " WHERE id = 1 AND restored <> ''",
+                "INSERT INTO gatewaypy_journal_history (event, reason, person)"
+                " SELECT 'trusted', ?, ? FROM gatewaypy_journal WHERE id = 1 AND restored <> ''",
                 (reason, person),
             ),
             (
-                "UPDATE gatewaypy_journal SET restored = '' WHERE id = 1 AND restored <> '' RETURNING id",
+                "UPDATE gatewaypy_journal SET restored = ''"
+                " WHERE id = 1 AND restored <> '' RETURNING id",
                 (),
             ),
         )
@@ -138,15 +141,16 @@ class JournalTrust:
         return bool(ended)
 
     async def distrust(self, because: str, person: str) -> None:
-        """Mark the journal as restored, by what a person knows."""
+        """Mark the journal as restored, on a person's decision."""
         await self.store.run(*_mark("distrusted", checked_reason(because), person))
         self.is_restored = True
 
     async def history(self) -> list[HistoryEntry]:
-        """Return what happened to the journal as a whole, the first first."""
+        """Return the events of the journal as a whole, ordered by time."""
         (rows,) = await self.store.run(
             (
-                "SELECT happened_at, event, reason, person FROM gatewaypy_journal_history ORDER BY id",
+                "SELECT happened_at, event, reason, person"
+                " FROM gatewaypy_journal_history ORDER BY id",
                 (),
             )
         )
@@ -164,15 +168,13 @@ def _mark(event: str, reason: str, person: str) -> list[Statement]:
 
 
 def checked_reason(because: str) -> str:
-    """Return a person's reason as it is kept.
+    """Return a person's reason as it is stored.
 
     Raises:
         InvalidRequest: It is empty, or not one line of text.
     """
     if not because.strip() or not because.isprintable():
-        raise InvalidRequest("because", "the reason, in words on one line")
+        raise InvalidRequest("because", "must be a reason on one line")
     if contains(because):
-        raise InvalidRequest(
-            "because", "must not contain a card number; its last four digits will do"
-        )
+        raise InvalidRequest("because", "must not contain a card number; use its last four digits")
     return because.strip()

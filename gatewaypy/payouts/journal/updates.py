@@ -1,4 +1,4 @@
-"""What an answer, an inquiry or a callback says of a payout, as a journal keeps it."""
+"""Updates of a row, from a reply, an inquiry or a callback."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class PayoutUpdate:
     def from_status(
         cls, status: PayoutStatus, *, outcome: Outcome | None = None, seconds: float | None = None
     ) -> PayoutUpdate:
-        """Turn a record into an update. A record that is neither a success nor a failure leaves the row unknown.
+        """Build an update from a record. Without an outcome the row becomes unknown.
 
         Args:
             status: The reply, inquiry or callback.
-            outcome: The judged outcome; the record's own outcome if it was not judged.
-            seconds: How long the answer took.
+            outcome: The classified outcome; by default the record's own.
+            seconds: How long the answer took, in seconds.
         """
         # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
         code = status.result if hasattr(status, "outcome_source") else None
@@ -61,27 +61,27 @@ class PayoutUpdate:
 
 
 class PayoutStatus(Record, Protocol):
-    """A `Payout`, a `Transaction` or a `CallbackEvent`: which of them does not matter."""
+    """The attributes that `Payout`, `Transaction` and `CallbackEvent` share."""
 
     @property
     def outcome(self) -> Outcome:
-        """The library's reading."""
+        """The outcome."""
         ...
 
     @property
     def result(self) -> ResultCode:
-        """The code and its words."""
+        """The result code and its description."""
         ...
 
     @property
     def remark(self) -> str | None:
-        """The bank's words."""
+        """The bank's remark."""
         ...
 
 
-def source_of(told: object) -> str:
-    """Return what told of a payout: ``reply``, ``inquiry`` or ``callback``."""
-    outcome_source: object = getattr(told, "outcome_source", None)
-    if hasattr(told, "found"):
+def source_of(status: object) -> str:
+    """Return the source of a record: ``reply``, ``inquiry`` or ``callback``."""
+    outcome_source: object = getattr(status, "outcome_source", None)
+    if hasattr(status, "found"):
         return "inquiry"
     return outcome_source.value if isinstance(outcome_source, OutcomeSource) else "callback"
