@@ -1,4 +1,4 @@
-"""What callers give and get: customers and addresses on the way out, frozen results on the way back."""
+"""The data classes that callers pass in, and the frozen results that they get."""
 
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         StoredCard,
     )
 else:
-    # Results of what is no payment: an open gateway has them, and few who import the package make one.
+    # Results of operations that are not payments; an open gateway imports them.
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {

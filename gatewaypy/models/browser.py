@@ -1,4 +1,4 @@
-"""The payer's browser, as 3-D Secure 2 wants to know it: from the request's headers and a small script on the checkout page."""
+"""The payer's browser for 3-D Secure 2, from the request's headers and a script on the page."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from gatewaypy.secret import shape_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Put this into the page whose form starts the payment. It fills a hidden input named ``browser_info`` in every form of that
-#: page, and sends nothing anywhere itself; hand the input's text to :meth:`BrowserInfo.from_request`.
+#: Put this script into the page whose form starts the payment. It adds a hidden input named
+#: ``browser_info`` to every form of the page, and sends nothing itself. Pass the input's text to
+#: `BrowserInfo.from_request`.
 BROWSER_SCRIPT: Final = """\
 (function () {
   function whole(value, lowest, highest) {
     return Math.min(Math.max(Math.round(value) || 0, lowest), highest);
   }
   var screen = window.screen || {};
-  var language = /^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{2,8}){0,2}(?![A-Za-z0-9])/.exec(navigator.language || "");
+  var tag = /^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{2,8}){0,2}(?![A-Za-z0-9])/;
+  var language = tag.exec(navigator.language || "");
   var values = [
     whole(screen.width, 0, 99999), whole(screen.height, 0, 99999), whole(screen.colorDepth, 0, 99),
     whole(new Date().getTimezoneOffset(), -999, 999),
-    typeof navigator.javaEnabled === "function" && navigator.javaEnabled() ? 1 : 0, language ? language[0] : ""
+    typeof navigator.javaEnabled === "function" && navigator.javaEnabled() ? 1 : 0,
+    language ? language[0] : ""
   ].join("|");
   Array.prototype.forEach.call(document.forms, function (form) {
     var input = document.createElement("input");
@@ -37,7 +40,7 @@ BROWSER_SCRIPT: Final = """\
 })();
 """
 
-# Older copies of the script, in pages that browsers keep, wrote fractions and long languages.
+# Older versions of the script, in cached pages, write fractions and long languages.
 _FRACTION: Final = r"(?:\.[0-9]{1,20})?"
 _SIZE: Final = rf"([0-9]{{1,5}}{_FRACTION})"
 _DEPTH: Final = rf"([0-9]{{1,2}}{_FRACTION})"
@@ -54,10 +57,10 @@ _LANGUAGE: Final = re.compile(
     r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{2,8}){0,2}(?![A-Za-z0-9])", re.ASCII
 )
 _NO_LANGUAGE: Final = "en"
-# What EMVCo's 3-D Secure takes for browserColorDepth, greatest first.
+# The values of browserColorDepth in EMVCo's 3-D Secure, greatest first.
 _COLOR_DEPTHS: Final = (48, 32, 24, 16, 15, 8, 4, 1)
 _NO_DEPTH: Final = 24
-# An infinity, and what is not a number, cannot be rounded.
+# Infinity and NaN cannot be rounded.
 _ANY_NUMBER: Final = 1e9
 
 
@@ -71,7 +74,7 @@ def _language(text: str | None) -> str:
 
 
 def _whole(name: str, value: float, lowest: int, highest: int) -> int:
-    """Round a number. One that is out of bounds, and what is not a number, is refused."""
+    """Round a number and check its bounds."""
     is_number = (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ANY_NUMBER
     )
@@ -98,24 +101,31 @@ def _width(value: float) -> int:
 
 
 def _color_depth(value: float) -> int:
-    """Return the depth itself, or the next lower one that EMVCo lists; 24 for 0."""
+    """Return the greatest listed depth that is not above this one; 24 for 0."""
     depth = _whole("color_depth", value, 0, 100)
     return next((known for known in _COLOR_DEPTHS if known <= depth), _NO_DEPTH)
 
 
 @frozen(kw_only=True)
 class BrowserInfo:
-    """What 3-D Secure 2 wants to know of the payer's browser (protocol section 6, seen).
+    """The payer's browser for 3-D Secure 2.
 
-    Every value becomes one that EMVCo's 3-D Secure takes, however the object was made:
+    Each value is converted to one that EMVCo's 3-D Secure allows.
 
-    - ``user_agent`` and ``accept_header``: without control characters, at most 2048 characters;
-    - ``language``: the language, script and region of a BCP 47 tag; ``"en"`` if there is none;
-    - ``timezone_offset``: minutes as ``Date.getTimezoneOffset()`` gives them, rounded, -1440 to 1440;
-    - ``color_depth``: bits, 0 to 100; the listed depth (1, 4, 8, 15, 16, 24, 32, 48) that is next below, 24 for 0;
-    - ``screen_height`` and ``screen_width``: pixels, rounded, 0 to 999999.
+    Args:
+        user_agent: Control characters are removed; cut to 2048 characters.
+        accept_header: As ``user_agent``.
+        language: BCP 47 tag, reduced to language, script and region. ``"en"`` if there is none.
+        timezone_offset: Minutes as ``Date.getTimezoneOffset()`` returns, -1440 to 1440, rounded.
+        color_depth: Bits, 0 to 100, reduced to 1, 4, 8, 15, 16, 24, 32 or 48. 0 becomes 24.
+        screen_height: Pixels, 0 to 999999, rounded.
+        screen_width: As ``screen_height``.
+        java_enabled: ``navigator.javaEnabled()``.
 
-    :raises InvalidRequest: where a number is out of its bounds, or is not a number.
+    Raises:
+        InvalidRequest: A number is out of bounds, or not a number.
+
+    Protocol section 6. Seen.
     """
 
     user_agent: str = field(converter=_header)
@@ -129,24 +139,30 @@ class BrowserInfo:
 
     @classmethod
     def from_request(cls, headers: Mapping[str, str], browser_info: str) -> Self:
-        """Put the payer's own request and what :data:`BROWSER_SCRIPT` found together.
+        """Combine the payer's request and the values of `BROWSER_SCRIPT`.
 
-        :param headers: the headers of the request that started the payment, in any case; starlette's, aiohttp's and Django's
-            ``request.headers`` will do.
-        :param browser_info: the text of the hidden input ``browser_info``.
-        :raises InvalidRequest: where that text is not what the script writes. A payer's browser can send anything: take it
-            for a payment without ``browser=`` then.
+        Args:
+            headers: The headers of the request that started the payment, in any case, such as
+                ``request.headers`` of Starlette, aiohttp and Django.
+            browser_info: The text of the hidden input ``browser_info``.
+
+        Returns:
+            The browser.
+
+        Raises:
+            InvalidRequest: The text is not from the script; a browser can send any text. Pay
+                without ``browser=`` in this case.
         """
         lowered = {
             name.lower(): value for name, value in headers.items() if name.lower() in _WANTED
         }
-        # A frame that raises stays in the traceback: the payer's cookies must not.
+        # The traceback of an error keeps this frame: it must not have the payer's cookies.
         del headers
         found = _SCRIPT_TEXT.fullmatch(browser_info) if isinstance(browser_info, str) else None
         if found is None:
             raise InvalidRequest(
                 "browser_info",
-                "the text that BROWSER_SCRIPT put into the form",
+                "must be the text that BROWSER_SCRIPT writes",
                 shape_of(browser_info),
             )
         accepted = lowered.get("accept-language", "").split(",")[0].split(";")[0].strip().strip("*")

@@ -1,4 +1,4 @@
-"""The people in a payment: who pays or is paid, and where goods go."""
+"""The customer of a payment or payout, and the shipping address."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ if TYPE_CHECKING:
 
 
 def _shown(value: object) -> str:
-    """Show what a person wrote into a field: a card number in the wrong one is masked."""
+    """Return a field's ``repr``; a card number in a wrong field is masked."""
     return repr(mask(value)) if isinstance(value, str) else mask(repr(value))
 
 
 @frozen
 class Customer:
-    """The payer, or the person paid out to (protocol section 6, documented).
+    """The payer of a payment, or the payee of a payout.
 
-    ``phone_country_code`` is free form (``"091"``, ``"+44"``), ``ip`` the payer's address, ``customer_id`` the gateway's id
-    of a customer who signed up. ``birth_date`` goes out as ``YYYYMMDD``.
+    Args:
+        given_name: First name.
+        surname: Last name.
+        email: E-mail address.
+        phone: Phone number.
+        phone_country_code: Free form, such as ``"091"`` or ``"+44"``.
+        ip: The payer's IP address.
+        birth_date: Sent as ``YYYYMMDD``.
+        sex: Free form.
+        customer_id: The gateway's id of a customer who is signed up.
+
+    Protocol section 6. Documented.
     """
 
     given_name: str | None = field(default=None, repr=_shown)
@@ -38,7 +48,17 @@ class Customer:
 
 @frozen
 class Address:
-    """Where goods go (protocol section 6, documented); ``country`` is ISO 3166-1 alpha-2."""
+    """A shipping address.
+
+    Args:
+        country: ISO 3166-1 alpha-2.
+        city: Free form, as all the others.
+        state: State or province.
+        postcode: Postal code.
+        street: Street and number.
+
+    Protocol section 6. Documented.
+    """
 
     country: str | None = field(default=None, repr=_shown)
     city: str | None = field(default=None, repr=_shown)

@@ -1,4 +1,4 @@
-"""What the gateway sent, kept whole under the gateway's own names."""
+"""The fields of a reply or callback, by the gateway's own names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class Fields(Mapping[str, Any]):
-    """What the gateway sent, by the gateway's own names; reads like a dict, shows only how much it holds."""
+    """The gateway's fields, by the gateway's own names.
+
+    It reads like a dict. ``repr`` shows only the number of fields.
+    """
 
     __slots__ = ("_values",)
 
@@ -26,8 +29,8 @@ class Fields(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as above; a dict's own are faster than a mapping's
-        """Return a field, or the default."""
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - faster than Mapping.get
+        """Return a field's value, or the default."""
         return self._values.get(name, default)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Invoices and payment links, as the gateway tells of them: what a merchant sends so that a customer can pay later."""
+"""Results about invoices and payment links."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from gatewaypy.models.results import OperationResult
 class Invoice(OperationResult):
     """An invoice (protocol section 7).
 
-    ``invoice_id`` is the gateway's id, ``merchant_invoice_id`` your own; ``payment_url`` is the link that the customer gets by
-    e-mail. ``expiration_period`` is in the gateway's own unit; ``created_date`` and ``created_time`` have no zone.
+    Attributes:
+        invoice_id: The gateway's id.
+        merchant_invoice_id: Your own id.
+        payment_url: The link in the e-mail to the customer.
+        customer_email: The customer's e-mail address.
+        description: Text of the invoice.
+        expiration_period: In the gateway's own unit.
+        created_date: Without a time zone.
+        created_time: Without a time zone.
     """
 
     invoice_id: str | None = None
@@ -27,11 +34,11 @@ class Invoice(OperationResult):
 
 @frozen(kw_only=True)
 class InvoiceConfiguration(OperationResult):
-    """How invoices are set up for this merchant; what the gateway tells is in ``extra`` (no reply is documented)."""
+    """The merchant's invoice settings, in ``extra`` (no reply is documented)."""
 
 
 @frozen(kw_only=True)
 class PaymentLink(OperationResult):
-    """A link to pay by (protocol section 7): send ``url`` to the customer."""
+    """A payment link (protocol section 7): send ``url`` to the payer."""
 
     url: str | None = None

@@ -1,4 +1,4 @@
-"""What must be kept of an initial payment so that later ones can be taken without the payer: no card data."""
+"""What recurring payments need of the initial payment, without card data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewaypy.secret import shape_of
 if TYPE_CHECKING:
     from gatewaypy.money import Money
 
-_RULE: Final = "the text that Mandate.to_json() gave"
+_RULE: Final = "must be the text of Mandate.to_json()"
 
 
 class _InitialPayment(Protocol):
@@ -40,16 +40,22 @@ class _InitialPayment(Protocol):
 
 @frozen(kw_only=True)
 class Mandate:
-    """A payer's standing consent: the initial payment's id and, where the card was stored, its registration (protocol section 4).
+    """A payer's consent to recurring payments, without card data.
 
-    It holds no card data and may be kept as JSON: ``Mandate.from_json(mandate.to_json())`` is the same mandate.
+    Args:
+        payment_id: The initial payment's id. Repeats use it if there is no registration (our
+            choice of path and rule).
+        registration_id: The stored card's id, if the initial payment stored it (documented).
+        payment_mode: The initial payment's mode, which repeats must send again.
+        payment_brand: As ``payment_mode``.
+        terminal_id: The initial payment's terminal.
+        merchant_transaction_id: Your own id of the initial payment.
+        currency: The initial payment's currency. A repeat in another one is rejected.
 
-    :param payment_id: the initial payment's id; repeats go by it where there is no registration (our choice of path and rule).
-    :param registration_id: the stored card's id, where the initial payment stored it (documented).
-    :param payment_mode: with ``payment_brand``, as the initial payment had them: repeats must say them again.
-    :param terminal_id: the terminal that took the initial payment.
-    :param merchant_transaction_id: your own id of the initial payment, for your books.
-    :param currency: the initial payment's; a repeat in another is refused.
+    Example:
+        ``Mandate.from_json(mandate.to_json())`` returns an equal mandate.
+
+    Protocol section 4.
     """
 
     payment_id: str
@@ -62,15 +68,22 @@ class Mandate:
 
     @classmethod
     def of(cls, payment: _InitialPayment) -> Self:
-        """Make the mandate of an initial payment that has succeeded.
+        """Build the mandate of a successful initial payment.
 
-        :raises InvalidRequest: where it has not, or not yet: after a redirect, make the mandate of what an inquiry finds.
+        Args:
+            payment: The payment. After a redirect, the result of an inquiry.
+
+        Returns:
+            The mandate.
+
+        Raises:
+            InvalidRequest: The payment has not succeeded, or not yet.
         """
         if payment.outcome is not Outcome.SUCCEEDED or payment.payment_id is None:
             raise InvalidRequest(
                 "mandate",
-                "an initial payment that has succeeded; ask gateway.inquire once the payer is back",
-                f"one with outcome {payment.outcome.name}",
+                "must be of a successful payment; after a redirect, call gateway.inquire first",
+                f"outcome {payment.outcome.name}",
                 merchant_transaction_id=payment.merchant_transaction_id,
             )
         return cls(
@@ -84,16 +97,23 @@ class Mandate:
         )
 
     def to_json(self) -> str:
-        """Return the mandate as JSON: an object of texts, what is missing left out."""
+        """Return the mandate as a JSON object of strings, without the missing fields."""
         return json.dumps(
             {name: value for name, value in asdict(self).items() if value is not None}
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a mandate back.
+        """Read a mandate.
 
-        :raises InvalidRequest: where the text is no mandate.
+        Args:
+            text: The text of `to_json`.
+
+        Returns:
+            The mandate.
+
+        Raises:
+            InvalidRequest: The text is not a mandate.
         """
         try:
             values = json.loads(text)

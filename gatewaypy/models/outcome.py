@@ -1,4 +1,4 @@
-"""What became of an operation, and how that was learnt."""
+"""The outcome of an operation, and its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Outcome(enum.Enum):
-    """What became of an operation, in the words that a merchant's code decides by."""
+    """The outcome of an operation."""
 
     SUCCEEDED = "succeeded"
     PENDING = "pending"
@@ -19,7 +19,7 @@ class Outcome(enum.Enum):
 
 
 class OutcomeSource(enum.Enum):
-    """How an outcome was learnt: from the request's own reply, or by asking afterwards."""
+    """Where an outcome is from: the request's own reply, or a later inquiry."""
 
     REPLY = "reply"
     INQUIRY = "inquiry"

@@ -1,4 +1,4 @@
-"""What a merchant writes on an invoice."""
+"""The lines of an invoice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from gatewaypy.money import Money
 
 @frozen
 class Product:
-    """One line of an invoice (protocol section 6, documented).
+    """One line of an invoice.
 
-    :param description: what is sold.
-    :param price: the price of one.
-    :param quantity: how many, at least one.
+    Args:
+        description: What is sold.
+        price: Price of one item.
+        quantity: Number of items, at least 1.
+
+    Raises:
+        InvalidRequest: ``price`` is not Money, or ``quantity`` not an integer of at least 1.
+
+    Protocol section 6. Documented.
     """
 
     description: str
@@ -23,11 +29,13 @@ class Product:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.price, Money):
-            raise InvalidRequest("product.productAmount", "Money, such as Money('50.00', 'EUR')")
+            raise InvalidRequest(
+                "product.productAmount", "must be Money, such as Money('50.00', 'EUR')"
+            )
         if type(self.quantity) is not int or self.quantity < 1:
-            raise InvalidRequest("product.quantity", "an integer of at least 1")
+            raise InvalidRequest("product.quantity", "must be an integer of at least 1")
 
     @property
     def total(self) -> Money:
-        """The price of all of them."""
+        """The price of all items."""
         return self.price * self.quantity

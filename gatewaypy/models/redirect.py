@@ -1,4 +1,4 @@
-"""Where a payer's browser must go on, and the pages that send it there."""
+"""Redirects of the payer's browser, and the pages that perform them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     Pairs = Iterable[tuple[str, str]]
 
 _STYLE: Final = """\
-body { margin: 2rem auto; max-width: 24rem; padding: 0 1rem; font: 1.125rem/1.5 system-ui, sans-serif;
-  text-align: center; }
+body { margin: 2rem auto; max-width: 24rem; padding: 0 1rem; text-align: center;
+  font: 1.125rem/1.5 system-ui, sans-serif; }
 a, button { display: block; box-sizing: border-box; width: 100%; padding: .75rem; border: 0;
-  border-radius: .5rem; background: #0a7a4b; color: #fff; font: inherit; text-decoration: none; cursor: pointer; }
+  border-radius: .5rem; background: #0a7a4b; color: #fff; font: inherit; text-decoration: none;
+  cursor: pointer; }
 button:disabled { background: #667; }"""
 
 # The form's own `submit` can be hidden by an input of that name. A second press while the next page
@@ -68,7 +69,7 @@ _NONCE: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 
 
 def is_safe(url: str) -> bool:
-    """Return whether a browser may be sent there: https, or http to this machine."""
+    """Return whether a URL is https, or http to a loopback address."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -84,15 +85,23 @@ def is_safe(url: str) -> bool:
 def redirect_page(
     url: str, method: str, pairs: Pairs, *, title: str, words: str, nonce: str | None = None
 ) -> str:
-    """Return a page that sends a browser on by itself, and by a button wherever it does not.
+    """Return a page that redirects the browser, with a button if the script does not run.
 
-    A POST is a form that a script submits. A GET is a link and a refresh, because a GET form replaces
-    the URL's own query. Every value is escaped.
+    A POST is a form that a script submits. A GET is a link and a refresh, because a GET form
+    replaces the URL's own query. Every value is escaped.
 
-    :param nonce: the nonce of the page's Content-Security-Policy, for its script and its style.
-    :raises InvalidRequest: where ``nonce`` is not a nonce.
+    Args:
+        url: Target.
+        method: ``"GET"`` or ``"POST"``.
+        pairs: Names and values to send.
+        title: Title of the page.
+        words: Text of the page.
+        nonce: Nonce of the page's Content-Security-Policy, for its script and style.
+
+    Raises:
+        InvalidRequest: ``nonce`` is not a nonce.
     """
-    attribute = "" if nonce is None else f' nonce="{_checked_nonce(nonce)}"'
+    attribute = "" if nonce is None else f' nonce="{_validate_nonce(nonce)}"'
     refresh = ""
     if method == "GET":
         target = html.escape(_with_query(url, list(pairs)))
@@ -109,8 +118,8 @@ def redirect_page(
     )
 
 
-def _checked_nonce(nonce: str) -> str:
-    # A web framework may hand over an object that becomes the text when it is first used.
+def _validate_nonce(nonce: str) -> str:
+    # Some web frameworks pass an object that becomes a string when it is first used.
     text = str(nonce) if isinstance(nonce, str) else ""
     if not _NONCE.fullmatch(text):
         rule = "must be a Content-Security-Policy nonce: letters, digits, '+', '/', '-', '_'"
@@ -119,7 +128,7 @@ def _checked_nonce(nonce: str) -> str:
 
 
 def _with_query(url: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """Append pairs to a URL's query, which stays as it is, before its fragment."""
+    """Append pairs to a URL's query, before its fragment."""
     if not pairs:
         return url
     address, mark, fragment = url.partition("#")
@@ -132,18 +141,25 @@ def _stripped(url: str) -> str:
 
 
 def named_pairs(pairs: Pairs) -> tuple[tuple[str, str], ...]:
-    """Return the pairs that have a name. A browser submits no other."""
+    """Return the pairs that have a name; a browser submits no others."""
     return tuple((name, value) for name, value in pairs if name.strip())
 
 
 @frozen
 class Redirect:
-    """Where the payer's browser must go on, and with what (protocol section 7, seen).
+    """Where the payer's browser must be sent.
 
-    ``url`` has no blanks or line breaks at its ends. ``method`` is ``"GET"`` or ``"POST"``.
-    ``parameters`` holds every name and value, empty values too; a pair without a name is left out, as a
-    browser leaves it out. Use :meth:`html` as the whole answer to the payer's browser. You can also send
-    it to ``url`` yourself if ``method`` is ``"GET"`` and there are no parameters.
+    Answer the payer's browser with `html`. If ``method`` is ``"GET"`` and there are no
+    parameters, an HTTP redirect to ``url`` works too.
+
+    Attributes:
+        url: Target, without spaces or line breaks at its ends.
+        method: ``"GET"`` or ``"POST"``.
+        parameters: Names and values to send, empty values included. Pairs without a name are
+            left out, as a browser does.
+        target: The gateway's target, as sent.
+
+    Protocol section 7. Seen.
     """
 
     url: str = field(converter=_stripped)
@@ -152,20 +168,26 @@ class Redirect:
     target: str | None = None
 
     def html(self, nonce: str | None = None) -> str:
-        """Return a page that sends the browser on by itself, and by a button wherever it does not.
+        """Return a page that redirects the browser, with a button if the script does not run.
 
-        A POST needs its script to go on by itself. The button stands outside of ``<noscript>``: it works
-        without scripts, under a Content-Security-Policy and after an error. A GET needs no script; its URL
-        is followed as the gateway wrote it, with the parameters at the end of its query.
+        A POST needs a script. The button is not inside ``<noscript>``: it works without scripts,
+        under a Content-Security-Policy and after an error. A GET needs no script; the parameters
+        are appended to the query of the gateway's URL.
 
-        :param nonce: the nonce of the page's Content-Security-Policy (letters, digits, ``+/-_``), for the
-            page's one script and one style. ``form-action`` must allow ``url``.
-        :raises InsecureConnection: where ``url`` is neither https nor this machine's own.
-        :raises InvalidRequest: where ``nonce`` is not a nonce.
+        Args:
+            nonce: Nonce of the page's Content-Security-Policy (letters, digits, ``+/-_``), for
+                its script and style. ``form-action`` must allow ``url``.
+
+        Returns:
+            The HTML page.
+
+        Raises:
+            InsecureConnection: ``url`` is neither https nor a loopback address.
+            InvalidRequest: ``nonce`` is not a nonce.
         """
         if not is_safe(self.url):
             raise InsecureConnection(
-                "redirect.url", "https: a payer's data must not travel in the clear", "another URL"
+                "redirect.url", "must use https, because the payer's data must be encrypted"
             )
         words = "Your bank asks you to confirm this payment."
         return redirect_page(
@@ -180,27 +202,38 @@ class Redirect:
 
 @frozen
 class HostedForm:
-    """A form that takes the payer's browser to one of the gateway's own pages (protocol section 4).
+    """A form that sends the payer's browser to one of the gateway's hosted pages.
 
-    ``url`` is where it is posted, ``fields`` what it carries, the checksum as a `Secret`. Use :meth:`html` as the whole answer
-    to the payer's browser, or :meth:`inputs` inside a page of your own.
+    Answer the payer's browser with `html`, or use `inputs` in a page of your own.
+
+    Attributes:
+        url: Where the form is posted.
+        fields: Names and values, with the checksum as a `Secret`.
+
+    Protocol section 4.
     """
 
     url: str
     fields: tuple[tuple[str, str | Secret], ...] = field(repr=False)
 
     def inputs(self) -> tuple[tuple[str, str], ...]:
-        """Return the names and values of the form's hidden inputs, the checksum in the clear: escape them."""
+        """Return names and values of the hidden inputs, with the plain checksum. Escape them."""
         return tuple(
             (name, value if isinstance(value, str) else value.reveal())
             for name, value in self.fields
         )
 
     def html(self, nonce: str | None = None) -> str:
-        """Return a page that posts the form by itself, and by a button wherever its script does not run.
+        """Return a page that posts the form, with a button if its script does not run.
 
-        :param nonce: as in :meth:`Redirect.html`.
-        :raises InvalidRequest: where ``nonce`` is not a nonce.
+        Args:
+            nonce: As in `Redirect.html`.
+
+        Returns:
+            The HTML page.
+
+        Raises:
+            InvalidRequest: ``nonce`` is not a nonce.
         """
         title = "Continue to the payment page"
         return redirect_page(

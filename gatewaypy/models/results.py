@@ -1,4 +1,4 @@
-"""Results: frozen, one class an operation, each with its outcome, the gateway's words and the whole reply."""
+"""Results: one frozen class per operation, with the outcome and the whole reply."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gatewaypy.errors import Declined, OutcomeUnknown, UnreadableReply
 from gatewaypy.models.fields import NO_FIELDS, Fields
 from gatewaypy.models.mandate import Mandate
 from gatewaypy.models.outcome import Outcome, OutcomeSource
-from gatewaypy.models.redirect import Redirect  # noqa: TC001 - a converter such as cattrs reads the annotations
-from gatewaypy.money import Money  # noqa: TC001 - a converter such as cattrs reads the annotations
+from gatewaypy.models.redirect import Redirect  # noqa: TC001 - cattrs reads the annotations
+from gatewaypy.money import Money  # noqa: TC001 - cattrs reads the annotations
 
 
 @frozen
 class ResultCode:
-    """The gateway's code (text: ``"00001"``) and its words for it; both empty where it sent none."""
+    """The gateway's code, such as ``"00001"``, and its text; both empty if it sent none."""
 
     code: str = ""
     description: str = ""
@@ -24,7 +24,7 @@ class ResultCode:
 
 @frozen
 class MaskedCard:
-    """As much of a card as may be shown."""
+    """The parts of a card that may be shown."""
 
     bin: str | None = None
     last_four: str | None = None
@@ -35,13 +35,23 @@ class MaskedCard:
 
 @frozen(kw_only=True)
 class OperationResult:
-    """What every result has.
+    """The attributes of every result.
 
-    ``outcome`` is the library's reading; ``status`` and ``transaction_status`` are the gateway's long and short words for it,
-    carried as text even where the library doesn't know them. ``timestamp`` has no zone and must not be computed with.
-    ``result`` is the operation's own code; it is empty if only an inquiry told the outcome, since an inquiry's code is about
-    the look-up. ``raw`` is the whole reply, ``extra`` the part of it that has no attribute here. ``outcome_source`` tells whether
-    the operation's own reply said so, or an inquiry made because that reply was missing or unreadable.
+    Attributes:
+        outcome: The outcome, from the gateway's statuses and code.
+        result: The operation's own code and text. Empty if only an inquiry gave the outcome,
+            because an inquiry's code is about the look-up.
+        status: The gateway's long status; may be one that the library does not know.
+        transaction_status: The gateway's short status; as ``status``.
+        payment_id: The gateway's id.
+        merchant_transaction_id: Your own id.
+        amount: Amount and currency.
+        remark: The bank's text.
+        timestamp: As sent, without a time zone; do not compute with it.
+        outcome_source: Whether the outcome is from the operation's own reply, or from an inquiry
+            because that reply was missing or unreadable.
+        extra: The fields of the reply without an attribute.
+        raw: All fields of the reply.
     """
 
     outcome: Outcome
@@ -59,14 +69,19 @@ class OperationResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the operation is done and its money moved (or is held, for a preauthorization)."""
+        """Whether the money has moved, or for a preauthorization is held."""
         return self.outcome is Outcome.SUCCEEDED
 
     def raise_for_outcome(self) -> Self:
-        """Return the result itself, unless it is a no.
+        """Return the result itself, or raise if the operation failed.
 
-        :raises Declined: where it failed or was cancelled.
-        :raises OutcomeUnknown: where nobody knows; `UnreadableReply` where it is no payment that nobody knows of.
+        Returns:
+            This result.
+
+        Raises:
+            Declined: The outcome is ``FAILED`` or ``CANCELLED``.
+            OutcomeUnknown: The outcome is ``UNKNOWN``.
+            UnreadableReply: The outcome is ``UNKNOWN``, and the result is not of a payment.
         """
         if self.outcome in {Outcome.FAILED, Outcome.CANCELLED}:
             raise Declined(
@@ -83,10 +98,10 @@ class OperationResult:
             and self.payment_id is None
             and self.merchant_transaction_id is None
         ):
-            reason = f"its code {self.result.code or '(none)'} says neither yes nor no"
+            reason = f"its code {self.result.code or '(none)'} means neither success nor failure"
             raise UnreadableReply(reason, operation=type(self).__name__.lower())
         if self.outcome is Outcome.UNKNOWN:
-            reason = "the gateway's answer says neither yes nor no"
+            reason = "the gateway's answer means neither success nor failure"
             raise OutcomeUnknown(
                 reason,
                 operation=type(self).__name__.lower(),
@@ -102,8 +117,18 @@ class OperationResult:
 class Payment(OperationResult):
     """A debit or a preauthorization (protocol section 7).
 
-    ``redirect`` is where the payer must go on, with outcome ``REDIRECT``. ``duplicate`` is true where the gateway said that
-    this merchant transaction id had been used before: the result then tells of that earlier payment, and no second was made.
+    Attributes:
+        redirect: Where to send the payer's browser, if the outcome is ``REDIRECT``.
+        card: The masked card.
+        payment_brand: As sent by the gateway.
+        payment_mode: As sent by the gateway.
+        registration_id: The stored card's id, if the payment stored it.
+        descriptor: Text on the payer's statement.
+        eci: Electronic commerce indicator of 3-D Secure.
+        bank_reference_id: The bank's id.
+        terminal_id: The terminal.
+        duplicate: True if the gateway reported that this merchant transaction id was used
+            before. The result is then that of the earlier payment; no second one was made.
     """
 
     redirect: Redirect | None = None
@@ -118,18 +143,18 @@ class Payment(OperationResult):
     duplicate: bool = False
 
     def mandate(self) -> Mandate:
-        """Return what later recurring payments need, once this initial payment has succeeded; see `Mandate.of`."""
+        """Return the mandate for recurring payments; see `Mandate.of`."""
         return Mandate.of(self)
 
 
-# These four add no field, so that everything that attrs made for their base serves them too; one that gets a field of its own
-# must become @frozen(kw_only=True) like the others.
+# These four classes add no field, so they use the methods that attrs generated for their base. A
+# class that gets a field must become @frozen(kw_only=True).
 
 
 class FollowUp(OperationResult):
     """An operation on an earlier payment.
 
-    ``amount`` is what was asked for; where an inquiry settled it, only what that told.
+    ``amount`` is the requested amount. If an inquiry gave the outcome, it is the inquiry's amount.
     """
 
     __slots__ = ()
@@ -142,7 +167,7 @@ class Capture(FollowUp):
 
 
 class Reversal(FollowUp):
-    """The cancelling of a preauthorization, whole (protocol sections 4 and 7)."""
+    """The cancellation of a whole preauthorization (protocol sections 4 and 7)."""
 
     __slots__ = ()
 
@@ -166,11 +191,29 @@ class Payout(OperationResult):
 
 @frozen(kw_only=True)
 class Transaction(OperationResult):
-    """What an inquiry, or a row of the transaction list, says of a payment or payout (protocol section 7).
+    """The record of a payment or payout, from an inquiry or the transaction list.
 
-    ``found`` is false where the gateway has no record; ``outcome`` is then ``UNKNOWN``: a record may appear late. ``lookup`` is
-    the inquiry's own code, such as ``00026``, "record found". It says nothing about the payment, so ``result`` is empty.
-    ``charged_back``, ``paid_out``, ``transaction_date`` (without a zone) and ``customer`` come with the list alone.
+    Attributes:
+        found: False if the gateway has no record. ``outcome`` is then ``UNKNOWN``, because a
+            record may appear late.
+        lookup: The inquiry's own code, such as ``00026``, "record found". It is not about the
+            payment, so ``result`` is empty.
+        card: The masked card.
+        payment_brand: As sent by the gateway.
+        payment_mode: As sent by the gateway.
+        registration_id: The stored card's id.
+        descriptor: Text on the payer's statement.
+        eci: Electronic commerce indicator of 3-D Secure.
+        bank_reference_id: The bank's id.
+        terminal_id: The terminal.
+        captured: Captured amount.
+        refunded: Refunded amount.
+        charged_back: Charged back amount; only in the list.
+        paid_out: Paid out amount; only in the list.
+        transaction_date: Without a time zone; only in the list.
+        customer: The customer's fields; only in the list.
+
+    Protocol section 7.
     """
 
     found: bool
@@ -191,5 +234,5 @@ class Transaction(OperationResult):
     customer: Fields = field(default=NO_FIELDS, repr=False)
 
     def mandate(self) -> Mandate:
-        """Return what later recurring payments need, where this is a successful initial payment; see `Mandate.of`."""
+        """Return the mandate for recurring payments; see `Mandate.of`."""
         return Mandate.of(self)

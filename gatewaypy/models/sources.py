@@ -1,4 +1,4 @@
-"""What a payment is taken from, besides a card: wallets, banks, accounts, vouchers (protocol section 6, ``paymentMode``)."""
+"""Payment sources besides cards: wallets, banks, accounts and vouchers (protocol section 6)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 def _word(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InvalidRequest(
-            attribute.name, "the gateway's word for it, such as 'EW' or 'APPLEPAY'", shape_of(value)
+            attribute.name,
+            "must be one of the gateway's words, such as 'EW' or 'APPLEPAY'",
+            shape_of(value),
         )
 
 
 @frozen
 class Wallet:
-    """A wallet, ``paymentMode`` ``EW`` (documented): the payer is sent on to it.
+    """A wallet, to which the payer is redirected. Documented.
 
-    :param brand: ``"APPLEPAY"``, ``"GOOGLEPAY"``, ``"SKRILL"``, ``"NETELLER"`` and others; the list is open.
+    Args:
+        brand: Such as ``"APPLEPAY"``, ``"GOOGLEPAY"``, ``"SKRILL"`` or ``"NETELLER"``.
+        mode: The ``paymentMode``.
     """
 
     brand: str = field(validator=_word)
@@ -34,9 +38,11 @@ class Wallet:
 
 @frozen
 class NetBanking:
-    """The payer's own bank, ``paymentMode`` ``NB`` (documented): the payer is sent on to it.
+    """The payer's own bank, to which the payer is redirected. Documented.
 
-    :param brand: ``"SOFORT"``, ``"IDEAL"``, ``"GIROPAY"`` and others; the list is open.
+    Args:
+        brand: Such as ``"SOFORT"``, ``"IDEAL"`` or ``"GIROPAY"``.
+        mode: The ``paymentMode``.
     """
 
     brand: str = field(validator=_word)
@@ -45,23 +51,31 @@ class NetBanking:
 
 @frozen
 class Voucher:
-    """A prepaid voucher, ``paymentMode`` ``PV`` (documented): the payer is sent on to its issuer.
+    """A prepaid voucher, to whose issuer the payer is redirected. Documented.
 
-    :param brand: the issuer's name with the gateway; the list is open.
+    Args:
+        brand: The gateway's name of the issuer.
+        mode: The ``paymentMode``.
     """
 
     brand: str = field(validator=_word)
     mode: str = field(default="PV", validator=_word, kw_only=True)
 
 
-# These write their own constructors: one that raises stays in the traceback, with whatever its names still hold.
+# The following constructors delete their parameters: the traceback of an error keeps the frame.
 
 
 @frozen(init=False)
 class SepaAccount:
-    """A bank account in the SEPA area, ``paymentMode`` ``SEPA`` (mode documented, the account's field names our choice).
+    """A bank account in the SEPA area.
 
-    :param iban: kept as a `Secret`, as is the ``bic``.
+    The mode is documented; the names of the account's fields are our choice.
+
+    Args:
+        iban: Kept as a `Secret`.
+        bic: Kept as a `Secret`.
+        brand: The ``paymentBrand``.
+        mode: The ``paymentMode``.
     """
 
     iban: Secret
@@ -72,7 +86,6 @@ class SepaAccount:
     def __init__(
         self, iban: str | Secret, bic: str | Secret, *, brand: str = "SEPA", mode: str = "SEPA"
     ) -> None:
-        """Seal the account."""
         numbers = Secret.wrap(iban), Secret.wrap(bic)
         del iban, bic
         self.__attrs_init__(*numbers, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
@@ -80,10 +93,16 @@ class SepaAccount:
 
 @frozen(init=False)
 class AchAccount:
-    """A bank account in the United States, ``paymentMode`` ``ACH`` (mode documented, the account's field names our choice).
+    """A bank account in the United States.
 
-    :param account_number: kept as a `Secret`, as is the ``routing_number``.
-    :param account_type: the gateway's word for it, where it wants one.
+    The mode is documented; the names of the account's fields are our choice.
+
+    Args:
+        account_number: Kept as a `Secret`.
+        routing_number: Kept as a `Secret`.
+        account_type: One of the gateway's words, if it requires one.
+        brand: The ``paymentBrand``.
+        mode: The ``paymentMode``.
     """
 
     account_number: Secret
@@ -101,17 +120,24 @@ class AchAccount:
         brand: str = "ACH",
         mode: str = "ACH",
     ) -> None:
-        """Seal the account."""
         numbers = Secret.wrap(account_number), Secret.wrap(routing_number)
         del account_number, routing_number
-        self.__attrs_init__(*numbers, account_type, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            *numbers, account_type, brand, mode
+        )
 
 
 @frozen(init=False)
 class Upi:
-    """A virtual payment address of India's UPI (mode documented, the address's field name our choice).
+    """A virtual payment address of India's UPI.
 
-    :param address: such as ``name@bank``, kept as a `Secret`; without it the payer is asked on the page.
+    The mode is documented; the name of the address field is our choice.
+
+    Args:
+        address: Such as ``name@bank``; kept as a `Secret`. Without it the payer enters it on the
+            gateway's page.
+        brand: The ``paymentBrand``.
+        mode: The ``paymentMode``.
     """
 
     address: Secret | None
@@ -121,7 +147,6 @@ class Upi:
     def __init__(
         self, address: str | Secret | None = None, *, brand: str = "UPI", mode: str = "UPI"
     ) -> None:
-        """Seal the address."""
         wrapped = None if address is None else Secret.wrap(address)
         del address
         self.__attrs_init__(wrapped, brand, mode)  # pyright: ignore[reportAttributeAccessIssue]
@@ -129,9 +154,12 @@ class Upi:
 
 @frozen(init=False)
 class OtherSource:
-    """Any other way to pay that the gateway knows under a mode and a brand; there are over 200.
+    """Any other of the gateway's more than 200 ways to pay.
 
-    :param fields: further fields by their wire names, each kept as a `Secret`.
+    Args:
+        mode: The ``paymentMode``.
+        brand: The ``paymentBrand``.
+        fields: Further fields by their wire names, each kept as a `Secret`.
     """
 
     mode: str = field(validator=_word)
@@ -139,13 +167,12 @@ class OtherSource:
     fields: Mapping[str, Secret] = field(hash=False)
 
     def __init__(self, mode: str, brand: str, fields: Mapping[str, str | Secret] = {}) -> None:
-        """Seal the fields."""
         wrapped = {name: Secret.wrap(value) for name, value in fields.items()}
         del fields
         self.__attrs_init__(mode, brand, wrapped)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-#: What a debit or preauthorization can be taken from.
+#: The sources of a debit or preauthorization.
 PaymentSource: TypeAlias = (
     Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource
 )

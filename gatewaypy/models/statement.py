@@ -1,4 +1,4 @@
-"""What a list of transactions adds up to, per currency."""
+"""Sums of transactions, per currency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXACT = Context(prec=60)
 
 @define
 class Totals:
-    """The sums of one currency, and how many transactions went into them."""
+    """The sums of one currency, and their number of transactions."""
 
     captured: Decimal = _ZERO
     refunded: Decimal = _ZERO
@@ -28,17 +28,19 @@ class Totals:
 
     @property
     def net(self) -> Decimal:
-        """What is left: captured, less what was refunded, charged back and paid out."""
+        """Captured less refunded, charged back and paid out."""
         taken = _EXACT.add(_EXACT.add(self.refunded, self.charged_back), self.paid_out)
         return _EXACT.subtract(self.captured, taken)
 
 
 @define
 class Statement:
-    """Sums of what was captured, refunded, charged back and paid out, per currency.
+    """Captured, refunded, charged back and paid out amounts, per currency.
 
-    ``unreadable`` lists the transactions (their payment ids, or your own) whose amounts are no money that this library takes:
-    they are in no sum. ``complete`` says that there are none.
+    Attributes:
+        by_currency: The sums.
+        unreadable: Ids of the transactions with invalid amounts, which are not in the sums:
+            payment ids, or else your own ids.
     """
 
     by_currency: dict[str, Totals] = field(factory=dict)
@@ -46,7 +48,7 @@ class Statement:
 
     @classmethod
     def of(cls, transactions: Iterable[Transaction]) -> Statement:
-        """Add transactions up."""
+        """Add up transactions."""
         statement = cls()
         for transaction in transactions:
             statement.add(transaction)
@@ -58,8 +60,8 @@ class Statement:
         return not self.unreadable
 
     def add(self, transaction: Transaction) -> None:
-        """Add one transaction; an amount that the gateway left out is nothing, one that can't be read is told of."""
-        told = ("captureamount", "refundamount", "chargebackamount", "payoutamount")
+        """Add a transaction. A missing amount counts as zero."""
+        names = ("captureamount", "refundamount", "chargebackamount", "payoutamount")
         sums = (
             transaction.captured,
             transaction.refunded,
@@ -68,7 +70,7 @@ class Statement:
         )
         if transaction.amount is None or any(
             money is None and transaction.raw.get(name) not in (None, "")
-            for name, money in zip(told, sums, strict=True)
+            for name, money in zip(names, sums, strict=True)
         ):
             self.unreadable.append(
                 transaction.payment_id or transaction.merchant_transaction_id or "(no id)"

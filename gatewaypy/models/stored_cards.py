@@ -1,4 +1,4 @@
-"""What the gateway keeps for a merchant's customers: stored cards and accounts, and the customers themselves."""
+"""Results about stored cards and accounts, and about sign-ups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatewaypy.models.results import OperationResult
 
 @frozen(kw_only=True)
 class StoredCard(OperationResult):
-    """A card or account that was stored or deleted (protocol section 7); ``registration_id`` is what to pay with."""
+    """A stored or deleted card or account (protocol section 7); pay with ``registration_id``."""
 
     registration_id: str | None = None
     payment_brand: str | None = None
@@ -19,7 +19,7 @@ class StoredCard(OperationResult):
 
 @frozen(kw_only=True)
 class CardOnFile:
-    """A customer's stored card, as much of it as may be shown; ``status`` is the gateway's word, such as ``ACTIVE``."""
+    """A customer's stored card, masked; ``status`` is the gateway's, such as ``ACTIVE``."""
 
     registration_id: str | None = None
     status: str | None = None
@@ -33,7 +33,7 @@ class CardOnFile:
 
 @frozen(kw_only=True)
 class AccountOnFile:
-    """A customer's stored bank account; the middle of its ``iban`` is masked. ``extra`` leaves the account's numbers out."""
+    """A customer's stored bank account; ``iban`` is masked, ``extra`` has no account numbers."""
 
     registration_id: str | None = None
     status: str | None = None
@@ -44,7 +44,7 @@ class AccountOnFile:
 
 @frozen(kw_only=True)
 class CustomerAccounts(OperationResult):
-    """What is stored for a customer (protocol section 7)."""
+    """A customer's stored cards and accounts (protocol section 7)."""
 
     customer_id: str | None = None
     cards: tuple[CardOnFile, ...] = ()
@@ -53,13 +53,13 @@ class CustomerAccounts(OperationResult):
 
 @frozen(kw_only=True)
 class SignedUpCustomer(OperationResult):
-    """A customer who was signed up (protocol section 7); ``customer_id`` names them from now on."""
+    """A customer who was signed up (protocol section 7); ``customer_id`` is the gateway's id."""
 
     customer_id: str | None = None
 
 
 @frozen(kw_only=True)
 class SignedUpMerchant(OperationResult):
-    """A merchant that a partner signed up; ``member_id`` is its account with the gateway (our choice: no reply is documented)."""
+    """A merchant that a partner signed up, with its ``member_id`` (our choice: undocumented)."""
 
     member_id: str | None = None

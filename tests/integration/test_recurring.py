@@ -50,7 +50,7 @@ async def test_repeat_needs_no_payer_or_cvv(
         store_card=store,
         redirect_url="https://shop.example/back",
     )
-    with pytest.raises(errors.InvalidRequest, match="succeeded"):
+    with pytest.raises(errors.InvalidRequest, match="must be of a successful payment"):
         first.mandate()
     async with PayerBrowser() as browser:
         await browser.confirm(first.redirect.html())
