@@ -1,4 +1,4 @@
-"""A task or connection that outlives its first caller does not keep that caller's context variables."""
+"""A task or connection drops the context variables of its first caller."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def within_request(
 
 
 async def test_dispatcher_opened_in_request_drops_its_context(store_url: str) -> None:
-    """Handlers do not see the context variables of the callback with which the application opened."""
+    """Handlers do not see the context variables of the callback that opened the application."""
     seen: list[str | None] = []
     router = Router()
 

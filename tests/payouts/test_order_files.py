@@ -139,7 +139,7 @@ def test_json_lines_written_orders_are_read_back(
     ),
     st.sampled_from([".csv", ".jsonl"]),
 )
-def test_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
+def test_read_any_bytes_are_orders_or_bad_rows(lines: list[bytes], suffix: str) -> None:
     """Any line without quotes is reported by its number, and the next order is read."""
     head = HEAD if suffix == ".csv" else ""
     good = "GOOD,1.00,EUR,Ada\n" if suffix == ".csv" else GOOD

@@ -1,4 +1,4 @@
-"""Random sequences of all operations, legal and illegal, against the sandbox: both sides' books agree after every step."""
+"""Random sequences of all operations, valid and invalid: sandbox and client always agree."""
 
 from __future__ import annotations
 
