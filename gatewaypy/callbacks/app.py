@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from functools import partial
-from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatewaypy.callbacks.body import MAX_BODY
 from gatewaypy.callbacks.receiver import TOO_LARGE, Acknowledgement, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Iterable
+    from collections.abc import Iterable
 
     from starlette.types import Receive, Scope, Send
 
     from gatewaypy.callbacks.router import Router
     from gatewaypy.config import Credentials
-
-T = TypeVar("T")
 
 _BODY_SECONDS: Final = 5.0
 _LONGEST_LENGTH: Final = 12
@@ -106,7 +102,8 @@ class CallbackApp:
         if refusal is not None:
             return self.receiver.log_refusal(*refusal, source)
         try:
-            body = await _read_in_time(receive)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _read_body(receive)
         except TimeoutError:
             return self.receiver.log_refusal(
                 _TOO_SLOW, f"its body took longer than {_BODY_SECONDS:g} s", source
@@ -165,34 +162,7 @@ def _has_opened(opening: asyncio.Future[Any]) -> bool:
     return opening.done() and not opening.cancelled() and opening.exception() is None
 
 
-async def _read_in_time(receive: Receive) -> bytes | None:
-    reading = _read(receive)
-    try:
-        # Most bodies are there with their headers, and need no timer.
-        awaited = reading.send(None)
-    except StopIteration as read:
-        return cast("bytes | None", read.value)
-    async with asyncio.timeout(_BODY_SECONDS):
-        return await _resumed(reading, awaited)
-
-
-@coroutine
-def _resumed(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:  # noqa: ANN401 - the event loop's own
-    """Go on with work that was run to its first wait."""
-    while True:
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the work's to hear of
-            step = partial(work.throw, error)
-        else:
-            step = partial(work.send, None)
-        try:
-            awaited = step()
-        except StopIteration as done:
-            return cast("T", done.value)
-
-
-async def _read(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive) -> bytes | None:
     """Read a body, piece by piece; ``None`` as soon as it is too long."""
     message = await receive()
     if message["type"] == "http.disconnect":

@@ -71,29 +71,24 @@ def read_return(
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
     signer = find_signer(fields, accounts)
     if signer is None and not _is_null_signed(fields):
-        reason = "no key fits the browser return's signature"
+        reason = "the signature of the browser return does not match any configured key"
         raise SignatureMismatch(reason)
-    try:
-        event = read_event(
-            fields,
-            signed=signer is not None,
-            member_id=None if signer is None else signer.member_id,
-        )
-    except UnreadableError as unreadable:
-        reason = str(unreadable)
-    else:
-        return BrowserReturn(
-            payment_id=event.payment_id,
-            merchant_transaction_id=event.merchant_transaction_id,
-            amount=event.amount,
-            outcome=event.outcome,
-            status=event.status or event.transaction_status,
-            result=event.result,
-            verified=signer is not None,
-            member_id=event.member_id,
-            raw=event.raw,
-        )
-    raise UnreadableCallback(reason)
+    event = read_event(
+        fields,
+        signed=signer is not None,
+        member_id=None if signer is None else signer.member_id,
+    )
+    return BrowserReturn(
+        payment_id=event.payment_id,
+        merchant_transaction_id=event.merchant_transaction_id,
+        amount=event.amount,
+        outcome=event.outcome,
+        status=event.status or event.transaction_status,
+        result=event.result,
+        verified=signer is not None,
+        member_id=event.member_id,
+        raw=event.raw,
+    )
 
 
 def _read_texts(body: bytes, content_type: str) -> dict[str, Any]:
@@ -151,7 +146,7 @@ def read_registration_return(
                     member_id=account.member_id,
                     raw=Fields(redact(fields)),
                 )
-    reason = "no key fits the card registration's signature"
+    reason = "the signature of the card registration does not match any configured key"
     raise SignatureMismatch(reason)
 
 

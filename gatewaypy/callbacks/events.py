@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from gatewaypy.errors import UnreadableCallback
 from gatewaypy.models import Fields, MaskedCard, Outcome, ResultCode, Transaction
-from gatewaypy.money import Money  # noqa: TC001 - cattrs and attrs.evolve read the annotations
+from gatewaypy.models.fields import NO_FIELDS
 from gatewaypy.protocol import decode
+from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import redact
 from gatewaypy.protocol.reply_fields import read_text, text_or_none
 from gatewaypy.protocol.statuses import outcome_of
 from gatewaypy.protocol.transitions import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_NOTHING: Final = Fields()
+    from gatewaypy.money import Money
+
 _LONGEST_STATUS: Final = 64
 _NO_RESULT: Final = ResultCode()
 #: The wire names that an event has attributes for; what is left over goes into ``extra``.
@@ -29,57 +32,76 @@ _KNOWN: Final = frozenset(
 )  # fmt: skip
 
 
-def _typed(event: CallbackEvent, name: str) -> Any:  # noqa: ANN401 - any attribute's
-    """Type an attribute from what was received when it is first looked at, and keep it."""
-    read = _WHEN_LOOKED_AT.get(name)
-    if read is None:
-        msg = f"{type(event).__name__} has no attribute {name!r}"
-        raise AttributeError(msg, name=name, obj=event)
-    value = read(event.raw)
-    object.__setattr__(event, name, value)
-    return value
-
-
 @frozen(kw_only=True)
 class CallbackEvent:
-    """What the gateway told of a payment or payout; ``router.on(CallbackEvent)`` hears every one.
+    """A callback about a payment or payout; ``router.on(CallbackEvent)`` receives every one.
 
-    ``amount``, ``payment_id``, ``merchant_transaction_id`` and the status are what the signature covers; ``result``, ``card``,
-    ``remark`` and the currency are not (protocol section 10). ``signed`` tells whether a key fitted, ``member_id`` whose.
-    ``confirmed`` holds the inquiry's answer where the gateway was asked: the event's fields are the inquiry's own then, except
-    ``result``, which is the callback's, and empty if no callback told one.
+    The signature covers ``payment_id``, ``merchant_transaction_id``, ``amount`` and the status. It
+    does not cover ``result``, ``card``, ``remark`` and the currency (protocol section 10).
+
+    Attributes:
+        outcome: The library's reading of the status.
+        payment_id: The gateway's id.
+        merchant_transaction_id: Your own id.
+        status: The long status, such as ``capturesuccess``.
+        transaction_status: The short status, such as ``Y``.
+        remark: The bank's words.
+        timestamp: The gateway's time, as text.
+        signed: Whether the signature matched a key of ``member_id``.
+        member_id: The merchant's id.
+        confirmed: The inquiry's answer, if the gateway was asked. Every other field is the
+            inquiry's own then, except ``result``, which is the callback's, and empty without one.
+        raw: The fields as the gateway sent them, without card numbers.
     """
 
     outcome: Outcome
     payment_id: str | None = None
     merchant_transaction_id: str | None = None
-    amount: Money | None = None
     status: str | None = None
     transaction_status: str | None = None
-    result: ResultCode = _NO_RESULT
     remark: str | None = None
     timestamp: str | None = None
-    card: MaskedCard | None = None
     signed: bool = False
     member_id: str | None = None
     confirmed: Transaction | None = field(default=None, repr=False)
-    extra: Fields = field(default=_NOTHING, repr=False)
-    raw: Fields = field(default=_NOTHING, repr=False, eq=False)
+    _result: ResultCode | None = field(default=None, repr=False)
+    raw: Fields = field(default=NO_FIELDS, repr=False)
 
-    if not TYPE_CHECKING:
-        # For a slot that is empty yet. Type checkers know the attributes, and shall not believe in others.
-        __getattr__ = _typed
+    # Few handlers read these, and reading all of them is a third of what a callback costs.
+
+    @cached_property
+    def amount(self) -> Money | None:
+        """The amount; None if the callback has none, or not in its format."""
+        return decode.money(self.raw.get("amount"), self.raw.get("currency"))
+
+    @cached_property
+    def result(self) -> ResultCode:
+        """The gateway's code and its description."""
+        if self._result is not None:
+            return self._result
+        return decode.result_code(self.raw.get("result"))
+
+    @cached_property
+    def card(self) -> MaskedCard | None:
+        """The masked card, if the callback has one."""
+        return decode.masked_card(self.raw.get("card"))
+
+    @cached_property
+    def extra(self) -> Fields:
+        """The fields that have no attribute of their own."""
+        return Fields({name: value for name, value in self.raw.items() if name not in _KNOWN})
 
     @property
     def state(self) -> str | None:
-        """The word that the payment's progress is kept by; ``None`` for a status that the library doesn't know."""
+        """The status by which progress is compared; None for an unknown status."""
         return state_of(self.status, self.transaction_status)
 
     @property
     def key(self) -> bytes:
-        """What exact repeats share: a digest of the merchant, both ids, the status, the amount, and how it came.
+        """The digest that exact repeats share: merchant, ids, status, amount, and the channel.
 
-        An unsigned callback must never stand in for the signed one, nor either for an inquiry's answer.
+        An unsigned callback never replaces a signed one, nor does either replace an inquiry's
+        answer.
         """
         came = "inquiry" if self.confirmed is not None else "signed" if self.signed else "unsigned"
         return event_key(self.member_id, self.raw, came)
@@ -155,41 +177,42 @@ def read_event(
     confirmed: Transaction | None = None,
     result: ResultCode = _NO_RESULT,
 ) -> CallbackEvent:
-    """Type a callback's fields, without card numbers.
+    """Read an event from a callback's fields; card numbers are masked.
 
-    :param result: with ``confirmed``, the payment's own code, if a callback told one: an inquiry's is about the look-up.
-    :raises UnreadableError: where a field that decides is no text.
+    Args:
+        fields: The fields in the nested shape.
+        signed: Whether the signature was verified.
+        member_id: The merchant's id.
+        confirmed: The inquiry's answer, if the gateway was asked.
+        result: The callback's own code, used with ``confirmed``: an inquiry's code is about the
+            look-up.
+
+    Raises:
+        UnreadableCallback: A deciding field is not a string.
     """
     fields = redact(fields)
-    long, short, outcome, kind = _read_meaning(
-        read_text(fields, "status"), read_text(fields, "transactionStatus")
-    )
-    event = kind.__new__(kind)
-    # Not by its constructor, which wants everything: typing what few handlers look at was a third of a callback's cost.
-    fill = partial(object.__setattr__, event)
-    fill("outcome", outcome)
-    fill("payment_id", decode.payment_id(fields))
-    fill("merchant_transaction_id", text_or_none(fields, "merchantTransactionId") or None)
-    fill("status", long)
-    fill("transaction_status", short)
-    fill("signed", signed)
-    fill("member_id", member_id)
-    fill("confirmed", confirmed)
-    if confirmed is not None:
-        fill("result", result)
-    fill("raw", Fields(fields))
-    return event
-
-
-#: How the other attributes are read. None of them decides anything, and none of these raises.
-_WHEN_LOOKED_AT: Final[Mapping[str, Callable[[Fields], Any]]] = {
-    "amount": lambda raw: decode.money(raw.get("amount"), raw.get("currency")),
-    "result": lambda raw: decode.result_code(raw.get("result")),
-    "remark": lambda raw: text_or_none(raw, "remark"),
-    "timestamp": lambda raw: text_or_none(raw, "timestamp"),
-    "card": lambda raw: decode.masked_card(raw.get("card")),
-    "extra": lambda raw: Fields({name: value for name, value in raw.items() if name not in _KNOWN}),
-}
+    try:
+        long, short = read_text(fields, "status"), read_text(fields, "transactionStatus")
+        payment_id = decode.payment_id(fields)
+    except UnreadableError as unreadable:
+        reason = str(unreadable)
+    else:
+        long, short, outcome, kind = _read_meaning(long, short)
+        return kind(
+            outcome=outcome,
+            payment_id=payment_id,
+            merchant_transaction_id=text_or_none(fields, "merchantTransactionId") or None,
+            status=long,
+            transaction_status=short,
+            remark=text_or_none(fields, "remark"),
+            timestamp=text_or_none(fields, "timestamp"),
+            signed=signed,
+            member_id=member_id,
+            confirmed=confirmed,
+            result=None if confirmed is None else result,
+            raw=Fields(fields),
+        )
+    raise UnreadableCallback(reason)
 
 
 def _read_meaning(

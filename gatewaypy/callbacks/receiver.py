@@ -13,11 +13,12 @@ from attrs import frozen
 from gatewaypy.callbacks.body import FORM, JSON, MAX_BODY, is_json, read_body
 from gatewaypy.callbacks.confirmation import check_merchant
 from gatewaypy.callbacks.dispatcher import Dispatcher
+from gatewaypy.callbacks.events import read_event
 from gatewaypy.callbacks.inbox import Inbox
 from gatewaypy.callbacks.payment_progress import usable_ids
 from gatewaypy.callbacks.repeated_log import RepeatedLog
 from gatewaypy.callbacks.router import Router
-from gatewaypy.callbacks.signature import find_signer, typed
+from gatewaypy.callbacks.signature import find_signer
 from gatewaypy.callbacks.unsigned import reduced
 from gatewaypy.config import Credentials, check_number
 from gatewaypy.errors import ConfigurationError, UnreadableCallback
@@ -258,7 +259,7 @@ class Receiver:
             fields = read_body(body, content_type)
             signer = find_signer(fields, self._accounts)
             if signer is not None:
-                event = typed(fields, signed=True, member_id=signer.member_id)
+                event = read_event(fields, signed=True, member_id=signer.member_id)
             elif fields.get("checksum"):
                 return self.log_refusal(
                     UNAUTHORIZED, "its signature does not match any configured key", source
@@ -279,7 +280,7 @@ class Receiver:
         """Return as much of an unsigned callback as it takes to ask the gateway, if it can be asked."""
         if not self._takes_unsigned:
             return None
-        hint = typed(reduced(fields), signed=False, member_id=self._accounts[0].member_id)
+        hint = read_event(reduced(fields), signed=False, member_id=self._accounts[0].member_id)
         return hint if usable_ids(hint.payment_id, hint.merchant_transaction_id) else None
 
     async def _dispatch(self, event: CallbackEvent) -> Acknowledgement:

@@ -71,30 +71,21 @@ def verify_callback(
     signer = find_signer(fields, accounts)
     if signer is None:
         reason = (
-            "the callback's signature is missing"
+            "the callback has no signature"
             if not fields.get("checksum")
-            else "no key fits the callback's signature"
+            else "the callback signature does not match any configured key"
         )
         raise SignatureMismatch(reason)
-    return typed(fields, signed=True, member_id=signer.member_id)
-
-
-def typed(fields: Mapping[str, Any], *, signed: bool, member_id: str | None) -> CallbackEvent:
-    """Type a callback's fields.
-
-    :raises UnreadableCallback: where a field that decides is no text.
-    """
-    try:
-        return read_event(fields, signed=signed, member_id=member_id)
-    except UnreadableError as unreadable:
-        reason = str(unreadable)
-    raise UnreadableCallback(reason)
+    return read_event(fields, signed=True, member_id=signer.member_id)
 
 
 def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> Credentials | None:
-    """Find the account whose key fits the signature, in constant time for each key; ``None`` where none does.
+    """Return the account with a key that the signature matches; None if there is none.
 
-    :raises UnreadableCallback: where a signed field is no text, or holds what cannot be signed.
+    Each key is compared in constant time.
+
+    Raises:
+        UnreadableCallback: A signed field is not a string, or holds what cannot be signed.
     """
     try:
         received = read_text(fields, "checksum")
@@ -102,19 +93,20 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
         statuses = _statuses(fields)
         if received is None:
             return None
-        for account in accounts:
-            for key in account.verifying_keys:
-                values[KEY] = key
-                for status in statuses:
-                    values["status"] = status
-                    if matches(checksum(_RULE, values), received):
-                        return account
+        return next(
+            (
+                account
+                for account in accounts
+                for key in account.verifying_keys
+                for status in statuses
+                if matches(checksum(_RULE, {**values, KEY: key, "status": status}), received)
+            ),
+            None,
+        )
     except UnreadableError as unreadable:
         reason = str(unreadable)
     except InvalidRequest as refusal:
         reason = f"{refusal.field}: {refusal.rule}"
-    else:
-        return None
     raise UnreadableCallback(reason)
 
 
