@@ -123,7 +123,7 @@ def held(sandbox: Sandbox) -> int:
 
 def bills(status: str) -> Callable[[Sandbox], int]:
     return lambda sandbox: [
-        bill.status for bill in sandbox.payments.keeping.invoices.by_id.values()
+        bill.status for bill in sandbox.payments.invoices.invoices.by_id.values()
     ].count(status)
 
 
@@ -171,21 +171,21 @@ CHANGES = {
             "store card",
             nothing,
             lambda gateway, _: gateway.stored_cards.store(card()),
-            lambda sandbox: len(sandbox.payments.keeping.vault.registrations),
+            lambda sandbox: len(sandbox.payments.invoices.vault.registrations),
         ),
         Case(
             "delete stored card",
             stored,
             lambda gateway, registration: gateway.stored_cards.delete(registration),
             lambda sandbox: sum(
-                kept.deleted for kept in sandbox.payments.keeping.vault.registrations.values()
+                kept.deleted for kept in sandbox.payments.invoices.vault.registrations.values()
             ),
         ),
         Case(
             "customer sign-up",
             nothing,
             lambda gateway, _: gateway.customers.sign_up(ADA),
-            lambda sandbox: len(sandbox.payments.keeping.vault.customers),
+            lambda sandbox: len(sandbox.payments.invoices.vault.customers),
         ),
         Case(
             "merchant sign-up",
@@ -199,25 +199,25 @@ CHANGES = {
             "pay by link",
             nothing,
             lambda gateway, _: gateway.links.create(EUROS, order_id="LINK-1", customer=ADA),
-            lambda sandbox: len(sandbox.payments.keeping.links.by_id),
+            lambda sandbox: len(sandbox.payments.invoices.links.by_id),
         ),
         Case(
             "invoice generate",
             nothing,
             lambda gateway, _: generate(gateway),
-            lambda sandbox: len(sandbox.payments.keeping.invoices.mails),
+            lambda sandbox: len(sandbox.payments.invoices.invoices.mails),
         ),
         Case(
             "invoice regenerate",
             invoice,
             lambda gateway, invoice_id: gateway.invoices.regenerate(invoice_id, redirect_url=BACK),
-            lambda sandbox: len(sandbox.payments.keeping.invoices.by_id) - 1,
+            lambda sandbox: len(sandbox.payments.invoices.invoices.by_id) - 1,
         ),
         Case(
             "invoice remind",
             invoice,
             lambda gateway, invoice_id: gateway.invoices.remind(invoice_id),
-            lambda sandbox: len(sandbox.payments.keeping.invoices.mails) - 1,
+            lambda sandbox: len(sandbox.payments.invoices.invoices.mails) - 1,
         ),
         Case(
             "invoice cancel",
@@ -437,7 +437,7 @@ async def test_fault_lost_initial_payment_has_mandate() -> None:
             )
             repeated = await gateway.recurring.repeat(first.mandate(), EUROS, **ORDER)
         assert first.outcome_source is OutcomeSource.INQUIRY
-        assert list(sandbox.payments.keeping.vault.registrations) == [
+        assert list(sandbox.payments.invoices.vault.registrations) == [
             first.mandate().registration_id
         ]
         assert repeated.succeeded
@@ -494,7 +494,7 @@ async def test_fault_change_is_executed_at_most_once(
                 Outcome.SUCCEEDED,
                 OutcomeSource.INQUIRY,
             )
-            assert list(one.sandbox.payments.keeping.invoices.by_id) == [one.result.invoice_id]
+            assert list(one.sandbox.payments.invoices.invoices.by_id) == [one.result.invoice_id]
         else:
             assert isinstance(one.result, errors.UnreadableReply), name
             assert one.result.operation == name
@@ -513,7 +513,7 @@ async def test_fault_invoice_without_status_may_be_done(fault: str) -> None:
             sandbox.faults.add(fault, operation="invoice status", times=None)
             with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
                 await generate(gateway)
-        assert len(sandbox.payments.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.invoices.invoices.by_id) == 1
         assert sandbox.requests["invoice generate"] == 1
 
 
@@ -533,7 +533,7 @@ async def test_fault_invoice_status_is_retried() -> None:
             OutcomeSource.INQUIRY,
             "INV-1",
         )
-        assert len(sandbox.payments.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.invoices.invoices.by_id) == 1
 
 
 async def test_fault_other_invoice_of_same_id_is_not_accepted() -> None:
@@ -545,7 +545,7 @@ async def test_fault_other_invoice_of_same_id_is_not_accepted() -> None:
             await gateway.invoices.generate(
                 Money("8.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
             )
-        assert len(sandbox.payments.keeping.invoices.by_id) == 1
+        assert len(sandbox.payments.invoices.invoices.by_id) == 1
 
 
 async def test_fault_cancelled_invoice_is_not_a_success() -> None:

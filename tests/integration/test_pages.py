@@ -246,7 +246,7 @@ async def test_invoice_number_is_used_once(client: Gateway, sandbox: Sandbox, in
         Money("50.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
     )
     assert (again.outcome, again.result.code) == (Outcome.FAILED, "10011")
-    assert len(sandbox.payments.keeping.invoices.mails) == 1
+    assert len(sandbox.payments.invoices.invoices.mails) == 1
     assert invoice
 
 

@@ -65,7 +65,7 @@ async def only_three_d(gateway: Gateway, sandbox: Sandbox) -> None:
 
 async def sign_up(gateway: Gateway, sandbox: Sandbox) -> None:
     customer = await gateway.customers.sign_up(Customer("Ada", "Lovelace", "ada@shop.example"))
-    assert customer.customer_id in sandbox.payments.keeping.vault.customers
+    assert customer.customer_id in sandbox.payments.invoices.vault.customers
 
 
 async def cancel(gateway: Gateway, _: Sandbox) -> None:

@@ -263,7 +263,7 @@ async def test_merchants_never_touch_invoices_of_others(
     assert (await bob.invoices.status("INV-1")).invoice_id == his.invoice_id
     found = await ada.invoices.status("INV-1")
     assert (found.invoice_id, found.status) == (hers.invoice_id, "unpaid")
-    assert len(sandbox.payments.keeping.invoices.mails) == 2
+    assert len(sandbox.payments.invoices.invoices.mails) == 2
 
 
 async def test_lost_invoice_ignores_invoice_of_other(
@@ -279,7 +279,7 @@ async def test_lost_invoice_ignores_invoice_of_other(
     sandbox.faults.add("cut after", operation="invoice generate")
     his = await bill(bob)
     assert [
-        (made.member_id, made.bill_id) for made in sandbox.payments.keeping.invoices.by_id.values()
+        (made.member_id, made.bill_id) for made in sandbox.payments.invoices.invoices.by_id.values()
     ][1:] == [(BOB.member_id, his.invoice_id)]
 
 

@@ -53,7 +53,7 @@ async def test_stored_card_of_declined_payment_is_none(
     assert (declined.outcome, declined.registration_id) == (Outcome.FAILED, None)
     assert not any(
         registration.is_active
-        for registration in sandbox.payments.keeping.vault.registrations.values()
+        for registration in sandbox.payments.invoices.vault.registrations.values()
     )
 
 

@@ -310,7 +310,7 @@ class BothBooks(RuleBasedStateMachine):
         legal = by_card or payment.state in {"capturesuccess", "authsuccessful", "settled"}
         if by_card:
             legal = (
-                self.sandbox.payments.keeping.vault.find(
+                self.sandbox.payments.invoices.vault.find(
                     MERCHANT.member_id, payment.mandate.registration_id or ""
                 )
                 is not None

@@ -237,14 +237,14 @@ async def _transactions(way: Way) -> None:
 async def _store(way: Way) -> None:
     stored = await way.gateway.stored_cards.store(CARD, customer=ADA, address=HOME)
     assert (stored.outcome, stored.payment_brand) == (Outcome.SUCCEEDED, "VISA")
-    assert stored.registration_id in way.sandbox.payments.keeping.vault.registrations
+    assert stored.registration_id in way.sandbox.payments.invoices.vault.registrations
 
 
 async def _delete(way: Way) -> None:
     registration_id = await way.stored()
     assert (await way.gateway.stored_cards.delete(registration_id)).succeeded
     assert (await way.gateway.stored_cards.delete(registration_id)).outcome is Outcome.FAILED
-    assert not way.sandbox.payments.keeping.vault.registrations[registration_id].is_active
+    assert not way.sandbox.payments.invoices.vault.registrations[registration_id].is_active
 
 
 async def _accounts(way: Way) -> None:
@@ -260,7 +260,7 @@ async def _accounts(way: Way) -> None:
 
 async def _sign_up(way: Way) -> None:
     customer = await way.gateway.customers.sign_up(ADA, address=HOME)
-    assert customer.customer_id in way.sandbox.payments.keeping.vault.customers
+    assert customer.customer_id in way.sandbox.payments.invoices.vault.customers
     assert (await way.gateway.customers.sign_up(ADA)).result.code == "10024"
 
 
@@ -306,7 +306,7 @@ async def _generate(way: Way) -> None:
         EUROS,
         "INV-1",
     )
-    (bill,) = way.sandbox.payments.keeping.invoices.by_id.values()
+    (bill,) = way.sandbox.payments.invoices.invoices.by_id.values()
     assert bill.fields["product[1].productTotal"] == "20.00"
     await way.browser.visit(invoice.payment_url)
     await way.browser.submit(**way.browser.CARD, answer="pay")
@@ -337,7 +337,7 @@ async def _remind(way: Way) -> None:
     invoice = await _invoice(way)
     assert (await way.gateway.invoices.remind(invoice.invoice_id)).succeeded
     assert (
-        way.sandbox.payments.keeping.invoices.mails
+        way.sandbox.payments.invoices.invoices.mails
         == [("ada@shop.example", invoice.invoice_id)] * 2
     )
 
