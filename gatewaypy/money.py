@@ -25,7 +25,7 @@ _ROUNDING: Final = Context(prec=28)
 # An inexact sum or product is an error.
 _EXACT: Final = Context(prec=28, traps=[Inexact, InvalidOperation, Overflow])
 
-#: The wire has two decimals for every currency (protocol section 6, seen), whatever ISO 4217 says.
+#: The wire has two decimals for every currency (protocol section 6, seen), unlike ISO 4217.
 WIRE_DECIMALS: Final = 2
 
 #: ISO 4217 currencies without a minor unit. All others count as having two decimals or more.

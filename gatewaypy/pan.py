@@ -91,7 +91,7 @@ def find(text: str, *, known_issuer: bool = False) -> list[Span]:
     Args:
         text: Any text. The work is linear in its length.
         known_issuer: Only numbers that stand by themselves and have a known issuer's range and usual length. For ids, which
-            are numbers themselves: one in ten has a valid check digit by chance.
+            are numbers themselves: one in ten has a valid check digit.
     """
     if len(text) < _SHORTEST:
         return []
@@ -115,7 +115,7 @@ def mask(text: str) -> str:
 
 
 def replace_digits(text: str, digits: str, replacement: str) -> str:
-    """Replace a known number, whatever its check digit and its separators, inside other digits too."""
+    """Replace a known number with any check digit and separators, inside other digits too."""
     plain = text if text.isascii() else _NOT_ASCII.sub(_to_ascii, text)
     parts, done = [], 0
     for found in re.finditer(_SEPARATORS.join(digits), plain, re.ASCII):
@@ -237,7 +237,7 @@ def _is_unionpay(groups: list[int], first: int, last: int) -> bool:
 
 
 def _without_ibans(plain: str, spans: list[Span]) -> list[Span]:
-    """Leave out what lies within a bank account's number, whose digits pass a card's check by chance."""
+    """Leave out what lies within a bank account's number, whose digits can pass a card's check."""
     kept, ibans = [], _find_ibans(plain)
     iban = next(ibans, None)
     for span in spans:

@@ -34,7 +34,7 @@ EXAMPLES = [
         outcome="FAILED", code="11005", description="Do not honour", payment_id="54279", **FACTS
     ),
     errors.CallbackError("no"),
-    errors.SignatureMismatch("no key fits"),
+    errors.SignatureMismatch("the signature matches no key"),
     errors.UnreadableCallback("no JSON"),
 ]
 

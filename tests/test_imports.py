@@ -198,7 +198,7 @@ async def test_import_open_gateway_loads_nothing(
         "no record": "UNKNOWN",
         "never sent": "InvalidRequest",
         "reply lost": "SUCCEEDED",
-        "nobody knows": "OutcomeUnknown",
+        "no outcome": "OutcomeUnknown",
         "redirect": "REDIRECT",
         "link": "SUCCEEDED",
         "invoice": "SUCCEEDED",

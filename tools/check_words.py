@@ -1,6 +1,6 @@
 """Report the words that docs/style.md replaces, in prose and in names.
 
-Without arguments it checks the finished files; with paths, those files and folders.
+Without arguments it checks every finished file; with paths, those files and folders.
 """
 
 from __future__ import annotations
@@ -15,15 +15,34 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 WORDS = ROOT / "tools" / "words.txt"
-# Grows with each finished folder, up to gatewaypy/ and tests/.
-FINISHED = (
-    "README.md",
-    "CONTRIBUTING.md",
+CHECKED = (
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
     "benchmarks",
     "docs",
     "examples",
+    "gatewaypy",
+    "tests",
     "tools",
+)
+# Folders with words of the list; each goes from here when it has none left.
+UNFINISHED = (
+    "gatewaypy/callbacks",
+    "gatewaypy/cli",
+    "gatewaypy/payouts",
+    "gatewaypy/pipeline",
+    "gatewaypy/protocol",
+    "gatewaypy/sandbox",
+    "gatewaypy/storage",
+    "gatewaypy/transport",
+    "tests/callbacks",
+    "tests/cli",
+    "tests/faults",
+    "tests/payouts",
+    "tests/pipeline",
+    "tests/sandbox",
+    "tests/transport",
 )
 SKIPPED = {ROOT / "docs" / "style.md", WORDS}
 SUFFIXES = {".html", ".md", ".py", ".sh", ".toml", ".yaml"}
@@ -82,9 +101,10 @@ def files_in(path: Path) -> Iterator[Path]:
 def main(arguments: list[str]) -> int:
     """Check the files and print what was found; return 1 if a word was found."""
     rules, found = read_rules(), 0
-    for argument in arguments or FINISHED:
+    skipped = SKIPPED if arguments else SKIPPED | {ROOT / name for name in UNFINISHED}
+    for argument in arguments or CHECKED:
         for path in files_in(ROOT / argument):
-            if path in SKIPPED:
+            if skipped & {path, *path.parents}:
                 continue
             for number, word, new in find_words(path.read_text(encoding="utf-8"), rules):
                 found += 1

@@ -31,7 +31,7 @@ class Links(Resource):
     ) -> PaymentLink:
         """Create a payment link.
 
-        The request is always JSON, whatever ``Gateway(body=...)`` is.
+        The request is always JSON, even with ``Gateway(body="form")``.
 
         Args:
             amount: What the payer pays.

@@ -142,10 +142,10 @@ def test_hosted_form_repr_shows_only_its_url() -> None:
 def test_hosted_form_values_are_escaped(hostile: str) -> None:
     """Names, values, secrets and the URL add no element, and give the same pairs."""
     form = HostedForm(
-        f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("sealed", Secret(hostile)))
+        f"{URL}?a={hostile}", ((hostile, "1"), ("name", hostile), ("secret", Secret(hostile)))
     )
     page = Page(form.html())
-    assert page.pairs == ((hostile, "1"), ("name", hostile), ("sealed", hostile))
+    assert page.pairs == ((hostile, "1"), ("name", hostile), ("secret", hostile))
     assert page.all("form")[0]["action"] == form.url
     usual = Page(HostedForm(URL, (("a", "1"), ("b", "2"), ("c", "3"))).html())
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in usual.elements]

@@ -204,7 +204,7 @@ async def test_other_amount_is_added_to_evidence(store_url: str) -> None:
     """A report with another amount for an order in flight is stored in its evidence."""
     async with Journal(store_url, MEMBER) as journal:
         await sent(journal)
-        update = PayoutUpdate(state=State.REVIEW, evidence="callback tells of 6.00 EUR, payment 7")
+        update = PayoutUpdate(state=State.REVIEW, evidence="callback reports 6.00 EUR, payment 7")
         assert await journal.record("P-1", update) is State.SENDING
         await journal.record("P-1", PAID, attempt=1)
         (row,) = await in_state(journal, State.SUCCEEDED)

@@ -226,7 +226,7 @@ async def test_restored_mark_lasts_until_trusted(
     assert executed(sandbox) == {"P-1": 1}
     async with Journal(store_url, MEMBER) as journal:
         assert await journal.trust("nothing was paid since", person="grace")
-        assert not await journal.trust("once more")
+        assert not await journal.trust("again")
         assert [(entry.event, entry.person, entry.reason) for entry in await journal.history()] == [
             ("distrusted", "ada", "the backup of last night was restored"),
             ("trusted", "grace", "nothing was paid since"),

@@ -112,12 +112,12 @@ def keep_the_fence(job: PayoutJob) -> None:
 def accept_the_last_report(journal: Journal) -> None:
     """Let the last report decide, forward or not."""
 
-    async def learn(merchant_transaction_id: str, finding: Any, **_: Any) -> State:
+    async def record(merchant_transaction_id: str, finding: Any, **_: Any) -> State:
         sql = "UPDATE gatewaypy_payouts SET state = ? WHERE merchant_transaction_id = ?"
         await journal._store.run((sql, (finding.state.value, merchant_transaction_id)))
         return finding.state
 
-    journal.record = learn  # type: ignore[method-assign]
+    journal.record = record  # type: ignore[method-assign]
 
 
 def trust_at_once(job: PayoutJob) -> None:
@@ -157,9 +157,9 @@ def take_no_answer_for_absence(job: PayoutJob) -> None:
             sql = "UPDATE gatewaypy_payouts SET state = 'planned' WHERE merchant_transaction_id = ? AND state = 'sending'"
             await job.journal._store.run((sql, (merchant_transaction_id,)))
             return State.PLANNED
-        return await learn(merchant_transaction_id, finding, **options)
+        return await record(merchant_transaction_id, finding, **options)
 
-    learn = job.journal.record
+    record = job.journal.record
     job.journal.record = unknown  # type: ignore[method-assign]
 
 

@@ -234,7 +234,7 @@ def test_resolve_never_invents_a_success(status: str, short: str | None, amount:
 
 def test_resolve_invoice_ignores_inquiry_code() -> None:
     """The code of the inquiry says that an invoice was found, not how its generation ended."""
-    told = {"code": "00026", "description": "Your record found successfully"}
+    result = {"code": "00026", "description": "Your record found successfully"}
     fields = {
         "merchantInvoiceId": "INV-1",
         "systemInvoiceId": "9",
@@ -242,7 +242,7 @@ def test_resolve_invoice_ignores_inquiry_code() -> None:
         "amount": "50.00",
         "currency": "EUR",
     }
-    invoice = records.record(operations.INVOICE_STATUS, {"statusInvoiceResult": told, **fields})
+    invoice = records.record(operations.INVOICE_STATUS, {"statusInvoiceResult": result, **fields})
     request = Request(
         operation=operations.INVOICE_GENERATE, fields={"merchantInvoiceId": "INV-1"}, amount=EUROS
     )

@@ -243,7 +243,7 @@ async def test_postgres_unreachable_server_raises(quiet_port: int) -> None:
     """A server that cannot be reached is a configuration error with a reason."""
     pytest.importorskip("asyncpg")
     with pytest.raises(errors.ConfigurationError, match="cannot use the PostgreSQL database"):
-        await open_store(f"postgresql://nobody@127.0.0.1:{quiet_port}/x").open(SCHEMA)
+        await open_store(f"postgresql://payouts@127.0.0.1:{quiet_port}/x").open(SCHEMA)
 
 
 async def test_postgres_lost_connection_is_reopened(store_url: str) -> None:

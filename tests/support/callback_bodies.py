@@ -20,7 +20,7 @@ def fields(status: str = "capturesuccess", short: str = "Y", **changes: Any) -> 
     """Return the fields of a callback."""
     code = {"Y": "00001", "N": "10001", "C": "10001"}.get(short, "90026")
     made = {"paymentId": "54279", "merchantTransactionId": "TX-1001", "amount": "50.00", "currency": "EUR", "status": status,
-            "transactionStatus": short, "result": {"code": code, "description": "told"}}  # fmt: skip
+            "transactionStatus": short, "result": {"code": code, "description": "text"}}  # fmt: skip
     return made | changes
 
 

@@ -61,10 +61,10 @@ async def payments(gateway: Gateway) -> AsyncIterator[tuple[str, str]]:
         ("payout", gateway.payout(EUROS, merchant_transaction_id="PAYOUT", customer=ADA)),
         ("refund", gateway.refund(paid.payment_id, Money("20.00", "EUR"))),
         ("inquiry", gateway.inquire(payment_id=paid.payment_id)),
-        ("no record", gateway.inquire(merchant_transaction_id="NOBODY")),
+        ("no record", gateway.inquire(merchant_transaction_id="MISSING")),
         ("never sent", gateway.debit(EUROS, CARD, merchant_transaction_id="a|b")),
         ("reply lost", gateway.payout(EUROS, merchant_transaction_id="LOST", customer=ADA)),
-        ("nobody knows", gateway.debit(EUROS, CARD, merchant_transaction_id="UNKNOWN")),
+        ("no outcome", gateway.debit(EUROS, CARD, merchant_transaction_id="UNKNOWN")),
     ):
         yield name, (await ended(operation))[0]
     end, sent_on = await ended(
