@@ -1,4 +1,4 @@
-"""``gatewaypy payouts``: run files of payouts, finish what was begun, report, and take a person's decisions."""
+"""``gatewaypy payouts``: run payout files, resume, report, and record decisions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gatewaypy.printable import printable
 from gatewaypy.secret import shape_of
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Run payout jobs that survive anything."
+    no_args_is_help=True, rich_markup_mode=None, help="Run payout jobs that can be resumed."
 )
 
 _JOURNAL = Annotated[
@@ -34,45 +34,47 @@ _JOURNAL = Annotated[
     ),
 ]
 _URL = Annotated[str, typer.Option(help="the gateway's base URL")]
-_CONCURRENCY = Annotated[int, typer.Option(min=1, help="payouts on their way at a time")]
+_CONCURRENCY = Annotated[int, typer.Option(min=1, help="maximum number of payouts in flight")]
 _PER_SECOND = Annotated[
-    float | None, typer.Option(min=0.01, help="payouts begun in a second, at most")
+    float | None, typer.Option(min=0.01, help="maximum number of payouts that begin in a second")
 ]
 _QUIET_PERIOD = Annotated[
     float,
     typer.Option(
         min=0,
-        help="seconds of 'not found' after which a payout whose answer was lost counts as not made",
+        help="seconds of 'not found' before a payout without an answer counts as not executed",
     ),
 ]
 _RESEND = Annotated[
     bool,
     typer.Option(
         "--resend-unknown",
-        help="send it again then, as the platform refuses a used id; else it is for review",
+        help="send such a payout again, because the platform refuses a used id; otherwise a"
+        " person must decide",
     ),
 ]
 _PATIENCE = Annotated[
     float,
-    typer.Option(min=0, help="seconds to go on asking about pending payouts once all else is done"),
+    typer.Option(min=0, help="seconds to inquire about pending payouts once all others have ended"),
 ]
 _PAUSE_AFTER = Annotated[
-    int, typer.Option(min=1, help="failures in a row after which the job pauses, longer each time")
+    int, typer.Option(min=1, help="failures in a row before the job pauses, longer each time")
 ]
 _TIMEOUT = Annotated[
-    float, typer.Option(min=0.1, help="seconds for one payout, from its turn to its answer")
+    float,
+    typer.Option(min=0.1, help="timeout of one payout in seconds, from its start to its answer"),
 ]
 _INQUIRY_TIMEOUT = Annotated[
-    float, typer.Option(min=0.1, help="seconds to go on asking about it after that")
+    float, typer.Option(min=0.1, help="seconds to inquire about it after that")
 ]
 _PROGRESS_INTERVAL = Annotated[
     float,
-    typer.Option(min=0.1, help="seconds between two lines of progress where there is no terminal"),
+    typer.Option(min=0.1, help="seconds between two lines of progress without a terminal"),
 ]
 
 
 class Form(enum.Enum):
-    """How a report is written."""
+    """The format of a report."""
 
     TEXT = "text"
     CSV = "csv"
@@ -80,7 +82,7 @@ class Form(enum.Enum):
 
 
 class Decision(enum.Enum):
-    """What a person may decide of a payout on the review list."""
+    """A person's decision on a payout of the review list."""
 
     PAID = "paid"
     NOT_PAID = "not-paid"
@@ -88,7 +90,7 @@ class Decision(enum.Enum):
 
     @property
     def state(self) -> State:
-        """The row's state from then on."""
+        """The state of the row after it."""
         return {
             Decision.PAID: State.SUCCEEDED,
             Decision.NOT_PAID: State.FAILED,
@@ -111,7 +113,7 @@ def run(
     quiet_period: _QUIET_PERIOD = 120.0,
     batch: Annotated[
         str | None,
-        typer.Option(help="these orders' name in the journal; the file's name by default"),
+        typer.Option(help="name of these orders in the journal; by default the file's name"),
     ] = None,
     pending_timeout: _PATIENCE = 60.0,
     failure_threshold: _PAUSE_AFTER = 20,
@@ -123,12 +125,13 @@ def run(
     resend_unknown: _RESEND = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="read the whole file first; with one bad row, pay nothing"),
+        typer.Option("--strict", help="read the whole file first; if a row is bad, pay nothing"),
     ] = False,
 ) -> None:
-    """Pay out a file's orders, after finishing what the journal holds. Run it again to go on: nothing is paid twice.
+    """Pay out the orders of a file, after the open orders of the journal.
 
-    Stopped by SIGINT or SIGTERM, it lets what is on its way end. Credentials come from GATEWAYPY_MEMBER_ID and its like.
+    To continue, run it again: nothing is paid twice. On SIGINT or SIGTERM the payouts in flight end
+    first. The credentials are read from GATEWAYPY_MEMBER_ID and the other variables.
     """
     settings = RunSettings(
         journal=journal,
@@ -165,7 +168,7 @@ def resume(
     *,
     resend_unknown: _RESEND = False,
 ) -> None:
-    """Finish what the journal holds: ask about what may have been sent, then send what is planned."""
+    """Finish the open orders of the journal: inquire about sent ones, then send planned ones."""
 
     async def finish() -> int:
         settings = RunSettings(
@@ -191,19 +194,19 @@ def resume(
 def report(
     journal: _JOURNAL,
     form: Annotated[
-        Form, typer.Option("--format", help="text sums up; csv and json give every row")
+        Form, typer.Option("--format", help="text is a summary; csv and json list every row")
     ] = Form.TEXT,
     state: Annotated[
-        State | None, typer.Option(help="only rows in this state; the text lists review by default")
+        State | None,
+        typer.Option(help="list only rows in this state; text lists review by default"),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="write into this file")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="write to this file")] = None,
     histogram: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="draw the latency into this PNG file")
+        Path | None,
+        typer.Option(dir_okay=False, help="write a plot of the response times to this PNG file"),
     ] = None,
 ) -> None:
-    """Say what a journal holds; it may be asked while a job runs. Needs GATEWAYPY_MEMBER_ID alone."""
+    """Report on a journal, also while a job runs. Needs only GATEWAYPY_MEMBER_ID."""
     query = ReportQuery(
         journal=journal, form=form.value, state=state, output=output, histogram=histogram
     )
@@ -213,17 +216,16 @@ def report(
 @app.command()
 def resolve(
     merchant_transaction_id: Annotated[
-        str, typer.Argument(metavar="MTID", help="the payout's own id")
+        str, typer.Argument(metavar="MTID", help="id of the payout")
     ],
     journal: _JOURNAL,
-    decision: Annotated[
-        Decision, typer.Option("--as", help="what is true of it, or is to be done")
-    ],
-    because: Annotated[str, typer.Option(help="how you know; kept as evidence")],
+    decision: Annotated[Decision, typer.Option("--as", help="the decision")],
+    because: Annotated[str, typer.Option(help="how you know; stored as evidence")],
 ) -> None:
-    """Take a person's decision on a payout of the review list; exit code 1 where it is not on it.
+    """Record a decision on a payout of the review list. Exit code 1 if it is not on the list.
 
-    send-again plans it anew under its own id, and resume sends it: only where you know that it was not carried out.
+    send-again plans it again under its id, and resume sends it. Use it only if you know that the
+    payout was not executed.
     """
     run_command(_resolve, journal, merchant_transaction_id, decision, because)
 
@@ -235,9 +237,12 @@ async def _resolve(url: str, merchant_transaction_id: str, decision: Decision, b
     merchant_transaction_id = printable(mask(merchant_transaction_id))
     if not is_decided:
         sys.exit(
-            f"{merchant_transaction_id} is not on the review list of member {member_id()}: see 'gatewaypy payouts report'"
+            f"{merchant_transaction_id} is not on the review list of member {member_id()};"
+            " see 'gatewaypy payouts report'"
         )
-    further = ": 'gatewaypy payouts resume' sends it" if decision is Decision.SEND_AGAIN else ""
+    further = (
+        "; to send it, run 'gatewaypy payouts resume'" if decision is Decision.SEND_AGAIN else ""
+    )
     PlainConsole().say(f"{merchant_transaction_id} is {decision.state.value}{further}")
     return 0
 
@@ -247,14 +252,12 @@ def trust(
     journal: _JOURNAL,
     because: Annotated[
         str,
-        typer.Option(
-            help="how you know that no order is missing that was sent; kept in the journal"
-        ),
+        typer.Option(help="how you know that no sent order is missing; stored in the journal"),
     ],
 ) -> None:
-    """End the mark of a journal that was restored: orders that are new to it are sent again. Exit code 1 where it has none.
+    """End the mark of a restored journal, so that new orders are sent. Exit code 1 if it has none.
 
-    First run the files that were run since the backup, until all of their orders are settled.
+    First run the files that were run since the backup, until all of their orders have ended.
     """
 
     async def work() -> int:
@@ -267,11 +270,14 @@ def trust(
 @app.command()
 def distrust(
     journal: _JOURNAL,
-    because: Annotated[str, typer.Option(help="what was restored, and when; kept in the journal")],
+    because: Annotated[
+        str, typer.Option(help="what was restored, and when; stored in the journal")
+    ],
 ) -> None:
-    """Mark a journal as restored from a backup, which it cannot notice where all of its files were restored together.
+    """Mark a journal as restored from a backup.
 
-    Every open order, and every order that is new to it, is asked about before it is sent, until 'trust' ends that.
+    The journal does not notice it if all of its files were restored together. Until 'trust', the
+    job inquires about open and new orders before it sends them.
     """
 
     async def work() -> int:
@@ -284,12 +290,12 @@ def distrust(
 @app.command("change-gateway")
 def change_gateway(
     journal: _JOURNAL,
-    url: Annotated[str, typer.Option(help="the base URL that the same gateway has now")],
+    url: Annotated[str, typer.Option(help="the new base URL of the same gateway")],
     because: Annotated[
-        str, typer.Option(help="how you know that it is the same gateway; kept in the journal")
+        str, typer.Option(help="how you know that it is the same gateway; stored in the journal")
     ],
 ) -> None:
-    """Let a journal pay at another base URL: only where the same gateway, with the same payments, has moved there."""
+    """Set another base URL of a journal's gateway, if the same gateway has moved there."""
 
     async def work() -> int:
         _check_reason(because)
@@ -300,10 +306,10 @@ def change_gateway(
 
 def _check_reason(text: str) -> None:
     if not text.strip() or not text.isprintable():
-        raise InvalidRequest("because", "what you know, on one line", shape_of(text))
+        raise InvalidRequest("because", "must be a reason on one line", shape_of(text))
     if contains(text):
         raise InvalidRequest(
             "because",
-            "must not contain a card number; its last four digits will do",
+            "must not contain a card number; use its last four digits",
             shape_of(text),
         )

@@ -1,4 +1,4 @@
-"""What the exit code of ``gatewaypy payouts`` says; where several would fit, money that nobody is sure of comes first."""
+"""Exit codes of ``gatewaypy payouts``. If several apply, an unknown outcome has precedence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gatewaypy.payouts import Report
 
 
-class Exit(enum.IntEnum):
+class ExitCode(enum.IntEnum):
     """An exit code."""
 
     SETTLED = 0
@@ -24,44 +24,53 @@ class Exit(enum.IntEnum):
 
 #: The codes for ``--help`` and the documents.
 MEANINGS: Final = {
-    Exit.SETTLED: "every order is paid",
-    Exit.ERROR: "an error, which is named; what was on its way is in the journal",
-    Exit.USAGE: "the command was not understood",
-    Exit.REVIEW: "orders are left on the review list: a person has to decide",
-    Exit.FAILURES: "all is settled, but orders were refused or declined, or a file had bad rows or conflicts",
-    Exit.UNFINISHED: "orders are left planned, pending or unknown: run or resume again",
-    Exit.RESTORED: "all is settled, but the journal counts as restored from a backup: see 'gatewaypy payouts trust'",
-    Exit.INTERRUPTED: "stopped by SIGINT or SIGTERM: run or resume again",
+    ExitCode.SETTLED: "every order is paid",
+    ExitCode.ERROR: "an error, with a message; payouts that were in flight are in the journal",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.REVIEW: "orders are on the review list: a person must decide",
+    ExitCode.FAILURES: (
+        "every order has ended, but orders were refused or declined, or a file had bad rows or"
+        " conflicts"
+    ),
+    ExitCode.UNFINISHED: "orders are planned, pending or unknown: run or resume again",
+    ExitCode.RESTORED: (
+        "every order has ended, but the journal counts as restored from a backup:"
+        " see 'gatewaypy payouts trust'"
+    ),
+    ExitCode.INTERRUPTED: "stopped by SIGINT or SIGTERM: run or resume again",
 }
 
-#: The first that fits is the exit code.
+#: The first that applies is the exit code.
 PRECEDENCE: Final = (
-    *(Exit.USAGE, Exit.ERROR, Exit.REVIEW, Exit.INTERRUPTED, Exit.UNFINISHED),
-    *(Exit.RESTORED, Exit.FAILURES, Exit.SETTLED),
+    *(ExitCode.USAGE, ExitCode.ERROR, ExitCode.REVIEW, ExitCode.INTERRUPTED, ExitCode.UNFINISHED),
+    *(ExitCode.RESTORED, ExitCode.FAILURES, ExitCode.SETTLED),
 )
 
 EPILOG: Final = (
     f"Exit codes: {'; '.join(f'{code.value} {meaning}' for code, meaning in MEANINGS.items())}."
-    f" Where several fit, the first of {', '.join(str(code.value) for code in PRECEDENCE)}."
+    f" If several apply, the first of {', '.join(str(code.value) for code in PRECEDENCE)}."
 )
 
 
 def open_orders(report: Report) -> int:
-    """Count the orders that have not reached their end."""
+    """Count the orders that have not ended."""
     return report.planned + report.sending + report.unknown + report.pending
 
 
-def judge(report: Report, *, failures: int, is_interrupted: bool = False) -> Exit:
+def choose_exit_code(report: Report, *, failures: int, is_interrupted: bool = False) -> ExitCode:
     """Choose the exit code.
 
-    :param failures: orders that were refused or declined, bad rows and conflicts.
+    Args:
+        report: The journal's counts.
+        failures: Number of refused or declined orders, bad rows and conflicts.
+        is_interrupted: Whether a signal stopped the run.
     """
     if report.review:
-        return Exit.REVIEW
+        return ExitCode.REVIEW
     if is_interrupted:
-        return Exit.INTERRUPTED
+        return ExitCode.INTERRUPTED
     if open_orders(report):
-        return Exit.UNFINISHED
+        return ExitCode.UNFINISHED
     if report.restored:
-        return Exit.RESTORED
-    return Exit.FAILURES if failures else Exit.SETTLED
+        return ExitCode.RESTORED
+    return ExitCode.FAILURES if failures else ExitCode.SETTLED

@@ -1,4 +1,4 @@
-"""A file's orders on their way into a job: bad rows are told with their line, and so is what the journal says of the others."""
+"""Importing a file's orders into a job, with a message for each bad row and each conflict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.journal.rows import Row
 
 _PIECE: Final = 1 << 20
-_UNSEALED: Final = (
+_NOT_ENCRYPTED: Final = (
     "must not contain a card number, because this journal is not encrypted; "
     "pay to a stored card, or give a job of your own encrypt="
 )
@@ -29,9 +29,15 @@ _UNSEALED: Final = (
 
 @define(eq=False)
 class OrderImport:
-    """What became of a file's lines so far.
+    """The import of one file.
 
-    ``known`` counts orders that the journal had already, ``conflicts`` those whose id it has with another amount or payee.
+    Args:
+        say: Prints a message.
+        new: Number of orders that are new in the journal.
+        known: Number of orders that the journal had already.
+        conflicts: Number of orders whose id the journal has with another amount or payee.
+        bad: Number of bad rows.
+        is_read: Whether the whole file was read.
     """
 
     say: Callable[[str], None]
@@ -40,30 +46,31 @@ class OrderImport:
     conflicts: int = 0
     bad: int = 0
     is_read: bool = False
-    # The lines of the orders that were given away and not planned yet: as many as a job plans at once.
+    # The lines of the orders that were read and are not planned yet.
     _lines: deque[int] = field(factory=deque)
 
     @property
     def read(self) -> int:
-        """How many rows were read."""
+        """Number of rows that were read."""
         return self.taken + len(self._lines)
 
     @property
     def taken(self) -> int:
-        """How many rows are planned, or told to be what they are."""
+        """Number of rows that are planned or reported."""
         return self.new + self.known + self.conflicts + self.bad
 
     @property
     def is_taken(self) -> bool:
-        """Whether the whole file is: a row that was read need not be in the journal yet when a run is stopped."""
+        """Whether the whole file is. A stopped run may have read rows that are not planned."""
         return self.is_read and not self._lines
 
     def orders(self, path: Path, *, strict: bool) -> AsyncGenerator[PayoutOrder, None]:
-        """Open a file and check its header; give its orders as they are asked for, read in a thread.
+        """Open a file, and yield its orders, which a thread reads.
 
-        A pipe is opened in the thread, since its writer may take its time.
+        A pipe is opened in the thread, because its writer may be slow.
 
-        :raises InvalidRequest: for a header that no order fits; where it is strict, for a bad row.
+        Raises:
+            InvalidRequest: The header is invalid, or with `strict` a row is bad.
         """
         opened = rows_of(path) if is_read_twice(path) else None
         rows = read_in_thread(lambda: rows_of(path) if opened is None else opened)
@@ -89,21 +96,23 @@ class OrderImport:
         self.is_read = True
 
     def planned(self, orders: Sequence[PayoutOrder], rows: Sequence[Row | Conflict | None]) -> None:
-        """Take note of what the journal says of orders, in the order in which they were given."""
+        """Count the journal's answers to orders, in the order in which they were yielded."""
         for order, row in zip(orders, rows, strict=True):
             line = self._lines.popleft()
             if row is None:
                 self.known += 1
             elif isinstance(row, Conflict):
                 self.conflicts += 1
-                told = "conflict: the journal knows this id with another amount or payee; not paid"
-                self.say(f"line {line} ({order.merchant_transaction_id}): {told}")
+                self.say(
+                    f"line {line} ({order.merchant_transaction_id}): conflict: the journal has this"
+                    " id with another amount or payee; not paid"
+                )
             else:
                 self.new += 1
 
 
 class ImportJournal(Journal):
-    """A journal that tells a feed what it says of each order."""
+    """A journal that reports each planned order to an import."""
 
     def __init__(self, url: str, member_id: str, feed: OrderImport) -> None:
         """Choose the store; nothing is opened yet."""
@@ -113,16 +122,16 @@ class ImportJournal(Journal):
     async def plan(
         self, orders: Sequence[PayoutOrder], *, batch: str = ""
     ) -> list[Row | Conflict | None]:
-        """Write orders down, as any journal."""
+        """Plan orders, and count the answers."""
         rows = await super().plan(orders, batch=batch)
         self._feed.planned(orders, rows)
         return rows
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, PayoutOrder | BadRow]]:
-    """Read a file's rows; an order that must not lie in a journal as it is counts as a bad one."""
+    """Read a file's rows; an order with a card number is a bad row."""
     return (
-        (line, BadRow(line, f"{name}: {_UNSEALED}", row.merchant_transaction_id))
+        (line, BadRow(line, f"{name}: {_NOT_ENCRYPTED}", row.merchant_transaction_id))
         if not isinstance(row, BadRow) and (name := row.card_number_field) is not None
         else (line, row)
         for line, row in OrderFile(path)
@@ -130,9 +139,10 @@ def rows_of(path: Path) -> Iterator[tuple[int, PayoutOrder | BadRow]]:
 
 
 def check_whole(path: Path) -> None:
-    """Read a file from its beginning to its end.
+    """Read a whole file.
 
-    :raises InvalidRequest: for its first bad row.
+    Raises:
+        InvalidRequest: A row is bad.
     """
     for _, row in rows_of(path):
         if isinstance(row, BadRow):
@@ -140,12 +150,12 @@ def check_whole(path: Path) -> None:
 
 
 def is_read_twice(path: Path) -> bool:
-    """Tell whether a file can be read more than once: a pipe cannot."""
+    """Return whether a file can be read more than once. A pipe cannot."""
     return stat.S_ISREG(path.stat().st_mode)
 
 
 def about_how_many(path: Path) -> int:
-    """Count a file's lines without its header: about as many orders are in it."""
+    """Return the approximate number of orders of a file: its lines without the header."""
     with path.open("rb") as file:
         lines = sum(piece.count(b"\n") for piece in iter(lambda: file.read(_PIECE), b""))
     return lines - (path.suffix.lower() == CSV)

@@ -1,4 +1,4 @@
-"""How a payout run is getting on: a bar on a terminal, and else a plain line now and then."""
+"""The progress of a payout run: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from gatewaypy.payouts import Journal, PayoutResult
 
 _REFRESH: Final = 0.25
-_MOST_COUNTED: Final = 1000
-_LOOK_EVERY: Final = 2.0
-_LOOKS_SHARE: Final = 50
+_MAX_COUNTED: Final = 1000
+_QUERY_INTERVAL: Final = 2.0
+_QUERY_FACTOR: Final = 50
 _RATE_OVER: Final = 30.0
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -32,9 +32,13 @@ _HOUR: Final = 3600
 class PayoutProgress:
     """Shows a run while the block runs.
 
-    :param progress_interval: seconds between two plain lines, where there is no terminal.
-    :param before: how many orders the journal had to settle when the run began.
-    :param rows: how many rows the file has, or about; ``None`` where nobody knows before they are read.
+    Args:
+        console: Where the progress is shown.
+        feed: The import of the file.
+        journal: The journal.
+        progress_interval: Seconds between two lines without a terminal.
+        before: Number of open orders of the journal when the run began.
+        rows: Approximate number of rows of the file; None for a pipe.
     """
 
     console: PlainConsole
@@ -51,7 +55,7 @@ class PayoutProgress:
     _watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Show where the run begins."""
+        """Show the start of the run."""
         if self.console.is_terminal:
             self._bar = Progress(
                 BarColumn(30),
@@ -71,10 +75,10 @@ class PayoutProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Show where it ended."""
+        """Show the end of the run."""
         if self._watcher is not None:
             self._watcher.cancel()
-            # What the display met must not hide how the run ended.
+            # An error of the display must not hide how the run ended.
             await asyncio.wait([self._watcher])
         if error is None:
             await self._look()
@@ -84,7 +88,7 @@ class PayoutProgress:
 
     @property
     def total(self) -> int | None:
-        """How many orders there are to settle: what the journal had open, and the file's rows that are new to it."""
+        """Number of orders of this run: open ones of the journal, and new ones of the file."""
         feed = self.feed
         rows = feed.read if feed.is_read else self.rows
         return (
@@ -95,24 +99,24 @@ class PayoutProgress:
 
     @property
     def done(self) -> int:
-        """How many orders are settled in this run, each counted once; a row that is none is no progress."""
+        """Number of orders that ended in this run. Bad rows do not count."""
         return sum(
             self.ended.get(state, 0) for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)
         )
 
     def count(self, result: PayoutResult) -> None:
-        """Take note of an order's end."""
+        """Count a result."""
         if result.state is not None:
             self.ended[result.state] = self.ended.get(result.state, 0) + 1
 
-    def told(self) -> str:
-        """Say it in one line."""
+    def describe(self) -> str:
+        """Describe the progress in one line."""
         total = self.total
         parts = [
             f"{self.done:,}" + ("" if total is None else f" of {total:,}"),
             f"done {self.ended.get(State.SUCCEEDED, 0):,}",
             f"failed {self.ended.get(State.FAILED, 0):,}",
-            f"unknown {self.unknown:,}{'+' * (self.unknown == _MOST_COUNTED)}",
+            f"unknown {self.unknown:,}{'+' * (self.unknown == _MAX_COUNTED)}",
             f"review {self.ended.get(State.REVIEW, 0):,}",
         ]
         others = {
@@ -129,7 +133,7 @@ class PayoutProgress:
         return " · ".join(parts)
 
     def _rate(self) -> float:
-        """How many payouts a second the gateway has settled lately: what was not sent says nothing of the time left."""
+        """Return how many payouts a second the gateway answered in the last 30 s."""
         now = time.monotonic()
         settled = self.ended.get(State.SUCCEEDED, 0) + self.ended.get(State.FAILED, 0)
         self._samples.append((now, settled))
@@ -140,10 +144,13 @@ class PayoutProgress:
 
     def _show(self) -> None:
         if self._bar is None:
-            self.console.say(self.told())
+            self.console.say(self.describe())
             return
         self._bar.update(
-            self._bar.task_ids[0], completed=self.done, total=self.total, description=self.told()
+            self._bar.task_ids[0],
+            completed=self.done,
+            total=self.total,
+            description=self.describe(),
         )
         self._bar.refresh()
 
@@ -156,16 +163,14 @@ class PayoutProgress:
 
     async def _look(self) -> None:
         begun = time.monotonic()
-        self.unknown = len(
-            await self.journal.list_entries(state=State.UNKNOWN, limit=_MOST_COUNTED)
-        )
-        # The payouts' own writes wait while a journal is looked at: a large one is looked at less often.
+        self.unknown = len(await self.journal.list_entries(state=State.UNKNOWN, limit=_MAX_COUNTED))
+        # Writes of the journal wait for this query, so that a slow query is run less often.
         now = time.monotonic()
-        self._next_look = now + max(_LOOK_EVERY, (now - begun) * _LOOKS_SHARE)
+        self._next_look = now + max(_QUERY_INTERVAL, (now - begun) * _QUERY_FACTOR)
 
 
 def time_left(seconds: float) -> str:
-    """Write seconds for people who wait."""
+    """Format a remaining time."""
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""``gatewaypy payouts report``: what a journal adds up to, its rows, its review list with the evidence, and its latency."""
+"""``gatewaypy payouts report``: a journal's sums, rows, review list and response times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 
 from gatewaypy.cli.existing import existing
 from gatewaypy.cli.output import CsvWriter, PlainConsole, plain, show_table, utc
-from gatewaypy.cli.payouts.exit_codes import judge
+from gatewaypy.cli.payouts.exit_codes import choose_exit_code
 from gatewaypy.cli.payouts.restored_notice import notice
 from gatewaypy.config import check_member_id
 from gatewaypy.errors import ConfigurationError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.payouts import JournalEntry, Report
 
-# What the names of a journal's files end in: SQLite's own, and the file that tells its owner.
+# Suffixes of a journal's files: SQLite's own, and the lock file.
 _ENDINGS: Final = ("", "-wal", "-shm", "-journal", ".owner")
 _COLUMNS: Final = (
     "merchant_transaction_id",
@@ -53,7 +53,7 @@ _COLUMNS: Final = (
 
 @frozen(kw_only=True)
 class ReportQuery:
-    """What to show of a journal, and how."""
+    """The options of a report."""
 
     journal: str
     form: str
@@ -63,25 +63,26 @@ class ReportQuery:
 
 
 def member_id() -> str:
-    """Read whose journal it is: all that a report needs of the credentials.
+    """Return the merchant, the only credential that a report needs.
 
-    :raises ConfigurationError: where the environment does not say.
-    :raises InvalidRequest: it is not a member id.
+    Raises:
+        ConfigurationError: The environment variable is not set.
+        InvalidRequest: It is not a member id.
     """
-    told = os.environ.get("GATEWAYPY_MEMBER_ID")
-    if not told:
+    value = os.environ.get("GATEWAYPY_MEMBER_ID")
+    if not value:
         msg = "environment variables not set: GATEWAYPY_MEMBER_ID"
         raise ConfigurationError(msg)
-    check_member_id(told)
-    return told
+    check_member_id(value)
+    return value
 
 
 async def show_report(query: ReportQuery) -> int:
-    """Write the report; return the exit code that the journal's state calls for."""
+    """Write the report; return the exit code."""
     draw = None if query.histogram is None else _drawing()
     for name, path in (("--output", query.output), ("--histogram", query.histogram)):
         _check_is_no_journal(name, path, query.journal)
-    # Only looked at, so that a report can be had while a job runs.
+    # Read only, so that a job may run at the same time.
     async with Journal(existing(query.journal), member_id(), read_only=True) as journal:
         report = await make_report(journal)
         latency = Latency()
@@ -98,11 +99,11 @@ async def show_report(query: ReportQuery) -> int:
                     sys.stderr.write(notice(report) + "\n")
         if draw is not None:
             draw(latency, query.histogram)
-    return judge(report, failures=report.failed)
+    return choose_exit_code(report, failures=report.failed)
 
 
 def _check_is_no_journal(name: str, path: Path | None, url: str) -> None:
-    """Refuse to write a report over the journal that it is made of."""
+    """Refuse to overwrite the journal with a report."""
     journal = sqlite_path(url)
     if path is None or journal is None:
         return
@@ -113,7 +114,7 @@ def _check_is_no_journal(name: str, path: Path | None, url: str) -> None:
 
 
 async def pages(journal: Journal, state: State | None = None) -> AsyncIterator[JournalEntry]:
-    """Give row after row, reading page after page."""
+    """Yield the rows, and read them in pages."""
     after = 0
     while page := await journal.list_entries(after=after, state=state):
         after = page[-1].id
@@ -163,7 +164,8 @@ async def _write_text(
         say(notice(report))
     for entry in await journal.history():
         say(
-            f"{utc(entry.happened_at)} {entry.event}{entry.person and f' by {entry.person}'}: {entry.reason}"
+            f"{utc(entry.happened_at)} {entry.event}"
+            f"{entry.person and f' by {entry.person}'}: {entry.reason}"
         )
     if report.by_currency:
         say()
@@ -185,12 +187,17 @@ async def _write_text(
     async for row in pages(journal, listed):
         count += 1
         say(
-            f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}  attempt {row.attempt}  {_said(row)}"
+            f"{row.merchant_transaction_id}  {row.amount}  payment {row.payment_id or '-'}"
+            f"  attempt {row.attempt}  {_answer(row)}"
         )
         say(f"    {plain(row.evidence or 'no evidence')}")
     say(
         f"{count:,} {listed.value}"
-        + (": decide with 'gatewaypy payouts resolve'" if count and listed is State.REVIEW else "")
+        + (
+            "; to decide, run 'gatewaypy payouts resolve'"
+            if count and listed is State.REVIEW
+            else ""
+        )
     )
 
 
@@ -214,15 +221,15 @@ def _amount(amount: Decimal, currency: str) -> str:
     return f"{amount:,.{decimals_of(currency)}f}"
 
 
-def _said(row: JournalEntry) -> str:
-    return plain(" ".join(told for told in (row.code, row.description, row.status) if told))
+def _answer(row: JournalEntry) -> str:
+    return plain(" ".join(text for text in (row.code, row.description, row.status) if text))
 
 
 # A picture
 
 
 def _drawing() -> Any:  # noqa: ANN401 - an extra's
-    """Return what draws a histogram, or say at once what is missing for it."""
+    """Return the function that draws a histogram."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
         from matplotlib.figure import Figure  # noqa: PLC0415 - see above

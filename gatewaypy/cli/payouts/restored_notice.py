@@ -1,4 +1,4 @@
-"""What a person is told of a journal that was restored from a backup."""
+"""The message about a journal that was restored from a backup."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
 
 
 def notice(report: Report) -> str:
-    """Say that a journal counts as restored, what that means, and what to do; nothing where it does not."""
+    """Describe a restored journal and what to do; return an empty text for any other."""
     if not report.restored:
         return ""
     return (
         f"This journal counts as restored from a backup: {report.restored_because}.\n"
-        "It may have lost orders that were paid. An order that is new to it is asked about and not sent;\n"
-        "if it is not found for the quiet period, it goes on the review list (with --resend-unknown it is sent).\n"
-        "Run the files that were run since the backup. Once all of their orders are settled, end this:\n"
+        "It may lack orders that were paid. The job inquires about new orders and does not send them.\n"
+        "If an order is not found for the quiet period, it is put on the review list; with\n"
+        "--resend-unknown it is sent. Run the files that were run since the backup. Once all of their\n"
+        "orders have ended, run:\n"
         "  gatewaypy payouts trust --because '...'"
     )

@@ -1,4 +1,4 @@
-"""``gatewaypy payouts run`` and ``resume``: a payout job with its progress, ended cleanly by a signal, summed up at the end."""
+"""``gatewaypy payouts run`` and ``resume``: a payout job with progress, signals and a summary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 from attrs import define, field, frozen
 
 from gatewaypy.cli.options import TransportChoice
-from gatewaypy.cli.payouts.exit_codes import judge, open_orders
+from gatewaypy.cli.payouts.exit_codes import choose_exit_code, open_orders
 from gatewaypy.cli.payouts.order_import import (
     ImportJournal,
     OrderImport,
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from gatewaypy.cli.output import PlainConsole
     from gatewaypy.payouts import Journal, PayoutOrder, Report
 
-#: Slots beside the payouts': for questions about unknown ones.
-_BESIDE: Final = 100
-#: How seldom this process's garbage is looked for: with Python's own thresholds all payouts in flight are looked at again and
-#: again, which finds nothing and takes a sixth of a job's time.
-_COLLECTOR: Final = (20_000, 20, 20)
+#: Slots for inquiries, in addition to those of the payouts.
+_INQUIRY_SLOTS: Final = 100
+#: Thresholds of the garbage collector. With Python's own, it traverses all payouts in flight again
+#: and again, which takes a sixth of a job's time.
+_GC_THRESHOLDS: Final = (20_000, 20, 20)
 
 
 @frozen(kw_only=True)
 class RunSettings:
-    """What a run is told; see the options' help."""
+    """The options of a run; see their help."""
 
     journal: str
     url: str
@@ -62,7 +62,7 @@ class RunSettings:
     transport: TransportChoice = TransportChoice.AUTO
 
     def gateway(self, credentials: Credentials) -> Gateway:
-        """Make a client that has a slot for every payout that may be on its way, and for the questions about them."""
+        """Create a client with a slot for every payout in flight, and for inquiries."""
         usual = Timeouts()
         timeouts = Timeouts(
             connect=min(usual.connect, self.timeout),
@@ -70,13 +70,15 @@ class RunSettings:
             total=self.timeout,
             inquiry=self.inquiry_timeout,
         )
-        limits = Limits(max_in_flight=max(Limits().max_in_flight, self.concurrency + _BESIDE))
+        limits = Limits(
+            max_in_flight=max(Limits().max_in_flight, self.concurrency + _INQUIRY_SLOTS)
+        )
         return Gateway(
             self.url, credentials, transport=self.transport.make(), timeouts=timeouts, limits=limits
         )
 
     def job(self, gateway: Gateway, journal: Journal) -> PayoutJob:
-        """Make the job."""
+        """Create the job."""
         return PayoutJob(
             gateway,
             journal=journal,
@@ -94,7 +96,10 @@ class RunSettings:
 class PayoutRun:
     """One run of a job from the command line.
 
-    :param path: the file to run; ``None`` to finish what the journal holds.
+    Args:
+        console: Where messages are printed.
+        settings: The options.
+        path: The file to run; None to finish the open orders of the journal.
     """
 
     console: PlainConsole
@@ -107,11 +112,12 @@ class PayoutRun:
         self.feed = OrderImport(self.say)
 
     async def run(self) -> int:
-        """Run it; return the exit code.
+        """Run the job; return the exit code.
 
-        :raises GatewayError: what ended the run, once it is summed up.
+        Raises:
+            GatewayError: The error that ended the run, after the summary.
         """
-        gc.set_threshold(*_COLLECTOR)
+        gc.set_threshold(*_GC_THRESHOLDS)
         credentials = Credentials.from_env()
         settings = self.settings
         orders, rows = self._open_file()
@@ -144,7 +150,7 @@ class PayoutRun:
         self._sum_up(progress, report)
         if failure is not None:
             raise failure
-        code = judge(report, failures=failures, is_interrupted=self.is_interrupted)
+        code = choose_exit_code(report, failures=failures, is_interrupted=self.is_interrupted)
         self._say_how_to_go_on(report)
         return code
 
@@ -153,13 +159,16 @@ class PayoutRun:
         self.console.say(text)
 
     def _open_file(self) -> tuple[AsyncGenerator[PayoutOrder, None], int | None]:
-        """Open the file and check what can be checked before anything is paid; return its orders, and about how many they are."""
+        """Open and check the file; return its orders, and their approximate number."""
         if self.path is None:
             self.feed.is_read = True
             return _nothing(), 0
         if not is_read_twice(self.path):
             if self.settings.strict:
-                msg = "--strict reads a file before it pays anything, and this one can be read but once: give a file on a disk"
+                msg = (
+                    "--strict reads a file before it pays anything, and a pipe can be read only once;"
+                    " use a regular file"
+                )
                 raise ConfigurationError(msg)
             return self.feed.orders(self.path, strict=False), None
         orders = self.feed.orders(self.path, strict=self.settings.strict)
@@ -176,7 +185,7 @@ class PayoutRun:
                     if not self.is_interrupted:
                         self.is_interrupted = True
                         self.say(
-                            "Stopping: no payout is begun any more; what is on its way ends first and is journalled."
+                            "Stopping: no further payout begins; the payouts in flight end first."
                         )
                         job.stop()
 
@@ -188,7 +197,7 @@ class PayoutRun:
                 await asyncio.wait([listening])
 
     async def _failures(self, journal: Journal, report: Report) -> int:
-        """Count the refused and declined orders of this file's batch; of the whole journal, where no file was given."""
+        """Count the failed orders of this file's batch; without a file, of the whole journal."""
         if self.path is None or not report.failed:
             return report.failed
         count = after = 0
@@ -201,20 +210,23 @@ class PayoutRun:
         feed = self.feed
         if self.path is not None:
             self.say(
-                f"{shown_name(self.path)}: {feed.taken:,} rows taken: {feed.new:,} new, {feed.known:,} in the journal before,"
-                f" {feed.bad:,} bad, {feed.conflicts:,} in conflict."
+                f"{shown_name(self.path)}: {feed.taken:,} rows read: {feed.new:,} new,"
+                f" {feed.known:,} in the journal before, {feed.bad:,} bad,"
+                f" {feed.conflicts:,} in conflict."
             )
-        told = [
+        ended = [
             f"{progress.ended.get(state, 0):,} {state.value}"
             for state in (State.SUCCEEDED, State.FAILED, State.REVIEW)
         ]
-        self.say(f"In this run: {', '.join(told)}.")
-        held = [
+        self.say(f"In this run: {', '.join(ended)}.")
+        counts = [
             f"{report.by_state[state]:,} {state.value}"
             for state in State
             if report.by_state.get(state)
         ]
-        self.say(f"The journal holds {report.total:,} orders{': ' * bool(held)}{', '.join(held)}.")
+        self.say(
+            f"The journal has {report.total:,} orders{': ' * bool(counts)}{', '.join(counts)}."
+        )
 
     def _say_restored(self, report: Report) -> None:
         if report.restored:
@@ -224,20 +236,21 @@ class PayoutRun:
         self._say_restored(report)
         if report.review:
             self.say(
-                f"{report.review:,} wait for a person: see 'gatewaypy payouts report --journal …', decide with"
-                " 'gatewaypy payouts resolve …'."
+                f"{report.review:,} orders are on the review list: see 'gatewaypy payouts report"
+                " --journal …', and decide with 'gatewaypy payouts resolve …'."
             )
         left = open_orders(report)
         if self.path is not None and not self.feed.is_taken:
             self.say(
-                "Not all of the file was taken: run the same command again; what is paid is not paid twice."
+                "The file was not read to its end: run the same command again; nothing is paid twice."
             )
         elif left:
             self.say(
-                f"{left:,} are not finished: run the same command again, or 'gatewaypy payouts resume …'."
+                f"{left:,} orders have not ended: run the same command again, or 'gatewaypy payouts"
+                " resume …'."
             )
         if self.feed.bad or self.feed.conflicts:
-            self.say("Bad rows and conflicts were not paid: put them right and run the file again.")
+            self.say("Bad rows and conflicts were not paid: correct them and run the file again.")
 
 
 async def _nothing() -> AsyncGenerator[PayoutOrder, None]:

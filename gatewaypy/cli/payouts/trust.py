@@ -1,4 +1,4 @@
-"""``gatewaypy payouts trust``, ``distrust`` and ``change-gateway``: what a person knows of a journal as a whole."""
+"""``gatewaypy payouts trust``, ``distrust`` and ``change-gateway``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 async def trust(console: PlainConsole, url: str, because: str) -> int:
-    """End a journal's mark; exit code 1 where it has none."""
+    """End a journal's mark; exit code 1 if it has none."""
     async with Journal(existing(url), member_id()) as journal:
         is_ended = await journal.trust(because, person=_person())
     if not is_ended:
-        sys.exit("the journal does not count as restored: nothing was changed")
-    console.say("The journal is trusted again: orders that are new to it are planned and sent.")
+        sys.exit("the journal does not count as restored; nothing was changed")
+    console.say("The journal is trusted again: new orders are planned and sent.")
     return 0
 
 
@@ -29,16 +29,17 @@ async def distrust(console: PlainConsole, url: str, because: str) -> int:
     async with Journal(existing(url), member_id()) as journal:
         await journal.distrust(because, person=_person())
     console.say(
-        "The journal counts as restored: every open order, and every order that is new to it, is asked about before it is sent."
+        "The journal counts as restored: the job inquires about open and new orders before it sends"
+        " them."
     )
     return 0
 
 
 async def change_gateway(console: PlainConsole, url: str, base_url: str, because: str) -> int:
-    """Let a journal pay at another base URL."""
+    """Set another base URL of a journal's gateway."""
     async with Journal(existing(url), member_id()) as journal:
         await journal.change_gateway(base_url, because, person=_person())
-    console.say(f"The journal of merchant {member_id()} pays at {base_url} now.")
+    console.say(f"The journal of merchant {member_id()} now pays at {base_url}.")
     return 0
 
 

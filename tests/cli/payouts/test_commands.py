@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from support.payout_commands import ACCOUNT, CANARY, COMMAND, HEAD, QUICK, ROOT, call, run, write
 
-from gatewaypy.cli.payouts.exit_codes import Exit
+from gatewaypy.cli.payouts.exit_codes import ExitCode
 from gatewaypy.sandbox import Sandbox
 
 pytestmark = pytest.mark.heavy
@@ -53,23 +53,23 @@ async def test_payouts_run_twice_pays_once(
     )
     work = ("run", file, "--journal", store_url, "--url", sandbox.base_url, *QUICK)
     first = await run(*work)
-    assert (first.returncode, first.stderr) == (Exit.FAILURES, "")
+    assert (first.returncode, first.stderr) == (ExitCode.FAILURES, "")
     for words in (
         "line 302 (BAD-1): amount: must have at most 2 decimals, zeros included; '12.000' can mean twelve thousand; got 5 characters: digits, '.'\n",
-        "line 304 (PAYOUT-1): conflict: the journal knows this id with another amount or payee; not paid\n",
+        "line 304 (PAYOUT-1): conflict: the journal has this id with another amount or payee; not paid\n",
         "300 of 300 · done 297 · failed 3 · unknown 0 · review 0 · bad 1 · in conflict 1 · in the journal before 1",
-        "may.csv: 303 rows taken: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",
+        "may.csv: 303 rows read: 300 new, 1 in the journal before, 1 bad, 1 in conflict.\n",
         "In this run: 297 succeeded, 3 failed, 0 review.\n",
-        "The journal holds 300 orders: 297 succeeded, 3 failed.\n",
-        "put them right and run the file again",
+        "The journal has 300 orders: 297 succeeded, 3 failed.\n",
+        "correct them and run the file again",
     ):
         assert words in first.stdout
     assert CANARY not in first.stdout
     requests = sandbox.requests["payout"]
     again = await run(*work)
-    assert again.returncode == Exit.FAILURES
+    assert again.returncode == ExitCode.FAILURES
     assert (
-        "may.csv: 303 rows taken: 0 new, 301 in the journal before, 1 bad, 1 in conflict.\n"
+        "may.csv: 303 rows read: 0 new, 301 in the journal before, 1 bad, 1 in conflict.\n"
         in again.stdout
     )
     assert (sandbox.requests["payout"], len(paid(sandbox)), max(paid(sandbox).values())) == (
@@ -79,8 +79,8 @@ async def test_payouts_run_twice_pays_once(
     )
     # Failures of another file do not count here.
     other = await run("run", write(tmp_path / "june.csv", "JUNE-1,1.00,EUR,Ada"), *work[2:])
-    assert (other.returncode, "The journal holds 301 orders" in other.stdout) == (
-        Exit.SETTLED,
+    assert (other.returncode, "The journal has 301 orders" in other.stdout) == (
+        ExitCode.SETTLED,
         True,
     )
     await reports(store_url, tmp_path)
@@ -96,7 +96,7 @@ async def reports(journal: str, folder: Path) -> None:
         "GATEWAYPY_JOURNAL": journal,
     }
     text = await run("report", **alone)
-    assert text.returncode == Exit.FAILURES
+    assert text.returncode == ExitCode.FAILURES
     lines = [line.split() for line in text.stdout.splitlines()]
     for expected in (
         "301 orders",
@@ -157,22 +157,22 @@ async def test_payouts_run_sigterm_is_resumed(
         while sandbox.requests.get("payout", 0) < 20:
             await asyncio.sleep(0.01)
         looked = await run("report", "--journal", store_url)
-        assert (looked.returncode, looked.stderr) == (Exit.UNFINISHED, "")
+        assert (looked.returncode, looked.stderr) == (ExitCode.UNFINISHED, "")
         process.send_signal(signal.SIGTERM)
         printed, _ = await process.communicate()
     sandbox.reply_delay = 0.0
-    assert process.returncode == Exit.INTERRUPTED
-    assert b"Stopping: no payout is begun any more" in printed
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert b"Stopping: no further payout begins" in printed
     assert b"Not all of the file was taken: run the same command again" in printed
     before = await asyncio.to_thread(states, store_url)
     assert set(before) == {"planned", "succeeded"}
     assert before["succeeded"] == len(paid(sandbox))
     assert 20 <= len(paid(sandbox)) < 300
     resumed = await run("resume", *to)
-    assert (resumed.returncode, resumed.stderr) == (Exit.SETTLED, "")
+    assert (resumed.returncode, resumed.stderr) == (ExitCode.SETTLED, "")
     assert f"In this run: {before['planned']:,} succeeded" in resumed.stdout
     finished = await run("run", file, *to)
-    assert (finished.returncode, finished.stderr) == (Exit.SETTLED, "")
+    assert (finished.returncode, finished.stderr) == (ExitCode.SETTLED, "")
     assert (len(paid(sandbox)), max(paid(sandbox).values()), sandbox.requests["payout"]) == (
         300,
         1,
@@ -193,11 +193,11 @@ async def test_payouts_not_found_goes_to_review(
     at = ("--journal", store_url)
     done = await run("run", file, *at, "--url", sandbox.base_url, *QUICK)
     # Unknown payouts precede the decline in the exit code.
-    assert (done.returncode, done.stderr) == (Exit.REVIEW, "")
-    assert "3 wait for a person" in done.stdout
+    assert (done.returncode, done.stderr) == (ExitCode.REVIEW, "")
+    assert "3 orders are on the review list" in done.stdout
     listed = await run("report", *at)
-    assert listed.returncode == Exit.REVIEW
-    assert "3 review: decide with 'gatewaypy payouts resolve'" in listed.stdout
+    assert listed.returncode == ExitCode.REVIEW
+    assert "3 review; to decide, run 'gatewaypy payouts resolve'" in listed.stdout
     assert "not found for" in listed.stdout
     review = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("PAYOUT")]
     for merchant_transaction_id, decision, state in zip(
@@ -222,9 +222,11 @@ async def test_payouts_not_found_goes_to_review(
         await run("report", *at, "--format", "json", "--state", "succeeded")
     ).stdout.splitlines()
     assert json.loads(rows[0])["evidence"].endswith(" / decided: the bank's statement of 3 May")
-    assert (await run("report", *at)).returncode == Exit.UNFINISHED
+    assert (await run("report", *at)).returncode == ExitCode.UNFINISHED
     sent = sandbox.requests["payout"]
-    assert (await run("resume", *at, "--url", sandbox.base_url, *QUICK)).returncode == Exit.FAILURES
+    assert (
+        await run("resume", *at, "--url", sandbox.base_url, *QUICK)
+    ).returncode == ExitCode.FAILURES
     assert sandbox.requests["payout"] == sent + 1
 
 
@@ -234,7 +236,7 @@ async def test_payouts_resend_unknown_sends_again(sandbox: Sandbox, tmp_path: Pa
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     done = await run("run", file, *to, "--resend-unknown")
-    assert (done.returncode, done.stderr) == (Exit.SETTLED, "")
+    assert (done.returncode, done.stderr) == (ExitCode.SETTLED, "")
     assert (paid(sandbox), sandbox.requests["payout"]) == ({"PAYOUT-1": 1}, 2)
 
 
@@ -243,12 +245,12 @@ async def test_payouts_pending_is_left_for_next_run(sandbox: Sandbox, tmp_path: 
     at = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url)
     file = write(tmp_path / "orders.csv", "PAYOUT-1,6091.00,EUR,Ada")
     done = await run("run", file, *at, *QUICK)
-    assert done.returncode == Exit.UNFINISHED
+    assert done.returncode == ExitCode.UNFINISHED
     assert (
         "1 are not finished: run the same command again, or 'gatewaypy payouts resume …'."
         in done.stdout
     )
-    assert (await run("resume", *at, *QUICK)).returncode == Exit.UNFINISHED
+    assert (await run("resume", *at, *QUICK)).returncode == ExitCode.UNFINISHED
     assert sandbox.requests["payout"] == 1
 
 
@@ -267,7 +269,7 @@ async def test_payouts_json_lines_with_own_batch_name(sandbox: Sandbox, tmp_path
         "--concurrency",
         "2",
     )
-    assert (done.returncode, done.stderr) == (Exit.FAILURES, "")
+    assert (done.returncode, done.stderr) == (ExitCode.FAILURES, "")
     rows = [
         json.loads(line)
         for line in call("report", "--journal", journal, "--format", "json").stdout.splitlines()
@@ -289,13 +291,13 @@ async def test_payouts_strict_run_with_bad_row_pays_nothing(
     )
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     strict = await run("run", file, *to, "--strict")
-    assert (strict.returncode, strict.stdout) == (Exit.ERROR, "")
+    assert (strict.returncode, strict.stdout) == (ExitCode.ERROR, "")
     assert strict.stderr.startswith(
         "InvalidRequest: orders.csv, line 602: amount: must have at most 2 decimals"
     )
     assert (paid(sandbox), (tmp_path / "journal.db").exists()) == ({}, False)
     good = write(tmp_path / "good.csv", "PAYOUT-1,1.00,EUR,Ada")
-    assert (await run("run", good, *to, "--strict")).returncode == Exit.SETTLED
+    assert (await run("run", good, *to, "--strict")).returncode == ExitCode.SETTLED
 
 
 async def test_payouts_card_number_is_a_bad_row(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -312,7 +314,7 @@ async def test_payouts_card_number_is_a_bad_row(sandbox: Sandbox, tmp_path: Path
         done.returncode,
         "line 1 (P-1): extra.account: must not contain a card number" in done.stdout,
     ) == (
-        Exit.FAILURES,
+        ExitCode.FAILURES,
         True,
     )
     assert paid(sandbox) == {"P-2": 1}
@@ -321,7 +323,7 @@ async def test_payouts_card_number_is_a_bad_row(sandbox: Sandbox, tmp_path: Path
     assert (
         strict.returncode,
         "line 1: extra.account: must not contain a card number" in strict.stderr,
-    ) == (Exit.ERROR, True)
+    ) == (ExitCode.ERROR, True)
 
 
 async def test_payouts_read_orders_from_a_pipe(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -333,11 +335,11 @@ async def test_payouts_read_orders_from_a_pipe(sandbox: Sandbox, tmp_path: Path)
     assert (
         strict.returncode,
         "--strict reads a file before it pays anything" in strict.stderr,
-    ) == (Exit.ERROR, True)
+    ) == (ExitCode.ERROR, True)
     running = asyncio.ensure_future(run("run", str(pipe), *to))
     await asyncio.to_thread(pipe.write_text, HEAD + "PAYOUT-1,1.00,EUR,Ada\n")
     done = await running
-    assert (done.returncode, done.stderr) == (Exit.SETTLED, "")
+    assert (done.returncode, done.stderr) == (ExitCode.SETTLED, "")
     assert paid(sandbox) == {"PAYOUT-1": 1}
 
 
@@ -370,7 +372,7 @@ async def test_payouts_terminal_shows_progress_bar(sandbox: Sandbox, tmp_path: P
     await asyncio.to_thread(watcher.join)
     os.close(master)
     printed = b"".join(seen).decode()
-    assert code == Exit.FAILURES, printed
+    assert code == ExitCode.FAILURES, printed
     assert "━" in printed
     assert "5 of 5 · done 5 · failed 0 · unknown 0 · review 0 · bad 1" in printed
     assert "line 7 (BAD): amount" in printed
@@ -381,9 +383,9 @@ async def test_payouts_rejected_credentials_end_the_run(sandbox: Sandbox, tmp_pa
     file = write(tmp_path / "orders.csv", "PAYOUT-1,1.00,EUR,Ada")
     to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
     done = await run("run", file, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")
-    assert (done.returncode, done.stderr.split(":")[0]) == (Exit.ERROR, "AuthenticationFailed")
-    assert "The journal holds 1 orders: 1 planned." in done.stdout
-    assert (await run("resume", *to)).returncode == Exit.SETTLED
+    assert (done.returncode, done.stderr.split(":")[0]) == (ExitCode.ERROR, "AuthenticationFailed")
+    assert "The journal has 1 orders: 1 planned." in done.stdout
+    assert (await run("resume", *to)).returncode == ExitCode.SETTLED
 
 
 async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -395,7 +397,7 @@ async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: P
     )
     assert (
         await run("run", planned, *to, GATEWAYPY_SECRET_KEY="aKeyThatFitsNoDoor0000000000000")
-    ).returncode == Exit.ERROR
+    ).returncode == ExitCode.ERROR
     pipe = tmp_path / "orders.csv"
     os.mkfifo(pipe)
     process = await asyncio.create_subprocess_exec(
@@ -419,7 +421,7 @@ async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: P
         process.send_signal(signal.SIGTERM)
         printed, errors = await process.communicate()
     writer.close()
-    assert (process.returncode, errors) == (Exit.INTERRUPTED, b"")
+    assert (process.returncode, errors) == (ExitCode.INTERRUPTED, b"")
     assert b"Not all of the file was taken: run the same command again" in printed
     assert paid(sandbox) == {f"PAYOUT-{number}": 1 for number in range(6)}
 
@@ -437,13 +439,13 @@ async def test_payouts_unclosed_quote_pays_rows_before_it(sandbox: Sandbox, tmp_
         "orders.csv, line 3: must close the quote" in strict.stderr,
         paid(sandbox),
     ) == (
-        Exit.ERROR,
+        ExitCode.ERROR,
         True,
         {},
     )
     done = await run("run", file, *to)
     assert (done.returncode, "orders.csv, line 3: must close the quote" in done.stderr) == (
-        Exit.ERROR,
+        ExitCode.ERROR,
         True,
     )
     assert paid(sandbox) == {"PAYOUT-1": 1}
@@ -459,7 +461,7 @@ async def test_payouts_dead_gateway_is_reported_at_once(sandbox: Sandbox, tmp_pa
     async with sandbox.refusing():
         to = ("--journal", f"sqlite:///{tmp_path}/journal.db", "--url", sandbox.base_url, *QUICK)
         done = await run("run", file, *to, "--failure-threshold", "2")
-    assert done.returncode == Exit.UNFINISHED
+    assert done.returncode == ExitCode.UNFINISHED
     assert done.stderr.startswith("gateway unreachable: connection refused; next try in 0.1 s\n")
     assert "gateway unreachable: connection refused; next try in 0.5 s\n" in done.stderr
     assert "0 of 1 · done 0 · failed 0 · unknown 0 · review 0 · bad 50" in done.stdout

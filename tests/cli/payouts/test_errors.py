@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.payout_commands import ROOT, call
 
-from gatewaypy.cli.payouts.exit_codes import MEANINGS, PRECEDENCE, Exit, judge
+from gatewaypy.cli.payouts.exit_codes import MEANINGS, PRECEDENCE, ExitCode, choose_exit_code
 from gatewaypy.cli.payouts.progress import time_left
 from gatewaypy.payouts import Report, State
 
@@ -17,7 +17,7 @@ from gatewaypy.payouts import Report, State
     ("arguments", "code", "words"),
     [
         (["run", "nowhere.csv", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9"], 2, "nowhere.csv"),
-        (["run", "README.md", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9"], 1, "path: a file whose name ends"),
+        (["run", "README.md", "--journal", "sqlite:///{}/j.db", "--url", "http://127.0.0.1:9"], 1, "path: must end in"),
         (["run", "examples/payouts.csv", "--journal", "mysql://x", "--url", "http://127.0.0.1:9"], 1, "a store's URL is"),
         (["run", "examples/payouts.csv", "--journal", "sqlite:///{}/j.db", "--url", "http://shop.example"], 1, "InsecureConnection"),
         (["run", "examples/payouts.csv", "--journal", "sqlite:///{}/j.db"], 2, "--url"),
@@ -25,7 +25,7 @@ from gatewaypy.payouts import Report, State
         (["resume", "--journal", "sqlite:///{}/none.db", "--url", "http://127.0.0.1:9"], 1, "there is no journal at"),
         (["report", "--journal", "sqlite:///{}/none.db"], 1, "there is no journal at"),
         (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "paid", "--because", "x"], 1, "there is no journal at"),
-        (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "paid", "--because", " "], 1, "because: what you know, on one line"),
+        (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "paid", "--because", " "], 1, "because: must be a reason on one line"),
         (["resolve", "A", "--journal", "sqlite:///{}/none.db", "--as", "lost", "--because", "x"], 2, "lost"),
         (["report"], 2, "--journal"),
     ],
@@ -50,7 +50,7 @@ def test_payouts_missing_part_is_named(tmp_path: Path) -> None:
         "environment variables not set: GATEWAYPY_MEMBER_ID" in unknown.stderr,
     ) == (1, True)
     empty = call("report", "--journal", journal)
-    assert (empty.returncode, empty.stdout.split("\n")[0]) == (Exit.SETTLED, "0 orders")
+    assert (empty.returncode, empty.stdout.split("\n")[0]) == (ExitCode.SETTLED, "0 orders")
     bare = "import sys; sys.modules['matplotlib'] = None\nfrom gatewaypy.cli import main; main()"
     without = call("report", "--journal", journal, "--histogram", f"{tmp_path}/x.png", code=bare)
     assert (without.returncode, "pip install 'gatewaypy[plot]'" in without.stderr) == (1, True)
@@ -99,48 +99,51 @@ def test_payouts_lost_database_is_one_line(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("counts", "failures", "is_interrupted", "code"),
     [
-        ({}, 0, False, Exit.SETTLED),
-        ({State.SUCCEEDED: 5}, 0, False, Exit.SETTLED),
-        ({State.SUCCEEDED: 5, State.FAILED: 1}, 1, False, Exit.FAILURES),
-        ({State.FAILED: 1}, 0, False, Exit.SETTLED),
-        ({State.PLANNED: 1}, 1, False, Exit.UNFINISHED),
-        ({State.SENDING: 1}, 0, False, Exit.UNFINISHED),
-        ({State.UNKNOWN: 1}, 0, False, Exit.UNFINISHED),
-        ({State.PENDING: 1}, 0, False, Exit.UNFINISHED),
-        ({State.PLANNED: 1}, 1, True, Exit.INTERRUPTED),
-        ({State.REVIEW: 1, State.PLANNED: 1}, 1, True, Exit.REVIEW),
+        ({}, 0, False, ExitCode.SETTLED),
+        ({State.SUCCEEDED: 5}, 0, False, ExitCode.SETTLED),
+        ({State.SUCCEEDED: 5, State.FAILED: 1}, 1, False, ExitCode.FAILURES),
+        ({State.FAILED: 1}, 0, False, ExitCode.SETTLED),
+        ({State.PLANNED: 1}, 1, False, ExitCode.UNFINISHED),
+        ({State.SENDING: 1}, 0, False, ExitCode.UNFINISHED),
+        ({State.UNKNOWN: 1}, 0, False, ExitCode.UNFINISHED),
+        ({State.PENDING: 1}, 0, False, ExitCode.UNFINISHED),
+        ({State.PLANNED: 1}, 1, True, ExitCode.INTERRUPTED),
+        ({State.REVIEW: 1, State.PLANNED: 1}, 1, True, ExitCode.REVIEW),
     ],
 )
 def test_payouts_exit_code_is_the_most_severe(
-    counts: dict[State, int], failures: int, is_interrupted: bool, code: Exit
+    counts: dict[State, int], failures: int, is_interrupted: bool, code: ExitCode
 ) -> None:
     """Unknown payouts come first, then unfinished ones, then failed ones."""
-    assert judge(Report(counts, {}, {}), failures=failures, is_interrupted=is_interrupted) is code
+    assert (
+        choose_exit_code(Report(counts, {}, {}), failures=failures, is_interrupted=is_interrupted)
+        is code
+    )
 
 
 @pytest.mark.parametrize(
     ("counts", "code"),
     [
-        ({State.SUCCEEDED: 5, State.FAILED: 1}, Exit.RESTORED),
-        ({State.UNKNOWN: 1}, Exit.UNFINISHED),
-        ({State.REVIEW: 1}, Exit.REVIEW),
+        ({State.SUCCEEDED: 5, State.FAILED: 1}, ExitCode.RESTORED),
+        ({State.UNKNOWN: 1}, ExitCode.UNFINISHED),
+        ({State.REVIEW: 1}, ExitCode.REVIEW),
     ],
 )
-def test_payouts_exit_code_of_restored_journal(counts: dict[State, int], code: Exit) -> None:
+def test_payouts_exit_code_of_restored_journal(counts: dict[State, int], code: ExitCode) -> None:
     """A restored journal with only settled orders has an exit code of its own."""
-    assert judge(Report(counts, {}, {}, restored=True), failures=1) is code
+    assert choose_exit_code(Report(counts, {}, {}, restored=True), failures=1) is code
 
 
 @pytest.mark.parametrize("command", ["run", "resume", "report"])
 def test_payouts_every_exit_code_is_documented(command: str) -> None:
     """Each is in the help and in the documents, with its meaning and its rank."""
     output = " ".join(call(command, "--help").stdout.split())
-    page = (ROOT / "docs" / "payout-files.md").read_text()
+    page = (ROOT / "docs" / "payout-files.md").read_text().replace("`", "'")
     for code, meaning in MEANINGS.items():
         assert f"{code.value} {meaning}" in output
         assert f"| {code.value} | {meaning} |" in page
     assert ", ".join(str(code.value) for code in PRECEDENCE) in page
-    assert set(PRECEDENCE) == set(MEANINGS) == set(Exit)
+    assert set(PRECEDENCE) == set(MEANINGS) == set(ExitCode)
 
 
 @pytest.mark.parametrize(

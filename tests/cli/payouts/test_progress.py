@@ -45,7 +45,7 @@ def end(progress: PayoutProgress, state: State) -> None:
 def test_progress_bad_rows_do_not_count(monkeypatch: Any) -> None:
     """Bad rows, conflicts and rows of an earlier run are neither done nor in the estimate."""
     progress, feed, clock = make(monkeypatch, rows=1000)
-    progress.told()
+    progress.describe()
     feed.bad, feed.conflicts, feed.known, clock.now = 500, 10, 90, 10.0
     told = progress.told()
     assert (
