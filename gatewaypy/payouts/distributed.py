@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import threading
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from attrs import frozen
@@ -23,6 +21,7 @@ from gatewaypy.payouts.journal.journal import Journal
 from gatewaypy.payouts.journal.rows import Conflict, Row, Scope
 from gatewaypy.payouts.journal.sql import UNSETTLED
 from gatewaypy.payouts.order_stream import group_orders
+from gatewaypy.payouts.signals import call_on_signals
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.throttle import Throttle
 
@@ -48,7 +47,6 @@ logger: Final = logging.getLogger("gatewaypy.payouts")
 TASK: Final = "gatewaypy.payouts:chunk"
 _RETRY: Final = Backoff(0.2, 30.0)
 _POLL_INTERVAL: Final = 1.0
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @frozen(kw_only=True)
@@ -206,7 +204,7 @@ class PayoutWorker:
             await warn_if_restored(self._journal)
             # An invalid option raises now, and not at the first chunk.
             self._job(self._journal.with_scope(Scope("")))
-            opening.callback(_on_signals(self.stop))
+            opening.callback(call_on_signals(self.stop))
             self._opened = opening.pop_all()
 
     async def _close(self, _: object) -> None:
@@ -285,7 +283,7 @@ class PayoutWorker:
         )
 
     async def _wait_for_others(self, journal: Journal) -> Remaining:
-        """Wait while another run owns the open rows, for a limited time: its process may have died."""
+        """Wait while another run owns the open rows, but not longer than the takeover timeout."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._takeover_timeout
         while (
@@ -396,30 +394,3 @@ async def _kick(broker: AsyncBroker, scope: Scope) -> None:
     # By its name, so that the submitter needs neither a worker nor credentials.
     kicker: AsyncKicker[..., Any] = AsyncKicker(TASK, broker, {"ack_type": "manual"})
     await kicker.kiq(scope.batch, scope.first_id, scope.last_id)
-
-
-def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Call a function on SIGTERM and SIGINT, before taskiq's own handler.
-
-    taskiq waits for the tasks to end, and does not notify them.
-
-    Returns:
-        A function that restores the handlers.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
-    loop, undo = asyncio.get_running_loop(), contextlib.ExitStack()
-    for number in _SIGNALS:
-        before = signal.getsignal(number)
-        # Without another handler, the signal must still end the process.
-        if not callable(before) or before is signal.default_int_handler:
-            continue
-
-        def handle(received: int, frame: Any, before: Callable[..., Any] = before) -> None:  # noqa: ANN401 - a frame
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(stop)
-            before(received, frame)
-
-        signal.signal(number, handle)
-        undo.callback(signal.signal, number, before)
-    return undo.close

@@ -21,7 +21,10 @@ LONGEST_RECORD: Final = 65_536
 _PIECE: Final = LONGEST_RECORD + 1
 _END: Final = b""
 _TOO_LONG: Final = f"must have at most {LONGEST_RECORD:,} bytes"
-_MISQUOTED: Final = "must be CSV with commas between values; quotes must enclose a whole value, and be doubled in it"
+_MISQUOTED: Final = (
+    "must be CSV with commas between values; quotes must enclose a whole value, and be doubled"
+    " in it"
+)
 _UNCLOSED: Final = (
     "must close the quote that is opened here, before a comma or the line end; the end of the"
     " value is unknown, so nothing from here on was read"
@@ -61,11 +64,11 @@ def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
             backslash precedes a quote, or a line end outside quotes. It names the line. Nothing
             after it is read.
     """
-    number, begun, record, quotes, before = 0, 0, _Bytes(), _Quotes(), b""
+    number, first, record, quotes, before = 0, 0, _Bytes(), _Quotes(), b""
     for piece in chain(_pieces(file), (_END,)):
         if piece:
             number += quotes.is_at_line_begin
-            begun = begun or number
+            first = first or number
             quotes.read(piece, number)
             record.add(piece)
             is_escaped = _ESCAPED_QUOTE.search(before + piece) or (
@@ -85,7 +88,7 @@ def csv_records(file: BinaryIO, name: str) -> Iterator[Record]:
             raise _unclosed(name, quotes.opened)
         if quotes.is_inside:
             continue
-        content, line, begun = record.take(), begun, 0
+        content, line, first = record.take(), first, 0
         if is_misquoted:
             yield line, _misquoted(content)
         elif not isinstance(content, bytes) or not _BLANK.fullmatch(content):

@@ -1,4 +1,4 @@
-"""A payout job: each order is stored before it is sent, and is inquired about until it has ended."""
+"""A payout job: it stores each order before it sends it, and inquires until it has ended."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class PayoutJob:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait for the payouts in flight if the loop over the results was left; close the journal."""
+        """Wait for the payouts in flight if the caller left the loop; close the journal."""
         try:
             if self._run is not None:
                 await self._run.drain()

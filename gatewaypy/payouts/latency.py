@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define, field
 
-#: Upper limits of the buckets in seconds: ten a decade, from 1 ms to 100 s. The last bucket is open.
+#: Upper limits of the buckets in seconds, ten a decade from 1 ms to 100 s. The last is open.
 _EDGES: Final = tuple(round(10 ** (step / 10 - 3), 6) for step in range(51))
 _BAR: Final = "█"
 
@@ -40,7 +40,7 @@ class Latency:
         return self.slowest
 
     def buckets(self) -> list[tuple[float, int]]:
-        """Return each bucket's upper limit and count, from the first to the last that is not empty."""
+        """Return the upper limit and count of each bucket between the first and last filled one."""
         filled = [number for number, count in enumerate(self.counts) if count]
         if not filled:
             return []

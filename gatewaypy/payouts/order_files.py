@@ -83,7 +83,7 @@ class OrderFile:
     """A file of payout orders, which is read once (our choice of schema: docs/payout-files.md).
 
     Iterating yields for each record that is not blank the number of its first line, and its
-    `PayoutOrder` or a `BadRow`. Records are read one at a time, whatever the size of the file.
+    `PayoutOrder` or a `BadRow`. Records are read one at a time, so that memory does not grow.
 
     Args:
         path: ``.csv`` is CSV with a header, ``.jsonl`` and ``.ndjson`` are JSON Lines; UTF-8, with
@@ -261,7 +261,8 @@ def _cells(text: str) -> list[str]:
     except csv.Error:
         refused = InvalidRequest(
             "line",
-            "must be CSV with commas between values, quotes around whole values, line ends of LF or CRLF",
+            "must be CSV with commas between values, quotes around whole values, line ends of LF or"
+            " CRLF",
         )
     raise refused
 

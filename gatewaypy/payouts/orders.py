@@ -186,7 +186,7 @@ class PayoutOrder:
 
     @property
     def has_card_number(self) -> bool:
-        """Whether a field may contain a card number. Only an encrypted journal stores such an order."""
+        """Whether a field may contain a card number; only an encrypted journal stores it then."""
         return self.card_number_field is not None
 
     @property
@@ -242,7 +242,7 @@ class PayoutOrder:
         return requests.payout(credentials=credentials, notification_url=None, **self.arguments())
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the order as plain fields with revealed secrets; :meth:`from_fields` reads them."""
+        """Return the order as plain fields, secrets revealed; :meth:`from_fields` reads them."""
         customer = (
             None
             if self.customer is None

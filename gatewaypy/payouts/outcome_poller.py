@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CONCURRENT_INQUIRIES: Final = 64
 _LOOK_UP_LIMIT: Final = 256
-#: The outcome of a row in an end state, whoever ended it.
+#: The outcome of a row in an end state.
 OUTCOMES: Final = {
     State.SUCCEEDED: Outcome.SUCCEEDED,
     State.FAILED: Outcome.FAILED,

@@ -1,4 +1,4 @@
-"""Sending payouts: an intent is on disk before each attempt, and its outcome is recorded after it."""
+"""Sending payouts: an intent is on disk before each attempt, its outcome is recorded after."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class PayoutSender:
                 continue
             try:
                 await self.send(row)
-            except Exception as error:  # noqa: BLE001 - the other answers are recorded before it ends the run
+            except Exception as error:  # noqa: BLE001 - other answers are recorded first
                 run.fail(error)
             except asyncio.CancelledError:
                 task = asyncio.current_task()

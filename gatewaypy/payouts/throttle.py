@@ -126,7 +126,7 @@ def _limiter(per_second: float) -> Any:  # noqa: ANN401 - an extra
         import aiolimiter  # noqa: PLC0415 - an extra
     except ImportError:
         raise missing_extra("per_second", "payouts") from None
-    # At most a tenth of a second's payouts begin at once, so that a rate of 100 has no burst of 100.
+    # At most a tenth of a second's payouts begin at once: a rate of 100 has no burst of 100.
     return aiolimiter.AsyncLimiter(
         max(per_second / _BURSTS_PER_SECOND, 1.0), max(1.0 / _BURSTS_PER_SECOND, 1.0 / per_second)
     )

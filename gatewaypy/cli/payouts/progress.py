@@ -139,8 +139,8 @@ class PayoutProgress:
         self._samples.append((now, settled))
         while now - self._samples[0][0] > _RATE_OVER:
             self._samples.popleft()
-        begun, before = self._samples[0]
-        return (settled - before) / (now - begun) if now > begun else 0.0
+        start, before = self._samples[0]
+        return (settled - before) / (now - start) if now > start else 0.0
 
     def _show(self) -> None:
         if self._bar is None:
@@ -162,11 +162,11 @@ class PayoutProgress:
             self._show()
 
     async def _look(self) -> None:
-        begun = time.monotonic()
+        start = time.monotonic()
         self.unknown = len(await self.journal.list_entries(state=State.UNKNOWN, limit=_MAX_COUNTED))
         # Writes of the journal wait for this query, so that a slow query is run less often.
         now = time.monotonic()
-        self._next_look = now + max(_QUERY_INTERVAL, (now - begun) * _QUERY_FACTOR)
+        self._next_look = now + max(_QUERY_INTERVAL, (now - start) * _QUERY_FACTOR)
 
 
 def time_left(seconds: float) -> str:

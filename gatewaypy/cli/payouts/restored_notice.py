@@ -14,9 +14,9 @@ def notice(report: Report) -> str:
         return ""
     return (
         f"This journal counts as restored from a backup: {report.restored_because}.\n"
-        "It may lack orders that were paid. The job inquires about new orders and does not send them.\n"
-        "If an order is not found for the quiet period, it is put on the review list; with\n"
-        "--resend-unknown it is sent. Run the files that were run since the backup. Once all of their\n"
-        "orders have ended, run:\n"
+        "It may lack orders that were paid. The job inquires about new orders and does not send\n"
+        "them. If an order is not found for the quiet period, it is put on the review list; with\n"
+        "--resend-unknown it is sent. Run the files that were run since the backup. Once all of\n"
+        "their orders have ended, run:\n"
         "  gatewaypy payouts trust --because '...'"
     )

@@ -166,8 +166,8 @@ class PayoutRun:
         if not is_read_twice(self.path):
             if self.settings.strict:
                 msg = (
-                    "--strict reads a file before it pays anything, and a pipe can be read only once;"
-                    " use a regular file"
+                    "--strict reads a file before it pays anything, and a pipe can be read only"
+                    " once; use a regular file"
                 )
                 raise ConfigurationError(msg)
             return self.feed.orders(self.path, strict=False), None
@@ -242,7 +242,8 @@ class PayoutRun:
         left = open_orders(report)
         if self.path is not None and not self.feed.is_taken:
             self.say(
-                "The file was not read to its end: run the same command again; nothing is paid twice."
+                "The file was not read to its end: run the same command again; nothing is paid"
+                " twice."
             )
         elif left:
             self.say(

@@ -155,7 +155,7 @@ class RowClaims:
                 yield Scope(self.scope.batch, ids[0], ids[-1])
 
     async def ended(self, row_ids: Iterable[int]) -> list[tuple[Row, str | None]]:
-        """Return those of some rows that have ended, with their evidence, whoever owns them."""
+        """Return those of some rows that have ended, with their evidence, for any owner."""
         ids = table_parameter((row_id,) for row_id in row_ids)
         (rows,) = await self._store.run((ENDED, (ids, self._member)))
         return [(self._codec.read_row(tuple(row)), evidence) for *row, evidence in rows]

@@ -26,7 +26,7 @@ _GATEWAY: Final = "SELECT gateway FROM gatewaypy_journal_gateways WHERE member =
 
 
 def normalize_address(base_url: str) -> str:
-    """Return a base URL with a lower-case host, without a default port and without a final slash."""
+    """Return a base URL with a lower-case host, no default port and no final slash."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host

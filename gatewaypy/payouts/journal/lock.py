@@ -65,7 +65,7 @@ class JournalLock:
     def look(self) -> Tally:
         """Read the file without the lock."""
         try:
-            with open(os.path.realpath(self._journal) + ".owner", "rb") as file:  # noqa: PTH123 - as above
+            with open(os.path.realpath(self._journal) + ".owner", "rb") as file:  # noqa: PTH123
                 return _tally(file.read(_DIGITS + _NAME))
         except OSError as error:
             return Tally("", 0, is_missing=isinstance(error, FileNotFoundError))

@@ -85,7 +85,7 @@ class Remaining:
 
 @frozen
 class JournalEntry:
-    """A row as a report shows it, without secrets. Times are the store's, in UTC, for information."""
+    """A row as a report shows it, without secrets. Times are the store's, in UTC."""
 
     id: int
     merchant_transaction_id: str
