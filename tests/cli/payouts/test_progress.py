@@ -47,9 +47,9 @@ def test_progress_bad_rows_do_not_count(monkeypatch: Any) -> None:
     progress, feed, clock = make(monkeypatch, rows=1000)
     progress.describe()
     feed.bad, feed.conflicts, feed.known, clock.now = 500, 10, 90, 10.0
-    told = progress.told()
+    line = progress.describe()
     assert (
-        told
+        line
         == "0 of 400 · done 0 · failed 0 · unknown 0 · review 0 · bad 500 · in conflict 10 · in the journal before 90"
     )
 
@@ -57,11 +57,11 @@ def test_progress_bad_rows_do_not_count(monkeypatch: Any) -> None:
 def test_progress_estimate_uses_settled_payouts(monkeypatch: Any) -> None:
     """The time left is that of the open payouts at the rate of the settled ones."""
     progress, feed, clock = make(monkeypatch, rows=200)
-    progress.told()
+    progress.describe()
     feed.bad, clock.now = 100, 10.0
     for _ in range(20):
         end(progress, State.SUCCEEDED)
-    assert progress.told().endswith("bad 100 · 2/s · 40 s left")
+    assert progress.describe().endswith("bad 100 · 2/s · 40 s left")
 
 
 def test_progress_counts_order_of_journal_once(monkeypatch: Any) -> None:
@@ -70,4 +70,4 @@ def test_progress_counts_order_of_journal_once(monkeypatch: Any) -> None:
     feed.known, feed.is_read = 3, True
     for _ in range(3):
         end(progress, State.SUCCEEDED)
-    assert progress.told().startswith("3 of 3 · done 3")
+    assert progress.describe().startswith("3 of 3 · done 3")
