@@ -86,7 +86,7 @@ ENTRY_COLUMNS: Final = (
     " description, status, outcome_source, seconds, evidence, planned_at, changed_at"
 )
 
-# PostgreSQL keeps a plan that it made when the table was empty, and has no statistics of a new table.
+# PostgreSQL keeps a plan that it made for an empty table, and has no statistics of a new table.
 # Each statement therefore allows only one way to find its rows:
 #
 # - An index for pages is partial, with a condition that every row meets. A statement without the
@@ -103,7 +103,7 @@ _HELD: Final = {"member": "id > 0", "member, batch": IS_OPEN, "owner": f"id > 0 
 def select_page(columns: str, key: str, state: State) -> str:
     """Write a query for a page of rows of one state, ordered by id.
 
-    Its parameters are the key's values, the id before the first, the number of rows, and the last id.
+    Its parameters are the key's values, the id before the first, the limit, and the last id.
 
     Args:
         columns: What is selected, the id among it.
@@ -216,8 +216,8 @@ RECORD_INTENT: Final = (
     " WHERE payout.id BETWEEN given.number AND given.number AND payout.state = 'planned'"
     " AND payout.owner = given.own AND payout.fence = given.mark RETURNING id, attempt"
 )
-# An order that is new to a restored journal may be one that it lost. The journal's row is locked, so
-# that a change of the mark waits for the planning.
+# An order that is new to a restored journal may be one that it lost. The journal's row is locked,
+# so that a change of the mark waits for the planning.
 PLAN: Final = (
     "INSERT INTO gatewaypy_payouts (member, merchant_transaction_id, batch, fingerprint,"  # noqa: S608
     " amount, currency, details, state, owner, evidence)"
