@@ -1,4 +1,4 @@
-"""HTTP clients behind one small protocol; the only part of the library that imports one."""
+"""HTTP clients behind one small protocol; only this package imports one."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Requests by aiohttp, on connections of their own or on those of a service's session."""
+"""Requests by aiohttp, on connections of its own or of a service's session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import define, field
 
 from gatewaypy.config import check_number
 from gatewaypy.imports import import_extra
-from gatewaypy.protocol.wire import WireFailure
+from gatewaypy.transport.failures import NOT_OPEN
 from gatewaypy.transport.shared import SharedTransport
 from gatewaypy.transport.tls import default_context, validate_context
 
@@ -20,24 +20,29 @@ if TYPE_CHECKING:
     import aiohttp
 
     from gatewaypy.config import Limits, Timeouts
-    from gatewaypy.protocol.wire import WireReply, WireRequest
+    from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
     from gatewaypy.transport.aiohttp_sender import Sender
 
 
 @define(eq=False, init=False)
 class AiohttpTransport(SharedTransport):
-    """A transport that costs a fraction of the default one and knows as much (extra ``aiohttp``).
+    """A transport by aiohttp, which costs a fraction of the default one (extra ``aiohttp``).
 
-    :param session: your service's own session, to share its connections with: their limit, resolver and addresses. Its
-        cookies, headers, authentication, proxies and traces do not get into a payment. Make it on the loop that uses this
-        transport, and close it after the gateway.
-    :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
-        Payments go by it, or by the default one, on a shared session too.
-    :param keepalive_timeout: how many seconds an idle connection is kept; a shared session's connector keeps to its own time.
-    :raises InsecureConnection: for a context, or a session's connector, that does not verify.
-    :raises ConfigurationError: for a session that is closed.
+    One POST, once: no proxy, redirect, cookie, HTTP/2 or retry.
 
-    No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
+    Args:
+        session: Your service's session, whose connections, limit, resolver and addresses are
+            shared. Its cookies, headers, authentication, proxies and traces are not used. Create
+            it on the loop that uses this transport, and close it after the gateway.
+        ssl_context: Your own context, for a private certificate authority or a client
+            certificate. It must verify certificates and host names.
+            Requests use it, or the default one, on a shared session too.
+        keepalive_timeout: How long an idle connection is kept, in seconds. A shared session's
+            connector has its own.
+
+    Raises:
+        InsecureConnection: The context, or the session's connector, does not verify.
+        ConfigurationError: The session is closed.
     """
 
     _shared: aiohttp.ClientSession | None = field(repr=False)
@@ -59,11 +64,11 @@ class AiohttpTransport(SharedTransport):
         self._keepalive_timeout = keepalive_timeout
         self._sender = None
         if session is not None:
-            _loaded().connector_of(session)
+            _load_sender().connector_of(session)
 
     def _open(self) -> None:
         self._context = self._context or default_context()
-        self._sender = _loaded().Sender(self._shared, self._context, self._keepalive_timeout)
+        self._sender = _load_sender().Sender(self._shared, self._context, self._keepalive_timeout)
 
     async def _close(self) -> None:
         sender, self._sender = self._sender, None
@@ -81,7 +86,7 @@ class AiohttpTransport(SharedTransport):
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if self._sender is None:
-            return WireFailure(sent=False, reason="the transport is not open")
+            return NOT_OPEN
         return await self._sender.send(
             request,
             timeouts=timeouts,
@@ -91,6 +96,6 @@ class AiohttpTransport(SharedTransport):
         )
 
 
-def _loaded() -> Any:  # noqa: ANN401 - a module
+def _load_sender() -> Any:  # noqa: ANN401 - a module
     import_extra("aiohttp", feature="AiohttpTransport", extra="aiohttp")
     return import_module("gatewaypy.transport.aiohttp_sender")

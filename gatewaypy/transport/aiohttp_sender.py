@@ -1,4 +1,4 @@
-"""What `AiohttpTransport` does with aiohttp itself; loaded when it is opened, as aiohttp is an extra and takes its time."""
+"""The part of `AiohttpTransport` that imports aiohttp; loaded when it is opened."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gatewaypy.transport.failures import (
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
+    client_failure,
     connect_timeout,
     oversized,
     read_timeout,
@@ -32,76 +33,80 @@ if TYPE_CHECKING:
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireReply, WireRequest
 
-_OURS: Final = {"Accept-Encoding": "identity", "User-Agent": "gatewaypy"}
+_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "gatewaypy"}
 
 
-class _CalledOffError(Exception):
-    """Raised through aiohttp where a request must not go out any more."""
+class _BlockedError(Exception):
+    """Raised through aiohttp if the send guard blocked the request."""
 
 
-class _SpoiltError(Exception):
-    """Raised through aiohttp where a connection is of no use, before anything went out on it."""
+class _StaleConnectionError(Exception):
+    """Raised through aiohttp if a connection is not usable, before anything was sent on it."""
 
 
 @define
 class Progress:
-    """How far one request has come, as aiohttp's trace tells it."""
+    """The progress of one request, from aiohttp's trace."""
 
     send_guard: Callable[[], bool]
-    has_begun: bool = False
+    has_started: bool = False
     is_connecting: bool = False
     is_sending: bool = False
-    is_torn: bool = False
+    is_aborted: bool = False
 
     @property
     def sent(self) -> bool:
-        """Whether a byte may have left: aiohttp tells of the head before it writes it.
+        """Whether a byte may have been sent.
 
-        Where it tells nothing at all (a stand-in for aiohttp), the request counts as sent.
+        aiohttp reports the headers before it writes them. Without any report, as from a stand-in
+        for aiohttp, the request counts as sent.
         """
-        return self.is_sending or not self.has_begun
+        return self.is_sending or not self.has_started
 
 
-async def _begins(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    context.trace_request_ctx.has_begun = True
+async def _on_request_start(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.has_started = True
 
 
-async def _connects(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+async def _on_connect_start(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.is_connecting = True
 
 
-async def _head_goes(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+async def _on_headers(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     progress: Progress = context.trace_request_ctx
     if not progress.send_guard():
-        raise _CalledOffError
+        raise _BlockedError
     progress.is_sending = True
 
 
-async def _body_goes(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+async def _on_body(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     progress: Progress = context.trace_request_ctx
     if not progress.send_guard():
-        # Older versions have written the head by now, newer ones write it with the body: without that nobody can carry it out.
-        progress.is_torn = True
-        raise _CalledOffError
+        # Older versions have written the headers by now. Without the body the gateway cannot
+        # execute the request.
+        progress.is_aborted = True
+        raise _BlockedError
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that looks at its connection once more before it uses it.
+    """A request that checks its connection again before it uses it.
 
-    What arrives on a connection while it idles is kept by aiohttp, and would be taken for the answer to the next request.
+    aiohttp stores bytes that arrive on an idle connection, and would read them as the answer to
+    the next request.
     """
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is None or conn.protocol.should_close:
-            raise _SpoiltError
+            raise _StaleConnectionError
         return await super().send(conn)
 
 
 def connector_of(session: aiohttp.ClientSession) -> aiohttp.TCPConnector:
-    """Return the connections of a service's own session, once it is sure that they can be trusted with a payment.
+    """Check a service's session and return its connector.
 
-    :raises ConfigurationError: where the session is closed.
-    :raises InsecureConnection: where it does not speak TLS by itself, or does not verify.
+    Raises:
+        ConfigurationError: The session is closed.
+        InsecureConnection: It does not do TLS itself, or does not verify.
     """
     connector = session.connector
     if connector is None or session.closed:
@@ -109,37 +114,35 @@ def connector_of(session: aiohttp.ClientSession) -> aiohttp.TCPConnector:
         raise ConfigurationError(msg)
     if not isinstance(connector, aiohttp.TCPConnector):
         raise InsecureConnection(
-            "session", "a session on a TCPConnector, which speaks TLS", type(connector).__name__
+            "session", "must have a TCPConnector, which does TLS", type(connector).__name__
         )
-    # aiohttp has no public name for it. Our own context goes with each request and comes before it; still, a service that
-    # verifies nobody has made a mistake that it should hear of.
-    theirs: Any = getattr(connector, "_ssl", True)
-    if hasattr(theirs, "verify_mode"):
-        refuse_insecure(theirs)
-    elif theirs is not True:
-        raise InsecureConnection(
-            "session", "certificates and host names must be verified", "a connector that does not"
-        )
+    # aiohttp has no public name for it. Each request has a context of its own, which takes
+    # precedence, but a service that does not verify should be notified.
+    connector_ssl: Any = getattr(connector, "_ssl", True)
+    if hasattr(connector_ssl, "verify_mode"):
+        refuse_insecure(connector_ssl)
+    elif connector_ssl is not True:
+        raise InsecureConnection("session", "must verify certificates and host names")
     return connector
 
 
 def _session(
     shared: aiohttp.ClientSession | None, context: ssl.SSLContext, keepalive_timeout: float
 ) -> aiohttp.ClientSession:
-    """Make a session of our own; of a shared one it takes the connections and nothing else."""
+    """Create a session; of a shared one it uses only the connections."""
     trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(_begins)
-    trace.on_connection_create_start.append(_connects)
-    trace.on_request_headers_sent.append(_head_goes)
-    trace.on_request_chunk_sent.append(_body_goes)
+    trace.on_request_start.append(_on_request_start)
+    trace.on_connection_create_start.append(_on_connect_start)
+    trace.on_request_headers_sent.append(_on_headers)
+    trace.on_request_chunk_sent.append(_on_body)
     return aiohttp.ClientSession(
-        # No limit of its own: the library's slots bound what is in flight.
+        # No limit: the library's slots limit the requests in flight.
         connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=keepalive_timeout)
         if shared is None
         else connector_of(shared),
         connector_owner=shared is None,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=_OURS,
+        headers=_HEADERS,
         request_class=_Request,
         trace_configs=[trace],
         auto_decompress=False,
@@ -148,7 +151,7 @@ def _session(
 
 @define(eq=False, init=False)
 class Sender:
-    """A session of our own, and the requests that go by it."""
+    """A session, and the requests on it."""
 
     _context: ssl.SSLContext
     _session: aiohttp.ClientSession
@@ -167,7 +170,7 @@ class Sender:
         self._timeouts = {}
 
     async def close(self) -> None:
-        """Close the connections, if they are ours."""
+        """Close the session, and its connections if they are not shared."""
         await self._session.close()
 
     async def send(
@@ -188,16 +191,17 @@ class Sender:
                 while True:
                     try:
                         return await self._exchange(request, progress, timeouts, limits)
-                    except _SpoiltError:
-                        # Nothing went out on that connection, and it is gone. Were a new one spoilt too, this would not end.
+                    except _StaleConnectionError:
+                        # Nothing was sent on that connection, which is closed. If a new one is
+                        # not usable either, a retry would not end.
                         if progress.is_connecting:
                             return WireFailure(
-                                sent=False, reason="the server spoke before it was asked"
+                                sent=False, reason="the server sent bytes before the request"
                             )
-        except _CalledOffError:
+        except _BlockedError:
             return CANCELLED_BEFORE_SEND
-        except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
-            if progress.is_torn:
+        except Exception as error:  # noqa: BLE001 - of any class
+            if progress.is_aborted:
                 return ABORTED_MID_REQUEST
             return WireFailure(sent=progress.sent, reason=_describe(error, timeouts))
 
@@ -223,10 +227,10 @@ class Sender:
                 if len(body) > limits.max_reply_bytes:
                     return oversized(limits.max_reply_bytes)
         finally:
-            # Of a reply that was read to its end the connection is back in the pool already; any other is closed with it.
+            # After a complete reply the connection is in the pool again; otherwise this closes it.
             response.close()
-        # Its end was the connection's, which over TLS anybody on the way can make; nothing is left here to tell by.
-        # Of the encodings only chunks have an end of their own.
+        # Such a reply ends with its connection, which others on the network can end. Of the
+        # encodings only chunks have an end of their own.
         has_length = (
             "Content-Length" in response.headers
             or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
@@ -244,20 +248,21 @@ class Sender:
         )
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
-        made = self._timeouts.get(timeouts)
-        if made is None:
-            made = self._timeouts[timeouts] = aiohttp.ClientTimeout(
+        timeout = self._timeouts.get(timeouts)
+        if timeout is None:
+            timeout = self._timeouts[timeouts] = aiohttp.ClientTimeout(
                 total=None,
-                # A wait for a place among a service's connections is no part of connecting; the deadline bounds it.
+                # On a shared session this would include the wait for a free connection, which
+                # the deadline limits.
                 connect=timeouts.connect if self._owns_connections else None,
                 sock_connect=timeouts.connect,
                 sock_read=timeouts.read,
             )
-        return made
+        return timeout
 
 
 def _describe(error: Exception, timeouts: Timeouts) -> str:
-    """Put an error into words that hold nothing of the request; aiohttp's own may quote its headers."""
+    """Return the reason of a failure; aiohttp's own text may quote the headers."""
     match error:
         case aiohttp.ConnectionTimeoutError():
             return connect_timeout(timeouts)
@@ -266,7 +271,7 @@ def _describe(error: Exception, timeouts: Timeouts) -> str:
         case TimeoutError():
             return DEADLINE
         case aiohttp.ClientConnectorError():
-            # The first of its arguments is where it connected to, the second what came of it.
+            # Its arguments are the address and the cause.
             return f"no connection: {error.args[1]}"
         case (
             aiohttp.ClientConnectionError()
@@ -274,4 +279,4 @@ def _describe(error: Exception, timeouts: Timeouts) -> str:
             | aiohttp.ClientResponseError()
         ):
             return BROKEN
-    return f"the HTTP client failed with {type(error).__name__}"
+    return client_failure(error)

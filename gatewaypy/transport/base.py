@@ -1,4 +1,4 @@
-"""What the library asks of an HTTP client: send one POST once, and know whether a byte of it left."""
+"""The contract of a transport: send one POST once, and report whether a byte was sent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Transport(Protocol):
-    """An HTTP client behind two calls; implement it to bring another one.
+    """An HTTP client. Implement this protocol to use another one.
 
-    It is entered once by every `Gateway` that uses it, on that gateway's event loop, and closes its connections when the last
-    of them leaves.
+    Every `Gateway` that uses it enters it once, on that gateway's event loop. When the last one
+    leaves, it closes its connections.
     """
 
     async def __aenter__(self) -> Self:
-        """Take one more user."""
+        """Add a user."""
         ...
 
     async def __aexit__(
@@ -29,7 +29,7 @@ class Transport(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let a user go; close every connection with the last."""
+        """Remove a user; the last one closes every connection."""
         ...
 
     async def send(
@@ -41,15 +41,22 @@ class Transport(Protocol):
         deadline: float,
         send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
-        """Send a request exactly once and return its whole reply, or say that there is none.
+        """Send a request exactly once.
 
-        It must never send twice, follow a redirect, or raise anything but ``asyncio.CancelledError``.
+        It must not send twice, follow a redirect, or raise anything but
+        ``asyncio.CancelledError``.
 
-        :param deadline: the loop's time at which to give up.
-        :param send_guard: to be called right before the first byte goes; where it answers false, nothing must be sent. A
-            transport that writes head and body apart may call it again in between, and break the request off where it answers
-            false; that counts as sent.
-        :returns: a ``WireFailure`` with ``sent=False`` only where it is certain that no byte left; what a transport cannot
-            know counts as sent.
+        Args:
+            request: What to send.
+            timeouts: Its ``connect`` and ``read`` apply.
+            limits: Its ``max_reply_bytes`` applies.
+            deadline: When to stop waiting, in the event loop's time.
+            send_guard: Must be called right before the first byte is sent. If it returns False,
+                nothing must be sent. A transport that writes headers and body separately may call
+                it again in between, and abort the request; that counts as sent.
+
+        Returns:
+            The whole reply, or a `WireFailure`. Its ``sent`` is False only if it is certain that
+            no byte was sent.
         """
         ...

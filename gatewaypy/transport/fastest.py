@@ -1,4 +1,4 @@
-"""Which transport to take where the caller does not care: the fastest that is installed and safe for the purpose."""
+"""The choice of the fastest installed transport."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 
 def fastest_transport(*, guard_at_first_byte: bool = False) -> Transport:
-    """Make the fastest transport whose library is installed: httptools, then pyreqwest, then aiohttp, then httpx.
+    """Create the fastest transport whose library is installed.
 
-    :param guard_at_first_byte: only one that asks ``send_guard`` at the first byte itself, as payout jobs must: a process that was
-        frozen since its intent became durable must not send any more. That leaves pyreqwest out, which connects after the
-        question.
+    The order is httptools, pyreqwest, aiohttp, httpx.
+
+    Args:
+        guard_at_first_byte: Only transports that call ``send_guard`` right before the first byte.
+            Payout jobs need this: a process that was suspended after its intent was stored must
+            not send. It excludes pyreqwest, which connects after the call.
+
+    Returns:
+        The transport.
     """
     if find_spec("httptools") is not None and find_spec("aiohappyeyeballs") is not None:
         return HttptoolsTransport()

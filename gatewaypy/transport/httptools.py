@@ -1,4 +1,4 @@
-"""Requests on asyncio's own connections, their replies read by httptools: the cheapest transport, and the one that knows most."""
+"""Requests on asyncio's own connections, with replies parsed by httptools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from gatewaypy.config import check_number
 from gatewaypy.imports import import_extra
 from gatewaypy.protocol.wire import WireFailure
 from gatewaypy.secret import SecretBytes
-from gatewaypy.transport.failures import CANCELLED_BEFORE_SEND, DEADLINE, connect_timeout
+from gatewaypy.transport.failures import (
+    CANCELLED_BEFORE_SEND,
+    DEADLINE,
+    NOT_OPEN,
+    connect_timeout,
+)
 from gatewaypy.transport.shared import SharedTransport
 from gatewaypy.transport.tls import default_context, validate_context
 
@@ -28,16 +33,16 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireReply, WireRequest
     from gatewaypy.transport.httptools_connection import Connection
 
-#: How long a connection that is closed in good order may take to say so.
+#: How long the closing handshake of a connection may take, in seconds.
 _GRACE: Final = 1.0
-#: After how long the next of a host's addresses is tried beside the one before (RFC 8305 recommends a quarter of a second).
+#: Delay before the host's next address is tried too, in seconds (recommended by RFC 8305).
 _NEXT_ADDRESS: Final = 0.25
 
 
-# Looked up by twice a request.
+# The key of two look-ups per request.
 @frozen(cache_hash=True)
 class _Origin:
-    """Whom a connection leads to."""
+    """Scheme, host and port of a connection."""
 
     is_tls: bool
     host: str
@@ -46,7 +51,7 @@ class _Origin:
 
 @frozen
 class _Target:
-    """Where a URL leads, and what every request to it begins with."""
+    """The origin of a URL, and the first lines of each request to it."""
 
     origin: _Origin
     start: bytes
@@ -56,15 +61,20 @@ class _Target:
 class HttptoolsTransport(SharedTransport):
     """The fastest transport (extra ``httptools``).
 
-    :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
-    :param keepalive_timeout: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
-        documented, lest a request go out on a connection that is being closed.
-    :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
+    Headers and body are written at once, right after ``send_guard`` was called on an open
+    connection. Before that, a request is certainly not sent; after it, it counts as sent.
 
-    Head and body are written in one piece, right after ``send_guard`` was asked on an open connection: before that a request is
-    certainly not sent, after it, it counts as sent.
+    One POST, once: no proxy, redirect, cookie, HTTP/2 or retry.
 
-    No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
+    Args:
+        ssl_context: Your own context, for a private certificate authority or a client
+            certificate. It must verify certificates and host names.
+        keepalive_timeout: How long an idle connection is kept, in seconds. It must be shorter
+            than the gateway's own limit, which is not documented. Otherwise a request may be sent
+            on a connection that is being closed.
+
+    Raises:
+        InsecureConnection: The context does not verify, or allows TLS below 1.2.
     """
 
     _keepalive_timeout: float
@@ -94,7 +104,7 @@ class HttptoolsTransport(SharedTransport):
 
     async def _close(self) -> None:
         self._idle.clear()
-        # Those of now: while they close, another gateway may open this transport again.
+        # A copy: another gateway may open this transport while they close.
         connections = tuple(self._connections)
         for connection in connections:
             connection.close()
@@ -114,44 +124,45 @@ class HttptoolsTransport(SharedTransport):
     ) -> WireReply | WireFailure:
         """Send a request once; see `Transport.send`."""
         if not self._users:
-            return WireFailure(sent=False, reason="the transport is not open")
+            return NOT_OPEN
         target = _target(request.url)
-        if target is None or not _can_be_said(request):
+        if target is None or not _has_plain_headers(request):
             return WireFailure(
                 sent=False,
-                reason="its URL, a header or its token cannot be written in a request's head",
+                reason="the URL, a header or the token contains a character that HTTP headers"
+                " do not allow",
             )
-        connection = self._used(target.origin) or await self._connected(
+        connection = self._take_idle(target.origin) or await self._open_connection(
             target.origin, timeouts, deadline
         )
         if isinstance(connection, WireFailure):
             return connection
         try:
-            # Nothing is awaited from here to the write: the connection that was looked at is the one that is written to.
-            withheld = self._withheld(deadline, send_guard)
-            if withheld is not None:
-                return withheld
-            return await connection.ask(_written(target, request), timeouts, limits, deadline)
+            # No await from here to the write: the state of the connection cannot change.
+            blocked = self._blocked(deadline, send_guard)
+            if blocked is not None:
+                return blocked
+            return await connection.ask(_serialize(target, request), timeouts, limits, deadline)
         finally:
             self._put_back(connection, target.origin)
 
-    def _withheld(self, deadline: float, send_guard: Callable[[], bool]) -> WireFailure | None:
-        """Ask for the last time whether to send; say why not."""
+    def _blocked(self, deadline: float, send_guard: Callable[[], bool]) -> WireFailure | None:
+        """Return why the request must not be sent, or None."""
         if self._loop.time() >= deadline:
             return WireFailure(sent=False, reason=DEADLINE)
         try:
             return None if send_guard() else CANCELLED_BEFORE_SEND
-        except Exception as error:  # noqa: BLE001 - whoever cannot answer has not said yes
+        except Exception as error:  # noqa: BLE001 - it did not return True
             return WireFailure(
                 sent=False,
-                reason=f"the last question whether to send failed with {type(error).__name__}",
+                reason=f"send_guard failed with {type(error).__name__}",
             )
 
-    def _used(self, origin: _Origin) -> Connection | None:
-        """Take the connection that was used last, if there is one that is still good."""
+    def _take_idle(self, origin: _Origin) -> Connection | None:
+        """Return the idle connection that was used last and is still usable."""
         idle = self._idle[origin]
         oldest = self._loop.time() - self._keepalive_timeout
-        # One look at the connection that has been idle longest keeps their number down to what is in use.
+        # Closing at most one expired connection per request limits their number.
         if idle and idle[0].used < oldest:
             idle.popleft().close()
         while idle:
@@ -167,7 +178,7 @@ class HttptoolsTransport(SharedTransport):
         else:
             connection.abort()
 
-    async def _connected(
+    async def _open_connection(
         self, origin: _Origin, timeouts: Timeouts, deadline: float
     ) -> Connection | WireFailure:
         limit = min(self._loop.time() + timeouts.connect, deadline)
@@ -180,19 +191,19 @@ class HttptoolsTransport(SharedTransport):
             )
         except OSError as error:
             return WireFailure(sent=False, reason=f"no connection: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was written
+        except Exception as error:  # noqa: BLE001 - nothing was written
             return WireFailure(
                 sent=False, reason=f"no connection: it failed with {type(error).__name__}"
             )
-        # After a TLS handshake there may be more to read, and no harm in it.
+        # After a TLS handshake there may be more bytes, which are harmless.
         if not (connection.is_reusable if origin.is_tls else connection.is_silent):
             return WireFailure(
                 sent=False,
-                reason="no connection: the server spoke, or hung up, before it was asked",
+                reason="no connection: the server sent bytes, or closed, before the request",
             )
         return connection
 
-    async def _connect(self, origin: _Origin, patience: float) -> Connection:
+    async def _connect(self, origin: _Origin, handshake_timeout: float) -> Connection:
         loop = self._loop
         addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         tls: dict[str, Any] = {}
@@ -200,7 +211,7 @@ class HttptoolsTransport(SharedTransport):
             tls = {
                 "ssl": self._context,
                 "server_hostname": origin.host,
-                "ssl_handshake_timeout": patience,
+                "ssl_handshake_timeout": handshake_timeout,
                 "ssl_shutdown_timeout": _GRACE,
             }
         connected = await self._eyeballs.start_connection(
@@ -210,11 +221,11 @@ class HttptoolsTransport(SharedTransport):
         try:
             await loop.create_connection(lambda: connection, sock=connected, **tls)
         except BaseException:
-            # The socket is the event loop's by now, which closes it. A connection that came about all the same would take its
-            # time to do so in good order.
+            # The event loop owns the socket and closes it. A connection that was established
+            # nevertheless is aborted, because a closing handshake would take time.
             if connection in self._connections:
                 connection.abort()
-                # uvloop, which has closed it already, never tells of its end.
+                # uvloop has closed it already, and does not call connection_lost.
                 self._connections.discard(connection)
             raise
         return connection
@@ -222,7 +233,7 @@ class HttptoolsTransport(SharedTransport):
 
 @lru_cache(maxsize=128)
 def _target(url: str) -> _Target | None:
-    """Read a URL; ``None`` where it cannot be written into a request's first lines."""
+    """Parse a URL; None if the request line and ``Host`` cannot contain it."""
     if not _is_plain(url) or " " in url:
         return None
     try:
@@ -239,7 +250,10 @@ def _target(url: str) -> _Target | None:
         port = 443 if is_tls else 80
     else:
         authority = f"{authority}:{port}"
-    start = f"POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: gatewaypy\r\nAccept-Encoding: identity\r\n"
+    start = (
+        f"POST {path} HTTP/1.1\r\nHost: {authority}\r\n"
+        "User-Agent: gatewaypy\r\nAccept-Encoding: identity\r\n"
+    )
     return _Target(_Origin(is_tls, host, port), start.encode("ascii"))
 
 
@@ -247,17 +261,17 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _can_be_said(request: WireRequest) -> bool:
-    """Tell whether all that goes into a head fits there: a line break in a token would begin another header."""
+def _has_plain_headers(request: WireRequest) -> bool:
+    """Return whether headers can contain all values: a line break would start another header."""
     token = "" if request.token is None else request.token.reveal()
     return _is_plain(f"{request.content_type}{request.accept}{token}")
 
 
-def _written(target: _Target, request: WireRequest) -> SecretBytes:
+def _serialize(target: _Target, request: WireRequest) -> SecretBytes:
     token = "" if request.token is None else f"AuthToken: {request.token.reveal()}\r\n"
     headers = (
         f"Content-Type: {request.content_type}\r\nAccept: {request.accept}\r\n"
         f"Content-Length: {len(request.body)}\r\n{token}\r\n"
     )
-    # Sealed, as a local of whoever writes it may be shown should that fail.
+    # SecretBytes, because a traceback may show the variables of the frames that write it.
     return SecretBytes(b"".join((target.start, headers.encode("ascii"), request.body)))

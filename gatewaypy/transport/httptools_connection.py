@@ -1,4 +1,4 @@
-"""One connection of `HttptoolsTransport`'s; loaded when it is opened, as httptools is an extra."""
+"""One connection of `HttptoolsTransport`; imports the extra httptools."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from gatewaypy.config import Limits, Timeouts
     from gatewaypy.protocol.wire import WireReply
 
-#: How many bytes every system takes at once into an empty buffer (Linux: the least of ``tcp_wmem``).
-_TAKEN_AT_ONCE: Final = 4096
-#: How many bytes a reply's head, and the framing of its body, may take beside the body itself.
-_MOST_FRAMING: Final = 65_536
+#: Bytes that every system accepts into an empty buffer (Linux: the minimum of ``tcp_wmem``).
+_MIN_WRITE_BUFFER: Final = 4096
+#: Maximum size of a reply's headers and the framing of its body, without the body.
+_MAX_FRAMING_BYTES: Final = 65_536
 _INTERIM: Final = range(100, 200)
 
 
-# A reply is in here, and event loops show a protocol that failed: not by its fields.
+# No generated repr: event loops log a protocol that failed, and it contains a reply.
 @define(eq=False, init=False, repr=False)
 class Connection(asyncio.Protocol):
-    """A connection that carries one request at a time, and is never used again once anything about it is odd.
+    """A connection for one request at a time, which is not reused after any irregularity.
 
-    :ivar used: when its last request ended, or when it was made (the loop's time).
-    :ivar closed: done once the connection is closed.
+    Attributes:
+        used: When its last request ended, or when it was created (the loop's time).
+        closed: Done when the connection is closed.
     """
 
     used: float
@@ -43,15 +44,15 @@ class Connection(asyncio.Protocol):
     _poll: select.poll | None
     _is_tls: bool
     _is_clean: bool
-    # What is asked, and until when an answer is waited for.
+    # The current request.
     _waiting: asyncio.Future[WireReply | WireFailure] | None
     _timer: asyncio.TimerHandle | None
     _timeouts: Timeouts
     _deadline: float
     _limit: int
-    _may_linger: bool
-    # What came back so far.
-    _heard: float
+    _may_be_unsent: bool
+    # The reply so far.
+    _last_received: float
     _received: int
     _size: int
     _has_head: bool
@@ -74,57 +75,57 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether it is open, and owes nobody anything."""
+        """Whether it is open, and no request is in progress."""
         return self._is_clean and self._waiting is None and not self._transport.is_closing()
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is reusable, and nothing has come that the event loop does not know of yet, such as its end."""
+        """Whether it is reusable, and the socket has no bytes or end that asyncio has not read."""
         return self.is_reusable and not (self._poll is not None and self._poll.poll(0))
 
     def ask(
         self, request: bytes, timeouts: Timeouts, limits: Limits, deadline: float
     ) -> asyncio.Future[WireReply | WireFailure]:
-        """Write a request; the future ends with its reply, or with why there is none."""
+        """Write a request; the future's result is the reply or the failure."""
         self._timeouts, self._deadline, self._limit = timeouts, deadline, limits.max_reply_bytes
-        self._heard, self._received, self._size = self._loop.time(), 0, 0
+        self._last_received, self._received, self._size = self._loop.time(), 0, 0
         self._has_head = False
-        # A TLS transport does not tell what of a request is still in the buffers beneath it.
-        self._may_linger = self._is_tls and len(request) > _TAKEN_AT_ONCE
+        # A TLS transport does not report the bytes in the buffers below it.
+        self._may_be_unsent = self._is_tls and len(request) > _MIN_WRITE_BUFFER
         self._waiting = waiting = self._loop.create_future()
-        self._watch(min(self._heard + timeouts.read, deadline))
+        self._set_timer(min(self._last_received + timeouts.read, deadline))
         self._transport.write(request)
         return waiting
 
     def close(self) -> None:
-        """Close it in good order."""
-        # Closed twice, a TLS transport of Python's could no more be aborted.
+        """Close it with a closing handshake."""
+        # If it is closed twice, a TLS transport of Python cannot be aborted any longer.
         if not self._transport.is_closing():
             self._transport.close()
 
     def abort(self) -> None:
-        """Close it at once, whatever is still on its way."""
+        """Close it at once."""
         self._is_clean = False
         self._transport.abort()
 
-    # Time
+    # Timeouts
 
-    def _watch(self, due: float) -> None:
-        """Look at the time when a reply is due; a watch left from an earlier request that ends before that will do."""
+    def _set_timer(self, due: float) -> None:
+        """Set the timer. One from an earlier request is kept if it fires before that."""
         if self._timer is not None:
             if self._timer.when() <= due:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._look)
+        self._timer = self._loop.call_at(due, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._waiting is None:
             return
         now = self._loop.time()
-        due = min(self._heard + self._timeouts.read, self._deadline)
+        due = min(self._last_received + self._timeouts.read, self._deadline)
         if now < due:
-            self._watch(due)
+            self._set_timer(due)
         else:
             self._fail(
                 WireFailure(
@@ -133,43 +134,43 @@ class Connection(asyncio.Protocol):
                 )
             )
 
-    # What the event loop tells
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._is_tls = transport.get_extra_info("sslcontext") is not None
         self._connections.add(self)
-        # Not on Windows: what the event loop has heard must do there.
+        # Windows has no poll: there, only the event loop's own state is checked.
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        """Take a piece of the reply; what nobody waits for spoils the connection."""
+        """Parse a part of the reply; bytes without a request abort the connection."""
         if self._waiting is None:
             self.abort()
             return
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
         self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            # Also of what follows a whole reply; that one stands, the connection does not.
+            # Bytes after a complete reply can cause it too: the reply stays valid.
             self._is_clean = False
         if self._answer is not None:
-            # A reply that came before its request had gone out altogether answers something else.
+            # A reply that arrives before the whole request was sent answers something else.
             self._is_clean = self._is_clean and not (
-                self._may_linger or self._transport.get_write_buffer_size()
+                self._may_be_unsent or self._transport.get_write_buffer_size()
             )
             self._end(self._answer)
         elif not self._is_clean:
             self._fail(WireFailure(sent=True, reason=BROKEN))
-        elif self._size > self._limit or self._received > self._limit + _MOST_FRAMING:
+        elif self._size > self._limit or self._received > self._limit + _MAX_FRAMING_BYTES:
             self._fail(oversized(self._limit))
 
     def eof_received(self) -> None:
-        """Take the end of a reply whose length is told by nothing else, if it is the server that ended it."""
+        """End a reply without framing, if the server closed the connection."""
         self._is_clean = False
         unframed = not self._headers.keys() & {b"content-length", b"transfer-encoding"}
         if self._waiting is not None and self._has_head and unframed:
@@ -178,43 +179,43 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(WireFailure(sent=True, reason=BROKEN))
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whatever the reason, a byte had left
-        """End with whatever is still waited for."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a byte was sent
+        """End the request in progress."""
         self._connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         self._end(WireFailure(sent=True, reason=BROKEN))
-        # The parser holds this object, and this one the parser.
+        # Breaks the reference cycle with the parser.
         del self._parser
         if not self.closed.done():
             self.closed.set_result(None)
 
-    # What the parser tells
+    # Called by the parser
 
     def on_message_begin(self) -> None:
-        """Hear of a reply after the one that was asked for."""
+        """Note a second reply."""
         if self._answer is not None:
             self._is_clean = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what a body's trailer says comes too late."""
+        """Store a header, but not one from the trailer of a body."""
         if not self._has_head:
             self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        """Forget the head of an interim reply: the one that was asked for is still to come."""
+        """Discard the headers of an interim reply, which precedes the reply."""
         self._has_head = self._parser.get_status_code() not in _INTERIM
         if not self._has_head:
             self._headers.clear()
 
     def on_body(self, piece: bytes) -> None:
-        """Keep a piece of the body, while it is not too long; an interim reply's is nobody's."""
+        """Store a part of the body up to the limit; ignore that of an interim reply."""
         self._size += len(piece)
         if self._has_head and self._size <= self._limit:
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """Make the reply of what came."""
+        """Build the reply."""
         if self._has_head and self._answer is None:
             self._is_clean = self._is_clean and self._parser.should_keep_alive()
             self._answer = self._reply()
@@ -237,7 +238,7 @@ class Connection(asyncio.Protocol):
             date=None if date is None else date.decode("latin-1"),
         )
 
-    # How a request ends
+    # End of a request
 
     def _fail(self, failure: WireFailure) -> None:
         self.abort()

@@ -1,8 +1,9 @@
-"""Requests by httpx, or by its continuation httpx2: one connection a line, so that the cost of a request stays flat.
+"""Requests by httpx or its continuation httpx2, with one pool per connection.
 
-httpx's own pool walks all its connections at every request; with hundreds in flight that walk is most of the work, and a
-cancelled request can lose its place for good. Here every request in flight has a line of its own, a pool of exactly one
-connection, and lines are reused last in, first out. A line on which anything went wrong is thrown away.
+httpx's own pool iterates over all of its connections at every request. With hundreds in flight
+this is most of the work, and a cancelled request can lose its place permanently. Here every request
+in flight has a pool of exactly one connection. Pools are reused last in, first out, and closed
+after any failure.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gatewaypy.transport.failures import (
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
+    client_failure,
     connect_timeout,
     oversized,
     read_timeout,
@@ -42,44 +44,44 @@ _GRACE: Final = 1.0
 
 
 class _Stage(enum.IntEnum):
-    """How far a request has come, as httpcore's trace tells it."""
+    """The progress of a request, from httpcore's trace."""
 
-    UNTOLD = 0
+    NOT_STARTED = 0
     CONNECTING = 1
     SENDING = 2
 
 
-class _WithheldError(Exception):
-    """Raised through httpcore where a request must not go out any more."""
+class _BlockedError(Exception):
+    """Raised through httpcore if the send guard blocked the request."""
 
 
 @define
 class _Progress:
-    """Listens to httpcore's trace of one request."""
+    """Receives httpcore's trace of one request."""
 
     send_guard: Callable[[], bool]
-    stage: _Stage = _Stage.UNTOLD
-    withheld: bool = False
-    torn: bool = False
+    stage: _Stage = _Stage.NOT_STARTED
+    is_blocked: bool = False
+    is_aborted: bool = False
 
     async def trace(self, event: str, _: dict[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
             if not self.send_guard():
-                self.withheld = True
-                raise _WithheldError
+                self.is_blocked = True
+                raise _BlockedError
             self.stage = _Stage.SENDING
         elif event == "http11.send_request_body.started" and not self.send_guard():
-            # Its head is out, so it counts as sent; without its body nobody can carry it out.
-            self.torn = True
-            raise _WithheldError
-        elif event == "connection.connect_tcp.started" and self.stage is _Stage.UNTOLD:
-            # Never back from sending: whatever a client does after that, a byte has left.
+            # The headers were sent. Without the body the gateway cannot execute the request.
+            self.is_aborted = True
+            raise _BlockedError
+        elif event == "connection.connect_tcp.started" and self.stage is _Stage.NOT_STARTED:
+            # Never back from SENDING: a byte was sent.
             self.stage = _Stage.CONNECTING
 
 
 @define(eq=False)
 class _SingleConnectionPool:
-    """A pool of one connection, and when it was last used (the loop's time)."""
+    """A pool of one connection, and the loop's time of its last use."""
 
     pool: Any
     used: float = 0.0
@@ -89,14 +91,20 @@ class _SingleConnectionPool:
 class HttpxTransport(SharedTransport):
     """The default transport.
 
-    :param library: ``"httpx"``, or ``"httpx2"`` (the extra of that name).
-    :param ssl_context: a context of your own, for a private certificate authority or a client certificate; it must verify.
-    :param keepalive_timeout: how many seconds an idle connection is kept. Shorter than the gateway's own limit, which is not
-        documented, lest a request go out on a connection that is being closed.
-    :param app: an ASGI application to call in this process in place of the network, such as a `Sandbox`.
-    :raises InsecureConnection: for a context that does not verify or allows TLS below 1.2.
+    One POST, once: no proxy, redirect, cookie, HTTP/2 or retry.
 
-    No proxy, no redirect, no cookie, no HTTP/2, no retry: one POST, once.
+    Args:
+        library: ``"httpx"``, or ``"httpx2"`` (the extra of that name).
+        ssl_context: Your own context, for a private certificate authority or a client
+            certificate. It must verify certificates and host names.
+        keepalive_timeout: How long an idle connection is kept, in seconds. It must be shorter
+            than the gateway's own limit, which is not documented. Otherwise a request may be sent
+            on a connection that is being closed.
+        app: An ASGI application to call in this process instead of the network, such as a
+            `Sandbox`.
+
+    Raises:
+        InsecureConnection: The context does not verify, or allows TLS below 1.2.
     """
 
     library: str
@@ -132,8 +140,9 @@ class HttpxTransport(SharedTransport):
         )
         self._context = self._context or default_context()
         self._parsed = lru_cache(maxsize=128)(self._httpx.URL)
-        # httpx loads its core with its first pool, and anyio its way to asyncio when it is first used: not with a payment.
-        _ = self._new_line()
+        # httpx imports its core with the first pool, and anyio its backend at the first use. Both
+        # must happen before a payment.
+        _ = self._new_pool()
         import_module("anyio").get_current_task()
 
     async def _close(self) -> None:
@@ -151,50 +160,48 @@ class HttpxTransport(SharedTransport):
         deadline: float,
         send_guard: Callable[[], bool],
     ) -> WireReply | WireFailure:
-        """Send a request once on a line of its own; see `Transport.send`."""
+        """Send a request once; see `Transport.send`."""
         try:
-            line = self._line(self._loop.time())
-        except Exception as error:  # noqa: BLE001 - without a line nothing was sent
-            return WireFailure(
-                sent=False, reason=f"the HTTP client failed with {type(error).__name__}"
-            )
+            entry = self._take_pool(self._loop.time())
+        except Exception as error:  # noqa: BLE001 - nothing was sent
+            return WireFailure(sent=False, reason=client_failure(error))
         progress = _Progress(send_guard)
         reusable = False
         try:
             try:
                 async with asyncio.timeout_at(deadline):
-                    answer = await self._exchange(line, request, progress, timeouts, limits)
-                reusable = isinstance(answer, WireReply) and not _has_more(line)
+                    answer = await self._exchange(entry, request, progress, timeouts, limits)
+                reusable = isinstance(answer, WireReply) and not _has_more(entry)
             except TimeoutError:
                 answer = _failure(progress, DEADLINE)
-            except Exception as error:  # noqa: BLE001 - whatever a client raises, the question is whether a byte left
+            except Exception as error:  # noqa: BLE001 - of any class
                 if (
                     isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout)
-                    and progress.stage is _Stage.UNTOLD
+                    and progress.stage is _Stage.NOT_STARTED
                 ):
-                    # No real connection says nothing of itself; a mocked one (respx) does, and this one says it never was.
+                    # A mocked connection (respx) sends no trace.
                     progress.stage = _Stage.CONNECTING
                 answer = _failure(progress, self._describe(error, timeouts))
         finally:
             if reusable and self._users:
-                line.used = self._loop.time()
-                self._idle.append(line)
+                entry.used = self._loop.time()
+                self._idle.append(entry)
             else:
-                self._drop(line)
+                self._drop(entry)
         return answer
 
     async def _exchange(
         self,
-        line: _SingleConnectionPool,
+        entry: _SingleConnectionPool,
         request: WireRequest,
         progress: _Progress,
         timeouts: Timeouts,
         limits: Limits,
     ) -> WireReply | WireFailure:
         if self._app is not None and not progress.send_guard():
-            # In process nothing tells when a request begins to go out: it is as good as gone from here on.
-            progress.withheld = True
-            raise _WithheldError
+            # In process there is no trace: from here on the request counts as sent.
+            progress.is_blocked = True
+            raise _BlockedError
         url = self._parsed(request.url)
         headers = [
             (b"Host", url.netloc),
@@ -206,7 +213,7 @@ class HttpxTransport(SharedTransport):
         ]
         if request.token is not None:
             headers.append((b"AuthToken", request.token.reveal().encode("latin-1")))
-        response = await line.pool.handle_async_request(
+        response = await entry.pool.handle_async_request(
             self._httpx.Request(
                 "POST",
                 url,
@@ -225,7 +232,7 @@ class HttpxTransport(SharedTransport):
         )
         try:
             body = bytearray()
-            # Its bytes as they come: what the client's response object would add is for bodies that are decoded.
+            # The bytes as they arrive: the client's response object would decode them.
             async for piece in response.stream:
                 body += piece
                 if len(body) > limits.max_reply_bytes:
@@ -244,40 +251,40 @@ class HttpxTransport(SharedTransport):
             date=headers.get("date"),
         )
 
-    def _line(self, now: float) -> _SingleConnectionPool:
-        # One look at the line that has been idle longest keeps their number down to what is in use.
+    def _take_pool(self, now: float) -> _SingleConnectionPool:
+        # Closing at most one expired pool per request limits their number to what is in use.
         if self._idle and now - self._idle[0].used > self._keepalive_timeout:
             self._drop(self._idle.popleft())
-        return self._idle.pop() if self._idle else self._new_line()
+        return self._idle.pop() if self._idle else self._new_pool()
 
-    def _new_line(self) -> _SingleConnectionPool:
+    def _new_pool(self) -> _SingleConnectionPool:
         if self._app is not None:
             return _SingleConnectionPool(self._httpx.ASGITransport(app=self._app))
-        one = self._httpx.Limits(
+        one_connection = self._httpx.Limits(
             max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._keepalive_timeout
         )
         return _SingleConnectionPool(
             self._httpx.AsyncHTTPTransport(
-                verify=self._context, trust_env=False, limits=one, retries=0
+                verify=self._context, trust_env=False, limits=one_connection, retries=0
             )
         )
 
-    def _drop(self, line: _SingleConnectionPool) -> None:
-        """Close a line in a task of its own: whoever waits for the answer has nothing to do with that."""
-        task = self._loop.create_task(self._shut(line))
+    def _drop(self, entry: _SingleConnectionPool) -> None:
+        """Close a pool in a task, so that the caller does not wait for it."""
+        task = self._loop.create_task(self._shut(entry))
         self._dropped.add(task)
         task.add_done_callback(self._dropped.discard)
 
     @staticmethod
-    async def _shut(line: _SingleConnectionPool) -> None:
+    async def _shut(entry: _SingleConnectionPool) -> None:
         try:
             async with asyncio.timeout(_GRACE):
-                await line.pool.aclose()
-        except Exception:  # noqa: BLE001, S110 - a connection that cannot even be closed is of no more use to anybody
+                await entry.pool.aclose()
+        except Exception:  # noqa: BLE001, S110 - it is not used again
             pass
 
     def _describe(self, error: Exception, timeouts: Timeouts) -> str:
-        """Put an error into words that hold nothing of the request; httpcore's own may quote a header."""
+        """Return the reason of a failure; httpcore's own text may quote a header."""
         httpx = self._httpx
         if isinstance(error, httpx.ConnectTimeout):
             return connect_timeout(timeouts)
@@ -287,33 +294,34 @@ class HttpxTransport(SharedTransport):
             return read_timeout(timeouts)
         if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
             return BROKEN
-        return f"the HTTP client failed with {type(error).__name__}"
+        return client_failure(error)
 
 
 def _is_whole(response: Any) -> bool:  # noqa: ANN401 - either library's
-    """Tell whether a reply was read to an end of its own, or to its connection's, and then whether the server made that."""
+    """Return whether a reply is complete: it has its own end, or the server closed."""
     if "content-length" in response.headers or "transfer-encoding" in response.headers:
         return True
-    # A mocked reply has come over no network.
+    # A mocked reply has no network stream.
     stream = response.extensions.get("network_stream")
     return stream is None or was_ended(stream.get_extra_info("ssl_object"))
 
 
-def _has_more(line: _SingleConnectionPool) -> bool:
-    """Tell whether more came than was asked for: h11 keeps it, and would take it for the answer to the next request."""
-    pool = getattr(line.pool, "_pool", None)
+def _has_more(entry: _SingleConnectionPool) -> bool:
+    """Return whether bytes follow the reply: h11 would read them as the next reply."""
+    pool = getattr(entry.pool, "_pool", None)
     if pool is None:
         return False
     try:
-        # Nothing public tells; a client whose parts are called otherwise one day has no connection used again.
-        return any(one._connection._h11_state.trailing_data[0] for one in pool.connections)  # noqa: SLF001
+        # There is no public name. If the private ones change, no connection is reused.
+        states = [each._connection._h11_state for each in pool.connections]  # noqa: SLF001
+        return any(state.trailing_data[0] for state in states)
     except AttributeError:
         return True
 
 
 def _failure(progress: _Progress, reason: str) -> WireFailure:
-    if progress.withheld:
+    if progress.is_blocked:
         return CANCELLED_BEFORE_SEND
-    if progress.torn:
+    if progress.is_aborted:
         return ABORTED_MID_REQUEST
     return WireFailure(sent=progress.stage is not _Stage.CONNECTING, reason=reason)

@@ -1,4 +1,4 @@
-"""Requests by pyreqwest, whose connections live in Rust: the cheapest, and the one that knows least about what has left."""
+"""Requests by pyreqwest, whose connections are in Rust."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gatewaypy.transport.failures import (
     BROKEN,
     CANCELLED_BEFORE_SEND,
     DEADLINE,
+    client_failure,
     connect_timeout,
     oversized,
     read_timeout,
@@ -33,28 +34,32 @@ if TYPE_CHECKING:
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL
 )
-#: What Rust's client says of an error of the connection itself, before it was given the request; no error class tells that.
-_BEFORE: Final = "client error (Connect)"
-#: For how long after a request a thread of pyreqwest's may still hold objects of Python's. Nothing tells when it lets go, and an
-#: interpreter that ends in that moment aborts the process: on a busy machine a tenth of those that closed at once, or more.
-_LINGERS: Final = 0.05
+#: Rust's message for an error before the connection was given the request; no class shows that.
+_CONNECT_ERROR: Final = "client error (Connect)"
+#: How long after a request a thread of pyreqwest may still hold Python objects, in seconds. There
+#: is no event for its end. If the interpreter exits before, the process aborts: at least a tenth of
+#: those that closed at once on a busy machine.
+_RELEASE_DELAY: Final = 0.05
 
 
 @define(eq=False, init=False)
 class PyreqwestTransport(SharedTransport):
-    """The cheapest transport (extra ``pyreqwest``).
+    """A transport with its connections in Rust (extra ``pyreqwest``).
 
-    :param ca_certificates: certificate authorities of your own in PEM form, or a file of them; they are trusted beside the
-        system's.
-    :param keepalive_timeout: how many seconds an idle connection is kept.
-    :raises ConfigurationError: where the file cannot be read, or holds no certificate.
+    If no connection was established, nothing was sent; any other failure counts as sent. It calls
+    ``send_guard`` before it connects, not right before the first byte. If the process is suspended
+    in between, a payment is sent late. For payout jobs use `AiohttpTransport`.
 
-    It knows that nothing was sent where no connection came about; everything else counts as sent. And it asks for the last
-    time before it connects, not at the first byte: a payment whose process is frozen in between goes out late. Payout jobs
-    are better off with `AiohttpTransport`.
+    One POST, once: no proxy, redirect, cookie or HTTP/2. One retry cannot be disabled: if a
+    connection is closed before the first byte is written, Rust's client uses another one.
 
-    No proxy, no redirect, no cookie, no HTTP/2: one POST, once. Rust's client has no switch for one thing: it takes a request
-    to another connection where it finds the first one closed before it began to write.
+    Args:
+        ca_certificates: Your own certificate authorities in PEM form, or the path of a file. They
+            are trusted in addition to the system's.
+        keepalive_timeout: How long an idle connection is kept, in seconds.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or contains no certificate.
     """
 
     _authorities: tuple[bytes, ...] = field(repr=False)
@@ -67,14 +72,14 @@ class PyreqwestTransport(SharedTransport):
     ) -> None:
         super().__init__()
         check_number("keepalive_timeout", keepalive_timeout, least=0)
-        self._authorities = _read(ca_certificates)
+        self._authorities = _read_certificates(ca_certificates)
         self._keepalive_timeout = keepalive_timeout
         self._pyreqwest = None
         self._clients = {}
 
     def _open(self) -> None:
         import_extra("pyreqwest", feature="PyreqwestTransport", extra="pyreqwest")
-        # Rust would load it with the first error.
+        # Rust would import it at the first error.
         import_extra("pyreqwest.exceptions", feature="PyreqwestTransport", extra="pyreqwest")
         self._pyreqwest = import_extra(
             "pyreqwest.client", feature="PyreqwestTransport", extra="pyreqwest"
@@ -84,7 +89,7 @@ class PyreqwestTransport(SharedTransport):
         clients, self._clients = list(self._clients.values()), {}
         if clients:
             await asyncio.gather(*(client.close() for client in clients))
-            await asyncio.sleep(_LINGERS)
+            await asyncio.sleep(_RELEASE_DELAY)
 
     async def send(
         self,
@@ -98,11 +103,11 @@ class PyreqwestTransport(SharedTransport):
         """Send a request once; see `Transport.send`."""
         loop = asyncio.get_running_loop()
         try:
-            # The deadline is Rust's to keep: it goes on reading a reply that a Python task has stopped to wait for.
-            built = self._built(
+            # The deadline is passed to Rust, which reads on if only the Python task is cancelled.
+            built = self._build(
                 request, timeouts, timedelta(seconds=max(deadline - loop.time(), 0.001))
             )
-        except Exception as error:  # noqa: BLE001 - it was not handed over yet
+        except Exception as error:  # noqa: BLE001 - it was not sent yet
             return WireFailure(
                 sent=False,
                 reason=f"the HTTP client refused the request with {type(error).__name__}",
@@ -111,7 +116,7 @@ class PyreqwestTransport(SharedTransport):
             return CANCELLED_BEFORE_SEND
         try:
             async with built as response:
-                # All of it, or one byte more than is taken: each piece by itself would be a way to Rust's threads and back.
+                # One read up to a byte above the limit: each read switches to Rust's threads.
                 body = await response.body_reader.read(limits.max_reply_bytes + 1) or b""
                 if len(body) > limits.max_reply_bytes:
                     return oversized(limits.max_reply_bytes)
@@ -123,10 +128,10 @@ class PyreqwestTransport(SharedTransport):
                     retry_after=_header(response, "retry-after"),
                     date=_header(response, "date"),
                 )
-        except Exception as error:  # noqa: BLE001 - pyreqwest's own are not imported, and Rust may raise others
+        except Exception as error:  # noqa: BLE001 - of any class
             return _failure(error, timeouts, is_over=loop.time() >= deadline)
 
-    def _built(self, request: WireRequest, timeouts: Timeouts, left: timedelta) -> Any:  # noqa: ANN401 - pyreqwest's own
+    def _build(self, request: WireRequest, timeouts: Timeouts, left: timedelta) -> Any:  # noqa: ANN401 - pyreqwest's own
         client = self._clients.get(timeouts)
         if client is None:
             client = self._clients[timeouts] = self._client(timeouts)
@@ -163,34 +168,34 @@ class PyreqwestTransport(SharedTransport):
         return builder.build()
 
 
-def _read(given: bytes | str | Path | None) -> tuple[bytes, ...]:
-    if given is None:
+def _read_certificates(source: bytes | str | Path | None) -> tuple[bytes, ...]:
+    if source is None:
         return ()
     try:
-        pem = given if isinstance(given, bytes) else Path(given).read_bytes()
+        pem = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
         msg = f"ca_certificates: {error.strerror}"
         raise ConfigurationError(msg) from None
     authorities = tuple(_CERTIFICATE.findall(pem))
     if not authorities:
-        msg = "ca_certificates: certificates in PEM form, or a file of them"
+        msg = "ca_certificates: must be certificates in PEM form, or the path of a file"
         raise ConfigurationError(msg)
     return authorities
 
 
 def _header(response: Any, name: str) -> str | None:  # noqa: ANN401 - pyreqwest's own
-    """Return a header; ``None`` also for one that is not ASCII, which pyreqwest does not read."""
+    """Return a header; None if it is not ASCII, which pyreqwest does not read."""
     try:
         value: str | None = response.get_header(name)
-    except Exception:  # noqa: BLE001 - the reply is here, whatever its headers are
+    except Exception:  # noqa: BLE001 - the reply is complete
         return None
     return value
 
 
 def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFailure:
-    """Judge an error by its causes; its class says "connect" and "timeout" of requests that went out, too."""
+    """Classify an error by its causes: its class does not show whether a byte was sent."""
     causes = [cause["message"] for cause in getattr(error, "details", {}).get("causes") or ()]
-    is_before = _BEFORE in causes
+    is_before = _CONNECT_ERROR in causes
     if isinstance(error, TimeoutError):
         late = connect_timeout if is_before else read_timeout
         return WireFailure(sent=not is_before, reason=DEADLINE if is_over else late(timeouts))
@@ -198,5 +203,5 @@ def _failure(error: Exception, timeouts: Timeouts, *, is_over: bool) -> WireFail
         return WireFailure(sent=False, reason=f"no connection: {causes[-1]}")
     return WireFailure(
         sent=True,
-        reason=BROKEN if causes else f"the HTTP client failed with {type(error).__name__}",
+        reason=BROKEN if causes else client_failure(error),
     )

@@ -23,7 +23,7 @@ def reply_of(
     retry_after: str | None = None,
     date: str | None = None,
 ) -> WireReply | WireFailure:
-    """Return the reply, or a failure if it is compressed: a small body could expand to a huge one."""
+    """Return the reply, or a failure if it is compressed: it could expand to a huge size."""
     if encoding is not None and encoding != "identity":
         return WireFailure(
             sent=True, reason="the reply is compressed, although the request did not allow that"

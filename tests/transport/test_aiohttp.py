@@ -14,7 +14,7 @@ from yarl import URL
 
 from gatewaypy import AiohttpTransport, errors
 from gatewaypy.protocol.wire import WireFailure, WireReply
-from gatewaypy.transport.aiohttp_sender import Progress, _CalledOffError, _head_goes
+from gatewaypy.transport.aiohttp_sender import Progress, _BlockedError, _on_headers
 from gatewaypy.transport.tls import default_context
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ async def test_aiohttp_server_that_answers_first_gets_nothing() -> None:
 
         session._request_class = Hasty
         failure = await send(transport, port)
-    assert failure == WireFailure(sent=False, reason="the server spoke before it was asked")
+    assert failure == WireFailure(sent=False, reason="the server sent bytes before the request")
 
 
 async def test_aiohttp_trace_precedes_first_byte() -> None:
@@ -177,9 +177,9 @@ async def test_aiohttp_without_trace_counts_as_sent() -> None:
     """A fake that reports nothing leaves the state unknown; a send guard that refuses: unsent."""
     progress = Progress(lambda: False)
     assert progress.sent
-    progress.has_begun = True
-    with pytest.raises(_CalledOffError):
-        await _head_goes(None, type("Context", (), {"trace_request_ctx": progress}), None)
+    progress.has_started = True
+    with pytest.raises(_BlockedError):
+        await _on_headers(None, type("Context", (), {"trace_request_ctx": progress}), None)
     assert not progress.sent
 
 
