@@ -6,7 +6,7 @@ import pickle
 import re
 import traceback
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -46,7 +46,9 @@ NUMBER = luhn("492912345678901")
 
 def owned(error: BaseException) -> str:
     """Render a traceback with the locals of the library's frames, and of every linked error."""
-    parts, seen, waiting = [], set(), [error]
+    parts: list[str] = []
+    seen: set[int] = set()
+    waiting = [error]
     while waiting:
         current = waiting.pop()
         if id(current) in seen:
@@ -86,7 +88,7 @@ def pickled(value: object) -> str:
         return str(refused)
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """Render a result or error in every way that tools do."""
     texts = [repr(value), str(value), f"{value}", pickled(value)]
     if attrs.has(type(value)):

@@ -98,7 +98,8 @@ class Way:
             payment.amount.amount,
             payment.amount.currency,
         )
-        return payment
+        finished: Payment = payment
+        return finished
 
     async def stored(self) -> str:
         """Store a card; one with 3-D Secure if the flow needs it."""

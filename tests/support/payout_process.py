@@ -81,7 +81,7 @@ def lay(trap: Trap, job: PayoutJob, gateway: Gateway) -> None:
         trap.passed("after the answer")
         return result
 
-    gateway.payout = paying  # type: ignore[method-assign]
+    gateway.payout = paying  # type: ignore[method-assign, assignment]
 
 
 async def main() -> None:

@@ -387,7 +387,9 @@ class Simulation:
         lives = [
             asyncio.ensure_future(self._work(store, number)) for number, store in enumerate(stores)
         ]
-        asyncio.ensure_future(self._receive(stores[0]))  # noqa: RUF006 - it lives as long as the loop
+        # The task lives as long as the loop.
+        receiving = self._receive(stores[0])
+        asyncio.ensure_future(receiving)  # type: ignore[unused-awaitable]  # noqa: RUF006
         done, pending = await asyncio.wait(lives, timeout=seconds)
         for store in stores:
             store.alive = False

@@ -31,7 +31,7 @@ async def recorded(store: Store, work: Callable[[], Awaitable[object]]) -> list[
     try:
         await work()
     finally:
-        del store.run  # type: ignore[attr-defined]
+        del store.run
     return seen
 
 
@@ -87,7 +87,7 @@ def _shown(plan: dict[str, Any], depth: int = 0) -> str:
 def _rows(plan: dict[str, Any]) -> int:
     """Return the most rows that any step of a plan read."""
     removed = sum(number for name, number in plan.items() if name.startswith("Rows Removed by"))
-    own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    own: int = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
     return max([own, *(_rows(step) for step in plan.get("Plans", ()))])
 
 

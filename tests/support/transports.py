@@ -55,5 +55,7 @@ async def made(
         yield HttptoolsTransport(ssl_context=context, keepalive_timeout=keepalive_timeout)
     else:
         yield HttpxTransport(
-            library=library, ssl_context=context, keepalive_timeout=keepalive_timeout
+            library="httpx2" if library == "httpx2" else "httpx",
+            ssl_context=context,
+            keepalive_timeout=keepalive_timeout,
         )
