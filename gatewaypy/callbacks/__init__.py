@@ -1,4 +1,4 @@
-"""Callbacks: verified, stored before they are acknowledged, and given to typed handlers."""
+"""Callbacks: verified, stored before they are acknowledged, and passed to typed handlers."""
 
 from gatewaypy.callbacks.app import CallbackApp
 from gatewaypy.callbacks.browser_returns import (
@@ -21,8 +21,8 @@ from gatewaypy.callbacks.events import (
     PayoutSucceeded,
     UnknownEvent,
 )
-from gatewaypy.callbacks.inbox import Inbox
-from gatewaypy.callbacks.receiver import Acknowledgement, Receiver
+from gatewaypy.callbacks.inbox import Inbox, InboxEntry
+from gatewaypy.callbacks.receiver import Acknowledgement, Receiver, ReceiverOptions
 from gatewaypy.callbacks.reconciler import Reconciler
 from gatewaypy.callbacks.router import EventContext, Router
 from gatewaypy.callbacks.signature import sign_callback, verify_callback
@@ -35,6 +35,7 @@ __all__ = [
     "ChargedBack",
     "EventContext",
     "Inbox",
+    "InboxEntry",
     "PaymentAuthorized",
     "PaymentCancelled",
     "PaymentFailed",
@@ -45,6 +46,7 @@ __all__ = [
     "PayoutPending",
     "PayoutSucceeded",
     "Receiver",
+    "ReceiverOptions",
     "Reconciler",
     "RegistrationReturn",
     "Router",

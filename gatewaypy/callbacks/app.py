@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, Self
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from gatewaypy.callbacks.body import MAX_BODY
-from gatewaypy.callbacks.receiver import TOO_LARGE, Acknowledgement, Receiver
+from gatewaypy.callbacks.receiver import (
+    TOO_LARGE,
+    Acknowledgement,
+    Receiver,
+    ReceiverOptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,9 +60,21 @@ class CallbackApp:
         self,
         router: Router,
         credentials: Credentials | Iterable[Credentials],
-        **options: Any,  # noqa: ANN401 - Receiver's own
+        **options: Unpack[ReceiverOptions],
     ) -> None:
-        """Configure it; see `Receiver`."""
+        """Configure the application; nothing is opened yet.
+
+        Args:
+            router: The handlers.
+            credentials: One merchant's credentials, or those of several that share the URL.
+            **options: The options of `Receiver`.
+
+        Raises:
+            ConfigurationError: An option has a wrong value.
+            TypeError: There is no such option.
+        """
+        for name in options.keys() - ReceiverOptions.__optional_keys__:
+            raise TypeError(_describe_unknown(name))
         self.receiver = Receiver(router, credentials, **options)
         self._opening: asyncio.Future[Any] | None = None
         #: Where it is open.
@@ -156,6 +174,12 @@ class CallbackApp:
                 await self.__aexit__()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _describe_unknown(name: str) -> str:
+    similar = get_close_matches(name, sorted(ReceiverOptions.__optional_keys__), n=1)
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
+    return f"CallbackApp: {name!r} is not an option{hint}"
 
 
 def _has_opened(opening: asyncio.Future[Any]) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict
 
 from attrs import frozen
 
@@ -51,6 +51,22 @@ TOO_LARGE: Final = Acknowledgement(413, b"too large")
 UNSUPPORTED: Final = Acknowledgement(415, b"JSON or a form")
 FAILED: Final = Acknowledgement(500, b"try again")
 UNAVAILABLE: Final = Acknowledgement(503, b"try again")
+
+
+class ReceiverOptions(TypedDict, total=False):
+    """The options of `Receiver`, by name."""
+
+    inbox: Inbox | str | None
+    confirm: InquiryClient | Mapping[str, InquiryClient] | None
+    confirm_when: Literal["always", "unsigned_only", "never"]
+    check: Callable[[CallbackEvent], Awaitable[bool] | bool] | None
+    concurrency: int
+    max_attempts: int
+    initial_delay: float
+    handler_timeout: float
+    max_open: int
+    max_unsigned: int
+    unsigned_per_second: float
 
 
 class Receiver:

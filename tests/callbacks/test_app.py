@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +13,14 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from support.callback_bodies import MERCHANT, fields, signed
 
-from gatewaypy.callbacks import CallbackApp, CallbackEvent, Inbox, Router
+from gatewaypy.callbacks import (
+    CallbackApp,
+    CallbackEvent,
+    Inbox,
+    Receiver,
+    ReceiverOptions,
+    Router,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -382,3 +390,19 @@ def test_app_second_event_loop_dispatches(tmp_path: Path) -> None:
     asyncio.run(serve("1"))
     asyncio.run(serve("2"))
     assert handled == ["1", "1", "2", "2"]
+
+
+def test_misspelt_option_is_refused() -> None:
+    """The error names the application, the option and the similar one."""
+    with pytest.raises(
+        TypeError,
+        match=r"^CallbackApp: 'max_atempts' is not an option; did you mean 'max_attempts'\?$",
+    ):
+        CallbackApp(router([]), MERCHANT, max_atempts=3)  # type: ignore[call-arg]
+
+
+def test_typed_options_are_those_of_receiver() -> None:
+    """The typed dictionary has each keyword of the receiver, and no other."""
+    parameters = inspect.signature(Receiver).parameters
+    keywords = {name for name, it in parameters.items() if it.kind is it.KEYWORD_ONLY}
+    assert keywords == ReceiverOptions.__optional_keys__
