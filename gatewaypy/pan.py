@@ -1,4 +1,4 @@
-"""Card numbers in text: the one place that decides what is one, for every text that is stored, logged or shown."""
+"""Detection of card numbers in every text that is stored, logged or shown."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ _STARS: Final = "******"
 _SHORTEST_GROUP: Final = 4
 _SEPARATORS: Final = r"[\s.-]{0,3}"
 
-#: Issuer ranges, the most particular first: (lowest prefix, highest prefix, ``paymentBrand`` on the wire).
-#: The names are the gateway's (protocol section 6, documented); the ranges are the card schemes' published ones.
+#: Issuer ranges, the narrowest first: lowest prefix, highest prefix, ``paymentBrand``. The names
+#: are the gateway's (protocol section 6, documented), the ranges those that the schemes publish.
 _RANGES: Final = (
     ("34", "34", "AMEX"), ("37", "37", "AMEX"),
-    ("300", "305", "DINER"), ("3095", "3095", "DINER"), ("36", "36", "DINER"), ("38", "39", "DINER"),
+    ("300", "305", "DINER"), ("3095", "3095", "DINER"), ("36", "36", "DINER"),
+    ("38", "39", "DINER"),
     ("3528", "3589", "JCB"),
     ("2221", "2720", "MC"), ("51", "55", "MC"),
-    ("6011", "6011", "DISC"), ("644", "649", "DISC"), ("652150", "653149", "RUPAY"), ("65", "65", "DISC"),
-    ("508500", "508999", "RUPAY"), ("606985", "607984", "RUPAY"), ("608001", "608500", "RUPAY"),
+    ("6011", "6011", "DISC"), ("644", "649", "DISC"), ("652150", "653149", "RUPAY"),
+    ("65", "65", "DISC"),
+    ("508500", "508999", "RUPAY"), ("606985", "607984", "RUPAY"),
+    ("608001", "608500", "RUPAY"),
     ("62", "62", "CUP"), ("81", "81", "CUP"),
-    ("50", "50", "MAESTRO"), ("56", "58", "MAESTRO"), ("60", "61", "MAESTRO"), ("63", "69", "MAESTRO"),
+    ("50", "50", "MAESTRO"), ("56", "58", "MAESTRO"), ("60", "61", "MAESTRO"),
+    ("63", "69", "MAESTRO"),
     ("4", "4", "VISA"),
 )  # fmt: skip
 #: UnionPay's own brand: its numbers need not have a valid check digit.
 UNIONPAY: Final = "CUP"
 _UNIONPAY_PREFIXES: Final = ("62", "81")
 _UNIONPAY_LENGTHS: Final = range(16, 20)
-# The lengths that nearly all of a brand's numbers have. A number that is cut out of a longer group of digits must have one of
-# them: any 20 digits have a dozen parts with a valid check digit.
+# The lengths of nearly all numbers of a brand. A number inside a longer group of digits must have
+# one of them, because any 20 digits contain a dozen parts with a valid check digit.
 _USUAL_LENGTHS: Final = {"AMEX": (15,), "DINER": (14,), "CUP": (16, 17, 18, 19)}
 _USUAL_LENGTH: Final = (16,)
-# No scheme issues payment cards with these first digits (ISO/IEC 7812): with 0, and with 20 and 21, which begin dates. With 1
-# there are an airline plan's cards of 15 digits alone.
+# No scheme issues payment cards with these first digits (ISO/IEC 7812); 20 and 21 begin dates. With
+# 1 there are only the 15-digit cards of an airline plan.
 _UNISSUED: Final = ("0", "20", "21")
 _AIRLINE_PREFIX: Final = "1"
 _AIRLINE_LENGTH: Final = 15
@@ -50,18 +54,19 @@ _AIRLINE_LENGTH: Final = 15
 _RUN: Final = re.compile(rf"[0-9](?:{_SEPARATORS}+[0-9]){{{_SHORTEST - 1},}}+", re.ASCII)
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _IBAN: Final = re.compile(
-    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![A-Za-z0-9])",
+    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}"
+    r"(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![A-Za-z0-9])",
     re.ASCII,
 )
 _IBAN_REST: Final = 97
 _MINUS: Final = frozenset("\u2212\u00ad")
 _DOTS: Final = frozenset("\u00b7\u2022\u2024\u2219\u30fb\uff0e")
-# Twice a digit, its own digits added up (ISO/IEC 7812-1).
+# Digit sums of the doubled digits (ISO/IEC 7812-1).
 _DOUBLED: Final = "0246813579"
 
 
 class Span(NamedTuple):
-    """Where a card number stands in a text: from ``start`` up to ``end``, separators included."""
+    """The position of a card number in a text, separators included; ``end`` is exclusive."""
 
     start: int
     end: int
@@ -74,7 +79,7 @@ def is_luhn_valid(digits: str) -> bool:
 
 
 def brand_of(number: str) -> str | None:
-    """Return the ``paymentBrand`` of a number's first digits, ``None`` if no issuer range has them."""
+    """Return the ``paymentBrand`` of a number, or None if no issuer range matches."""
     for lowest, highest, brand in _RANGES:
         if lowest <= number[: len(lowest)] <= highest:
             return brand
@@ -82,16 +87,21 @@ def brand_of(number: str) -> str | None:
 
 
 def find(text: str, *, known_issuer: bool = False) -> list[Span]:
-    """Return where a text has card numbers, in order of their starts; they may overlap.
+    """Find the card numbers in a text.
 
-    A card number has 12 to 19 digits of any script and a valid check digit. Up to three blanks, dots or dashes of any kind may
-    stand between two digits. If other digits touch it (a date, another number), it must begin and end where a group of digits
-    does, or have a known issuer's range and length. UnionPay's numbers need no valid check digit. A valid IBAN is not one.
+    A card number has 12 to 19 digits of any script and a valid check digit. Between two digits
+    there can be up to three spaces, dots or dashes of any kind. If other digits are adjacent (a
+    date, another number), it must begin and end at the borders of groups of digits, or have a
+    known issuer's range and length. Numbers of UnionPay need no valid check digit. A valid IBAN
+    is not a card number.
 
     Args:
         text: Any text. The work is linear in its length.
-        known_issuer: Only numbers that stand by themselves and have a known issuer's range and usual length. For ids, which
-            are numbers themselves: one in ten has a valid check digit.
+        known_issuer: Find only separate numbers with a known issuer's range and usual length. For
+            ids, which are numbers too: one in ten has a valid check digit.
+
+    Returns:
+        The positions, ordered by start. They may overlap.
     """
     if len(text) < _SHORTEST:
         return []
@@ -110,7 +120,7 @@ def contains(text: str, *, known_issuer: bool = False) -> bool:
 
 
 def mask(text: str) -> str:
-    """Replace every card number by its first six and last four digits, with stars between them (PCI DSS 3.4.1)."""
+    """Mask each card number except its first six and last four digits (PCI DSS 3.4.1)."""
     return _masked(text, find(text))
 
 
@@ -125,7 +135,7 @@ def replace_digits(text: str, digits: str, replacement: str) -> str:
 
 
 def may_contain(text: str) -> bool:
-    """Return whether a text may have a card number: a quick look that is never wrong about a no."""
+    """Return False if a text certainly has no card number; a quick check."""
     return not text.isascii() or _RUN.search(text) is not None
 
 
@@ -134,7 +144,7 @@ def _masked(text: str, spans: list[Span]) -> str:
     while place < len(spans):
         start, end = spans[place]
         place += 1
-        # Numbers that overlap are hidden as one: which of them is meant is not known.
+        # Overlapping numbers are masked as one, because only one of them is the card's.
         while place < len(spans) and spans[place].start < end:
             end = max(end, spans[place].end)
             place += 1
@@ -150,7 +160,7 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 @lru_cache(maxsize=256)
 def _ascii_of(character: str) -> str:
-    """Return the ASCII character that a digit, a blank, a dot or a dash of any script stands for, else a letter."""
+    """Return the ASCII digit, space, dot or dash for one of any script; else a letter."""
     category = unicodedata.category(character)
     if category == "Nd":
         return str(unicodedata.digit(character))
@@ -158,7 +168,7 @@ def _ascii_of(character: str) -> str:
         return "-"
     if character in _DOTS:
         return "."
-    # What has no width hides between two digits as a blank does.
+    # Characters without a width count as separators.
     return " " if category in {"Zs", "Zl", "Zp", "Cf", "Mn"} else "x"
 
 
@@ -171,7 +181,7 @@ def _find_in_run(plain: str, start: int, end: int, *, known_issuer: bool) -> Ite
     places = [place for place in range(start, end) if plain[place].isdigit()]
     digits = "".join([plain[place] for place in places])
     count = len(digits)
-    # The number of its group for each digit; a boundary is where the next digit has another one.
+    # For each digit the number of its group.
     jumps = [False, *(later - earlier > 1 for earlier, later in pairwise(places))]
     groups = [*accumulate(jumps, initial=0)][1:]
     is_start = [True, *jumps[1:], True]
@@ -203,21 +213,21 @@ def _find_in_run(plain: str, start: int, end: int, *, known_issuer: bool) -> Ite
 
 
 def _check_sums(digits: str) -> tuple[list[int], list[int]]:
-    """Add up the digits of every beginning as a check digit does: every other one doubled, for numbers of either parity."""
-    one, other = (
+    """Return the Luhn sums of all prefixes, for numbers of even and of odd length."""
+    even, odd = (
         [
             int(digit) if place % 2 == plain else int(_DOUBLED[int(digit)])
             for place, digit in enumerate(digits)
         ]
         for plain in (1, 0)
     )
-    return [*accumulate(one, initial=0)], [*accumulate(other, initial=0)]
+    return [*accumulate(even, initial=0)], [*accumulate(odd, initial=0)]
 
 
-# A text has few different beginnings, and there are no more than 10,000.
+# There are at most 10,000 prefixes, and few in one text.
 @lru_cache(maxsize=1024)
 def _usual_lengths(prefix: str) -> tuple[int, ...]:
-    """Return the lengths of a known issuer's numbers that begin with these four digits; none if no issuer does."""
+    """Return the usual lengths of the issuer's numbers with these first four digits."""
     brand = brand_of(prefix + "99") or brand_of(prefix + "00")
     return () if brand is None else _USUAL_LENGTHS.get(brand, _USUAL_LENGTH)
 
@@ -229,7 +239,7 @@ def _may_be_issued(digits: str, first: int, length: int) -> bool:
 
 
 def _is_unionpay(groups: list[int], first: int, last: int) -> bool:
-    """Return whether digits are as long as UnionPay's, in groups of at least four but for the last one, as on a card."""
+    """Return whether digits have UnionPay's length, in groups of at least four except the last."""
     if last - first not in _UNIONPAY_LENGTHS:
         return False
     numbers = groups[first:last]
@@ -237,7 +247,7 @@ def _is_unionpay(groups: list[int], first: int, last: int) -> bool:
 
 
 def _without_ibans(plain: str, spans: list[Span]) -> list[Span]:
-    """Leave out what lies within a bank account's number, whose digits can pass a card's check."""
+    """Remove spans inside an IBAN, whose digits can have a valid check digit."""
     kept, ibans = [], _find_ibans(plain)
     iban = next(ibans, None)
     for span in spans:
@@ -250,7 +260,7 @@ def _without_ibans(plain: str, spans: list[Span]) -> list[Span]:
 
 def _find_ibans(plain: str) -> Iterator[Span]:
     for found in _IBAN.finditer(plain):
-        # What follows in capital letters may have been taken for the last group.
+        # The last group may be a word in capital letters.
         groups = found[0].split(" ")
         for count in range(len(groups), max(len(groups) - 2, 0), -1):
             iban = "".join(groups[:count])

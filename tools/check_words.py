@@ -35,7 +35,6 @@ UNFINISHED = (
     "gatewaypy/protocol",
     "gatewaypy/sandbox",
     "gatewaypy/storage",
-    "gatewaypy/transport",
     "tests/callbacks",
     "tests/cli",
     "tests/faults",

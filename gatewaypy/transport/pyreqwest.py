@@ -36,8 +36,8 @@ _CERTIFICATE: Final = re.compile(
 )
 #: Rust's message for an error before the connection was given the request; no class shows that.
 _CONNECT_ERROR: Final = "client error (Connect)"
-#: How long after a request a thread of pyreqwest may still hold Python objects, in seconds. There
-#: is no event for its end. If the interpreter exits before, the process aborts: at least a tenth of
+#: How long after a request a thread of pyreqwest may still hold Python objects, in seconds. Its
+#: end is not reported. If the interpreter exits before, the process aborts: at least a tenth of
 #: those that closed at once on a busy machine.
 _RELEASE_DELAY: Final = 0.05
 
