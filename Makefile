@@ -42,7 +42,7 @@ lint: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases support
+	cd tests && $(abspath $(BIN))/mypy --config-file ../pyproject.toml --explicit-package-bases support
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gatewaypy
