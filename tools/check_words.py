@@ -41,7 +41,6 @@ UNFINISHED = (
     "tests/payouts",
     "tests/pipeline",
     "tests/sandbox",
-    "tests/transport",
 )
 SKIPPED = {ROOT / "docs" / "style.md", WORDS}
 SUFFIXES = {".html", ".md", ".py", ".sh", ".toml", ".yaml"}
