@@ -75,7 +75,8 @@ class OutcomeRecorder:
             return State(rows[0][0]) if rows else None
         if update.payment_id is not None and await self._review_second_payment(key, update):
             return State.REVIEW
-        reason = f" / but: {_text(update.evidence) or _summary(update)}"
+        evidence = printable(update.evidence) if update.evidence else _summary(update)
+        reason = f" / but: {evidence}"
         statements: list[Statement] = []
         contradicted = _CONTRADICTED.get(update.state)
         if contradicted is not None:
@@ -154,20 +155,18 @@ class OutcomeRecorder:
 
 
 def _columns(update: PayoutUpdate) -> tuple[Any, ...]:
-    return (
-        update.state.value,
-        _text(update.payment_id),
-        _text(update.code),
-        _text(update.description),
-        _text(update.status),
-        update.outcome_source,
-        update.seconds,
-        _text(update.evidence),
+    texts = (
+        update.payment_id,
+        update.code,
+        update.description,
+        update.status,
+        update.evidence,
     )
-
-
-def _text(value: str | None) -> str | None:
-    return None if value is None else printable(value)
+    payment_id, code, description, status, evidence = [
+        text if text is None else printable(text) for text in texts
+    ]
+    source, seconds = update.outcome_source, update.seconds
+    return update.state.value, payment_id, code, description, status, source, seconds, evidence
 
 
 def _is_trustworthy(status: PayoutStatus, evidence: Evidence) -> bool:
