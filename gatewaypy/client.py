@@ -195,7 +195,9 @@ class Gateway:
             credentials=self.credentials,
             transport=transport,
             slots=slots.Slots(self._limits.max_in_flight, self._loop),
-            bounds=known_payments.SHARED.join(self.platform.base_url, self.credentials.member_id),
+            known_payments=known_payments.SHARED.join(
+                self.platform.base_url, self.credentials.member_id
+            ),
             timeouts=self._timeouts,
             limits=self._limits,
             body=self._body,

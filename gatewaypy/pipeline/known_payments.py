@@ -1,6 +1,8 @@
-"""What this gateway object knows of earlier payments: enough to refuse what the gateway could only refuse, and to tell whether a
-status that an inquiry finds can be the work of the request that is asked about.
-"""  # noqa: D205 - one thought
+"""What this process knows of earlier payments: their amounts and their follow-ups.
+
+It refuses a capture or refund above the known amount, and decides whether a status that an inquiry
+finds can only be the work of one follow-up. A follow-up is a capture, a reversal or a refund.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,16 @@ if TYPE_CHECKING:
     from gatewaypy.money import Money
     from gatewaypy.protocol.requests import Request
 
-_REMEMBERED: Final = 10_000
+_MAX_PAYMENTS: Final = 10_000
 
-# By paymentType: what each operation takes from, and what its success gives room for.
-_TAKES_FROM: Final = {"CP": "authorised", "RF": "captured"}
-_GIVES: Final = {"PA": "authorised", "DB": "captured", "CP": "captured"}
-# What must be known of a payment for a follow-up's trace to be told from an older one.
-_ACTS_ON: Final = {"CP": "authorised", "RV": "authorised", "RF": "captured"}
-# What an inquiry's status shows, while no later step has begun.
+# By paymentType: the amount that an operation reduces, and the one that its success increases.
+_REDUCES: Final = {"CP": "authorized", "RF": "captured"}
+_INCREASES: Final = {"PA": "authorized", "DB": "captured", "CP": "captured"}
+# The amount that must be known of a payment to distinguish a follow-up's trace from an older one.
+_ACTS_ON: Final = {"CP": "authorized", "RV": "authorized", "RF": "captured"}
+# The amount that an inquiry's status shows, while no later step has started.
 _SHOWN_BY: Final = {
-    "authsuccessful": "authorised",
+    "authsuccessful": "authorized",
     "capturesuccess": "captured",
     "settled": "captured",
 }
@@ -37,10 +39,12 @@ _SHOWN_BY: Final = {
 
 @define(eq=False)
 class _FollowUp:
-    """A capture, reversal or refund that may have left a trace on its payment.
+    """A follow-up that may have left a trace on its payment.
 
-    ``is_known`` is whether the payment was known when it was begun, and no inquiry had shown such a trace before.
-    ``is_done`` is whether its own reply said that it was done.
+    Args:
+        request: The follow-up.
+        is_known: Before it was sent, the payment was known and no inquiry had shown such a trace.
+        is_done: Its own reply stated that it was executed.
     """
 
     request: Request
@@ -52,119 +56,122 @@ class _FollowUp:
 class _Known:
     """What is known of one payment.
 
-    ``authorised`` and ``captured`` are the most that may be captured and refunded, ``None`` if that is unknown. ``begun``
-    are the follow-ups that were not plainly refused, in the order in which they were begun. ``shown`` are the long statuses
-    that inquiries have shown.
+    Args:
+        authorized: The most that can be captured, ``None`` if unknown.
+        captured: The most that can be refunded, ``None`` if unknown.
+        attempts: Follow-ups that were not refused, in the order in which they were sent.
+        shown: Long statuses that inquiries have shown.
     """
 
-    authorised: Money | None = None
+    authorized: Money | None = None
     captured: Money | None = None
-    begun: list[_FollowUp] = field(factory=list)
+    attempts: list[_FollowUp] = field(factory=list)
     shown: set[str] = field(factory=set)
 
 
-class Bounds:
-    """Remembers the last ten thousand payments that went through the open gateway objects of one merchant in this process.
+class KnownPayments:
+    """The last 10,000 payments of one merchant in this process.
 
-    It knows only what it saw: another process may have captured or refunded more. The gateway has the last word.
+    Another process may have captured or refunded more, so the gateway decides in the end.
     """
 
     def __init__(self) -> None:
-        """Start knowing nothing."""
+        """Start without payments."""
         self._known: OrderedDict[str, _Known] = OrderedDict()
         # Gateway objects on the event loops of several threads share it.
         self._lock = threading.Lock()
 
     def check(self, request: Request) -> None:
-        """Refuse a capture or refund above what is known, or in another currency.
+        """Refuse a capture or refund above the known amount, or in another currency.
 
-        :raises InvalidRequest: naming the amount's field.
+        Raises:
+            InvalidRequest: Names the field ``amount`` or ``currency``.
         """
-        kind = _TAKES_FROM.get(request.operation.payment_type or "")
+        kind = _REDUCES.get(request.operation.payment_type or "")
         known = self._known.get(request.subject or "")
         if kind is None or known is None or request.amount is None:
             return
-        bound: Money | None = getattr(known, kind)
-        if bound is None:
+        limit: Money | None = getattr(known, kind)
+        if limit is None:
             return
         facts = {"operation": request.operation.name}
-        if bound.currency != request.amount.currency:
-            raise InvalidRequest(
-                "currency", f"{bound.currency}, in which the payment was {kind}", **facts
-            )
-        if request.amount > bound:
-            raise InvalidRequest(
-                "amount", f"at most the {bound} that is known to be {kind} and left", **facts
-            )
+        if limit.currency != request.amount.currency:
+            rule = f"must be {limit.currency}, in which the payment was {kind}"
+            raise InvalidRequest("currency", rule, **facts)
+        if request.amount > limit:
+            rule = f"must not exceed {limit}, the rest that is known to be {kind}"
+            raise InvalidRequest("amount", rule, **facts)
 
-    def begin(self, request: Request) -> None:
+    def record_attempt(self, request: Request) -> None:
         """Record that a capture, reversal or refund is about to be sent."""
         needed = _ACTS_ON.get(request.operation.payment_type or "")
         if needed is None or request.subject is None:
             return
         with self._lock:
             known = self._known.setdefault(request.subject, _Known())
-            # A trace that was there before is another process's, or an earlier follow-up's.
+            # An earlier trace is another process's or an earlier follow-up's.
             is_traced = any(
                 trace_of(request.operation.name, status) is not None for status in known.shown
             )
             is_known = getattr(known, needed) is not None and not is_traced
-            known.begun.append(_FollowUp(request, is_known=is_known))
-            self._forget()
+            known.attempts.append(_FollowUp(request, is_known=is_known))
+            self._drop_oldest()
 
     def is_only(self, request: Request) -> bool:
-        """Return whether a trace on the payment can be the work of this follow-up alone.
+        """Return whether a trace on the payment can only be the work of this follow-up.
 
-        It must be asked when a trace is judged, not before the inquiry: another follow-up may have been sent since. It
-        is true only if the payment was known, without such a trace, before the follow-up, none was begun since that was
-        not plainly refused, and none before, except captures that were plainly done: they leave no trace that a refund
-        leaves.
+        Call it when a trace is classified, not before the inquiry: another follow-up may have been
+        sent since. It is true only if
+
+        - before the follow-up the payment was known and had no such trace,
+        - no follow-up was sent since, unless it was refused,
+        - none was sent before, except executed captures before a refund: their trace is different.
         """
         known = self._known.get(request.subject or "")
-        begun = [] if known is None else known.begun
-        place = next((place for place, other in enumerate(begun) if other.request is request), None)
-        if place is None or not begun[place].is_known or place != len(begun) - 1:
+        attempts = [] if known is None else known.attempts
+        place = next((i for i, attempt in enumerate(attempts) if attempt.request is request), None)
+        if place is None or not attempts[place].is_known or place != len(attempts) - 1:
             return False
         is_refund = request.operation.payment_type == "RF"
         return all(
-            is_refund and other.is_done and other.request.operation.payment_type == "CP"
-            for other in begun[:place]
+            is_refund and earlier.is_done and earlier.request.operation.payment_type == "CP"
+            for earlier in attempts[:place]
         )
 
-    def refused(self, request: Request) -> None:
-        """Record that a follow-up was plainly refused, or not sent: it left no trace."""
+    def record_refusal(self, request: Request) -> None:
+        """Record that a follow-up was refused or not sent, so that it left no trace."""
         known = self._known.get(request.subject or "")
         if known is not None:
             with self._lock:
-                known.begun = [other for other in known.begun if other.request is not request]
+                known.attempts = [item for item in known.attempts if item.request is not request]
 
-    def learn(self, request: Request, result: OperationResult) -> None:
-        """Remember what a result says of the payment's amounts."""
+    def record_result(self, request: Request, result: OperationResult) -> None:
+        """Record the amounts that a result states of its payment."""
         kind = request.operation.payment_type or ""
-        gives, takes = _GIVES.get(kind), _TAKES_FROM.get(kind)
+        increases, reduces = _INCREASES.get(kind), _REDUCES.get(kind)
         amount = request.amount
         if result.payment_id is None or amount is None or result.outcome is not Outcome.SUCCEEDED:
             return
-        if result.outcome_source is OutcomeSource.INQUIRY and takes is not None:
-            # The inquiry tells that it happened, not of how much.
+        if result.outcome_source is OutcomeSource.INQUIRY and reduces is not None:
+            # The inquiry states that the follow-up was executed, but not for which amount.
             return
-        if gives is None and takes is None:
+        if increases is None and reduces is None:
             return
         known = self._known.setdefault(result.payment_id, _Known())
         self._known.move_to_end(result.payment_id)
-        for follow_up in known.begun:
-            follow_up.is_done = follow_up.is_done or follow_up.request is request
-        if takes is not None and (bound := getattr(known, takes)) is not None:
-            setattr(known, takes, bound - amount)
-        if gives is not None:
-            earlier = getattr(known, gives)
-            setattr(known, gives, amount if earlier is None else earlier + amount)
-        self._forget()
+        for attempt in known.attempts:
+            attempt.is_done = attempt.is_done or attempt.request is request
+        if reduces is not None and (limit := getattr(known, reduces)) is not None:
+            setattr(known, reduces, limit - amount)
+        if increases is not None:
+            earlier = getattr(known, increases)
+            setattr(known, increases, amount if earlier is None else earlier + amount)
+        self._drop_oldest()
 
-    def learn_of(self, transaction: Transaction) -> None:
-        """Take from an inquiry what is not known of a payment: its amount is the most that it can be.
+    def record_transaction(self, transaction: Transaction) -> None:
+        """Record the amount and the status that an inquiry found.
 
-        Another process may have captured it, and an attempt that was never sent says nothing about it.
+        The amount counts only if none is known. Another process may have captured the payment.
         """
         status, amount, identifier = (
             long_status(transaction.status),
@@ -182,41 +189,41 @@ class Bounds:
                 setattr(known, kind, amount)
         if identifier in self._known:
             self._known[identifier].shown.add(status.name)
-        self._forget()
+        self._drop_oldest()
 
-    def _forget(self) -> None:
-        while len(self._known) > _REMEMBERED:
+    def _drop_oldest(self) -> None:
+        while len(self._known) > _MAX_PAYMENTS:
             self._known.popitem(last=False)
 
 
 @define(eq=False)
-class SharedBounds:
-    """Gives every open gateway object of one merchant and base URL the same `Bounds`.
+class KnownPaymentsRegistry:
+    """One `KnownPayments` for all open gateway objects of one merchant and base URL.
 
-    What one of them has begun on a payment, the trace that another one finds may be of.
+    The trace that one of them finds on a payment may be the work of another one.
     """
 
-    _open: dict[tuple[str, str], tuple[Bounds, int]] = field(factory=dict)
+    _open: dict[tuple[str, str], tuple[KnownPayments, int]] = field(factory=dict)
     _lock: threading.Lock = field(factory=threading.Lock)
 
-    def join(self, base_url: str, member_id: str) -> Bounds:
-        """Return the bounds for a gateway object that is opened."""
+    def join(self, base_url: str, member_id: str) -> KnownPayments:
+        """Return the known payments for a gateway object that opens."""
         key = (base_url, member_id)
         with self._lock:
-            bounds, users = self._open.get(key) or (Bounds(), 0)
-            self._open[key] = (bounds, users + 1)
-            return bounds
+            known, users = self._open.get(key) or (KnownPayments(), 0)
+            self._open[key] = (known, users + 1)
+            return known
 
     def leave(self, base_url: str, member_id: str) -> None:
-        """Forget the bounds with the last gateway object that is closed."""
+        """Forget the known payments when the last gateway object closes."""
         key = (base_url, member_id)
         with self._lock:
-            bounds, users = self._open[key]
+            known, users = self._open[key]
             if users > 1:
-                self._open[key] = (bounds, users - 1)
+                self._open[key] = (known, users - 1)
             else:
                 del self._open[key]
 
 
 #: All open gateway objects of this process.
-SHARED: Final = SharedBounds()
+SHARED: Final = KnownPaymentsRegistry()

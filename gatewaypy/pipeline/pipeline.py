@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from gatewaypy.config import Credentials, Limits, Timeouts
     from gatewaypy.models import Transaction
     from gatewaypy.observe import Observer
-    from gatewaypy.pipeline.known_payments import Bounds
+    from gatewaypy.pipeline.known_payments import KnownPayments
     from gatewaypy.pipeline.slots import Slots
     from gatewaypy.pipeline.token_source import SharedTokens
     from gatewaypy.platforms import Platform
@@ -93,7 +93,7 @@ class Pipeline:
     credentials: Credentials
     transport: Transport
     slots: Slots
-    bounds: Bounds
+    known_payments: KnownPayments
     timeouts: Timeouts
     limits: Limits
     body: str
@@ -121,7 +121,7 @@ class Pipeline:
         :raises OutcomeUnknown: it was sent, and nobody could tell what became of it.
         """
         request = self._on_platform(request)
-        self.bounds.check(request)
+        self.known_payments.check(request)
         wire = encode(
             request,
             platform=self.platform,
@@ -221,10 +221,10 @@ class Pipeline:
     async def _carry(self, call: Call) -> Any:  # noqa: ANN401 - see run
         try:
             if call.request.operation.retry is RetryPolicy.ALWAYS:
-                return await self._read(call)
+                return await self._execute_query(call)
             if not call.request.operation.moves_money:
-                return await self._change(call)
-            return await self._move(call)
+                return await self._execute_change(call)
+            return await self._execute_payment(call)
         except asyncio.CancelledError:
             # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
             pass
@@ -233,22 +233,22 @@ class Pipeline:
             raise call.unanswered(reason)
         raise call.not_sent(_CLOSED)
 
-    async def _move(self, call: Call) -> OperationResult:
+    async def _execute_payment(self, call: Call) -> OperationResult:
         """Send a request that moves money once; resolve a doubt by inquiry."""
-        self.bounds.begin(call.request)
+        self.known_payments.record_attempt(call.request)
         try:
             answer = await self._send_with_token(call)
         except NOTHING_DONE:
-            self.bounds.refused(call.request)
+            self.known_payments.record_refusal(call.request)
             raise
         result = classify(call.request, answer)
         if isinstance(result, Doubt):
             call.code = result.code
             result = await self._inquire(call, answer, result)
-        self._learn(call.request, result)
+        self._record(call.request, result)
         return result
 
-    async def _change(self, call: Call) -> OperationResult:
+    async def _execute_change(self, call: Call) -> OperationResult:
         """Send a request that moves no money, but must not be executed twice, once."""
         answer = await self._send_with_token(call)
         result = classify(call.request, answer)
@@ -271,10 +271,10 @@ class Pipeline:
         operation = request.operation
         return explain_unreadable(operation, answer, reason, base_url=self.platform.base_url)
 
-    def _learn(self, request: Request, result: OperationResult) -> None:
-        self.bounds.learn(request, result)
+    def _record(self, request: Request, result: OperationResult) -> None:
+        self.known_payments.record_result(request, result)
         if result.outcome is Outcome.FAILED:
-            self.bounds.refused(request)
+            self.known_payments.record_refusal(request)
 
     async def _send_with_token(self, call: Call) -> WireReply | WireFailure:
         """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
@@ -390,7 +390,7 @@ class Pipeline:
         transaction = self._read_transaction(question, answer)
         # By what is known now: another follow-up may have been sent since this one was. A duplicate
         # was not executed, so the trace is another request's.
-        is_only = not doubt.is_duplicate and self.bounds.is_only(request)
+        is_only = not doubt.is_duplicate and self.known_payments.is_only(request)
         return resolve(
             request,
             transaction,
@@ -421,10 +421,10 @@ class Pipeline:
 
     def _read_transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
         transaction = read_transaction(question, answer)
-        self.bounds.learn_of(transaction)
+        self.known_payments.record_transaction(transaction)
         return transaction
 
-    async def _read(self, call: Call) -> Any:  # noqa: ANN401 - see run
+    async def _execute_query(self, call: Call) -> Any:  # noqa: ANN401 - see run
         """Carry a request that moves no money; it may be sent again while its deadline lasts."""
         pause, reason = _FIRST_PAUSE, ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
@@ -555,7 +555,7 @@ class Pipeline:
         )
         now, secrets = self.loop.time(), secrets_of(request.fields)
         call = Call(rooted, wire, started=now, deadline=now + self.timeouts.total, secrets=secrets)
-        granted: AuthToken = await self._read(call)
+        granted: AuthToken = await self._execute_query(call)
         return granted
 
     def keep(self, granted: AuthToken) -> None:

@@ -146,8 +146,8 @@ async def test_fault_follow_up_ignores_earlier_one(
         sandbox.faults.add(fault, operation=operation)
         # A refund of the rest passes the local check; the gateway refuses it, as it allows one
         # refund.
-        bounds = gateway._pipeline.bounds._known[subject]
-        bounds.authorised = bounds.captured = EUROS
+        known = gateway._pipeline.known_payments._known[subject]
+        known.authorized = known.captured = EUROS
         with pytest.raises(errors.OutcomeUnknown):
             await act(gateway, operation, card, subject)
     assert executed(sandbox, operation) == 1

@@ -789,7 +789,7 @@ async def test_pipeline_invalid_request_makes_no_call(wire: Any) -> None:
             await debit(gateway, "TX|1")
         assert wire["token"].call_count == 0
         payment = await debit(gateway)
-        with pytest.raises(errors.InvalidRequest, match=r"at most the 50\.00 EUR") as refused:
+        with pytest.raises(errors.InvalidRequest, match=r"must not exceed 50\.00 EUR") as refused:
             await gateway.refund(payment.payment_id, Money("50.01", "EUR"))
     assert (refused.value.field, refused.value.operation) == ("amount", "refund")
 
