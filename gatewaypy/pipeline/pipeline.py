@@ -7,7 +7,6 @@ settled by inquiry or raised as `OutcomeUnknown`.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,18 +15,13 @@ from attrs import define, evolve, field
 from gatewaypy.errors import (
     NOTHING_DONE,
     AuthenticationFailed,
-    ConfigurationError,
-    GatewayError,
-    InvalidRequest,
     NotProcessed,
-    NotSent,
 )
 from gatewaypy.models import OperationResult, Outcome
 from gatewaypy.observe import CallEnded, LateResult, notify
 from gatewaypy.pipeline.call import Call
 from gatewaypy.pipeline.slots import ClosedError
-from gatewaypy.pipeline.token_source import TokenSource
-from gatewaypy.protocol import auth_token, requests
+from gatewaypy.pipeline.token_source import TokenSources, read_granted
 from gatewaypy.protocol.classify import (
     Doubt,
     classify,
@@ -45,13 +39,11 @@ from gatewaypy.protocol.inquiry import (
 )
 from gatewaypy.protocol.operation_types import (
     InquireBy,
-    Login,
     ReplyKind,
     RetryPolicy,
     ServiceRoot,
 )
-from gatewaypy.protocol.operations import DEBIT
-from gatewaypy.protocol.parse import UnreadableError, read_fields
+from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
 from gatewaypy.protocol.wire import WireFailure, WireReply
@@ -102,13 +94,22 @@ class Pipeline:
     wall_clock: Callable[[], float]
     random: Random
     shared_tokens: SharedTokens | None = None
-    _tokens: dict[tuple[ServiceRoot, Login], TokenSource] = field(factory=dict, init=False)
+    tokens: TokenSources = field(init=False)
     # Until when the gateway asked not to be called again (the loop's time), by what was asked.
     holds: dict[ReplyKind, float] = field(factory=dict, init=False)
     _keys: tuple[Secret, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._keys = self.credentials.every_key
+        self.tokens = TokenSources(
+            fetch=self.token,
+            credentials=self.credentials,
+            base_url=self.platform.base_url,
+            timeout=self.timeouts.total,
+            clock=self.loop.time,
+            observer=self.observer,
+            shared=self.shared_tokens,
+        )
 
     async def run(self, request: Request, *, send_guard: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
         """Carry a request to its result.
@@ -157,8 +158,7 @@ class Pipeline:
     async def aclose(self) -> None:
         """Let what is under way end, for as long as a call may take; then give the token calls up."""
         await self.slots.drain(self.timeouts.total + self.timeouts.inquiry)
-        for source in self._tokens.values():
-            await source.aclose()
+        await self.tokens.aclose()
 
     async def _take_slot(self, call: Call) -> None:
         if self.slots.has_room:
@@ -282,7 +282,9 @@ class Pipeline:
         answer: WireReply | WireFailure
         # Of shared tokens the second may be an old one too, which another process has put there.
         for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
-            current = await self._token(call) if operation.reply is not ReplyKind.TOKEN else None
+            current = (
+                await self.tokens.get(call) if operation.reply is not ReplyKind.TOKEN else None
+            )
             answer = await self._send(
                 call, call.wire if current is None else call.wire.with_token(current)
             )
@@ -293,7 +295,7 @@ class Pipeline:
                     self._refuse_unprocessed(call, answer)
                 return answer
             if current is not None:
-                self._source(operation).reject(current)
+                self.tokens.source_of(operation).reject(current)
             if not tries_left or current is None:
                 break
         message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
@@ -428,7 +430,7 @@ class Pipeline:
         """Carry a request that moves no money; it may be sent again while its deadline lasts."""
         pause, reason = _FIRST_PAUSE, ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
-            ReplyKind.TOKEN: self._granted,
+            ReplyKind.TOKEN: self._read_granted,
             ReplyKind.INQUIRY: self._read_transaction,
         }
         read = readers.get(call.request.operation.reply, read_record)
@@ -482,64 +484,6 @@ class Pipeline:
 
     # Tokens
 
-    def _source(self, operation: Operation) -> TokenSource:
-        # The partner's own token is documented at one root alone.
-        root = ServiceRoot.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
-        key = (root, operation.login)
-        source = self._tokens.get(key)
-        if source is None:
-            source = self._tokens[key] = TokenSource(
-                root.name.lower(),
-                lambda: self.token(requests.token_of(operation.login, self.credentials), root),
-                clock=self.loop.time,
-                observer=self.observer,
-                shared=self.shared_tokens,
-                name=self._shared_name(root, operation.login),
-            )
-        return source
-
-    def _shared_name(self, root: ServiceRoot, login: Login) -> str:
-        """Name a token for all processes: whose it is and where it is good, by a digest; the key has no part in it."""
-        mine = self.credentials
-        account = (
-            (mine.partner_id, mine.partner_username)
-            if login is Login.PARTNER
-            else (mine.member_id, mine.username)
-        )
-        named = "\n".join(map(str, (self.platform.base_url, root.value, login.value, *account)))
-        return f"{root.name.lower()}:{hashlib.sha256(named.encode()).hexdigest()[:32]}"
-
-    async def _token(self, call: Call) -> Any:  # noqa: ANN401 - a Secret
-        source = self._source(call.request.operation)
-        if (fresh := source.fresh()) is not None:
-            return fresh
-        reason, retry_after = f"no token within {self.timeouts.total:g} s", None
-        try:
-            async with asyncio.timeout_at(call.deadline):
-                return await source.get()
-        except AuthenticationFailed as refused:
-            raise AuthenticationFailed(
-                str(refused),
-                code=refused.code,
-                description=refused.description,
-                http_status=refused.http_status,
-                **call.facts,
-            ) from None
-        except (InvalidRequest, ConfigurationError) as mistake:
-            # Another call would fail in the same way, and no field of the payment is to blame.
-            message = f"{call.request.operation.name} was not sent: no token: {mistake}"
-            raise ConfigurationError(message, **call.facts) from None
-        except GatewayError as error:
-            reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
-            retry_after = error.retry_after
-        except TimeoutError:
-            pass
-        except Exception as error:  # noqa: BLE001 - whatever a store of tokens raises, nothing was sent
-            reason = f"no token: it could not be had ({type(error).__name__})"
-        unsent = call.not_sent(reason)
-        unsent.retry_after = retry_after
-        raise unsent
-
     async def token(
         self, request: Request, root: ServiceRoot = ServiceRoot.TRANSACTIONS
     ) -> AuthToken:
@@ -558,18 +502,5 @@ class Pipeline:
         granted: AuthToken = await self._execute_query(call)
         return granted
 
-    def keep(self, granted: AuthToken) -> None:
-        """Use a merchant's token that was asked for by hand for the payments that follow."""
-        self._source(DEBIT).accept(granted)
-
-    def _granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
-        granted = auth_token.read(read_fields(answer, keep_token=True), now=self.wall_clock())
-        if isinstance(granted, auth_token.AuthToken):
-            return granted
-        message = f"the gateway refused the {request.operation.name}: {granted.code} {granted.description}; check the credentials"
-        raise AuthenticationFailed(
-            message,
-            operation=request.operation.name,
-            code=granted.code,
-            description=granted.description,
-        )
+    def _read_granted(self, request: Request, answer: WireReply | WireFailure) -> AuthToken:
+        return read_granted(request, answer, now=self.wall_clock())

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextvars import Context
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from attrs import define
+from attrs import define, field
 
-from gatewaypy.errors import GatewayError
+from gatewaypy.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    GatewayError,
+    InvalidRequest,
+    NotSent,
+)
 from gatewaypy.observe import TokenRenewalFailed, TokenStoreUnavailable, notify
+from gatewaypy.protocol import auth_token, requests
+from gatewaypy.protocol.operation_types import Login, ServiceRoot
+from gatewaypy.protocol.operations import DEBIT
+from gatewaypy.protocol.parse import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from gatewaypy.config import Credentials
     from gatewaypy.observe import Observer
+    from gatewaypy.pipeline.call import Call
     from gatewaypy.protocol.auth_token import AuthToken
+    from gatewaypy.protocol.operation_types import Operation
+    from gatewaypy.protocol.requests import Request
+    from gatewaypy.protocol.wire import WireFailure, WireReply
     from gatewaypy.secret import Secret
 
 # A token is renewed when a tenth of its life is left, and no longer used when a hundredth is: requests take time to arrive.
@@ -192,3 +208,127 @@ class TokenSource:
             self._renew_at = self._clock() + _PAUSE
             reason = str(error) if isinstance(error, GatewayError) else type(error).__name__
             notify(self._observer, TokenRenewalFailed(root=self._root, reason=reason))
+
+
+@define(eq=False, kw_only=True)
+class TokenSources:
+    """The token sources of one gateway object, one per service root and login.
+
+    Args:
+        fetch: Makes a token call at a service root; raises a `GatewayError` if it gets no token.
+        credentials: Whose tokens they are.
+        base_url: The platform's base URL.
+        timeout: How long a call may wait for a token, in seconds; shown in errors.
+        clock: A monotonic clock, in seconds.
+        observer: Is notified of renewals that fail.
+        shared: Where processes share their tokens.
+    """
+
+    fetch: Callable[[Request, ServiceRoot], Awaitable[AuthToken]]
+    credentials: Credentials
+    base_url: str
+    timeout: float
+    clock: Callable[[], float]
+    observer: Observer
+    shared: SharedTokens | None = None
+    _sources: dict[tuple[ServiceRoot, Login], TokenSource] = field(factory=dict, init=False)
+
+    def source_of(self, operation: Operation) -> TokenSource:
+        """Return the source of the token that an operation needs."""
+        # The partner's own token is documented at one root only.
+        root = ServiceRoot.TRANSACTIONS if operation.login is Login.PARTNER else operation.root
+        key = (root, operation.login)
+        source = self._sources.get(key)
+        if source is None:
+            source = self._sources[key] = TokenSource(
+                root.name.lower(),
+                lambda: self.fetch(requests.token_of(operation.login, self.credentials), root),
+                clock=self.clock,
+                observer=self.observer,
+                shared=self.shared,
+                name=self._shared_name(root, operation.login),
+            )
+        return source
+
+    def _shared_name(self, root: ServiceRoot, login: Login) -> str:
+        """Name a token for all processes by a digest of its account, which has no key in it."""
+        mine = self.credentials
+        account = (
+            (mine.partner_id, mine.partner_username)
+            if login is Login.PARTNER
+            else (mine.member_id, mine.username)
+        )
+        named = "\n".join(map(str, (self.base_url, root.value, login.value, *account)))
+        return f"{root.name.lower()}:{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+
+    async def get(self, call: Call) -> Secret:
+        """Return a token for a call, and wait for it until the call's deadline.
+
+        Raises:
+            AuthenticationFailed: The gateway rejected the credentials. Nothing was sent.
+            ConfigurationError: No token call can be made with these credentials.
+            NotSent: There is no token.
+        """
+        source = self.source_of(call.request.operation)
+        if (fresh := source.fresh()) is not None:
+            return fresh
+        reason, retry_after = f"no token within {self.timeout:g} s", None
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                return await source.get()
+        except AuthenticationFailed as refused:
+            raise AuthenticationFailed(
+                str(refused),
+                code=refused.code,
+                description=refused.description,
+                http_status=refused.http_status,
+                **call.facts,
+            ) from None
+        except (InvalidRequest, ConfigurationError) as mistake:
+            # Another call would fail in the same way, and no field of the payment is the cause.
+            message = f"{call.request.operation.name} was not sent: no token: {mistake}"
+            raise ConfigurationError(message, **call.facts) from None
+        except GatewayError as error:
+            reason = f"no token: {error.reason if isinstance(error, NotSent) else error}"
+            retry_after = error.retry_after
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever a token store raises, nothing was sent
+            reason = f"no token: it could not be had ({type(error).__name__})"
+        unsent = call.not_sent(reason)
+        unsent.retry_after = retry_after
+        raise unsent
+
+    def accept(self, granted: AuthToken) -> None:
+        """Use a merchant's token for the payments that follow."""
+        self.source_of(DEBIT).accept(granted)
+
+    async def aclose(self) -> None:
+        """Cancel every renewal in progress."""
+        for source in self._sources.values():
+            await source.aclose()
+
+
+def read_granted(request: Request, answer: WireReply | WireFailure, *, now: float) -> AuthToken:
+    """Read the answer to a token call.
+
+    Args:
+        request: The token call.
+        answer: The answer to it.
+        now: The wall clock, in seconds since the epoch.
+
+    Raises:
+        UnreadableError: There is no reply, or it has neither a token nor a refusal.
+        AuthenticationFailed: The gateway rejected the credentials.
+    """
+    granted = auth_token.read(read_fields(answer, keep_token=True), now=now)
+    if isinstance(granted, auth_token.AuthToken):
+        return granted
+    name = request.operation.name
+    message = (
+        f"the gateway refused the {name}: {granted.code} {granted.description};"
+        " check the credentials"
+    )
+    raise AuthenticationFailed(
+        message, operation=name, code=granted.code, description=granted.description
+    )

@@ -29,7 +29,7 @@ class Tokens(Resource):
         """
         pipeline = self._get_pipeline()
         token = await pipeline.token(requests.merchant_token(pipeline.credentials))
-        pipeline.keep(token)
+        pipeline.tokens.accept(token)
         return token
 
     async def regenerate(self, old: AuthToken) -> AuthToken:
@@ -49,7 +49,7 @@ class Tokens(Resource):
         """
         pipeline = self._get_pipeline()
         token = await pipeline.token(requests.regenerated_token(pipeline.credentials, old.value))
-        pipeline.keep(token)
+        pipeline.tokens.accept(token)
         return token
 
     async def partner(self) -> AuthToken:

@@ -266,7 +266,7 @@ async def everything(
         ):
             prepared = await prepare(patient)
             # The tokens are cached: the faults affect the operations only.
-            gateway._pipeline._tokens.update(patient._pipeline._tokens)
+            gateway._pipeline.tokens._sources.update(patient._pipeline.tokens._sources)
             if fault is not None:
                 sandbox.faults.add(fault, times=None, probability=0.9)
             results = await every_call(gateway, prepared)
