@@ -160,7 +160,7 @@ class Gateway:
         is 0.0 too while this object is closed.
         """
         pipeline = self._pipeline
-        return pipeline.retry_delay if pipeline is not None and pipeline.holds else 0.0
+        return pipeline.retry_delay if pipeline is not None and pipeline.holds.until else 0.0
 
     async def __aenter__(self) -> Self:
         """Open the client on this event loop."""

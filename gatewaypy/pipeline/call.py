@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.secret import Secret
+
+CLOSED: Final = "the gateway object was closed"
 
 
 @define(eq=False)

@@ -146,7 +146,9 @@ class KnownPayments:
                 known.attempts = [item for item in known.attempts if item.request is not request]
 
     def record_result(self, request: Request, result: OperationResult) -> None:
-        """Record the amounts that a result states of its payment."""
+        """Record what a result states of its payment: its amounts, or a refusal."""
+        if result.outcome is Outcome.FAILED:
+            self.record_refusal(request)
         kind = request.operation.payment_type or ""
         increases, reduces = _INCREASES.get(kind), _REDUCES.get(kind)
         amount = request.amount

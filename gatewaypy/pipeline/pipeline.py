@@ -1,25 +1,23 @@
-"""The way of every request: slot, token, send, judge, and an inquiry where the reply cannot tell. Only this file loops.
+"""The route of every request: slot, token, send, classify, and inquire if the reply is doubtful.
 
-A request that moves money is sent again in one case alone: its token was refused, so nothing was done. Every other doubt is
-settled by inquiry or raised as `OutcomeUnknown`.
+Only this file repeats requests. A request that moves money is sent again in one case only: its
+token was rejected, so nothing was executed. Every other doubt is resolved by inquiry or raised as
+`OutcomeUnknown`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from gatewaypy.errors import (
-    NOTHING_DONE,
-    AuthenticationFailed,
-    NotProcessed,
-)
-from gatewaypy.models import OperationResult, Outcome
-from gatewaypy.observe import CallEnded, LateResult, notify
-from gatewaypy.pipeline.call import Call
+from gatewaypy.backoff import Backoff
+from gatewaypy.errors import NOTHING_DONE, AuthenticationFailed, NotProcessed
+from gatewaypy.pipeline.call import CLOSED, Call
+from gatewaypy.pipeline.holds import Holds
+from gatewaypy.pipeline.in_flight import InFlight
 from gatewaypy.pipeline.slots import ClosedError
 from gatewaypy.pipeline.token_source import TokenSources, read_granted
 from gatewaypy.protocol.classify import (
@@ -37,12 +35,7 @@ from gatewaypy.protocol.inquiry import (
     resolve,
     resolve_invoice,
 )
-from gatewaypy.protocol.operation_types import (
-    InquireBy,
-    ReplyKind,
-    RetryPolicy,
-    ServiceRoot,
-)
+from gatewaypy.protocol.operation_types import InquireBy, ReplyKind, RetryPolicy, ServiceRoot
 from gatewaypy.protocol.parse import UnreadableError
 from gatewaypy.protocol.redaction import secrets_of
 from gatewaypy.protocol.retry_after import TOO_MANY, read_delay
@@ -53,32 +46,29 @@ if TYPE_CHECKING:
     from random import Random
 
     from gatewaypy.config import Credentials, Limits, Timeouts
-    from gatewaypy.models import Transaction
+    from gatewaypy.models import OperationResult, Transaction
     from gatewaypy.observe import Observer
     from gatewaypy.pipeline.known_payments import KnownPayments
     from gatewaypy.pipeline.slots import Slots
     from gatewaypy.pipeline.token_source import SharedTokens
     from gatewaypy.platforms import Platform
     from gatewaypy.protocol.auth_token import AuthToken
-    from gatewaypy.protocol.operation_types import Operation
     from gatewaypy.protocol.requests import Request
     from gatewaypy.protocol.wire import WireRequest
     from gatewaypy.secret import Secret
     from gatewaypy.transport.base import Transport
 
-_CLOSED: Final = "the gateway object was closed"
 _TOO_LATE: Final = "its time was over before it could be sent"
-_SHORTEST_QUESTION: Final = 0.5
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 3.0
-_READ_TRIES: Final = 3
-#: What a payout needs to be carried out and followed.
+_MIN_INQUIRY_TIMEOUT: Final = 0.5
+_BACKOFF: Final = Backoff(initial_delay=0.1, max_delay=3.0)
+_MAX_QUERIES: Final = 3
+#: Replies that a payout and its inquiries need.
 _PAYOUT_KINDS: Final = (ReplyKind.PAYOUT, ReplyKind.INQUIRY, ReplyKind.TOKEN)
 
 
 @define(eq=False, kw_only=True)
 class Pipeline:
-    """Carries requests to one platform for one merchant, on one event loop."""
+    """Executes requests on one platform for one merchant, on one event loop."""
 
     loop: asyncio.AbstractEventLoop
     platform: Platform
@@ -91,16 +81,17 @@ class Pipeline:
     body: str
     accept: str
     observer: Observer
+    # Seconds since the epoch; only for dates in replies and tokens.
     wall_clock: Callable[[], float]
     random: Random
     shared_tokens: SharedTokens | None = None
     tokens: TokenSources = field(init=False)
-    # Until when the gateway asked not to be called again (the loop's time), by what was asked.
-    holds: dict[ReplyKind, float] = field(factory=dict, init=False)
+    holds: Holds = field(init=False)
     _keys: tuple[Secret, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._keys = self.credentials.every_key
+        self.holds = Holds(self.loop, self.random)
         self.tokens = TokenSources(
             fetch=self.token,
             credentials=self.credentials,
@@ -111,18 +102,37 @@ class Pipeline:
             shared=self.shared_tokens,
         )
 
-    async def run(self, request: Request, *, send_guard: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - see the client
-        """Carry a request to its result.
+    async def run(self, request: Request, *, send_guard: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - one type an operation
+        """Execute a request.
 
-        :param send_guard: asked right before the first byte goes out; where it answers false, nothing is sent.
-        :raises InvalidRequest: refused; nothing was sent.
-        :raises NotSent: no byte of it left.
-        :raises AuthenticationFailed: no token, or a fresh one refused; nothing was done.
-        :raises UnreadableReply: it moves no money, and got no usable answer.
-        :raises OutcomeUnknown: it was sent, and nobody could tell what became of it.
+        Args:
+            request: The request.
+            send_guard: Called right before the first byte is sent; False prevents the request.
+
+        Returns:
+            One type for each operation.
+
+        Raises:
+            InvalidRequest: The request breaks a rule. Nothing was sent.
+            NotSent: No byte was sent.
+            AuthenticationFailed: No token, or a new one was rejected. Nothing was executed.
+            UnreadableReply: No usable answer to a request that moves no money.
+            OutcomeUnknown: The request was sent and no inquiry returned its outcome.
         """
         request = self._on_platform(request)
         self.known_payments.check(request)
+        call = self._new_call(request, self.loop.time() + self.timeouts.total)
+        call.send_guard = send_guard
+        await self._take_slot(call)
+        in_flight = InFlight(call, self.loop, self.observer)
+        _ = self.slots.run(self._execute(call), ended=in_flight.end)
+        return await in_flight.wait()
+
+    def _on_platform(self, request: Request) -> Request:
+        operation = request.operation.for_platform(self.platform)
+        return request if operation is request.operation else evolve(request, operation=operation)
+
+    def _new_call(self, request: Request, deadline: float) -> Call:
         wire = encode(
             request,
             platform=self.platform,
@@ -130,95 +140,27 @@ class Pipeline:
             body=self.body,
             accept=self.accept,
         )
-        now = self.loop.time()
-        deadline, secrets = now + self.timeouts.total, secrets_of(request.fields)
-        call = Call(
-            request, wire, started=now, deadline=deadline, secrets=secrets, send_guard=send_guard
-        )
-        await self._take_slot(call)
-        # A cancelled caller must not tear a sent request in half: it cancels what it waits for, and the task goes on.
-        call.caller = caller = self.loop.create_future()
-        _ = self.slots.run(self._carry(call), ended=partial(self._ended, call))
-        try:
-            return await caller
-        except asyncio.CancelledError:
-            if not caller.cancelled():
-                # It ended just before its caller was cancelled, who never heard of it.
-                self._tell_late(
-                    call,
-                    error=caller.exception(),
-                    result=None if caller.exception() else caller.result(),
-                )
-            raise
-
-    def _on_platform(self, request: Request) -> Request:
-        operation = request.operation.for_platform(self.platform)
-        return request if operation is request.operation else evolve(request, operation=operation)
+        secrets = secrets_of(request.fields)
+        return Call(request, wire, self.loop.time(), deadline, secrets)
 
     async def aclose(self) -> None:
-        """Let what is under way end, for as long as a call may take; then give the token calls up."""
+        """Wait for calls in progress, for as long as a call may take, then cancel token calls."""
         await self.slots.drain(self.timeouts.total + self.timeouts.inquiry)
         await self.tokens.aclose()
 
     async def _take_slot(self, call: Call) -> None:
-        if self.slots.has_room:
-            await self.slots.acquire()
-            return
-        reason = f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s"
         try:
-            async with asyncio.timeout_at(call.deadline):
-                await self.slots.acquire()
+            await self.slots.acquire(call.deadline)
         except TimeoutError:
-            pass
+            limit, seconds = self.limits.max_in_flight, self.timeouts.total
+            reason = f"no free slot among {limit} within {seconds:g} s"
         except ClosedError:
-            reason = _CLOSED
+            reason = CLOSED
         else:
             return
         raise call.not_sent(reason)
 
-    def _ended(self, call: Call, task: asyncio.Task[Any]) -> None:
-        """Tell the caller and the observer how a call ended; one whose caller has gone away is told of as late."""
-        # Closed before the task took its first step: nothing was sent, and nobody cancelled the caller.
-        error = call.not_sent(_CLOSED) if task.cancelled() else task.exception()
-        result = None if error is not None else task.result()
-        caller = call.caller
-        is_late = caller is None or caller.done()
-        # The caller hears of it before anybody else: an observer may do what it likes.
-        if caller is not None and not caller.done():
-            if error is not None:
-                caller.set_exception(error)
-            else:
-                caller.set_result(result)
-        if not task.cancelled():
-            notify(
-                self.observer,
-                CallEnded(
-                    operation=call.request.operation.name,
-                    outcome=result.outcome if isinstance(result, OperationResult) else None,
-                    error=None if error is None else type(error).__name__,
-                    http_status=call.http_status,
-                    requests=call.requests,
-                    seconds=self.loop.time() - call.started,
-                ),
-            )
-        if is_late:
-            self._tell_late(call, error=error, result=result)
-
-    def _tell_late(self, call: Call, *, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see run
-        if call.request.operation.retry is RetryPolicy.ALWAYS or isinstance(error, NOTHING_DONE):
-            return
-        notify(
-            self.observer,
-            LateResult(
-                operation=call.request.operation.name,
-                merchant_transaction_id=call.request.merchant_transaction_id,
-                payment_id=call.request.payment_id if result is None else result.payment_id,
-                result=result,
-                error=error,
-            ),
-        )
-
-    async def _carry(self, call: Call) -> Any:  # noqa: ANN401 - see run
+    async def _execute(self, call: Call) -> Any:  # noqa: ANN401 - see run
         try:
             if call.request.operation.retry is RetryPolicy.ALWAYS:
                 return await self._execute_query(call)
@@ -226,12 +168,13 @@ class Pipeline:
                 return await self._execute_change(call)
             return await self._execute_payment(call)
         except asyncio.CancelledError:
-            # Closing the gateway cancels what has not ended in time. Raised below, where no frame of a client's hangs on to it.
+            # Closing the gateway cancels late calls. Raised below: no frame of a transport stays in
+            # the error's traceback.
             pass
         if call.requests:
             reason = "the gateway object was closed before the answer was there"
             raise call.unanswered(reason)
-        raise call.not_sent(_CLOSED)
+        raise call.not_sent(CLOSED)
 
     async def _execute_payment(self, call: Call) -> OperationResult:
         """Send a request that moves money once; resolve a doubt by inquiry."""
@@ -245,70 +188,52 @@ class Pipeline:
         if isinstance(result, Doubt):
             call.code = result.code
             result = await self._inquire(call, answer, result)
-        self._record(call.request, result)
+        self.known_payments.record_result(call.request, result)
         return result
 
     async def _execute_change(self, call: Call) -> OperationResult:
-        """Send a request that moves no money, but must not be executed twice, once."""
+        """Send a request once that moves no money, but must not be executed twice."""
         answer = await self._send_with_token(call)
         result = classify(call.request, answer)
         if not isinstance(result, Doubt):
             return result
         if call.request.operation.inquire_by is not InquireBy.MERCHANT_INVOICE_ID:
-            raise call.unanswered(self._explain(call.request, answer, result))
+            raise call.unanswered(
+                result.explain(call.request.operation, answer, self.platform.base_url)
+            )
         return await self._inquire(call, answer, result)
 
-    def _explain(self, request: Request, answer: WireReply | WireFailure, doubt: Doubt) -> str:
-        return (
-            self._explain_unreadable(request, answer, doubt.reason)
-            if doubt.is_unreadable
-            else doubt.reason
-        )
-
-    def _explain_unreadable(
-        self, request: Request, answer: WireReply | WireFailure | None, reason: str
-    ) -> str:
-        operation = request.operation
-        return explain_unreadable(operation, answer, reason, base_url=self.platform.base_url)
-
-    def _record(self, request: Request, result: OperationResult) -> None:
-        self.known_payments.record_result(request, result)
-        if result.outcome is Outcome.FAILED:
-            self.known_payments.record_refusal(request)
-
     async def _send_with_token(self, call: Call) -> WireReply | WireFailure:
-        """Send a request with a token; where the token was refused, nothing was done, and it is sent once more with a new one."""
+        """Send a request with a token, and once more with a new one if the token was rejected.
+
+        A reply with a status of ``platform.token_rejected`` proves that nothing was executed,
+        unless it shows the opposite.
+        """
         operation = call.request.operation
         answer: WireReply | WireFailure
-        # Of shared tokens the second may be an old one too, which another process has put there.
-        for tries_left in reversed(range(2 if self.shared_tokens is None else 3)):
-            current = (
-                await self.tokens.get(call) if operation.reply is not ReplyKind.TOKEN else None
-            )
-            answer = await self._send(
-                call, call.wire if current is None else call.wire.with_token(current)
-            )
+        # The second of shared tokens may be an old one too, which another process has stored.
+        for attempts_left in reversed(range(2 if self.shared_tokens is None else 3)):
+            token, wire = None, call.wire
+            if operation.reply is not ReplyKind.TOKEN:
+                token = await self.tokens.get(call)
+                wire = wire.with_token(token)
+            answer = await self._send(call, wire)
             if isinstance(answer, WireFailure):
                 return answer
-            if not self._is_refused_token(operation, answer):
+            is_rejected = answer.http_status in self.platform.token_rejected
+            if not is_rejected or shows_execution(operation, answer):
                 if answer.http_status in self.platform.unprocessed_statuses:
                     self._refuse_unprocessed(call, answer)
                 return answer
-            if current is not None:
-                self.tokens.source_of(operation).reject(current)
-            if not tries_left or current is None:
+            if token is not None:
+                self.tokens.source_of(operation).reject(token)
+            if not attempts_left or token is None:
                 break
         message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
         raise AuthenticationFailed(message, http_status=call.http_status, **call.facts)
 
-    def _is_refused_token(self, operation: Operation, answer: WireReply) -> bool:
-        """Tell whether a reply says that the token was refused, and so that nothing was done; not where it tells of something."""
-        return answer.http_status in self.platform.token_rejected and not shows_execution(
-            operation, answer
-        )
-
     def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
-        """Raise `NotProcessed`, unless the reply says all the same that something was done, or the request is a question."""
+        """Raise `NotProcessed`, unless the reply shows an execution or the request is a query."""
         operation = call.request.operation
         if operation.retry is RetryPolicy.ALWAYS or shows_execution(operation, answer):
             return
@@ -318,7 +243,7 @@ class Pipeline:
 
     async def _send(self, call: Call, wire: WireRequest) -> WireReply | WireFailure:
         if self.loop.time() >= call.deadline:
-            # The event loop was busy with something else: a transport would begin all the same, and be too late to hear of it.
+            # The event loop was busy: a transport would still send, and time out at once.
             raise call.not_sent(_TOO_LATE)
         call.requests += 1
         call.began = False
@@ -331,16 +256,15 @@ class Pipeline:
                 deadline=call.deadline,
                 send_guard=call.may_send,
             )
-        except Exception as error:  # noqa: BLE001 - a transport that raises could not tell, so the request counts as sent
-            answer = WireFailure(
-                sent=True, reason=f"the transport failed with {type(error).__name__}"
-            )
+        except Exception as error:  # noqa: BLE001 - unknown whether a byte was sent
+            reason = f"the transport failed with {type(error).__name__}"
+            answer = WireFailure(sent=True, reason=reason)
         if not isinstance(answer, WireFailure):
             call.http_status = answer.http_status
             known = (*self._keys, *call.secrets)
             answer.secrets = known if wire.token is None else (*known, wire.token)
             if answer.retry_after is not None or answer.http_status == TOO_MANY:
-                self._hold(call.request.operation.reply, answer)
+                self.holds.add(call.request.operation.reply, answer, now=self.wall_clock())
         elif not answer.sent:
             raise call.not_sent(answer.reason)
         return answer
@@ -348,24 +272,24 @@ class Pipeline:
     async def _inquire(
         self, call: Call, unclear: WireReply | WireFailure, doubt: Doubt
     ) -> OperationResult:
-        """Inquire about a sent request until the answer resolves the doubt or the time is over.
+        """Inquire about a sent request until an answer resolves the doubt or the time is over.
 
-        The record of a request may appear late.
+        Its record may appear late.
         """
-        question = self._on_platform(inquiry_about(call.request))
+        inquiry = self._on_platform(inquiry_about(call.request))
         call.deadline = self.loop.time() + self.timeouts.inquiry
-        pause, last = _FIRST_PAUSE, Unresolved("none was possible")
-        kinds = (call.request.operation.reply, question.operation.reply)
-        await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
-        while True:
+        last, base_url = Unresolved("none was possible"), self.platform.base_url
+        kinds = (call.request.operation.reply, inquiry.operation.reply)
+        await self.holds.wait(kinds, call.deadline - _MIN_INQUIRY_TIMEOUT)
+        for attempt in itertools.count():
             answer: WireReply | WireFailure | None = None
             try:
-                answer = await self._ask(call, question)
-                result = self._resolve(call.request, question, answer, doubt)
+                answer = await self._send_inquiry(call, inquiry)
+                result = self._resolve(call.request, inquiry, answer, doubt)
             except UnreadableError as unreadable:
-                shown = self._explain_unreadable(question, answer, str(unreadable))
-                last = evolve(last, reason=f"no answer ({shown})")
-            except Exception as error:  # noqa: BLE001 - whatever goes wrong with a question, the request was sent
+                reason = explain_unreadable(str(unreadable), inquiry.operation, answer, base_url)
+                last = evolve(last, reason=f"no answer ({reason})")
+            except Exception as error:  # noqa: BLE001 - the request itself was sent
                 last = evolve(last, reason=f"no answer ({type(error).__name__})")
             else:
                 if not isinstance(result, Unresolved):
@@ -374,23 +298,23 @@ class Pipeline:
                 if last.final:
                     break
             rest = call.deadline - self.loop.time()
-            # A gateway that asks to wait longer than that is asked once more, at the end.
-            is_held = any(self._is_held(kind, call.deadline) for kind in kinds)
-            if rest < (_SHORTEST_QUESTION if is_held else _FIRST_PAUSE):
+            # If the gateway asks to wait longer than the deadline, one inquiry is sent at the end.
+            is_held = any(self.holds.is_held(kind, call.deadline) for kind in kinds)
+            if rest < (_MIN_INQUIRY_TIMEOUT if is_held else _BACKOFF.initial_delay):
                 break
-            # Half of what is left at the most, so that the last question comes near the end.
-            await asyncio.sleep(min(pause, rest / 2) * (0.5 + self.random.random() / 2))
-            await self._wait_held(kinds, call.deadline - _SHORTEST_QUESTION)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        raise call.unanswered(self._explain(call.request, unclear, doubt), last)
+            # At most half of the rest, so that the last inquiry is sent near the deadline.
+            delay = min(_BACKOFF.delay(attempt), rest / 2)
+            await asyncio.sleep(delay * self.random.uniform(0.5, 1.0))
+            await self.holds.wait(kinds, call.deadline - _MIN_INQUIRY_TIMEOUT)
+        raise call.unanswered(doubt.explain(call.request.operation, unclear, base_url), last)
 
     def _resolve(
-        self, request: Request, question: Request, answer: WireReply | WireFailure, doubt: Doubt
+        self, request: Request, inquiry: Request, answer: WireReply | WireFailure, doubt: Doubt
     ) -> OperationResult | Unresolved:
         if not request.operation.moves_money:
-            return resolve_invoice(request, read_record(question, answer))
-        transaction = self._read_transaction(question, answer)
-        # By what is known now: another follow-up may have been sent since this one was. A duplicate
+            return resolve_invoice(request, read_record(inquiry, answer))
+        transaction = self._read_transaction(inquiry, answer)
+        # Known now, not before the inquiry: another follow-up may have been sent since. A duplicate
         # was not executed, so the trace is another request's.
         is_only = not doubt.is_duplicate and self.known_payments.is_only(request)
         return resolve(
@@ -401,54 +325,49 @@ class Pipeline:
             own_code=doubt.own_code,
         )
 
-    async def _ask(self, call: Call, question: Request) -> WireReply | WireFailure:
-        wire = encode(
-            question,
-            platform=self.platform,
-            credentials=self.credentials,
-            body=self.body,
-            accept=self.accept,
-        )
-        # Asked even where the caller has gone away: the answer is for the observer then.
-        # Each question gets a part of the time that is left: one that is never answered must not use it all up.
-        share = max((call.deadline - self.loop.time()) / 3, _SHORTEST_QUESTION)
-        deadline = min(call.deadline, self.loop.time() + share)
-        inquiry = Call(
-            question, wire, started=call.started, deadline=deadline, secrets=call.secrets
-        )
+    async def _send_inquiry(self, call: Call, inquiry: Request) -> WireReply | WireFailure:
+        # It is sent for a cancelled caller too: the observer gets the result.
+        # Each inquiry may use a part of the time, so that one without an answer leaves time.
+        now = self.loop.time()
+        share = max((call.deadline - now) / 3, _MIN_INQUIRY_TIMEOUT)
+        inner = self._new_call(inquiry, min(call.deadline, now + share))
+        inner.secrets = call.secrets
         try:
-            return await self._send_with_token(inquiry)
+            return await self._send_with_token(inner)
         finally:
-            call.requests += inquiry.requests
+            call.requests += inner.requests
 
-    def _read_transaction(self, question: Request, answer: WireReply | WireFailure) -> Transaction:
-        transaction = read_transaction(question, answer)
+    def _read_transaction(self, inquiry: Request, answer: WireReply | WireFailure) -> Transaction:
+        transaction = read_transaction(inquiry, answer)
         self.known_payments.record_transaction(transaction)
         return transaction
 
     async def _execute_query(self, call: Call) -> Any:  # noqa: ANN401 - see run
-        """Carry a request that moves no money; it may be sent again while its deadline lasts."""
-        pause, reason = _FIRST_PAUSE, ""
+        """Send a request that changes nothing, at most three times before its deadline."""
+        reason = ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
             ReplyKind.TOKEN: self._read_granted,
             ReplyKind.INQUIRY: self._read_transaction,
         }
         read = readers.get(call.request.operation.reply, read_record)
-        kind, tries_left = call.request.operation.reply, _READ_TRIES
-        while not self._is_held(kind, call.deadline):
-            await self._wait_held((kind,), call.deadline - _SHORTEST_QUESTION)
+        kind, attempts_left = call.request.operation.reply, _MAX_QUERIES
+        for attempt in itertools.count():
+            if self.holds.is_held(kind, call.deadline):
+                break
+            await self.holds.wait((kind,), call.deadline - _MIN_INQUIRY_TIMEOUT)
             answer = await self._send_with_token(call)
             try:
                 return read(call.request, answer)
             except UnreadableError as unreadable:
-                reason = self._explain_unreadable(call.request, answer, str(unreadable))
-            # A gateway that asked to wait did not try to answer.
-            tries_left -= not self._is_held(kind, self.loop.time())
-            if not tries_left or self.loop.time() + pause >= call.deadline:
+                base_url, operation = self.platform.base_url, call.request.operation
+                reason = explain_unreadable(str(unreadable), operation, answer, base_url)
+            # A reply that asks to wait does not count as an attempt.
+            attempts_left -= not self.holds.is_held(kind, self.loop.time())
+            delay = _BACKOFF.delay(attempt)
+            if not attempts_left or self.loop.time() + delay >= call.deadline:
                 break
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        delay = self.holds.get(kind, 0.0) - self.loop.time()
+            await asyncio.sleep(delay)
+        delay = self.holds.remaining(kind)
         if delay > 0:
             asked = f"the gateway asked to wait {delay:.0f} s more"
             reason = f"{reason}; {asked}" if reason else asked
@@ -456,49 +375,20 @@ class Pipeline:
         error.retry_after = delay if delay > 0 else None
         raise error
 
-    # Waiting, where the gateway asked to
-
-    def _hold(self, kind: ReplyKind, answer: WireReply) -> None:
-        """Record how long a reply asks to wait before the next request of its kind."""
-        delay = read_delay(answer, now=self.wall_clock())
-        if delay is not None:
-            self.holds[kind] = max(self.holds.get(kind, 0.0), self.loop.time() + delay)
-
-    def _is_held(self, kind: ReplyKind, until: float) -> bool:
-        return self.holds.get(kind, 0.0) > until
-
-    async def _wait_held(self, kinds: tuple[ReplyKind, ...], latest: float) -> None:
-        """Wait as long as the gateway asked to, at most until a time of the loop's."""
-        while self.holds:
-            now = self.loop.time()
-            rest = min(max(self.holds.get(kind, 0.0) for kind in kinds), latest) - now
-            if rest <= 0:
-                return
-            # Spread, so that those who wait do not ask all at once.
-            await asyncio.sleep(min(rest * (1 + self.random.random() / 2), latest - now))
-
     @property
     def retry_delay(self) -> float:
-        """Seconds for which the gateway asked to send no payout, inquiry or token call; 0.0 if it did not."""
-        return max(0.0, *(self.holds.get(kind, 0.0) - self.loop.time() for kind in _PAYOUT_KINDS))
+        """Seconds for which the gateway asked for no payout, inquiry or token call; 0.0 if none."""
+        return self.holds.remaining(*_PAYOUT_KINDS)
 
     # Tokens
 
     async def token(
         self, request: Request, root: ServiceRoot = ServiceRoot.TRANSACTIONS
     ) -> AuthToken:
-        """Make one token call, beside the slots: whoever holds one may be waiting for it."""
+        """Make one token call, without a slot: the calls that have one may wait for the token."""
         rooted = self._on_platform(request)
         rooted = evolve(rooted, operation=evolve(rooted.operation, root=root))
-        wire = encode(
-            rooted,
-            platform=self.platform,
-            credentials=self.credentials,
-            body=self.body,
-            accept=self.accept,
-        )
-        now, secrets = self.loop.time(), secrets_of(request.fields)
-        call = Call(rooted, wire, started=now, deadline=now + self.timeouts.total, secrets=secrets)
+        call = self._new_call(rooted, self.loop.time() + self.timeouts.total)
         granted: AuthToken = await self._execute_query(call)
         return granted
 

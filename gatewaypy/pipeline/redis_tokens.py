@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import secrets
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
+from gatewaypy.backoff import Backoff
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.protocol.auth_token import AuthToken
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
 
 # A token with less of its life left than this part is not handed on: whoever took it would have to renew it at once.
 _WORTH_SHARING: Final = 0.1
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.25
+_BACKOFF: Final = Backoff(initial_delay=0.02, max_delay=0.25, factor=1.5)
 _LOCK: Final = ":lock"
 _DROP: Final = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -149,8 +150,8 @@ class RedisTokens:
     ) -> AuthToken | None:
         """Return another process's token; ``None`` where it is up to this one to ask: it has the lock, or waited long enough."""
         loop = asyncio.get_running_loop()
-        pause, give_up = _FIRST_PAUSE, loop.time() + self._lock_timeout
-        while True:
+        deadline = loop.time() + self._lock_timeout
+        for attempt in itertools.count():
             found = await self._look(key, replacing, rejected=rejected)
             if found is not None:
                 return found
@@ -161,10 +162,10 @@ class RedisTokens:
             if is_mine:
                 # Whoever had the lock before may have left a token between the two questions.
                 return await self._look(key, replacing, rejected=rejected)
-            if loop.time() >= give_up:
-                return None
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            if loop.time() >= deadline:
+                break
+            await asyncio.sleep(_BACKOFF.delay(attempt))
+        return None
 
     async def _look(
         self, key: str, replacing: Secret | None, *, rejected: bool

@@ -26,17 +26,21 @@ class Slots:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a place is free, so that :meth:`acquire` gives it without waiting."""
-        return not self._closed and not self._places.locked()
+    async def acquire(self, deadline: float) -> None:
+        """Wait for a slot. The caller must pass it on with `run` before it awaits anything else.
 
-    async def acquire(self) -> None:
-        """Wait for a place; hand it on with :meth:`run`, and do so before anything else is awaited.
+        Args:
+            deadline: Latest time of the loop.
 
-        :raises ClosedError: where the slots were closed, while waiting too.
+        Raises:
+            ClosedError: The slots were closed, before or during the wait.
+            TimeoutError: No slot was free before the deadline.
         """
-        await self._places.acquire()
+        if self._places.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()
         if self._closed:
             self._places.release()
             raise ClosedError

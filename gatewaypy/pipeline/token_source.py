@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 # A token is renewed when a tenth of its life is left, and no longer used when a hundredth is: requests take time to arrive.
 _RENEW_AT: Final = 0.9
 _STALE_AT: Final = 0.99
-_PAUSE: Final = 5.0
+# Delay after a renewal that failed, in seconds.
+_RENEWAL_DELAY: Final = 5.0
 
 
 class TokenStore(Protocol):
@@ -205,7 +206,7 @@ class TokenSource:
         # Looking at the error here is what keeps asyncio from complaining of one that nobody waited for.
         error = None if renewal.cancelled() else renewal.exception()
         if error is not None and self._token is not None:
-            self._renew_at = self._clock() + _PAUSE
+            self._renew_at = self._clock() + _RENEWAL_DELAY
             reason = str(error) if isinstance(error, GatewayError) else type(error).__name__
             notify(self._observer, TokenRenewalFailed(root=self._root, reason=reason))
 

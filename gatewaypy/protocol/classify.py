@@ -64,6 +64,12 @@ class Doubt:
             return codes.DUPLICATE
         return None if self.own_code is None else self.own_code.code or None
 
+    def explain(self, operation: Operation, answer: WireReply | WireFailure, base_url: str) -> str:
+        """Return the reason, with HTTP status and URL if they help; see `explain_unreadable`."""
+        if not self.is_unreadable:
+            return self.reason
+        return explain_unreadable(self.reason, operation, answer, base_url)
+
 
 def classify(request: Request, answer: WireReply | WireFailure) -> OperationResult | Doubt:
     """Classify the answer to a request that must not be executed twice. Never raises."""
@@ -287,14 +293,14 @@ def shows_execution(operation: Operation, answer: WireReply) -> bool:
 
 
 def explain_unreadable(
-    operation: Operation, answer: WireReply | WireFailure | None, reason: str, *, base_url: str
+    reason: str, operation: Operation, answer: WireReply | WireFailure | None, base_url: str
 ) -> str:
     """Add HTTP status and URL to a reason if the answer may not come from the gateway's API.
 
     Args:
+        reason: What is wrong with the answer.
         operation: As the platform has it.
         answer: The answer that is unreadable.
-        reason: What is wrong with it.
         base_url: The platform's base URL.
     """
     if not isinstance(answer, WireReply):
