@@ -78,17 +78,17 @@ class Call:
         operation = self.request.operation
         if not operation.moves_money:
             if last is not None:
-                reason = f"{reason}; asked afterwards: {last.reason}"
+                reason = f"{reason}; last inquiry: {last.reason}"
             if operation.retry is RetryPolicy.IF_NOT_SENT:
-                reason = f"{reason}; it may have been carried out: look before you call again"
+                reason = f"{reason}; it may have been executed, so check before you call again"
             return UnreadableReply(reason, http_status=self.http_status, **self.facts)
-        told = Unresolved("none was possible") if last is None else last
+        found = Unresolved("none was possible") if last is None else last
         by_payment = operation.inquire_by is InquireBy.PAYMENT_ID
         return OutcomeUnknown(
             reason,
-            inquiry=told.reason if last is not None else None,
-            payment_id=self.request.subject if by_payment else told.payment_id,
-            status=told.status,
+            inquiry=found.reason if last is not None else None,
+            payment_id=self.request.subject if by_payment else found.payment_id,
+            status=found.status,
             code=self.code,
             **self.facts,
         )

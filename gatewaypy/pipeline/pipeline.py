@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from gatewaypy.secret import Secret
     from gatewaypy.transport.base import Transport
 
-_TOO_LATE: Final = "its time was over before it could be sent"
+_TOO_LATE: Final = "the deadline passed before the request was sent"
 _MIN_INQUIRY_TIMEOUT: Final = 0.5
 _BACKOFF: Final = Backoff(initial_delay=0.1, max_delay=3.0)
 _MAX_QUERIES: Final = 3
@@ -172,7 +172,7 @@ class Pipeline:
             # the error's traceback.
             pass
         if call.requests:
-            reason = "the gateway object was closed before the answer was there"
+            reason = "the gateway object was closed before the reply was received"
             raise call.unanswered(reason)
         raise call.not_sent(CLOSED)
 
@@ -229,7 +229,7 @@ class Pipeline:
                 self.tokens.source_of(operation).reject(token)
             if not attempts_left or token is None:
                 break
-        message = f"{operation.name}: the gateway refused a token that it had just given; nothing was done"
+        message = f"{operation.name}: the gateway rejected a new token; nothing was executed"
         raise AuthenticationFailed(message, http_status=call.http_status, **call.facts)
 
     def _refuse_unprocessed(self, call: Call, answer: WireReply) -> None:
@@ -369,7 +369,7 @@ class Pipeline:
             await asyncio.sleep(delay)
         delay = self.holds.remaining(kind)
         if delay > 0:
-            asked = f"the gateway asked to wait {delay:.0f} s more"
+            asked = f"the gateway asked to wait for another {delay:.0f} s"
             reason = f"{reason}; {asked}" if reason else asked
         error = call.unanswered(reason)
         error.retry_after = delay if delay > 0 else None

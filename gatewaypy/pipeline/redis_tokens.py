@@ -80,7 +80,10 @@ class RedisTokens:
             return
         # The frame that raises is kept by the error's traceback, and the URL may hold a password.
         del url
-        msg = "RedisTokens needs the extra: pip install 'gatewaypy[redis]', and a URL such as 'rediss://host:6379/0'"
+        msg = (
+            "RedisTokens needs a URL such as 'rediss://host:6379/0' and the extra: "
+            "pip install 'gatewaypy[redis]'"
+        )
         raise ConfigurationError(msg)
 
     def __repr__(self) -> str:
@@ -91,7 +94,7 @@ class RedisTokens:
         """Take one more user."""
         loop = asyncio.get_running_loop()
         if self._users and loop is not self._loop:
-            msg = "these RedisTokens are in use on another event loop: make some for each"
+            msg = "RedisTokens is in use on another event loop; make one for each event loop"
             raise ConfigurationError(msg)
         if not self._users and self._loop not in {None, loop}:
             # Its connections and locks belong to the loop on which they were made.

@@ -295,7 +295,7 @@ class TokenSources:
         except TimeoutError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever a token store raises, nothing was sent
-            reason = f"no token: it could not be had ({type(error).__name__})"
+            reason = f"no token: the token store failed with {type(error).__name__}"
         unsent = call.not_sent(reason)
         unsent.retry_after = retry_after
         raise unsent
@@ -327,7 +327,7 @@ def read_granted(request: Request, answer: WireReply | WireFailure, *, now: floa
         return granted
     name = request.operation.name
     message = (
-        f"the gateway refused the {name}: {granted.code} {granted.description};"
+        f"the gateway rejected the {name}: {granted.code} {granted.description};"
         " check the credentials"
     )
     raise AuthenticationFailed(

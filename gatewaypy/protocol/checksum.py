@@ -116,7 +116,7 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
             else next((place for place in STANDS_AS.get(name, ()) if place in fields), None)
         )
         if place is None:
-            raise InvalidRequest(name, "required: the checksum signs it")
+            raise InvalidRequest(name, "required, because the checksum signs it")
         values[name] = fields[place]
     return values
 
@@ -143,7 +143,9 @@ def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
 def _refusal(rule: Rule, values: Mapping[str, str | Secret]) -> InvalidRequest:
     parts = zip(rule.fields, _plain(rule, values), strict=True)
     name, text = next((name, part) for name, part in parts if _UNSIGNABLE.search(part))
-    return InvalidRequest(name, "no '|', line break or NUL in a signed value", shape_of(text))
+    return InvalidRequest(
+        name, "must not contain '|', a line break or NUL, because it is signed", shape_of(text)
+    )
 
 
 def _plain(rule: Rule, values: Mapping[str, str | Secret]) -> list[str]:

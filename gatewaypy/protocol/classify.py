@@ -96,7 +96,7 @@ def _classify_change(request: Request, answer: WireReply | WireFailure) -> Opera
     changed: OperationResult = read_record(request, answer)
     can_inquire = request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID
     if changed.outcome is Outcome.UNKNOWN and can_inquire:
-        return Doubt(f"the reply's code {changed.result.code} says neither yes nor no")
+        return Doubt(f"the reply's code {changed.result.code} is neither a success nor a refusal")
     return changed
 
 
@@ -148,9 +148,7 @@ def _classify_follow_up(
         return Outcome.SUCCEEDED
     if codes.is_refusal(code) and brief in {None, Outcome.FAILED, Outcome.CANCELLED}:
         return Outcome.FAILED
-    return Doubt(
-        f"the reply's code {code or '(none)'} says neither that it was done nor that it was refused"
-    )
+    return Doubt(f"the reply's code {code or '(none)'} is neither a success nor a refusal")
 
 
 def _classify_new(
@@ -162,11 +160,11 @@ def _classify_new(
     brief = short_outcome(short)
     shown = f"the reply's code {code or '(none)'} and status {short or '(none)'}"
     if brief is None:
-        return Doubt(f"{shown} say neither yes nor no")
+        return Doubt(f"{shown} state no outcome")
     if long is not None and long.strip() and outcome_of(long, short) is not brief:
         # A payment's reply has no long status (seen); a payout's has one, and it must not
         # contradict the short one.
-        return Doubt(f"{shown} do not go with its long status")
+        return Doubt(f"{shown} contradict its long status")
     match brief:
         case Outcome.SUCCEEDED:
             is_plain = code == codes.SUCCEEDED
@@ -177,7 +175,7 @@ def _classify_new(
         case _:
             is_plain = codes.is_refusal(code) or code == codes.CANCELLED
     if not is_plain:
-        return Doubt(f"{shown} do not go together")
+        return Doubt(f"{shown} contradict each other")
     return reading(operation.payment_type, long, brief) if long else brief
 
 
@@ -205,9 +203,9 @@ def _mismatch(request: Request, outcome: Outcome, fields: dict[str, Any]) -> str
         # A gateway may refuse before it has read the ids (our choice).
         return None
     if subject.payment_id is None and evidence.payment_id is None:
-        return "the reply names no paymentId"
+        return "the reply has no paymentId"
     if subject.merchant_transaction_id is not None and evidence.merchant_transaction_id is None:
-        return "the reply names no merchantTransactionId"
+        return "the reply has no merchantTransactionId"
     return None
 
 
@@ -237,7 +235,7 @@ def read_record(request: Request, answer: WireReply | WireFailure) -> Any:  # no
     """
     read = record(request.operation, read_fields(answer))
     if not _is_about(request, read):
-        msg = "the reply is about another record than the one asked for"
+        msg = "the reply is about another record than the requested one"
         raise UnreadableError(msg)
     return read
 

@@ -193,7 +193,7 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
         return None
     url = (read_text(target, "url") or "").strip()
     if not is_safe(url):
-        msg = "the reply sends the payer to a URL that is not https"
+        msg = "the reply redirects the payer to a URL that is not https"
         raise UnreadableError(msg)
     listed = ("parameters", "listofParameters", "listOfParameters", "params")
     parameters = next((_parameters(target[name]) for name in listed if target.get(name)), ())
@@ -201,7 +201,7 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
         "POST" if parameters else "GET"
     )
     if method not in {"GET", "POST"}:
-        msg = "the reply sends the payer on by a method that is neither GET nor POST"
+        msg = "the reply redirects the payer by a method that is neither GET nor POST"
         raise UnreadableError(msg)
     return Redirect(
         url=url, method=method, parameters=parameters, target=read_text(target, "target")
@@ -221,7 +221,7 @@ def _parameters(values: object) -> tuple[tuple[str, str], ...]:
             else [{"name": name, "value": value} for name, value in values.items()]
         )
     if not isinstance(values, list) or not all(isinstance(pair, dict) for pair in values):
-        msg = "the reply's redirect parameters are no list of names and values"
+        msg = "the reply's redirect parameters are not a list of names and values"
         raise UnreadableError(msg)
     return named_pairs(
         (read_text(pair, "name") or "", read_text(pair, "value") or "") for pair in values
@@ -248,7 +248,7 @@ def is_found(fields: Mapping[str, Any]) -> bool:
         return True
     if code == RECORD_NOT_FOUND and not has_status:
         return False
-    msg = f"the inquiry's code {code or '(none)'} says neither that a record was found nor that there is none"
+    msg = f"the inquiry's code {code or '(none)'} and statuses contradict each other"
     raise UnreadableError(msg)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~-]", re.ASCII)
 
-_OWN_NUMBER: Final = "must not contain the card number: ids are logged and shown"
+_OWN_NUMBER: Final = "must not contain the card number, because ids are logged and shown"
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -97,7 +97,7 @@ def complete(
     if len(spelled) != len(names) or any(
         other.startswith(f"{name}.") for name in spelled for other in spelled
     ):
-        msg = f"platform.field_names gives two fields of {operation.name} one name"
+        msg = f"platform.field_names: must not give two fields of {operation.name} the same name"
         raise ConfigurationError(msg)
     return {names[name]: value for name, value in fields.items()}
 
@@ -146,7 +146,7 @@ def _complete(
             # Newer hosts take the ids in the body (protocol section 13, one source).
             fields.setdefault(operation.subject, request.subject)
     elif "{id}" in operation.path:
-        raise InvalidRequest(operation.subject, "required: what is acted on")
+        raise InvalidRequest(operation.subject, "required: the id that the operation acts on")
     if operation.rule is not None:
         rule = RULES[operation.rule]
         digest = checksum(rule, signed_values(rule, signed))

@@ -109,11 +109,11 @@ def refusal_of(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
     for name, value in fields.items():
         text = value.reveal() if isinstance(value, Secret) else value
         if not isinstance(text, str):
-            return InvalidRequest(name, "text", shape_of(text))
+            return InvalidRequest(name, "must be a string", shape_of(text))
         field = _field_of(name)
         if field is None:
             if _CONTROL.search(text):
-                return InvalidRequest(name, "text without control characters", shape_of(text))
+                return InvalidRequest(name, "must not contain control characters", shape_of(text))
         elif not field.pattern.fullmatch(text):
             return InvalidRequest(name, field.rule, shape_of(text))
     return None

@@ -111,7 +111,7 @@ def read_transaction(inquiry: Request, answer: WireReply | WireFailure) -> Trans
     else:
         is_about = transaction.merchant_transaction_id == inquiry.merchant_transaction_id
     if transaction.found and not is_about:
-        msg = "the record is of another payment than the one asked for"
+        msg = "the record is of another payment than the requested one"
         raise UnreadableError(msg)
     return transaction
 
@@ -121,13 +121,11 @@ def resolve_invoice(request: Request, invoice: Invoice) -> Invoice | Unresolved:
     if invoice.outcome is not Outcome.SUCCEEDED:
         return Unresolved("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:
-        return Unresolved(
-            f"an invoice with this id, but an older one, which is {invoice.status}", final=True
-        )
+        return Unresolved(f"an older invoice with this id, which is {invoice.status}", final=True)
     if invoice.merchant_invoice_id != request.fields["merchantInvoiceId"] or not matches_amount(
         request, invoice
     ):
-        return Unresolved("an invoice with this id, but not the one that was sent", final=True)
+        return Unresolved("another invoice with this id", final=True)
     # The inquiry's code is about the look-up.
     return evolve(invoice, outcome_source=OutcomeSource.INQUIRY, result=ResultCode())
 
@@ -182,7 +180,7 @@ def _resolve_new(
 ) -> OperationResult | Unresolved:
     evidence = Evidence.of(transaction)
     if evidence.amount is None:
-        return Unresolved("a record with this id, but without an amount")
+        return Unresolved("a record with this id and without an amount")
     judgement = judge(subject_of(request), evidence)
     if judgement.mismatch is not None:
         return Unresolved(f"a record with this id, but {judgement.mismatch.reason}", final=True)

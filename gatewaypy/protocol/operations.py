@@ -536,22 +536,28 @@ def check_platform(platform: Platform) -> None:
     """
     for name, changes in platform.operations.items():
         if name not in OPERATIONS:
-            msg = f"platform.operations: there is no operation {name!r}; docs/wire-protocol.md has their names"
+            msg = (
+                f"platform.operations: {name!r} is not an operation; "
+                "docs/wire-protocol.md lists their names"
+            )
             raise ConfigurationError(msg)
         unknown = set(changes) - _CHANGEABLE
         if unknown:
-            msg = f"platform.operations[{name!r}]: only {', '.join(sorted(_CHANGEABLE))} can be changed"
+            changeable = ", ".join(sorted(_CHANGEABLE))
+            msg = f"platform.operations[{name!r}]: must change only {changeable}"
             raise ConfigurationError(msg)
         rule = changes.get("rule")
         if rule is not None and rule not in RULES:
-            msg = f"platform.operations[{name!r}]: there is no checksum rule {rule!r}"
+            msg = f"platform.operations[{name!r}]: {rule!r} is not a checksum rule"
             raise ConfigurationError(msg)
         for attribute in ("success", "required"):
             value = changes.get(attribute, ())
             if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
-                msg = f"platform.operations[{name!r}]: {attribute} is a tuple of texts"
+                msg = f"platform.operations[{name!r}]: {attribute} must be a tuple of strings"
                 raise ConfigurationError(msg)
         path = changes.get("path", "/")
         if not is_path(path):
-            msg = f"platform.operations[{name!r}]: path must start with '/', and have {{id}} where an id belongs"
+            msg = (
+                f"platform.operations[{name!r}]: path must start with '/'; {{id}} stands for an id"
+            )
             raise ConfigurationError(msg)

@@ -63,7 +63,9 @@ def parse(reply: WireReply) -> dict[str, Any]:
         fields = parse_xml(text)
     else:
         kind = kind or "no content type"
-        reason = f"the body is {'empty' if not start else f'no JSON object or XML ({kind})'}"
+        reason = (
+            f"the body is {'empty' if not start else f'neither a JSON object nor XML ({kind})'}"
+        )
         raise UnreadableError(reason)
     if is_guessed:
         refuse_guess(fields)
@@ -126,14 +128,14 @@ def parse_xml(text: str) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    msg = f"the body has {constant}, which is no JSON"
+    msg = f"the body has {constant}, which JSON does not allow"
     raise UnreadableError(msg)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        msg = "the body has a name twice"
+        msg = "the body has a name more than once"
         raise UnreadableError(msg)
     return fields
 

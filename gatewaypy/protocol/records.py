@@ -85,7 +85,7 @@ def _without_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def _require(result: OperationResult, name: str, value: str | None) -> None:
     if result.outcome is Outcome.SUCCEEDED and not value:
-        msg = f"the reply says that it was done, but has no {name}"
+        msg = f"the reply has a code of success but no {name}"
         raise UnreadableError(msg)
 
 
@@ -194,7 +194,7 @@ _ACCOUNT_NAMES: Final = {
 def _text(value: object, _: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    msg = "a field of a stored card or account is no text"
+    msg = "a field of a stored card or account is not a string"
     raise UnreadableError(msg)
 
 
@@ -239,7 +239,7 @@ def _transactions(operation: Operation, fields: Mapping[str, Any]) -> tuple[Tran
     if code == codes.RECORD_NOT_FOUND and not listed:
         return ()
     if code not in operation.success:
-        msg = f"the list's code {code or '(none)'} says neither that there are transactions nor that there are none"
+        msg = f"the list's code {code or '(none)'} contradicts its transactions"
         raise UnreadableError(msg)
     return tuple(_row(row) for row in listed)
 
@@ -275,7 +275,7 @@ def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         return []
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
-        msg = f"the reply's {name} is no list of records"
+        msg = f"the reply's {name} is not a list of records"
         raise UnreadableError(msg)
     return listed
 

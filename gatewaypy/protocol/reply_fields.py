@@ -19,7 +19,7 @@ def read_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is None or isinstance(value, str):
         return value
-    msg = f"the reply's {name} is no text"
+    msg = f"the reply field {name!r} is not a string"
     raise UnreadableError(msg)
 
 
@@ -33,7 +33,7 @@ def read_code(fields: Mapping[str, Any]) -> str:
     if result is None:
         return ""
     if not isinstance(result, dict):
-        msg = "the reply's result is no object"
+        msg = "the reply field 'result' is not an object"
         raise UnreadableError(msg)
     return (read_text(result, "code") or "").strip()
 

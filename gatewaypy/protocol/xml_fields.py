@@ -114,7 +114,7 @@ def _read_children(
     for qualified, content in elements.items():
         name = qualified.rpartition(":")[2]
         if name in fields:
-            msg = "the body has a name twice, with different prefixes"
+            msg = "the body has a name more than once, with different prefixes"
             raise XmlError(msg)
         if isinstance(content, list):
             read = [_read_element(name, each, depth + 1) for each in content]
@@ -140,7 +140,7 @@ def _read_attributes(content: dict[str, Any]) -> tuple[bool, dict[str, str]]:
         if name in _ABSENT and value.strip() in _YES | _NO:
             is_absent = is_absent or value.strip() in _YES
         elif name in attributes:
-            msg = "the body has an attribute twice, with different prefixes"
+            msg = "the body has an attribute more than once, with different prefixes"
             raise XmlError(msg)
         else:
             attributes[name] = value.strip()

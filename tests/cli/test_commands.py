@@ -132,7 +132,7 @@ def test_checksum_masks_card_numbers() -> None:
     [
         (["checksum", "Z"], "one of A, B"),
         (["checksum", "A", "amount=1.00"], "merchantTransactionId"),
-        (["checksum", "A", "amount=1|0", "merchantTransactionId=a"], "no '|'"),
+        (["checksum", "A", "amount=1|0", "merchantTransactionId=a"], "must not contain '|'"),
         (
             ["checksum", "A", "amount"],
             "values: must be name=value, with a name of merchantTransactionId, amount",

@@ -530,7 +530,7 @@ async def test_pipeline_deadline_before_send_is_not_sent(wire: Any) -> None:
         await asyncio.sleep(0)
         # The application keeps the event loop busy.
         time.sleep(2.1)  # noqa: ASYNC251
-        with pytest.raises(errors.NotSent, match="its time was over before it could be sent"):
+        with pytest.raises(errors.NotSent, match="the deadline passed before the request was sent"):
             await paying
     assert not route.called
 
@@ -818,7 +818,7 @@ async def test_pipeline_success_without_our_id_is_inquired(wire: Any) -> None:
     wire.post(f"{API}/payments").respond(json=reply)
     asked = wire.post(f"{API}/payments/TX-1001").respond(json=vector("inquiry-not-found"))
     async with opened() as gateway:
-        with pytest.raises(errors.OutcomeUnknown, match="names no merchantTransactionId"):
+        with pytest.raises(errors.OutcomeUnknown, match="has no merchantTransactionId"):
             await debit(gateway)
     assert asked.called
 

@@ -207,9 +207,9 @@ def test_classify_plain_reply_returns_result() -> None:
     [
         (answer(amount="51.00"), "another amount: 51.00, not 50.00", None),
         (answer(merchantTransactionId="TX-2"), "another merchant transaction id", None),
-        (answer(merchantTransactionId=None), "names no merchantTransactionId", "00001"),
-        (answer(paymentId="-"), "names no paymentId", "00001"),
-        (answer(transactionStatus="N"), "do not go together", "00001"),
+        (answer(merchantTransactionId=None), "has no merchantTransactionId", "00001"),
+        (answer(paymentId="-"), "has no paymentId", "00001"),
+        (answer(transactionStatus="N"), "contradict each other", "00001"),
         (answer(result={"code": "20015"}), "20015", "20015"),
     ],
 )

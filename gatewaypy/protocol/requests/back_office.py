@@ -32,7 +32,9 @@ def follow_up(operation: Operation, payment_id: str, amount: Money | None) -> Re
     """Build a capture, a refund (both with an amount) or a reversal (without: it is of the whole, protocol section 4)."""
     if "amount" in operation.required:
         check_amount(amount, operation)
-    check_type("paymentId", payment_id, str, "the gateway's id of the payment, as text", operation)
+    check_type(
+        "paymentId", payment_id, str, "must be the gateway's id of the payment, a string", operation
+    )
     fields: Fields = (
         {} if amount is None else {"amount": amount.wire(), "currency": amount.currency}
     )
@@ -96,7 +98,7 @@ def inquiry(
         )
     raise InvalidRequest(
         "paymentId",
-        "either payment_id or merchant_transaction_id, and only one of them",
+        "exactly one of payment_id and merchant_transaction_id must be set",
         operation="inquiry",
     )
 
@@ -108,14 +110,17 @@ def transaction_list(
     operation = operations.TRANSACTION_LIST
     for name, day in (("pagination.fromdate", start), ("pagination.todate", end)):
         # A datetime is a date to Python, with a zone that the gateway's day knows nothing of.
-        check_type(name, day, date, "a date without a time", operation)
+        check_type(name, day, date, "must be a date without a time", operation)
         if isinstance(day, datetime):
             raise InvalidRequest(
-                name, "a date without a time", "a value of type datetime", operation=operation.name
+                name,
+                "must be a date without a time",
+                "a value of type datetime",
+                operation=operation.name,
             )
     if end < start:
         raise InvalidRequest(
-            "pagination.todate", "not before the first day", operation=operation.name
+            "pagination.todate", "must not be before the first day", operation=operation.name
         )
     fields: Fields = {
         "pagination.fromdate": start.strftime(platform.list_date_format),

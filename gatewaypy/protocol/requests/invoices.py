@@ -38,7 +38,7 @@ def generate_invoice(
     """Make an invoice that the gateway sends to the customer by e-mail (documented)."""
     operation = operations.INVOICE_GENERATE
     check_amount(amount, operation)
-    check_type("customer", customer, Customer, "a Customer", operation)
+    check_type("customer", customer, Customer, "must be a Customer", operation)
     fields: Fields = {
         "amount": amount.wire(),
         "currency": amount.currency,
@@ -56,11 +56,11 @@ def generate_invoice(
         }
     )
     for position, product in enumerate(products):
-        check_type("product", product, Product, "a Product", operation)
+        check_type("product", product, Product, "must be a Product", operation)
         if product.price.currency != amount.currency:
             raise InvalidRequest(
                 "product.productAmount",
-                f"in the invoice's currency, {amount.currency}",
+                f"must be in the invoice's currency, {amount.currency}",
                 operation=operation.name,
             )
         # One product is documented; several are told apart by their position (our choice).
@@ -121,7 +121,7 @@ def pay_by_link(
     """Make a link to pay by; its names are grouped under ``merchant`` (documented)."""
     operation = operations.PAY_BY_LINK
     check_amount(amount, operation)
-    check_type("customer", customer, Customer, "a Customer", operation)
+    check_type("customer", customer, Customer, "must be a Customer", operation)
     names = [name for name in (customer.given_name, customer.surname) if name]
     fields = present({"authentication.expirationTime": expires})
     fields |= prefixed(

@@ -50,9 +50,9 @@ def hosted_checkout(
     """Fill the hosted payment page's form in (documented and seen)."""
     operation = operations.HOSTED_CHECKOUT
     check_amount(amount, operation)
-    check_type("merchantTransactionId", merchant_transaction_id, str, "text", operation)
+    check_type("merchantTransactionId", merchant_transaction_id, str, "must be a string", operation)
     if shown_amount is not None:
-        check_type("TMPL_AMOUNT", shown_amount, Money, "Money", operation)
+        check_type("TMPL_AMOUNT", shown_amount, Money, "must be Money", operation)
     fields: Fields = {
         "totype": _partner_name(credentials, operation),
         "amount": amount.wire(),
@@ -142,7 +142,7 @@ def hosted_card_registration(
 
 def _partner_name(credentials: Credentials, operation: Operation) -> str:
     if credentials.partner_name is None:
-        msg = f"{operation.name}: the credentials need partner_name, which the page's form carries as totype"
+        msg = f"{operation.name}: the credentials must have partner_name, the field totype of the page"
         raise ConfigurationError(msg, operation=operation.name)
     return credentials.partner_name
 
@@ -151,7 +151,7 @@ def _within(text: str, name: str, longest: int, operation: Operation) -> str:
     if not isinstance(text, str) or len(text) > longest:
         raise InvalidRequest(
             name,
-            f"at most {longest} characters on the hosted page",
+            f"must have at most {longest} characters on the hosted page",
             shape_of(text),
             operation=operation.name,
         )

@@ -24,7 +24,7 @@ def source_fields(source: PaymentSource, operation: Operation) -> Fields:
     ):
         raise InvalidRequest(
             "source",
-            "a Card, or another payment source of this library's",
+            "must be a Card or another payment source of this library",
             shape_of(source),
             operation=operation.name,
         )

@@ -80,11 +80,11 @@ def payment(
     """
     check_amount(amount, operation)
     if shown_amount is not None:
-        check_type("tmpl_amount", shown_amount, Money, "Money", operation)
+        check_type("tmpl_amount", shown_amount, Money, "must be Money", operation)
     if three_d is not None and three_d not in THREE_D:
         raise InvalidRequest(
             "attemptThreeD",
-            f"one of {', '.join(THREE_D)}",
+            f"must be one of {', '.join(THREE_D)}",
             shape_of(three_d),
             operation=operation.name,
         )

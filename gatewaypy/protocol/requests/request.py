@@ -67,7 +67,7 @@ def check_type(
 
 def check_amount(amount: object, operation: Operation) -> None:
     """Refuse anything but Money."""
-    check_type("amount", amount, Money, "Money, such as Money('50.00', 'EUR')", operation)
+    check_type("amount", amount, Money, "must be Money, such as Money('50.00', 'EUR')", operation)
 
 
 def _signed_places(operation: Operation) -> set[str]:
@@ -104,14 +104,14 @@ def with_extra(
         if not _NAME.fullmatch(name):
             raise InvalidRequest(
                 "extra",
-                "names of letters, digits, '_' and '.'",
+                "names must consist of letters, digits, '_' and '.'",
                 shape_of(name),
                 operation=operation.name,
             )
         ours = any(_overlap(name, known) for known in reserved)
         # product[1].quantity is known as product: positions tell nothing apart here.
         if ours or any(_overlap(name, known.partition("[")[0]) for known in fields):
-            refused = "extra carries only fields that the library does not set itself"
+            refused = "must not be in extra, because the library sets it"
             raise InvalidRequest(name, refused, operation=operation.name)
         fields[name] = value
     return fields

@@ -34,7 +34,7 @@ def store_card(
         "source",
         source,
         (Card, SepaAccount, AchAccount),
-        "a Card, SepaAccount or AchAccount",
+        "must be a Card, SepaAccount or AchAccount",
         operation,
     )
     fields: Fields = present({"authentication.terminalId": terminal_id or credentials.terminal_id})
@@ -57,7 +57,7 @@ def delete_stored_card(registration_id: str) -> Request:
         "registrationId",
         registration_id,
         str,
-        "the gateway's id of the stored card, as text",
+        "must be the gateway's id of the stored card, a string",
         operation,
     )
     return Request(operation=operation, fields={}, subject=registration_id)
@@ -75,7 +75,7 @@ def sign_up_customer(
 ) -> Request:
     """Sign a customer up; the gateway's id names them from then on."""
     operation = operations.CUSTOMER_SIGN_UP
-    check_type("customer", customer, Customer, "a Customer", operation)
+    check_type("customer", customer, Customer, "must be a Customer", operation)
     fields = customer_fields(customer) | (shipping_fields(address) if address else {})
     return Request(operation=operation, fields=with_extra(fields, extra, operation))
 

@@ -54,7 +54,7 @@ def token_of(login: Login, credentials: Credentials) -> Request:
     if login is Login.MERCHANT:
         return merchant_token(credentials)
     if credentials.partner_username is None or credentials.partner_secret_key is None:
-        msg = "a partner token needs partner_username and partner_secret_key in the credentials"
+        msg = "credentials: must have partner_username and partner_secret_key for a partner token"
         raise ConfigurationError(msg)
     return partner_token(
         credentials.partner_id, credentials.partner_username, credentials.partner_secret_key
