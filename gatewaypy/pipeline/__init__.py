@@ -1,1 +1,1 @@
-"""How a request becomes a result: tokens, slots, one attempt or several, and inquiries about doubts."""
+"""How a request becomes a result: slot, token, attempts, and inquiries after a doubt."""

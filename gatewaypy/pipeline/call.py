@@ -1,4 +1,4 @@
-"""One call on its way: its request, its caller, its deadline, and the errors that it can end in."""
+"""One call: its request, its caller, its deadline, and the errors that it can raise."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ CLOSED: Final = "the gateway object was closed"
 class Call:
     """A request and its bytes.
 
-    ``secrets`` are the request's own: no reply of the call may be quoted with them.
-    ``caller`` is what the caller awaits, and cancels by being cancelled; ``None`` for what no caller waits for by itself.
-    ``code`` is the code of the call's own reply, if that was about the request.
+    Args:
+        request: The request.
+        wire: The request as bytes, without a token.
+        started: When the call started, in the loop's time.
+        deadline: When it must end, in the loop's time.
+        secrets: The request's own secrets, which are removed from every reply of the call.
+        send_guard: Called right before the first byte is sent; False prevents the request.
+        caller: The future that the caller awaits and cancels; ``None`` if no caller waits for it.
+        began: The request may have started to be sent.
+        requests: Number of requests sent.
+        http_status: Status of the last reply.
+        code: Code of the call's own reply, if it was about the request.
     """
 
     request: Request
@@ -44,13 +53,14 @@ class Call:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the caller has gone away."""
+        """Whether the caller was cancelled."""
         return self.caller is not None and self.caller.cancelled()
 
     def may_send(self) -> bool:
-        """Answer the transport's last question: a caller who has gone away wants nothing sent that can still be held back.
+        """Return whether the request may be sent. The transport calls it before the first byte.
 
-        Once a request has begun to go out, only its own guard can break it off: its process may have been frozen meanwhile.
+        A request of a cancelled caller is not sent. Once its transmission may have started, only
+        `send_guard` can abort it, because the process may have been suspended in between.
         """
         if self.is_abandoned and not self.began:
             return False
@@ -61,14 +71,14 @@ class Call:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What every error tells of the call."""
+        """What every error states of the call."""
         return {
             "operation": self.request.operation.name,
             "merchant_transaction_id": self.request.merchant_transaction_id,
         }
 
     def not_sent(self, reason: str) -> NotSent:
-        """Make the error of a request of which no byte left."""
+        """Make the error of a request of which no byte was sent."""
         return NotSent(reason, **self.facts)
 
     def unanswered(

@@ -73,7 +73,7 @@ class InFlight:
         if is_late:
             self._report_late(error, result)
 
-    def _report_late(self, error: BaseException | None, result: Any) -> None:  # noqa: ANN401 - see Pipeline.run
+    def _report_late(self, error: BaseException | None, result: Any) -> None:  # noqa: ANN401
         request = self._call.request
         if request.operation.retry is RetryPolicy.ALWAYS or isinstance(error, NOTHING_DONE):
             return

@@ -102,7 +102,9 @@ class Pipeline:
             shared=self.shared_tokens,
         )
 
-    async def run(self, request: Request, *, send_guard: Callable[[], bool] | None = None) -> Any:  # noqa: ANN401 - one type an operation
+    async def run(
+        self, request: Request, *, send_guard: Callable[[], bool] | None = None
+    ) -> Any:  # noqa: ANN401 - one type for each operation
         """Execute a request.
 
         Args:

@@ -1,4 +1,4 @@
-"""Tokens that processes share through Redis: one token call for all of them, and no payment that depends on Redis."""
+"""Tokens that processes share through Redis. No payment depends on Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-# A token with less of its life left than this part is not handed on: whoever took it would have to renew it at once.
+# A token with a smaller part of its lifetime left is not shared: it would be renewed at once.
 _WORTH_SHARING: Final = 0.1
 _BACKOFF: Final = Backoff(initial_delay=0.02, max_delay=0.25, factor=1.5)
 _LOCK: Final = ":lock"
@@ -32,27 +32,30 @@ _TEXT: Final = frozenset(map(chr, range(0x21, 0x7F)))
 
 
 class RedisTokens:
-    """A `Gateway`'s ``token_store`` in Redis: tokens are shared by every process with the same account and gateway.
+    """A ``token_store`` in Redis for all processes with the same account and gateway.
 
-    ::
+    A process that needs a token takes the shared one. If there is none, one process calls the
+    gateway and the others wait for its token. Redis keeps a token for its lifetime. A token that
+    the gateway rejected is deleted, unless a newer one has replaced it.
 
-        Gateway(platform, credentials, token_store=RedisTokens("rediss://tokens.internal"))
+    **Redis then has bearer tokens in clear text.** Their reader can call the gateway as you, except
+    for requests that need a signature. Give Redis a password, TLS (``rediss://``) and no other
+    users. Its keys are digests.
 
-    A process that needs a token takes the one that is there; where there is none, one process asks the gateway and the others
-    wait for its answer. Redis keeps a token for as long as it lives. A token that the gateway refused is dropped there too,
-    unless a newer one has taken its place.
+    If Redis is unreachable, slow or broken, each process calls the gateway as without a store, and
+    the observer gets `TokenStoreUnavailable` once.
 
-    **Redis then holds bearer tokens in the clear**: whoever can read it can call the gateway as you, short of the signatures that
-    only your key makes. Give it a password, TLS (``rediss://``) and no other users. Its keys are digests, and tell nothing.
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``. Its password is never shown.
+        command_timeout: Timeout of one Redis command, in seconds.
+        lock_timeout: How long to wait for another process's token call, in seconds.
+        prefix: Prefix of every key.
 
-    Where Redis is down, slow or broken the gateway is asked as if there were no store, and the observer hears of it once, as
-    a `TokenStoreUnavailable`.
+    Raises:
+        ConfigurationError: The extra ``gatewaypy[redis]`` is missing, or the URL is invalid.
 
-    :param url: ``redis://``, ``rediss://`` or ``unix://``; a password in it is never shown.
-    :param command_timeout: seconds that one command to Redis may take.
-    :param lock_timeout: seconds to wait for another process's token call before making one's own.
-    :param prefix: what every key begins with.
-    :raises ConfigurationError: where the extra ``gatewaypy[redis]`` is missing, or the URL is none of these.
+    Example:
+        ``Gateway(platform, credentials, token_store=RedisTokens("rediss://tokens.internal"))``
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class RedisTokens:
         lock_timeout: float = 5.0,
         prefix: str = "gatewaypy:token:",
     ) -> None:
-        """Name the server; nothing is connected before the first token is needed."""
+        """Set the server; the first token opens a connection."""
         check_number("command_timeout", command_timeout, above=0)
         check_number("lock_timeout", lock_timeout, least=0)
         self._command_timeout = command_timeout
@@ -78,7 +81,7 @@ class RedisTokens:
             self._url = Secret(url)
             self._client: Any = client
             return
-        # The frame that raises is kept by the error's traceback, and the URL may hold a password.
+        # The traceback keeps this frame, and the URL may have a password.
         del url
         msg = (
             "RedisTokens needs a URL such as 'rediss://host:6379/0' and the extra: "
@@ -87,11 +90,11 @@ class RedisTokens:
         raise ConfigurationError(msg)
 
     def __repr__(self) -> str:
-        """Show where it is, and nothing of who it is there."""
+        """Show the server without user and password."""
         return f"RedisTokens({self._place})"
 
     async def __aenter__(self) -> Self:
-        """Take one more user."""
+        """Add a user."""
         loop = asyncio.get_running_loop()
         if self._users and loop is not self._loop:
             msg = "RedisTokens is in use on another event loop; make one for each event loop"
@@ -109,7 +112,7 @@ class RedisTokens:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let a user go; disconnect with the last."""
+        """Remove a user; disconnect after the last."""
         self._users -= 1
         if self._users == 0:
             with contextlib.suppress(Exception):
@@ -125,16 +128,16 @@ class RedisTokens:
         rejected: bool,
         on_status: Callable[[str | None], None],
     ) -> AuthToken:
-        """Return the token of that name; see `TokenStore.token`."""
+        """Return the token of that name; see `TokenStore.get`."""
         key, ticket = self._prefix + name, secrets.token_hex(8)
         found, is_usable = None, True
         try:
             found = await self._find(key, ticket, replacing, rejected=rejected)
-        except Exception as error:  # noqa: BLE001 - whatever it is that Redis does, the gateway can be asked without it
-            # The kind alone: Redis's own words may repeat what it was sent.
+        except Exception as error:  # noqa: BLE001 - a token call needs no Redis
+            # The type only: a message of Redis may repeat what it was sent.
             on_status(type(error).__name__)
             is_usable = False
-        # Out here nothing that the token call raises drags what Redis raised along.
+        # Outside of the except clause: an error of the token call has no Redis error as context.
         if not is_usable:
             return await fetch()
         on_status(None)
@@ -151,7 +154,10 @@ class RedisTokens:
     async def _find(
         self, key: str, ticket: str, replacing: Secret | None, *, rejected: bool
     ) -> AuthToken | None:
-        """Return another process's token; ``None`` where it is up to this one to ask: it has the lock, or waited long enough."""
+        """Return another process's token; ``None`` if this process must fetch one.
+
+        It must if it has the lock, or if the lock timeout has passed.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._lock_timeout
         for attempt in itertools.count():
@@ -163,7 +169,7 @@ class RedisTokens:
                     key + _LOCK, ticket, nx=True, px=_milliseconds(2 * self._lock_timeout)
                 )
             if is_mine:
-                # Whoever had the lock before may have left a token between the two questions.
+                # The previous owner of the lock may have stored a token between the two commands.
                 return await self._look(key, replacing, rejected=rejected)
             if loop.time() >= deadline:
                 break
@@ -176,7 +182,7 @@ class RedisTokens:
         async with asyncio.timeout(self._command_timeout):
             text, left = await self._client.pipeline().get(key).pttl(key).execute()
             kept, sealed = _read(text, left / 1000), Secret(text or "")
-            # A frame that an error passes through stays in its traceback.
+            # The traceback of an error keeps this frame.
             del text
             if kept is None or kept.value != replacing:
                 return kept
@@ -191,7 +197,7 @@ class RedisTokens:
         granted: AuthToken | None,
         on_status: Callable[[str | None], None],
     ) -> None:
-        """Put a token where the others find it, then let go of the lock."""
+        """Store a token for the other processes, then release the lock."""
         try:
             async with asyncio.timeout(self._command_timeout):
                 if granted is not None:
@@ -200,18 +206,18 @@ class RedisTokens:
                         key, f"{lifetime:.3f} {granted.value.reveal()}", px=_milliseconds(lifetime)
                     )
                 await self._client.eval(_DROP, 1, key + _LOCK, ticket)
-        except Exception as error:  # noqa: BLE001 - see token; the lock ends by itself
+        except Exception as error:  # noqa: BLE001 - see get; the lock expires
             on_status(type(error).__name__)
 
 
 def _read(text: str | None, left: float) -> AuthToken | None:
-    """Read what lies in Redis; anything but a token that is worth sharing is as good as nothing."""
+    """Read a stored token; ``None`` if it is not a valid token or about to expire."""
     lived, _, token = (text or "").partition(" ")
     try:
         lifetime = float(lived)
     except ValueError:
         return None
-    # What comes from outside must not be able to write a header of its own.
+    # A value from outside must not add a header.
     is_token = bool(token) and _TEXT.issuperset(token) and math.isfinite(lifetime)
     return (
         AuthToken(value=Secret(token), lifetime=left)
@@ -230,9 +236,9 @@ def _client(url: str, command_timeout: float) -> Any:  # noqa: ANN401 - an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra
         from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
 
-        # Its own default tries again for seconds, while a payment waits.
+        # The default retries for seconds, while a payment waits.
         once = Retry(NoBackoff(), 0)
-        # Its TLS has OpenSSL's own minimum, which on Debian's Python is no minimum at all.
+        # The default minimum is OpenSSL's, and Debian's Python has none.
         tls: dict[str, Any] = (
             {"ssl_min_version": ssl.TLSVersion.TLSv1_2} if url.startswith("rediss:") else {}
         )

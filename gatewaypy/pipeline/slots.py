@@ -1,4 +1,4 @@
-"""How many calls are on the wire at once, and the tasks that carry them: a sent request outlives a cancelled caller."""
+"""The limit of calls in flight, and their tasks, which outlive a cancelled caller."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class ClosedError(Exception):
-    """No place is given out any more."""
+    """The slots were closed."""
 
 
 class Slots:
-    """A fixed number of places on the wire, given out first come, first served, each to a task of its own."""
+    """A fixed number of slots, in the order of the callers, each for one task."""
 
     def __init__(self, places: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Make that many places on an event loop."""
+        """Make a number of slots on an event loop."""
         self._loop = loop
         self._places = asyncio.Semaphore(places)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -48,7 +48,12 @@ class Slots:
     def run(
         self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]
     ) -> asyncio.Task[T]:
-        """Run work in a task of its own on an acquired place, which is free again when the work ends."""
+        """Run work in a task that has an acquired slot; the slot is free when the task ends.
+
+        Args:
+            work: What the task does.
+            ended: Called with the task when it has ended.
+        """
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(partial(self._finished, ended))
@@ -60,7 +65,7 @@ class Slots:
         ended(task)
 
     async def drain(self, seconds: float) -> None:
-        """Give no place out any more, and let the work under way end; what takes longer than that is cancelled, and ends then."""
+        """Close the slots and wait for the tasks; cancel them after a number of seconds."""
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)

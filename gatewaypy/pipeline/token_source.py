@@ -1,4 +1,4 @@
-"""The token that every call carries: cached, renewed ahead of its expiry, fetched once however many callers wait."""
+"""The tokens of all calls: cached, renewed before they expire, fetched once for all callers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from gatewaypy.protocol.wire import WireFailure, WireReply
     from gatewaypy.secret import Secret
 
-# A token is renewed when a tenth of its life is left, and no longer used when a hundredth is: requests take time to arrive.
+# Renewed when a tenth of its lifetime is left; not used for the last hundredth, because a request
+# takes time to arrive.
 _RENEW_AT: Final = 0.9
 _STALE_AT: Final = 0.99
 # Delay after a renewal that failed, in seconds.
@@ -45,12 +46,12 @@ _RENEWAL_DELAY: Final = 5.0
 class TokenStore(Protocol):
     """Where processes share their tokens; `RedisTokens` is one.
 
-    It is entered once by every `Gateway` that uses it, and closes what it has open when the last of them leaves. It must never
-    cost more than a token call: whatever goes wrong with it, it asks the gateway instead.
+    Each `Gateway` that uses it enters it once. It closes its connections when the last one exits.
+    If the store fails, it must call ``fetch``: a store must never cost more than a token call.
     """
 
     async def __aenter__(self) -> Self:
-        """Take one more user."""
+        """Add a user."""
         ...
 
     async def __aexit__(
@@ -59,7 +60,7 @@ class TokenStore(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let a user go."""
+        """Remove a user."""
         ...
 
     async def get(
@@ -71,20 +72,21 @@ class TokenStore(Protocol):
         rejected: bool,
         on_status: Callable[[str | None], None],
     ) -> AuthToken:
-        """Return the token that is shared under a name; make the call that gets one where there is none, once for all processes.
+        """Return the token that is shared under a name, or fetch one, once for all processes.
 
-        :param name: tells an account's token at one service root from all others; nothing in it is secret.
-        :param fetch: makes the token call; what it raises is for the caller.
-        :param replacing: a token that is not wanted any more.
-        :param rejected: the gateway refused that one: nobody must be given it again.
-        :param on_status: to be told why the store could not be used, or ``None`` where it could.
+        Args:
+            name: Identifies an account's token at one service root; it has nothing secret.
+            fetch: Makes the token call. The store passes its errors on.
+            replacing: A token that must be replaced.
+            rejected: The gateway rejected that token, so no caller may get it again.
+            on_status: Called with the reason if the store failed, with ``None`` if it worked.
         """
         ...
 
 
 @define(eq=False)
 class SharedTokens:
-    """A gateway's way to the store: it tells the observer of the store's loss once, and not at every call."""
+    """A gateway's access to the store. The observer is notified of a failing store once."""
 
     store: TokenStore
     observer: Observer
@@ -98,23 +100,24 @@ class SharedTokens:
         replacing: Secret | None,
         rejected: bool,
     ) -> AuthToken:
-        """Return a token; see `TokenStore.token`."""
+        """Return a token; see `TokenStore.get`."""
         return await self.store.get(
-            name, fetch, replacing=replacing, rejected=rejected, on_status=self._heard
+            name, fetch, replacing=replacing, rejected=rejected, on_status=self._report_status
         )
 
-    def _heard(self, reason: str | None) -> None:
+    def _report_status(self, reason: str | None) -> None:
         if reason is not None and not self._is_lost:
             notify(self.observer, TokenStoreUnavailable(reason=reason))
         self._is_lost = reason is not None
 
 
 class TokenSource:
-    """Gives the token of one service root.
+    """Provides the token of one service root.
 
-    While a token is fresh, :meth:`get` returns it without waiting. Near its end the next caller starts a renewal in passing and
-    goes on with the old one; only when there is none, or it is truly stale, do callers wait, all for the same one call. A failed
-    renewal breaks no call while the old token lives, and is not tried again for five seconds.
+    While a token is fresh, `get` returns it without waiting. Near its end the next caller starts a
+    renewal and uses the old token. Callers wait only if there is no token or it has expired, all
+    for the same call. While the old token is valid, a failed renewal breaks no call, and is
+    repeated after 5 s at the earliest.
     """
 
     def __init__(
@@ -129,10 +132,13 @@ class TokenSource:
     ) -> None:
         """Make a source.
 
-        :param fetch: makes one token call; raises a `GatewayError` where it gets none.
-        :param clock: a monotonic clock, in seconds. The wall clock decides nothing once a token is here.
-        :param shared: where other processes' tokens are, and
-        :param name: what this one is called there.
+        Args:
+            root: Name of the service root, for the observer.
+            fetch: Makes one token call; raises a `GatewayError` if it gets no token.
+            clock: A monotonic clock, in seconds. A token that was received depends on no other.
+            observer: Is notified of renewals that fail.
+            shared: Where processes share their tokens.
+            name: Name of this token there.
         """
         self._root = root
         self._fetch = fetch
@@ -147,7 +153,7 @@ class TokenSource:
         self._renewal: asyncio.Task[Secret] | None = None
 
     def fresh(self) -> Secret | None:
-        """Return the token that is here, where it is good to send; near its end its renewal begins in passing."""
+        """Return the cached token if it can be sent; near its end, start its renewal."""
         token, now = self._token, self._clock()
         if token is None or now >= self._stale_at:
             return None
@@ -156,20 +162,21 @@ class TokenSource:
         return token
 
     async def get(self) -> Secret:
-        """Return a token that is good to send, and wait for it where there is none.
+        """Return a token that can be sent; wait for it if there is none.
 
-        :raises GatewayError: what the token call raised, where there is no usable token left.
+        Raises:
+            GatewayError: There is no usable token, and the token call failed.
         """
         token = self.fresh()
         return token if token is not None else await asyncio.shield(self._renew())
 
     def reject(self, token: Secret) -> None:
-        """Drop a token that the gateway refused; a newer one stays."""
+        """Drop a token that the gateway rejected; a newer one stays."""
         if token is self._token:
             self._token, self._refused = None, token
 
     def accept(self, token: AuthToken) -> Secret:
-        """Take a token that was got by other means."""
+        """Use a token that another call fetched."""
         now = self._clock()
         self._token, self._refused = token.value, None
         self._renew_at = now + token.lifetime * _RENEW_AT
@@ -177,14 +184,14 @@ class TokenSource:
         return token.value
 
     async def aclose(self) -> None:
-        """Give a renewal under way up."""
+        """Cancel a renewal in progress."""
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
 
     def _renew(self) -> asyncio.Task[Secret]:
         if self._renewal is None:
-            # Every caller waits for it: the first one's context variables are not the others'.
+            # All callers wait for it, so it must not have the context variables of the first.
             self._renewal = asyncio.get_running_loop().create_task(self._run(), context=Context())
             self._renewal.add_done_callback(self._ended)
         return self._renewal
@@ -203,7 +210,7 @@ class TokenSource:
 
     def _ended(self, renewal: asyncio.Task[Secret]) -> None:
         self._renewal = None
-        # Looking at the error here is what keeps asyncio from complaining of one that nobody waited for.
+        # Without this access asyncio logs an error that no caller retrieved.
         error = None if renewal.cancelled() else renewal.exception()
         if error is not None and self._token is not None:
             self._renew_at = self._clock() + _RENEWAL_DELAY
