@@ -103,7 +103,10 @@ class Pipeline:
         )
 
     async def run(
-        self, request: Request, *, send_guard: Callable[[], bool] | None = None
+        self,
+        request: Request,
+        *,
+        send_guard: Callable[[], bool] | None = None,
     ) -> Any:  # noqa: ANN401 - one type for each operation
         """Execute a request.
 

@@ -29,7 +29,7 @@ _PRINTABLE: Final = frozenset(map(chr, range(0x21, 0x7F)))
 
 @frozen(kw_only=True)
 class AuthToken:
-    """A token that the gateway granted. ``lifetime`` is how many seconds it had left when it came."""
+    """A token that the gateway granted; ``lifetime`` is what was left on receipt, in seconds."""
 
     value: Secret
     lifetime: float
@@ -47,10 +47,14 @@ class Refused:
 
 
 def read(fields: Mapping[str, Any], *, now: float) -> AuthToken | Refused:
-    """Read a token call's reply. Success is code ``200`` and a token that is not empty, here and nowhere else.
+    """Read a token call's reply. Only code ``200`` with a token that is not empty is a success.
 
-    :param now: the wall clock, in seconds since the epoch, against which the token's ``exp`` is read.
-    :raises UnreadableError: where the reply is neither.
+    Args:
+        fields: The reply's fields.
+        now: The wall clock, in seconds since the epoch; the token's ``exp`` is compared with it.
+
+    Raises:
+        UnreadableError: The reply has neither a token nor a refusal.
     """
     code, token = read_code(fields), (read_text(fields, "AuthToken") or "").strip()
     if code == TOKEN_GRANTED and token and _PRINTABLE.issuperset(token):
@@ -70,9 +74,9 @@ def read(fields: Mapping[str, Any], *, now: float) -> AuthToken | Refused:
 def lifetime(token: str, *, now: float) -> float:
     """Return how many seconds a fresh token lives by its JWT's ``exp``.
 
-    A fresh token that seems to have expired, or to live longer than the hour that tokens live, tells of a clock that is wrong
-    (this machine's or the gateway's), and not of the token: 55 minutes and an hour are taken then. A token that the gateway
-    refuses is dropped at once whatever its expiry.
+    If a fresh token seems to have expired, or to live longer than an hour, a clock is wrong (this
+    machine's or the gateway's). The result is then 55 minutes or an hour. A rejected token is
+    dropped at once, independent of its expiry.
     """
     expiry = _expiry(token)
     if expiry is None or expiry <= now:

@@ -90,8 +90,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     DUPLICATE: "duplicate transaction",
 }
 
-#: What the bank's own codes mean (ISO 8583 field 39), where the meaning is a plain no. ``09`` wait, ``10`` partial approval,
-#: ``21`` no action, ``68`` answer too late, ``91`` and ``96`` out of order are none: they leave open what happened.
+#: The bank's own codes (ISO 8583 field 39) that are a refusal. Absent are ``09`` wait, ``10``
+#: partial approval, ``21`` no action, ``68`` answer too late, ``91`` and ``96`` out of order: they
+#: do not state what happened.
 BANK_REFUSALS: Final[Mapping[str, str]] = {
     "01": "refer to issuer",
     "02": "call issuer",
@@ -129,7 +130,8 @@ BANK_REFUSALS: Final[Mapping[str, str]] = {
     "75": "PIN tries exceeded",
 }
 
-# Listed among the rejections, yet no plain no: a record that is not found may appear later, and for the bank's see above.
+# Listed among the rejections, but not a refusal: a record that is not found may appear later. For
+# the bank's codes see above.
 _OPEN: Final = frozenset({RECORD_NOT_FOUND, "11009", "11010", "11021"})
 
 _CODE_LENGTH: Final = 5
@@ -146,9 +148,10 @@ def _well_formed(code: str) -> bool:
 
 
 def class_of(code: str) -> CodeClass:
-    """Class a code, an unlisted one by its first digit (protocol section 9): fit for a person to read.
+    """Return the class of a code, of an unlisted one by its first digit (protocol section 9).
 
-    To decide about money, ask :func:`is_refusal`: an unlisted code proves nothing.
+    It is for people to read. Decisions about money use `is_refusal`, because an unlisted code
+    proves nothing.
     """
     if code == DUPLICATE:
         return CodeClass.DUPLICATE
@@ -156,12 +159,15 @@ def class_of(code: str) -> CodeClass:
 
 
 def bank_code(code: str) -> str | None:
-    """Return the bank's own two-digit code (ISO 8583 field 39) that an ``11nnn`` code carries, ``None`` for others."""
+    """Return the bank's two-digit code (ISO 8583 field 39) in an ``11nnn`` code, else ``None``."""
     return code[-2:] if _well_formed(code) and code.startswith("110") else None
 
 
 def is_refusal(code: str) -> bool:
-    """Tell whether a code says plainly that nothing was done: listed as a rejection, or the bank's own plain no."""
+    """Return whether a code proves that nothing was executed.
+
+    It does if it is listed as a rejection, or if it has a refusal of the bank.
+    """
     if code in _OPEN or class_of(code) is not CodeClass.REJECTED:
         return False
     return code in MEANINGS or bank_code(code) in BANK_REFUSALS

@@ -1,4 +1,4 @@
-"""From a reply's fields to the library's results (protocol section 7); the wire's names end here."""
+"""Convert a reply's fields to the library's results (protocol section 7)."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ _CARD: Final = {
     for name, attribute in ATTRIBUTES.items()
     if attribute in fields_dict(MaskedCard)
 }
-# A dict is told for one at once; whether something else is a mapping takes longer to find out.
+# isinstance() finds a dict faster than another mapping.
 _MAPPINGS: Final = (dict, Mapping)
 _AMOUNTS: Final = frozenset({"amount", "captured", "refunded", "charged_back", "paid_out"})
 
 
 @cache
 def _own(kind: type[AttrsInstance]) -> Mapping[str, str]:
-    """Return the attribute of each wire name that a class has one for; what is left over goes into ``extra``."""
+    """Return the attribute of each wire name that a class has; the rest goes into ``extra``."""
     own = fields_dict(kind)
     # An amount is read with its currency.
     return {
@@ -106,13 +106,16 @@ def _own(kind: type[AttrsInstance]) -> Mapping[str, str]:
 
 
 def payment_id(fields: Mapping[str, Any]) -> str | None:
-    """Return the reply's paymentId; ``"-"`` and an empty text are none (protocol section 7, seen)."""
+    """Return the reply's paymentId; ``None`` for ``"-"`` and an empty one.
+
+    Protocol section 7. Seen.
+    """
     identifier = (read_text(fields, "paymentId") or "").strip()
     return identifier if identifier not in {"", "-"} else None
 
 
 def money(amount: object, currency: object) -> Money | None:
-    """Read an amount, its currency in any case of letters; ``None`` where the two are no money, or one that this library refuses.
+    """Read an amount and a currency in any case; ``None`` if they are not a valid `Money`.
 
     The text stays in ``raw``.
     """
@@ -125,22 +128,22 @@ def money(amount: object, currency: object) -> Money | None:
 
 
 def result_code(result: object) -> ResultCode:
-    """Read the gateway's code and its words for it; empty where they are no text."""
+    """Read the gateway's code and description; empty if they are not strings."""
     if not isinstance(result, _MAPPINGS):
         return ResultCode()
     return ResultCode(text_or_none(result, "code") or "", text_or_none(result, "description") or "")
 
 
 def masked_card(card: object) -> MaskedCard | None:
-    """Read as much of a card as was told; ``None`` where nothing was."""
+    """Read the fields of a card that were sent; ``None`` if there are none."""
     if not isinstance(card, _MAPPINGS):
         return None
-    told = {
+    known = {
         _CARD[name]: value if isinstance(value, str) else None
         for name, value in card.items()
         if name in _CARD
     }
-    return MaskedCard(**told) if told else None
+    return MaskedCard(**known) if known else None
 
 
 def result(
@@ -160,7 +163,7 @@ def result(
     extra = {}
     for name, value in fields.items():
         if name in own:
-            # A field of the wrong type breaks no reply: it stays in ``raw`` alone. Fields that decide are read by judge.
+            # A field of the wrong type stays in ``raw`` only. `classify` checks fields that decide.
             values[own[name]] = value if isinstance(value, str) else None
         elif name not in taken:
             extra[name] = value
@@ -183,10 +186,14 @@ def result(
 
 
 def redirect(fields: Mapping[str, Any]) -> Redirect | None:
-    """Read where the payer must go on, under every name that was seen for the parameters (protocol section 7).
+    """Read the payer's redirect, by every seen name of its parameters (protocol section 7).
 
-    :returns: ``None`` where the reply sends the payer nowhere.
-    :raises UnreadableError: where it does, but not to an https URL (or http to this machine), or with unreadable parameters.
+    Returns:
+        ``None`` if the reply does not redirect the payer.
+
+    Raises:
+        UnreadableError: The URL is neither https nor http to this machine, or the parameters are
+            unreadable.
     """
     target = fields.get("redirect")
     if not isinstance(target, dict) or not target:
@@ -210,11 +217,11 @@ def redirect(fields: Mapping[str, Any]) -> Redirect | None:
 
 def _parameters(values: object) -> tuple[tuple[str, str], ...]:
     if isinstance(values, dict) and len(values) == 1:
-        # XML may wrap the pairs once more.
+        # XML may wrap the pairs in another element.
         (inner,) = values.values()
         values = inner if isinstance(inner, dict | list) else values
     if isinstance(values, dict):
-        # One pair that came as an object where a list has many, or a plain object of names and values.
+        # A single pair that came as an object, or an object of names and values.
         values = (
             [values]
             if set(values) == {"name", "value"}
@@ -253,9 +260,10 @@ def is_found(fields: Mapping[str, Any]) -> bool:
 
 
 def transaction(fields: Mapping[str, Any]) -> Transaction:
-    """Build what an inquiry says. The record's state is its two statuses, never the lookup's code.
+    """Build the result of an inquiry from the record's two statuses, never from the lookup's code.
 
-    :raises UnreadableError: where the reply tells neither of a record nor that there is none.
+    Raises:
+        UnreadableError: The reply states neither a record nor that there is none.
     """
     outcome, found = Outcome.UNKNOWN, is_found(fields)
     if found:

@@ -1,4 +1,4 @@
-"""From a request to its bytes: the fields checked, signed and written as a form or as nested JSON (protocol section 2)."""
+"""Write a request as a form or as nested JSON, checked and signed (protocol section 2)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def complete(
 
 
 def _renamed(name: str, platform: Platform) -> str:
-    """Return a field's name on a platform; one of several products keeps its position: product[1].quantity."""
+    """Return a field's name on a platform; ``product[1].quantity`` keeps its position."""
     if "[" not in name:
         return platform.field_names.get(name, name)
     group, _, rest = name.partition("[")
@@ -140,7 +140,7 @@ def _complete(
     }
     if request.subject is not None:
         check({operation.subject: request.subject})
-        # Rule C calls whichever id is asked by "id".
+        # Rule C calls either id "id".
         signed |= {operation.subject: request.subject, "id": request.subject}
         if "{id}" not in operation.path:
             # Newer hosts take the ids in the body (protocol section 13, one source).
@@ -170,7 +170,7 @@ def _path(operation: Operation, subject: str | None) -> str:
 
 
 def write(fields: Mapping[str, str | Secret], body: str) -> SecretBytes:
-    """Write fields as a body. The only place where secrets are revealed; nothing here raises once they are."""
+    """Write fields as a body. Only this function reveals secrets, and then it cannot raise."""
     texts = {
         name: value.reveal() if isinstance(value, Secret) else value
         for name, value in fields.items()
@@ -184,13 +184,13 @@ def write(fields: Mapping[str, str | Secret], body: str) -> SecretBytes:
     return SecretBytes(json.dumps(_nested(texts)).encode())
 
 
-# Every request has the same few names, and of values it is characters alone that are kept: no value ever is.
+# Names repeat, so they are cached. Of values only single characters are cached, never a value.
 _quoted_name: Final = lru_cache(quote_plus)
 _quoted_character: Final = lru_cache(quote_plus)
 
 
 def _quoted(text: str) -> str:
-    """Quote a value as `urllib.parse.quote_plus` does, which looks at every character and not at the few that need it."""
+    """Quote a value as `urllib.parse.quote_plus` does, but touch unsafe characters only."""
     return _UNSAFE.sub(lambda found: _quoted_character(found[0]), text)
 
 

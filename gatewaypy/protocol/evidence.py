@@ -1,9 +1,9 @@
 """The judge: what a record proves about the payment or payout in question.
 
-A record is a reply, an inquiry's answer or a callback. All of them are judged by the same function with the same
-checks, in this order: the merchant, the kind of operation, the ids, the amount's text, and the currency. A value is
-compared if both sides state it. A record that fails a check proves nothing; a record that passes says what its two
-statuses say (protocol section 8), read for the operation in question.
+A record is a reply, an inquiry's answer or a callback. One function judges all of them with the
+same checks in this order: merchant, kind of operation, ids, amount, currency. A value is compared
+if both sides state it. A record that fails a check proves nothing. A record that passes proves what
+its two statuses state (protocol section 8), read for the operation in question.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Check(enum.Enum):
 
 @frozen
 class Mismatch:
-    """Why a record is not about the payment in question. ``reason`` shows only amounts, currencies and statuses."""
+    """Why a record is not about the payment. ``reason`` shows amounts, currencies and statuses."""
 
     check: Check
     reason: str
@@ -57,15 +57,15 @@ class Mismatch:
 
 @frozen(kw_only=True)
 class Subject:
-    """What is known of the payment or payout in question. ``None`` means not known, and is not compared.
+    """What is known of the payment or payout in question; ``None`` is not compared.
 
     Args:
-        payment_type: The operation's ``paymentType`` on the wire: ``DB``, ``PA``, ``CP``, ``RF``, ``RV`` or ``PO``.
+        payment_type: The wire's ``paymentType``: ``DB``, ``PA``, ``CP``, ``RF``, ``RV`` or ``PO``.
         member_id: The merchant's id.
         payment_id: The gateway's id.
         merchant_transaction_id: The merchant's own id.
-        amount: Amount as text, as sent: ``50.00``. Not set for a capture, refund or reversal, whose record has the
-            amount of the whole payment.
+        amount: Amount as sent: ``50.00``. Not set for a capture, refund or reversal, whose record
+            has the amount of the whole payment.
         currency: ISO 4217 code.
     """
 
@@ -132,11 +132,11 @@ class Evidence:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], *, member_id: str | None = None) -> Evidence:
-        """Read the fields of a payment's record by their wire names; a value that is not a string counts as an empty one.
+        """Read the fields of a payment's record; a value that is not a string counts as empty.
 
         Args:
             fields: A reply's, an inquiry's or a callback's fields.
-            member_id: The merchant whose key signed the record, or whose gateway object asked for it.
+            member_id: The merchant whose key signed the record, or who requested it.
         """
         identifier, own, amount, currency, long, short = [
             value if value is None or value.__class__ is str else ""
@@ -156,7 +156,7 @@ class Evidence:
 
     @classmethod
     def of(cls, record: Record) -> Evidence:
-        """Read a result, a transaction or a callback event. Amount and currency are the received texts, where there are any."""
+        """Read a result, a transaction or a callback event; amount and currency as received."""
         amount, currency = _text(record.raw, "amount"), _text(record.raw, "currency") or None
         if amount is None and record.amount is not None:
             amount, currency = record.amount.wire(), record.amount.currency
@@ -173,7 +173,7 @@ class Evidence:
 
 @frozen
 class Judgement:
-    """What a record proves. If ``mismatch`` is set it proves nothing, and ``outcome`` is ``UNKNOWN``."""
+    """What a record proves. With a ``mismatch`` it proves nothing: ``outcome`` is ``UNKNOWN``."""
 
     outcome: Outcome
     mismatch: Mismatch | None = None
@@ -185,7 +185,10 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
 
 
 def same_amount(mine: str, theirs: str) -> bool:
-    """Return whether two amount texts are the same amount: ``50``, ``50.0`` and ``50.00`` are, ``50.000`` is not an amount."""
+    """Return whether two texts are the same amount.
+
+    ``50``, ``50.0`` and ``50.00`` are the same; ``50.000`` is not an amount.
+    """
     mine, theirs = mine.strip(), theirs.strip()
     if mine == theirs:
         return True
@@ -200,7 +203,7 @@ def same_currency(mine: str, theirs: str) -> bool:
 
 
 def mismatch_of(subject: Subject, evidence: Evidence) -> Mismatch | None:
-    """Return the first check that a record fails, ``None`` if it can be of the payment in question."""
+    """Return the first check that a record fails, ``None`` if it can be about the payment."""
     if subject.member_id is not None and evidence.member_id not in {None, subject.member_id}:
         return Mismatch(Check.MERCHANT, "the record is of another merchant")
     kind = subject.kind
@@ -220,7 +223,7 @@ def mismatch_of(subject: Subject, evidence: Evidence) -> Mismatch | None:
 def mismatch_of_amount(
     amount: str | None, currency: str | None, their_amount: str | None, their_currency: str | None
 ) -> Mismatch | None:
-    """Compare amounts whatever the currency, and currencies if both are stated."""
+    """Compare amounts, and currencies if both are stated."""
     if (
         amount is not None
         and their_amount not in {None, amount}
@@ -238,9 +241,10 @@ def mismatch_of_amount(
 
 
 def reading(payment_type: str | None, long: str | None, outcome: Outcome) -> Outcome:
-    """Read what a record's statuses say for an operation, the same for a reply, an inquiry and a callback.
+    """Return the outcome of a record's statuses for an operation.
 
-    A debit is authorized first and captured next: at ``authsuccessful`` its money is held and not yet taken, so it is pending.
+    A debit is authorized first and captured next. At ``authsuccessful`` its money is held and not
+    yet captured, so it is pending.
 
     Args:
         payment_type: As in `Subject`.
@@ -260,7 +264,8 @@ def reading(payment_type: str | None, long: str | None, outcome: Outcome) -> Out
 def judge(subject: Subject, evidence: Evidence) -> Judgement:
     """Judge what a record proves about a new payment or a payout.
 
-    A capture, refund or reversal has no record of its own, only a trace on the payment's: see `settle.settle`.
+    A capture, refund or reversal has no record of its own, only a trace on the payment's; see
+    `inquiry.resolve`.
     """
     mismatch = mismatch_of(subject, evidence)
     if mismatch is not None:

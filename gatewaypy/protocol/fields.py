@@ -15,9 +15,9 @@ from gatewaypy.secret import Secret, shape_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Half of a surrogate pair is no character: it could not be written as UTF-8.
+# An unpaired surrogate cannot be written as UTF-8.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-# Several products are told apart by their position: product[1].quantity.
+# Several products are distinguished by their position: product[1].quantity.
 _POSITION: Final = re.compile(r"\[[0-9]+\]", re.ASCII)
 
 
@@ -39,7 +39,10 @@ _URL = r"https?://[\x21-\x7e]+"
 _ID = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})"
 _ID_RULE = "the gateway's id: letters and digits, never '-'"
 _OWN_ID = r"(?=[ .-]*[A-Za-z0-9])(?! )[A-Za-z0-9 .-]{1,100}(?<! )"
-_OWN_ID_RULE = "1 to 100 of letters, digits, space, '.' and '-', a letter or digit among them, no space at either end"
+_OWN_ID_RULE = (
+    "1 to 100 of letters, digits, space, '.' and '-', a letter or digit among them, "
+    "no space at either end"
+)
 _AMOUNT = r"[0-9]{1,10}\.[0-9]{2}"
 _AMOUNT_RULE = "up to ten digits, a point, two digits"
 _CURRENCY = r"[A-Z]{3}"
@@ -104,7 +107,7 @@ def check(fields: Mapping[str, str | Secret]) -> None:
 def refusal_of(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
     """Return why `check` refuses the fields.
 
-    It is returned, not raised: the frame that raises is kept by the error's traceback, and this one has seen the texts.
+    It is returned, not raised: a traceback keeps the frame that raises, and this one has the texts.
     """
     for name, value in fields.items():
         text = value.reveal() if isinstance(value, Secret) else value

@@ -10,11 +10,13 @@ from gatewaypy.protocol.charset import decode_pieces, decode_text
 def read_pairs(
     body: bytes, content_type: str, *, max_fields: int
 ) -> tuple[list[tuple[str, str]], bool]:
-    """Read a form's pairs in their order. A name without ``=`` has an empty value; empty pairs are dropped.
+    """Read a form's pairs in their order.
+
+    A name without ``=`` has an empty value. Empty pairs are dropped.
 
     Args:
         body: The bytes as they were received, percent-encoded or not.
-        content_type: The header as it was received; its charset counts for the percent-encoded bytes.
+        content_type: The header as received; its charset applies to the percent-encoded bytes.
         max_fields: The largest number of pairs.
 
     Returns:

@@ -1,4 +1,7 @@
-"""What an inquiry's answer means for the request that it was made about; nothing here ever causes a second send."""
+"""Resolve a doubt about a request by the answer to an inquiry.
+
+Nothing here causes a request to be sent again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Unresolved:
-    """The answer leaves it open. ``final`` where asking again cannot change that; the rest is what it told all the same."""
+    """The answer does not state an outcome.
+
+    Args:
+        reason: What the answer states instead.
+        final: Another inquiry cannot change that.
+        payment_id: The gateway's id, if the answer has it.
+        status: The long status, if the answer has it.
+    """
 
     reason: str
     final: bool = False
@@ -42,8 +52,8 @@ class _Traces:
     refused: frozenset[str] = frozenset()
 
 
-# A payment that was refunded or charged back had been captured. By how much, only the gateway can say, and the result's amount
-# is left to it.
+# A payment that was refunded or charged back had been captured. The gateway alone knows the amount,
+# so the result has the amount of the record.
 _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
     "capture": _Traces(
         done=frozenset(
@@ -61,7 +71,10 @@ _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
 
 
 def trace_of(operation: str, long: str | None) -> Outcome | None:
-    """Return what a payment's long status says about a capture, reversal or refund on it; ``None`` if it shows no trace."""
+    """Return the outcome of a capture, reversal or refund that a payment's long status shows.
+
+    ``None`` if the status shows no trace of it.
+    """
     status, traces = long_status(long), _FOLLOW_UPS[operation]
     name = "" if status is None else status.name
     for outcome, names in (
@@ -138,14 +151,14 @@ def resolve(
     is_only: bool = False,
     own_code: ResultCode | None = None,
 ) -> OperationResult | Unresolved:
-    """Turn an inquiry's answer into the result of the request that it was made about, where it can be.
+    """Return the result of the request that an inquiry was made about, if the answer states it.
 
     Args:
         request: The request whose outcome is in doubt.
-        transaction: What the inquiry found. Its own code is about the look-up and never becomes the result's.
+        transaction: What the inquiry found. Its code is about the look-up, not about the request.
         duplicate: The gateway answered that the merchant transaction id was used before.
-        is_only: This follow-up is known to be the only one that can have left a trace on the payment, up to now.
-            Without that, a refunded payment may be the work of another refund, and proves nothing about this one.
+        is_only: Only this follow-up can have left a trace on the payment, up to now. Otherwise a
+            refunded payment may be the work of another refund, and verifies nothing.
         own_code: Code and description of the request's own reply, if it was about this payment.
     """
     settled = _resolve(
@@ -167,9 +180,8 @@ def _resolve(
     if not transaction.found:
         return Unresolved("record not found")
     if transaction.outcome is Outcome.UNKNOWN:
-        return Unresolved(
-            f"status {transaction.status or '(none)'} / {transaction.transaction_status or '(none)'}"
-        )
+        long, short = transaction.status or "(none)", transaction.transaction_status or "(none)"
+        return Unresolved(f"status {long} / {short}")
     if request.operation.reply is ReplyKind.FOLLOW_UP:
         return _resolve_follow_up(request, transaction, is_only=is_only, own_code=own_code)
     return _resolve_new(request, transaction, duplicate=duplicate, own_code=own_code)
@@ -198,7 +210,7 @@ def _resolve_new(
 
 
 def _agreeing_code(request: Request, own_code: ResultCode | None, outcome: Outcome) -> ResultCode:
-    """Return the reply's code where it agrees with the outcome that was found, else an empty one."""
+    """Return the reply's code if it agrees with the outcome that was found, else an empty one."""
     if own_code is None:
         return ResultCode()
     is_refusal = codes.is_refusal(own_code.code)
@@ -227,7 +239,8 @@ def _resolve_follow_up(
         )
     if not is_only:
         return Unresolved(
-            f"the payment's status is {name}, but that may be the work of another capture, reversal or refund",
+            f"the payment's status is {name}, but that may be the work of another capture, "
+            "reversal or refund",
             final=True,
         )
     mine, field = (

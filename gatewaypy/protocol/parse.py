@@ -1,4 +1,4 @@
-"""From a reply's bytes to its fields: JSON or XML, read strictly, or said to be unreadable (protocol section 2)."""
+"""Read the fields of a reply, JSON or XML, strictly (protocol section 2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,40}", re.ASCII)
 
 
 class UnreadableError(Exception):
-    """The bytes are no reply. The text says why and never quotes them."""
+    """An answer that cannot be read. The text says why and never quotes the body."""
 
 
 def read_fields(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:
@@ -48,12 +48,14 @@ def read_fields(answer: WireReply | WireFailure, *, keep_token: bool = False) ->
 
 
 def parse(reply: WireReply) -> dict[str, Any]:
-    """Read a reply's fields. Every read_text comes as the text that was received: ``00001`` and ``50.00`` stay what they are.
+    """Read a reply's fields. A number stays the text that was received: ``00001``, ``50.00``.
 
-    A body whose first character is ``{`` is read as JSON, whatever its content type.
+    A body that starts with ``{`` is read as JSON, independent of its content type.
 
-    :raises UnreadableError: for anything but one JSON object or one XML element: an HTML page, an empty or cut body, twice the
-        same name, NaN, a DTD or an entity, nesting deeper than 20, a deciding field that is not ASCII in a guessed charset.
+    Raises:
+        UnreadableError: The body is not one JSON object or one XML element (an HTML page, an empty
+            or incomplete body), has a repeated name, NaN, a DTD, an entity or more than 20 levels,
+            or has a deciding field that is not ASCII in a guessed charset.
     """
     text, is_guessed = decode_text(reply.body, reply.content_type)
     start, kind = text.lstrip()[:1], media_type(reply.content_type)
@@ -80,7 +82,7 @@ def refuse_guess(fields: dict[str, Any]) -> None:
     """
     name = find_guessed_field(fields)
     if name is not None:
-        # Whoever sent the body chose the name.
+        # The sender of the body chose the name.
         shown = name if _PLAIN_NAME.fullmatch(name) else "deciding field"
         msg = (
             f"the body is not UTF-8 and declares no charset that fits, and its {shown} is not ASCII"
@@ -109,7 +111,7 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def parse_xml(text: str) -> dict[str, Any]:
-    """Read one XML element: the names of the JSON form as elements (our choice: no sample is known).
+    """Read one XML element that has the JSON form's names (our choice: no sample is known).
 
     Raises:
         UnreadableError: It is not well-formed, has a DTD, is too deep, or contradicts itself.

@@ -1,4 +1,7 @@
-"""Replies that tell of records and not of one payment: lists, stored cards, customers, invoices, links (protocol section 7)."""
+"""Replies about records other than payments: lists, stored cards, customers, invoices, links.
+
+Protocol section 7.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +65,10 @@ def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
 
 
 def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one type an operation
-    """Read a reply to an operation that moves no money; one with an unlisted code has the outcome ``UNKNOWN``.
+    """Read a reply to an operation that moves no money; an unlisted code is ``UNKNOWN``.
 
-    :raises UnreadableError: where it has no code, or says yes without what was asked for.
+    Raises:
+        UnreadableError: It has no code, or a code of success without the requested values.
     """
     if operation.reply in {ReplyKind.ACCOUNTS, ReplyKind.LIST}:
         fields = _without_numbers(fields)
@@ -157,7 +161,7 @@ def _configuration(operation: Operation, fields: Mapping[str, Any]) -> InvoiceCo
 
 
 def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an invoice's result its common name; a refusal that came before there was an invoice has that already."""
+    """Give an invoice's result its common name; an early refusal has that name already."""
     flat = dict(fields)
     told = flat.pop("statusInvoiceResult", None)
     return flat if told is None else flat | {"result": told}
@@ -199,7 +203,7 @@ def _text(value: object, _: object) -> str | None:
 
 
 def _make_converter() -> cattrs.Converter:
-    """Make what reads the rows of a customer's stored cards and accounts, by the gateway's names for their fields."""
+    """Return a reader for the rows of a customer's stored cards and accounts."""
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook_func(lambda kind: kind == str | None, _text)
     converter.register_structure_hook(Fields, lambda value, _: value)
@@ -260,9 +264,9 @@ def _row(fields: Mapping[str, Any]) -> Transaction:
 
 
 def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a reply's list; one row may come as an object, and nothing as an empty text or object (our choice).
+    """Return a reply's list (our choice: one row may be an object, no rows an empty value).
 
-    XML may wrap the rows once more, in an element of the same name or of the plural's.
+    XML may wrap the rows in another element of the same name or of its plural.
 
     :raises UnreadableError: where it is anything else.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Status:
-    """One long status: whether its step is over, its meaning in the vendor's words, and the outcome it stands for."""
+    """One long status: whether it is final, the vendor's description, and its outcome."""
 
     name: str
     final: bool
@@ -64,7 +64,8 @@ SHORT: Final[Mapping[str, Outcome]] = {
     "C": Outcome.CANCELLED,
 }
 
-# What a short status may accompany. A refunded or charged back payment has been seen with N and may well keep its Y.
+# Short statuses that agree with an outcome. A refunded or charged back payment was seen with N and
+# may keep its Y.
 _AGREEING: Final[Mapping[Outcome, frozenset[Outcome]]] = {
     Outcome.SUCCEEDED: frozenset({Outcome.SUCCEEDED}),
     Outcome.PENDING: frozenset({Outcome.PENDING}),
@@ -76,7 +77,7 @@ _AGREEING: Final[Mapping[Outcome, frozenset[Outcome]]] = {
 
 
 def long_status(text: str | None) -> Status | None:
-    """Look a long status up as the vendor compares it: trimmed and without case. ``None`` for an unknown one."""
+    """Look up a long status, trimmed and without case; ``None`` for an unknown one."""
     return LONG.get(text.strip().casefold()) if text else None
 
 
@@ -88,8 +89,9 @@ def short_outcome(text: str | None) -> Outcome | None:
 def outcome_of(long: str | None, short: str | None) -> Outcome:
     """Read a payment's state from its two statuses.
 
-    The long one says more and leads. Where only one is there, it decides; where they contradict each other, or one is unknown
-    and the other missing, nobody knows. A payment that waits for its capture or refund keeps ``Y`` on some hosts (our choice).
+    The long status decides. If only one is stated, it decides. If they contradict each other, or
+    one is unknown and the other missing, the outcome is ``UNKNOWN``. A payment that waits for its
+    capture or refund keeps ``Y`` on some hosts (our choice).
     """
     status, brief = long_status(long), short_outcome(short)
     if status is None:

@@ -1,7 +1,8 @@
-"""Which state may follow which (protocol section 8): one function for callbacks, inquiries and payout jobs alike.
+"""Which state may follow which, for callbacks, inquiries and payout jobs (protocol section 8).
 
-A payment only moves forward. An older or lower status never overwrites a newer one; a refund or chargeback overrides a success,
-nothing else does; a success after a failure, or a failure after a success, is a contradiction that a person must look at.
+A payment only moves forward. An older or lower status never overwrites a newer one. Only a refund or
+a chargeback overrides a success. A success after a failure, or a failure after a success, is a
+contradiction that a person must check.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Transition(enum.Enum):
     CONTRADICTION = "both cannot be true"
 
 
-#: Every move that a payment or payout makes, by long status in lower case. The statuses are documented; the moves follow from
-#: their meanings and from section 8's rules (our choice). A step may be skipped: nobody promises to tell of each.
+#: Every transition of a payment or payout, by long status in lower case. The statuses are documented;
+#: the transitions follow from their meanings and from section 8's rules (our choice). The gateway may
+#: skip steps.
 PAYMENT_TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("authstarted", "payoutstarted", "failed", "cancelled"),
     "authstarted": ("3d authstarted", "authsuccessful", "authfailed", "failed", "cancelled"),
@@ -58,8 +60,8 @@ PAYMENT_TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "payoutfailed": (),
 }
 
-# Where only a short status is told, it stands for what it proves (our choice). A bare Y may be a hold or a
-# capture, so whatever follows a hold may follow it: a capture, a cancellation, or the end of either.
+# A short status alone stands for what it proves (our choice). A bare Y may be a hold or a
+# capture, so every follower of a hold may follow it: a capture, a cancellation, or the end of either.
 _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("p",),
     "p": ("authstarted", "payoutstarted", "n", "c"),
@@ -80,16 +82,20 @@ _SAME: Final = (
     frozenset({"3d", "3d authstarted"}),
     frozenset({"n", "failed", "authfailed", "payoutfailed"}),
 )
-# A bare Y after a bare C may be the hold that C ended, or a success after the payer's cancellation: a person must look.
+# A bare Y after a bare C may be the hold that C ended, or a success after the payer's
+# cancellation: a person must check.
 _AMBIGUOUS: Final = ("c", "y")
-# The ends without money. One after another is no news either, be it a decline after a cancellation.
+# The ends without money. One after another changes nothing, such as a decline after a cancellation.
 _ENDS: Final = frozenset(
     {"n", "c", "failed", "authfailed", "payoutfailed", "cancelled", "authcancelled"}
 )
 
 
 def _reachable() -> dict[str, frozenset[str]]:
-    """Return what may follow each state, in however many moves; a short status is where a way begins or ends, never a station."""
+    """Return what may follow each state in any number of steps.
+
+    A short status is the first or the last state of such a path, never one in between.
+    """
     moves = {
         state: {*PAYMENT_TRANSITIONS.get(state, ()), *_SHORT_MOVES.get(state, ())}
         for state in {*PAYMENT_TRANSITIONS, *_SHORT_MOVES}
@@ -113,7 +119,7 @@ def _reachable() -> dict[str, frozenset[str]]:
 _FOLLOWING: Final = _reachable()
 
 
-# What cannot be a status of a record of each kind. Short statuses are shared, except a payment's 3D.
+# Statuses that a record of each kind cannot have. Both kinds share the short ones, except 3D.
 _FOREIGN: Final[Mapping[Kind, frozenset[str]]] = {
     kind: frozenset(
         state
@@ -127,7 +133,7 @@ _FOREIGN: Final[Mapping[Kind, frozenset[str]]] = {
 
 
 def state_of(long: str | None, short: str | None) -> str | None:
-    """Return the one word that a payment's state is kept by: the long status, else the short; ``None`` where neither is known."""
+    """Return a payment's state: the long status, else the short; ``None`` if neither is known."""
     status = long_status(long)
     if status is not None:
         return status.name.casefold()
@@ -136,21 +142,23 @@ def state_of(long: str | None, short: str | None) -> str | None:
     return short.strip().casefold() if short and short_outcome(short) is not None else None
 
 
-def classify_transition(known: str | None, heard: str) -> Transition:
-    """Tell what a state that was heard of means, given the last one.
+def classify_transition(known: str | None, state: str) -> Transition:
+    """Return what a new state means, compared with the last one.
 
     :param known: the last state that moved the payment forward; ``None`` where none is known.
-    :param heard: a state as :func:`state_of` gives it.
+    Args:
+        known: The last state, ``None`` if there is none.
+        state: The new state, as `state_of` returns it.
     """
     if known is None:
         return Transition.FORWARD
-    if known == heard or any(known in same and heard in same for same in _SAME):
+    if known == state or any(known in same and state in same for same in _SAME):
         return Transition.REPEAT
-    if heard in _FOLLOWING[known]:
+    if state in _FOLLOWING[known]:
         return Transition.FORWARD
-    if known in _FOLLOWING[heard] and (known, heard) != _AMBIGUOUS:
+    if known in _FOLLOWING[state] and (known, state) != _AMBIGUOUS:
         return Transition.STALE
-    return Transition.REPEAT if known in _ENDS and heard in _ENDS else Transition.CONTRADICTION
+    return Transition.REPEAT if known in _ENDS and state in _ENDS else Transition.CONTRADICTION
 
 
 def may_be_of(kind: Kind, long: str | None, short: str | None) -> bool:

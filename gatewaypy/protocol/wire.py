@@ -1,4 +1,4 @@
-"""A request and its reply as bytes: what the pure rules hand to a transport and get back from it."""
+"""A request and its reply as bytes, between the protocol and a transport."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatewaypy.secret import Secret, SecretBytes
 
 @frozen
 class WireRequest:
-    """One POST. ``token`` travels in the ``AuthToken`` header; ``None`` for the calls that ask for one."""
+    """One POST. ``token`` is the header ``AuthToken``; a token call has none."""
 
     url: str
     content_type: str
@@ -32,15 +32,15 @@ class WireReply:
         body: Every byte of the body.
         retry_after: The header ``Retry-After`` as it was received; ``None`` if there was none.
         date: The header ``Date`` as it was received; ``None`` if there was none.
-        secrets: What the request and its sender know, and the reply must not be quoted with. It travels with the reply, so
-            that whatever reads the fields takes them out.
+        secrets: Secrets that the request and its sender know. The reader of the fields removes
+            them.
     """
 
     http_status: int
     content_type: str
     body: SecretBytes = field(converter=SecretBytes)
     retry_after: str | None = None
-    # When a reply was written is no part of what it says.
+    # Two replies that differ only in their date are equal.
     date: str | None = field(default=None, eq=False)
     secrets: tuple[Secret, ...] = field(
         default=(), init=False, eq=False, repr=False, on_setattr=setters.NO_OP
@@ -51,7 +51,7 @@ class WireReply:
 class WireFailure:
     """No whole reply came.
 
-    ``sent`` is false only where the transport knows that no byte of the request left. ``reason`` is fit to be shown.
+    ``sent`` is False only if the transport knows that no byte was sent. ``reason`` can be shown.
     """
 
     sent: bool

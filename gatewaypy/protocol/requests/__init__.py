@@ -1,4 +1,4 @@
-"""Each operation's request, from the caller's types to the wire's names (protocol sections 4 and 6)."""
+"""Build each operation's request from the caller's types (protocol sections 4 and 6)."""
 
 from gatewaypy.protocol.requests.back_office import follow_up, inquiry, payout, transaction_list
 from gatewaypy.protocol.requests.invoices import (

@@ -1,4 +1,7 @@
-"""Requests about earlier payments: follow-ups, payouts, inquiries and the transaction list (protocol sections 4 and 6)."""
+"""Requests about earlier payments, payouts, inquiries and the transaction list.
+
+Protocol sections 4 and 6.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def follow_up(operation: Operation, payment_id: str, amount: Money | None) -> Request:
-    """Build a capture, a refund (both with an amount) or a reversal (without: it is of the whole, protocol section 4)."""
+    """Build a capture or refund, with an amount, or a reversal without one (protocol section 4)."""
     if "amount" in operation.required:
         check_amount(amount, operation)
     check_type(
@@ -53,10 +56,10 @@ def payout(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Build a payout, to the payer of an earlier payment or to a customer's account (protocol section 6, documented)."""
+    """Build a payout to an earlier payer, an account or a card (protocol section 6, documented)."""
     check_amount(amount, operations.PAYOUT)
-    if (payment_id is None) + (customer is None) + (stored_card is None) != 2:  # noqa: PLR2004 - one of three is there
-        rule = "one of the paymentId of a captured payment, a customer's account details, and a stored card's id"
+    if (payment_id is None) + (customer is None) + (stored_card is None) != 2:  # noqa: PLR2004
+        rule = "exactly one of payment_id, customer and stored_card must be set"
         raise InvalidRequest(
             "paymentId",
             rule,
@@ -106,7 +109,10 @@ def inquiry(
 def transaction_list(
     *, platform: Platform, start: date, end: date, status: str | None, page: int, page_size: int
 ) -> Request:
-    """Ask for one page of the transactions between two days, both included (protocol section 6, documented and seen)."""
+    """Request a page of the transactions from one day to another, both included.
+
+    Protocol section 6. Documented, seen.
+    """
     operation = operations.TRANSACTION_LIST
     for name, day in (("pagination.fromdate", start), ("pagination.todate", end)):
         # A datetime is a date to Python, with a zone that the gateway's day knows nothing of.

@@ -63,7 +63,7 @@ def generate_invoice(
                 f"must be in the invoice's currency, {amount.currency}",
                 operation=operation.name,
             )
-        # One product is documented; several are told apart by their position (our choice).
+        # One product is documented; several are distinguished by their position (our choice).
         fields |= prefixed(
             "product" if len(products) == 1 else f"product[{position}]", _product(product)
         )
@@ -80,7 +80,7 @@ def _product(product: Product) -> dict[str, str | Secret | None]:
 
 
 def regenerate_invoice(invoice_id: str, redirect_url: str) -> Request:
-    """Make an invoice anew."""
+    """Build the request that makes an invoice again."""
     fields: Fields = {"invoiceId": invoice_id, "merchantRedirectUrl": redirect_url}
     return Request(operation=operations.INVOICE_REGENERATE, fields=fields)
 

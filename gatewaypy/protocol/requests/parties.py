@@ -1,4 +1,4 @@
-"""The parts that several requests share: who pays, from what, where goods go, and with which browser (protocol section 6)."""
+"""Fields that several requests share: payer, source, shipping, browser (protocol section 6)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def source_fields(source: PaymentSource, operation: Operation) -> Fields:
-    """Return the fields of what a payment is taken from. The names of accounts' fields are our choice."""
+    """Return the fields of a payment source. The names of accounts' fields are our choice."""
     if not isinstance(
         source, Card | Wallet | NetBanking | Voucher | SepaAccount | AchAccount | Upi | OtherSource
     ):

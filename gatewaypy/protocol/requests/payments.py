@@ -1,4 +1,7 @@
-"""Requests that open a payment: by card or other source, by a stored card, by an earlier payment (protocol sections 4, 6)."""
+"""Requests that open a payment by a source, a stored card or an earlier payment.
+
+Protocol sections 4 and 6.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ THREE_D: Final = ("direct", "3D", "only3D")
 
 @frozen
 class Stored:
-    """What an earlier request left with the gateway to pay from: a registration's id, or an initial payment's."""
+    """What a repeated payment refers to: a stored card's id or an initial payment's id."""
 
     id: str
     mode: str | None = None

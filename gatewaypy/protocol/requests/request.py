@@ -1,4 +1,4 @@
-"""A request before it is written: an operation, its fields by their wire names, and what its result is recognised by."""
+"""A request before it is written: an operation and its fields by their wire names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", re.ASCII)
 
 @frozen(kw_only=True)
 class Request:
-    """An operation filled in: its fields by their wire names, and what is needed to recognise its result.
+    """An operation with its fields by their wire names, and the values that identify its result.
 
-    ``subject`` is the id that the operation acts on and that goes into its path; ``None`` for a new payment or payout.
+    ``subject`` is the id that the operation acts on; ``None`` for a new payment or payout.
     """
 
     operation: Operation
@@ -61,8 +61,10 @@ def check_type(
 ) -> None:
     """Refuse a value of the wrong type before it is used."""
     if not isinstance(value, kind):
-        raise InvalidRequest(name, rule, shape_of(value) if isinstance(value, str) else f"a value of type {type(value).__name__}",
-                             operation=operation.name)  # fmt: skip
+        shape = f"a value of type {type(value).__name__}"
+        if isinstance(value, str):
+            shape = shape_of(value)
+        raise InvalidRequest(name, rule, shape, operation=operation.name)
 
 
 def check_amount(amount: object, operation: Operation) -> None:
@@ -87,7 +89,7 @@ def _overlap(name: str, known: str) -> bool:
 def with_extra(
     fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation
 ) -> Fields:
-    """Add a caller's own fields, which must not touch the library's, nor stand where a checksum looks for one."""
+    """Add a caller's own fields, which must not be the library's or be read by a checksum."""
     if not extra:
         return fields
     reserved = {
@@ -98,7 +100,7 @@ def with_extra(
         *_signed_places(operation),
     }
     if operation.fixed.get("recurringType") == "REPEATED":
-        # Nobody is there to give a CVV, and a merchant must not have kept one.
+        # No payer can enter a CVV, and a merchant must not have stored one.
         reserved.add("card")
     for name, value in extra.items():
         if not _NAME.fullmatch(name):
@@ -109,7 +111,7 @@ def with_extra(
                 operation=operation.name,
             )
         ours = any(_overlap(name, known) for known in reserved)
-        # product[1].quantity is known as product: positions tell nothing apart here.
+        # product[1].quantity is reserved as product: positions do not matter here.
         if ours or any(_overlap(name, known.partition("[")[0]) for known in fields):
             refused = "must not be in extra, because the library sets it"
             raise InvalidRequest(name, refused, operation=operation.name)

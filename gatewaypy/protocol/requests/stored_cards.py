@@ -1,4 +1,4 @@
-"""Requests about what the gateway keeps: stored cards, customers, and the merchants of a partner (protocol sections 4 and 6)."""
+"""Requests about stored cards, customers, and a partner's merchants (protocol sections 4, 6)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def store_card(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Store a card or a bank account by itself; under ``shipping`` this request has names of its own (one source)."""
+    """Store a card or bank account; its ``shipping`` fields have other names (one source)."""
     operation = operations.STORE_CARD
     check_type(
         "source",
