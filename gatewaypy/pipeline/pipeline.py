@@ -114,9 +114,6 @@ class Pipeline:
             request: The request.
             send_guard: Called right before the first byte is sent; False prevents the request.
 
-        Returns:
-            One type for each operation.
-
         Raises:
             InvalidRequest: The request breaks a rule. Nothing was sent.
             NotSent: No byte was sent.
@@ -157,8 +154,9 @@ class Pipeline:
         try:
             await self.slots.acquire(call.deadline)
         except TimeoutError:
-            limit, seconds = self.limits.max_in_flight, self.timeouts.total
-            reason = f"no free slot among {limit} within {seconds:g} s"
+            reason = (
+                f"no free slot among {self.limits.max_in_flight} within {self.timeouts.total:g} s"
+            )
         except ClosedError:
             reason = CLOSED
         else:
@@ -209,7 +207,7 @@ class Pipeline:
         return await self._inquire(call, answer, result)
 
     async def _send_with_token(self, call: Call) -> WireReply | WireFailure:
-        """Send a request with a token, and once more with a new one if the token was rejected.
+        """Send a request with a token, and again with a new one if the token was rejected.
 
         A reply with a status of ``platform.token_rejected`` proves that nothing was executed,
         unless it shows the opposite.

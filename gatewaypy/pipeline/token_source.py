@@ -301,7 +301,7 @@ class TokenSources:
             retry_after = error.retry_after
         except TimeoutError:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever a token store raises, nothing was sent
+        except Exception as error:  # noqa: BLE001 - a store's error; nothing was sent
             reason = f"no token: the token store failed with {type(error).__name__}"
         unsent = call.not_sent(reason)
         unsent.retry_after = retry_after

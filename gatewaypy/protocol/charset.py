@@ -1,4 +1,7 @@
-"""From bytes to text: one decision for replies, callbacks, browser returns, forms and tokens (protocol section 2)."""
+"""Decode bytes: one rule for replies, callbacks, browser returns, forms and tokens.
+
+Protocol section 2.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _PUNCTUATION: Final = re.compile(r"[^a-z0-9]+")
 #: The charsets that a declaration may name, by their IANA, Windows and Java names without
 #: punctuation, and Python's codec for each. Any other name counts as undeclared: Python has
 #: codecs that are not charsets, or that read ASCII bytes as other text (UTF-7, EBCDIC). UTF-16
-#: and UTF-32 are absent because a body's first bytes show them, whatever was declared.
+#: and UTF-32 are absent because a body's first bytes show them.
 CHARSETS: Final[Mapping[str, str]] = {
     "utf8": "utf-8",
     "ascii": "ascii",
@@ -130,7 +133,7 @@ def decode_pieces(pieces: Iterable[bytes], content_type: str) -> tuple[list[str]
 
 
 def find_guessed_field(value: Any, name: str = "") -> str | None:  # noqa: ANN401 - any JSON
-    """Return the name of a field that decides something and is not ASCII; ``None`` if there is none."""
+    """Return the name of a deciding field that is not ASCII; ``None`` if there is none."""
     if isinstance(value, dict):
         return next(
             (found for inner, each in value.items() if (found := find_guessed_field(each, inner))),

@@ -1,4 +1,4 @@
-"""The checksum rules of protocol section 5: which fields are masked_signed_text, in which order, and their MD5."""
+"""The checksum rules: the joined fields, their order, and their MD5 (protocol section 5)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 KEY: Final = "secureKey"
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-# With one of these inside a value, two different requests could share one checksum: a|b + c = a + b|c.
+# With one of these in a value, two requests could have the same checksum: a|b + c = a + b|c.
 _UNSIGNABLE: Final = re.compile(r"[|\r\n\x00\ud800-\udfff]")
 
 
 @frozen
 class Rule:
-    """One way of signing: the names of the masked_signed_text values, in order."""
+    """One way of signing: the names of the joined values, in order."""
 
     name: str
     signs: str
@@ -92,7 +92,7 @@ RULES: Final[Mapping[str, Rule]] = {
     )
 }
 
-#: Where a rule's value stands in the request, if not under the rule's own name: the first that is there.
+#: Other names of a rule's value in the request, in order of preference.
 STANDS_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "cardNumber": ("card.number", "bankAccount.bic", "bankAccount.routingNumber"),
     "givenName": ("customer.givenName",),
@@ -106,7 +106,8 @@ STANDS_AS: Final[Mapping[str, tuple[str, ...]]] = {
 def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, str | Secret]:
     """Find what a rule signs among a request's fields.
 
-    :raises InvalidRequest: naming the one that is not there.
+    Raises:
+        InvalidRequest: Names the field that is missing.
     """
     values: dict[str, str | Secret] = {}
     for name in rule.fields:
@@ -122,20 +123,21 @@ def signed_values(rule: Rule, fields: Mapping[str, str | Secret]) -> dict[str, s
 
 
 def masked_signed_text(rule: Rule, values: Mapping[str, str | Secret]) -> str:
-    """Return the text that a rule signs with every secret in it masked: what may be shown to the gateway's support."""
+    """Return the text that a rule signs, with its secrets masked, for the gateway's support."""
     if _digest(rule, values) is None:
         raise _refusal(rule, values)
     return "|".join(str(values[name]) for name in rule.fields)
 
 
 def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
-    """Return the MD5 of a rule's values masked_signed_text with ``|``, as 32 lower-case hexadecimal digits.
+    """Return the MD5 of a rule's values, joined with ``|``, as 32 lower-case hexadecimal digits.
 
-    :raises InvalidRequest: for a value with ``|``, a line break or NUL in it.
+    Raises:
+        InvalidRequest: A value has ``|``, a line break or NUL.
     """
     digest = _digest(rule, values)
     if digest is None:
-        # Raised out here: a traceback keeps the names of the frame that raises, and those in there have seen the key.
+        # Raised here: a traceback keeps the frame that raises, and the one of _digest has the key.
         raise _refusal(rule, values)
     return digest
 
@@ -156,10 +158,10 @@ def _plain(rule: Rule, values: Mapping[str, str | Secret]) -> list[str]:
 
 
 def _digest(rule: Rule, values: Mapping[str, str | Secret]) -> str | None:
-    """Return the digest of what a rule signs; ``None`` where a value has what nothing signed may have."""
+    """Return the digest of what a rule signs; ``None`` if a value must not be signed."""
     parts = _plain(rule, values)
     text = "|".join(parts)
-    # Printable text has no line break, no NUL and no half character; what is not printable may still be signed.
+    # Printable text has no line break, NUL or unpaired surrogate. Other text may still be signed.
     is_plain = text.isprintable() and text.count("|") == len(parts) - 1
     if not is_plain and _UNSIGNABLE.search("".join(parts)):
         return None

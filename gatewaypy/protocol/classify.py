@@ -86,7 +86,7 @@ def classify(request: Request, answer: WireReply | WireFailure) -> OperationResu
     except UnreadableError as unreadable:
         reason, is_unreadable = str(unreadable), True
         is_duplicate = _is_duplicate(answer)
-    except Exception as error:  # noqa: BLE001 - whatever the reply contains, the request was sent
+    except Exception as error:  # noqa: BLE001 - the request was sent
         reason = f"the reply could not be read ({type(error).__name__})"
     own_code = None if fields is None else _own_code(request, fields)
     return Doubt(reason, is_unreadable, is_duplicate, own_code)
@@ -227,7 +227,7 @@ def matches_amount(request: Request, invoice: Invoice) -> bool:
 # Operations that move no money
 
 
-def read_record(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401 - one type an operation
+def read_record(request: Request, answer: WireReply | WireFailure) -> Any:  # noqa: ANN401
     """Read the answer to an operation that moves no money.
 
     Raises:
@@ -263,7 +263,7 @@ def _is_about(request: Request, read: object) -> bool:
 
 
 def _is_duplicate(answer: WireReply | WireFailure) -> bool:
-    """Return whether a reply has the code 20015, whatever its HTTP status."""
+    """Return whether a reply has the code 20015, with any HTTP status."""
     if isinstance(answer, WireFailure):
         return False
     try:
@@ -273,7 +273,7 @@ def _is_duplicate(answer: WireReply | WireFailure) -> bool:
 
 
 def shows_execution(operation: Operation, answer: WireReply) -> bool:
-    """Return whether a reply shows that a request was executed, whatever its HTTP status says."""
+    """Return whether a reply shows that a request was executed, with any HTTP status."""
     try:
         fields = parse(answer)
         stated = {

@@ -64,7 +64,7 @@ def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
     )
 
 
-def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one type an operation
+def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Read a reply to an operation that moves no money; an unlisted code is ``UNKNOWN``.
 
     Raises:
@@ -163,8 +163,8 @@ def _configuration(operation: Operation, fields: Mapping[str, Any]) -> InvoiceCo
 def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Give an invoice's result its common name; an early refusal has that name already."""
     flat = dict(fields)
-    told = flat.pop("statusInvoiceResult", None)
-    return flat if told is None else flat | {"result": told}
+    result = flat.pop("statusInvoiceResult", None)
+    return flat if result is None else flat | {"result": result}
 
 
 def _accounts(operation: Operation, fields: Mapping[str, Any]) -> CustomerAccounts:

@@ -1,4 +1,4 @@
-"""What the gateway says, without card numbers and without the secrets that it was told; its ids stay as they are."""
+"""Remove card numbers and known secrets from what the gateway sent; its ids stay unchanged."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from gatewaypy.secret import MASK, Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: What the protocol calls an id, a digest or a time, in lower case, without the group before it (protocol sections 6, 7, 10 and
-#: 11). It is never altered, though one number in ten passes a card's check: it is what is looked up and compared.
+#: Ids, digests and times of the protocol, in lower case, without the group before them (protocol
+#: sections 6, 7, 10 and 11). They are looked up and compared, so they are never altered, although
+#: one number in ten passes the Luhn check.
 ID_FIELDS: Final = frozenset(
     {
-        "accountid", "bankreferenceid", "checksum", "createddate", "createdtime", "customerid", "date", "desc", "invoiceid",
-        "invoiceno", "memberid", "merchantinvoiceid", "merchanttransactionid", "merchantuserid", "mobile", "orderid",
-        "originalpaymentid", "partnerid", "paymentid", "phone", "registrationid", "systeminvoiceid", "systempaymentid", "telnocc",
-        "terminalid", "timestamp", "token", "trackingid", "transactiondate",
+        "accountid", "bankreferenceid", "checksum", "createddate", "createdtime", "customerid",
+        "date", "desc", "invoiceid", "invoiceno", "memberid", "merchantinvoiceid",
+        "merchanttransactionid", "merchantuserid", "mobile", "orderid", "originalpaymentid",
+        "partnerid", "paymentid", "phone", "registrationid", "systeminvoiceid", "systempaymentid",
+        "telnocc", "terminalid", "timestamp", "token", "trackingid", "transactiondate",
     }
 )  # fmt: skip
 #: Amounts, and where a browser is sent: an altered one is another amount, or leads nowhere.
 _EXACT_FIELDS: Final = ID_FIELDS | {
-    "amount", "authtoken", "captureamount", "chargebackamount", "payoutamount", "productamount", "producttotal", "redirect",
-    "refundamount", "tmpl_amount", "transactionurl", "url",
+    "amount", "authtoken", "captureamount", "chargebackamount", "payoutamount", "productamount",
+    "producttotal", "redirect", "refundamount", "tmpl_amount", "transactionurl", "url",
 }  # fmt: skip
-# Words of the protocol's own, and numbers of few digits: a CVV that stands there is one by chance.
+# The protocol's own words and short numbers: a CVV's digits in them are a coincidence.
 _SHORT_FIELDS: Final = {
-    "bin", "birthdate", "cardbin", "cardlast4digits", "cardtype", "code", "country", "currency", "eci", "expirationperiod",
-    "expirymonth", "expiryyear", "ip", "last4digits", "lastfourdigits", "paymentbrand", "paymentmode", "postcode", "quantity",
-    "resultcode", "status", "tmpl_currency", "transactionstatus",
+    "bin", "birthdate", "cardbin", "cardlast4digits", "cardtype", "code", "country", "currency",
+    "eci", "expirationperiod", "expirymonth", "expiryyear", "ip", "last4digits", "lastfourdigits",
+    "paymentbrand", "paymentmode", "postcode", "quantity", "resultcode", "status",
+    "tmpl_currency", "transactionstatus",
 }  # fmt: skip
 # What must never be stored (PCI DSS 3.3.1), and what opens the gateway: left out with its name.
 _LEFT_OUT: Final = frozenset(
@@ -43,8 +46,8 @@ _NUMBER: Final = re.compile(r"[0-9]{12,19}", re.ASCII)
 
 #: The request's fields whose values the gateway must not be quoted with.
 _SECRET_FIELDS: Final = (
-    "card.number", "card.cvv", "authentication.sKey", "authToken", "bankAccount.iban", "bankAccount.accountNumber",
-    "customer.vpa",
+    "card.number", "card.cvv", "authentication.sKey", "authToken", "bankAccount.iban",
+    "bankAccount.accountNumber", "customer.vpa",
 )  # fmt: skip
 # A shorter secret is part of many words: it is looked for as a whole word, where words are.
 _SHORTEST_SECRET: Final = 8
@@ -64,17 +67,18 @@ def secrets_of(fields: Mapping[str, Any]) -> tuple[Secret, ...]:
 def redact(
     fields: Mapping[str, Any], secrets: Sequence[Secret] = (), *, keep_token: bool = False
 ) -> dict[str, Any]:
-    """Return a reply's or a callback's fields without card numbers, CVVs and secrets, in any nesting; ids as they are.
+    """Return fields without card numbers, CVVs and secrets, in any nesting; ids are unchanged.
 
     Args:
         fields: As they were read: texts, objects and lists.
-        secrets: What the gateway was sent or holds. Numbers as long as a card's are looked for in any grouping. They are taken
-            out of ids, too; what has fewer than 8 characters, such as a CVV, only as a whole word where words are.
+        secrets: What the gateway was sent or has. Numbers as long as a card number are found in
+            any grouping and removed from ids too. Secrets of fewer than 8 characters, such as a
+            CVV, are removed only as a whole word.
         keep_token: The reply's ``AuthToken`` is what was asked for.
     """
     plain = fields if isinstance(fields, dict) else dict(fields)
     text = repr(plain)
-    # One look at everything finds most replies to have nothing of the kind; names, escapes and other scripts need a closer one.
+    # A check of the whole text clears most replies. Names, escapes and other scripts need more.
     if not may_contain(text) and _SUSPECT_NAME.search(text) is None and not _has_any(text, secrets):
         return plain
     return _Redaction(secrets, keep_token=keep_token).of_object(plain, is_redirect=False)
@@ -115,7 +119,7 @@ class _Redaction:
             )
         return kept
 
-    def _of_value(self, leaf: str, value: Any, *, is_redirect: bool) -> Any:  # noqa: ANN401 - any JSON
+    def _of_value(self, leaf: str, value: Any, *, is_redirect: bool) -> Any:  # noqa: ANN401
         if isinstance(value, dict):
             return self.of_object(value, is_redirect=is_redirect)
         if isinstance(value, list):
@@ -134,7 +138,7 @@ class _Redaction:
         if leaf != _TOKEN:
             for secret in self._long:
                 text = text.replace(secret, MASK)
-        # A code that is the CVV's digits and nothing else is one by chance.
+        # A code that equals the CVV's digits is a coincidence.
         if leaf not in _EXACT_FIELDS and not (
             leaf in _SHORT_FIELDS and text.strip() in self._short_texts
         ):

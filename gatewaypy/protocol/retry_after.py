@@ -1,4 +1,4 @@
-"""How long a gateway asks to wait before it is called again: ``Retry-After`` (RFC 9110, section 10.2.3)."""
+"""How long a gateway asks to wait: ``Retry-After`` (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: The HTTP status that asks a client to slow down.
 TOO_MANY: Final = 429
 #: The longest delay that is respected, in seconds (our choice). A longer one is a mistake or a day
-#: of maintenance, and a job that asks once more in ten minutes does no harm.
+#: of maintenance, and a job that sends a request in ten minutes does no harm.
 LONGEST_DELAY: Final = 600.0
 #: The delay after a 429 that names none, in seconds (our choice).
 DEFAULT_DELAY: Final = 1.0

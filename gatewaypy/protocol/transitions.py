@@ -1,7 +1,7 @@
 """Which state may follow which, for callbacks, inquiries and payout jobs (protocol section 8).
 
-A payment only moves forward. An older or lower status never overwrites a newer one. Only a refund or
-a chargeback overrides a success. A success after a failure, or a failure after a success, is a
+A payment only moves forward. An older or lower status never overwrites a newer one. Only a refund
+or a chargeback overrides a success. A success after a failure, or a failure after a success, is a
 contradiction that a person must check.
 """
 
@@ -35,9 +35,9 @@ class Transition(enum.Enum):
     CONTRADICTION = "both cannot be true"
 
 
-#: Every transition of a payment or payout, by long status in lower case. The statuses are documented;
-#: the transitions follow from their meanings and from section 8's rules (our choice). The gateway may
-#: skip steps.
+#: Every transition of a payment or payout, by long status in lower case. The statuses are
+#: documented; the transitions follow from their meanings and from section 8's rules (our choice).
+#: The gateway may skip steps.
 PAYMENT_TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("authstarted", "payoutstarted", "failed", "cancelled"),
     "authstarted": ("3d authstarted", "authsuccessful", "authfailed", "failed", "cancelled"),
@@ -61,7 +61,7 @@ PAYMENT_TRANSITIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # A short status alone stands for what it proves (our choice). A bare Y may be a hold or a
-# capture, so every follower of a hold may follow it: a capture, a cancellation, or the end of either.
+# capture, so every follower of a hold may follow it: a capture, a cancellation, or their ends.
 _SHORT_MOVES: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": ("p",),
     "p": ("authstarted", "payoutstarted", "n", "c"),
@@ -164,8 +164,8 @@ def classify_transition(known: str | None, state: str) -> Transition:
 def may_be_of(kind: Kind, long: str | None, short: str | None) -> bool:
     """Return whether a record with these statuses can be of a kind, by the table of moves.
 
-    A status belongs to a kind if the kind's own first status can follow it, or it can follow that one. An unknown
-    status, and a short one that both kinds share, says nothing against either.
+    A status belongs to a kind if the kind's own first status can follow it, or it can follow that
+    one. An unknown status, and a short one that both kinds share, excludes neither.
     """
     leading = long or short
     return leading is None or leading.strip().casefold() not in _FOREIGN[kind]

@@ -1,7 +1,7 @@
-"""From XML to the fields of the JSON form; XML that can be read in two ways is refused (protocol section 2).
+"""Read XML as the fields of the JSON form; ambiguous XML is refused (protocol section 2).
 
 No sample of the gateway's XML is known, so all of this is our choice: it reads what the usual Java
-writers make. An element is a field by its name without a prefix, repeated elements are a list, and an
+writers make. An element is a field by its name without a prefix. Repeated elements are a list. An
 attribute is a field of its element.
 """
 
@@ -81,7 +81,11 @@ def _refuse_doctype(*_: object) -> None:
     raise XmlError(msg)
 
 
-def _read_element(name: str, content: Any, depth: int) -> tuple[Any, dict[str, str]]:  # noqa: ANN401 - any of xmltodict's
+def _read_element(
+    name: str,
+    content: Any,  # noqa: ANN401 - any value of xmltodict
+    depth: int,
+) -> tuple[Any, dict[str, str]]:
     """Read an element; return its value, and what its attributes say of the element around it."""
     if depth > MAX_DEPTH:
         msg = f"the body is nested deeper than {MAX_DEPTH}"
@@ -131,7 +135,7 @@ def _read_children(
 
 
 def _read_attributes(content: dict[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Return whether an element is declared absent, and the attributes that are about the payment."""
+    """Return whether an element is declared absent, and its attributes about the payment."""
     is_absent, attributes = False, {}
     for key, value in content.items():
         prefix, _, name = key.removeprefix("@").rpartition(":")
@@ -148,7 +152,7 @@ def _read_attributes(content: dict[str, Any]) -> tuple[bool, dict[str, str]]:
 
 
 def _read_qualifiers(name: str, text: str, attributes: dict[str, str]) -> dict[str, str]:
-    """Read the attributes of an element with text: an amount's currency is a field next to the amount."""
+    """Read the attributes of an element with text: an amount's currency becomes a field."""
     qualifiers = {}
     for attribute, value in attributes.items():
         if attribute == "currency":

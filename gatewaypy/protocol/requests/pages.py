@@ -122,7 +122,7 @@ def hosted_card_registration(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Fill the hosted card registration's form in (documented; which fields it takes besides the signed ones is our choice)."""
+    """Build the hosted card registration's form (documented; unsigned fields are our choice)."""
     operation = operations.HOSTED_CARD_REGISTRATION
     fields: Fields = {
         "totype": _partner_name(credentials, operation),
@@ -142,7 +142,8 @@ def hosted_card_registration(
 
 def _partner_name(credentials: Credentials, operation: Operation) -> str:
     if credentials.partner_name is None:
-        msg = f"{operation.name}: the credentials must have partner_name, the field totype of the page"
+        name = operation.name
+        msg = f"{name}: the credentials must have partner_name, the field totype of the page"
         raise ConfigurationError(msg, operation=operation.name)
     return credentials.partner_name
 
