@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gatewaypy.errors import NOTHING_DONE
@@ -12,6 +11,8 @@ from gatewaypy.pipeline.call import CLOSED
 from gatewaypy.protocol.operation_types import RetryPolicy
 
 if TYPE_CHECKING:
+    import asyncio
+
     from gatewaypy.observe import Observer
     from gatewaypy.pipeline.call import Call
 
@@ -23,31 +24,26 @@ class InFlight:
     must not be aborted after it was sent, and the observer gets its result as `LateResult`.
     """
 
-    __slots__ = ("_call", "_caller", "_loop", "_observer")
+    __slots__ = ("_call", "_loop", "_observer", "caller")
 
     def __init__(self, call: Call, loop: asyncio.AbstractEventLoop, observer: Observer) -> None:
         """Make the future of a call."""
         self._call = call
         self._loop = loop
         self._observer = observer
-        self._caller: asyncio.Future[Any] = loop.create_future()
-        call.caller = self._caller
+        self.caller: asyncio.Future[Any] = loop.create_future()
+        call.caller = self.caller
 
-    async def wait(self) -> Any:  # noqa: ANN401 - see Pipeline.run
-        """Wait for the result."""
-        caller = self._caller
-        try:
-            return await caller
-        except asyncio.CancelledError:
-            if not caller.cancelled():
-                # The task ended just before its caller was cancelled.
-                error = caller.exception()
-                self._report_late(error, None if error else caller.result())
-            raise
+    def report_unread(self) -> None:
+        """Report a result that the task set just before its caller was cancelled."""
+        caller = self.caller
+        if not caller.cancelled():
+            error = caller.exception()
+            self._report_late(error, None if error else caller.result())
 
     def end(self, task: asyncio.Task[Any]) -> None:
         """Pass a task's result to the caller and to the observer."""
-        call, caller = self._call, self._caller
+        call, caller = self._call, self.caller
         # A task that was closed before its first step has sent nothing.
         error = call.not_sent(CLOSED) if task.cancelled() else task.exception()
         result = None if error is not None else task.result()

@@ -81,7 +81,6 @@ class Pipeline:
     body: str
     accept: str
     observer: Observer
-    # Seconds since the epoch; only for dates in replies and tokens.
     wall_clock: Callable[[], float]
     random: Random
     shared_tokens: SharedTokens | None = None
@@ -128,7 +127,11 @@ class Pipeline:
         await self._take_slot(call)
         in_flight = InFlight(call, self.loop, self.observer)
         _ = self.slots.run(self._execute(call), ended=in_flight.end)
-        return await in_flight.wait()
+        try:
+            return await in_flight.caller
+        except asyncio.CancelledError:
+            in_flight.report_unread()
+            raise
 
     def _on_platform(self, request: Request) -> Request:
         operation = request.operation.for_platform(self.platform)
@@ -213,7 +216,6 @@ class Pipeline:
         unless it shows the opposite.
         """
         operation = call.request.operation
-        answer: WireReply | WireFailure
         # The second of shared tokens may be an old one too, which another process has stored.
         for attempts_left in reversed(range(2 if self.shared_tokens is None else 3)):
             token, wire = None, call.wire
@@ -347,13 +349,12 @@ class Pipeline:
 
     async def _execute_query(self, call: Call) -> Any:  # noqa: ANN401 - see run
         """Send a request that changes nothing, at most three times before its deadline."""
-        reason = ""
         readers: dict[ReplyKind, Callable[[Request, WireReply | WireFailure], Any]] = {
             ReplyKind.TOKEN: self._read_granted,
             ReplyKind.INQUIRY: self._read_transaction,
         }
         read = readers.get(call.request.operation.reply, read_record)
-        kind, attempts_left = call.request.operation.reply, _MAX_QUERIES
+        kind, attempts_left, reason = call.request.operation.reply, _MAX_QUERIES, ""
         for attempt in itertools.count():
             if self.holds.is_held(kind, call.deadline):
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
@@ -114,12 +115,12 @@ class Operation:
     login: Login = Login.MERCHANT
     body: str | None = None
 
-    @property
+    @cached_property
     def payment_type(self) -> str | None:
         """The wire's ``paymentType``, if the operation has one."""
         return self.fixed.get("paymentType")
 
-    @property
+    @cached_property
     def moves_money(self) -> bool:
         """Whether a doubt about the operation is a doubt about money."""
         return (
