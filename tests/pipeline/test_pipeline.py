@@ -342,7 +342,7 @@ async def test_pipeline_duplicate_during_close_keeps_code(wire: Any) -> None:
         paying = asyncio.create_task(debit(gateway))
         await asked.wait()
         await gateway._pipeline.slots.drain(0.0)
-        with pytest.raises(errors.OutcomeUnknown, match="closed before the answer") as caught:
+        with pytest.raises(errors.OutcomeUnknown, match="closed before the reply") as caught:
             await paying
     assert caught.value.code == "20015"
 
@@ -951,7 +951,7 @@ class TestCancelling:
             task = asyncio.create_task(debit(gateway))
             await asked.wait()
             await gateway._pipeline.slots.drain(0.0)
-            with pytest.raises(errors.OutcomeUnknown, match="closed before the answer"):
+            with pytest.raises(errors.OutcomeUnknown, match="closed before the reply"):
                 await task
 
     async def test_pipeline_cancelled_close_can_be_repeated(self, wire: Any) -> None:
