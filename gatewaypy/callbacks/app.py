@@ -1,4 +1,4 @@
-"""The receiver as an ASGI application, to be mounted at ``notificationUrl`` or run alone."""
+"""The receiver as an ASGI application, mounted at ``notificationUrl`` or run alone."""
 
 from __future__ import annotations
 
@@ -34,26 +34,28 @@ _TOO_SLOW: Final = Acknowledgement(408, b"too slow")
 
 
 class _GoneError(Exception):
-    """The client went away in the middle of its body."""
+    """The client disconnected before the end of its body."""
 
 
 class CallbackApp:
-    """Answers callbacks at the root of where it is mounted, with and without the trailing slash.
+    """An ASGI application that answers callbacks at its root, with or without the trailing slash.
 
-    ::
-
-        app.mount("/gateway", CallbackApp(router, credentials, inbox="sqlite:///callbacks.db", confirm=gateway))
-
-    FastAPI and Starlette answer ``POST /gateway`` with a redirect to ``/gateway/`` before the mounted application sees it, and a
-    gateway may not follow that: name ``https://shop.example/gateway/`` as the notification URL, or add
+    FastAPI and Starlette redirect ``POST /gateway`` to ``/gateway/`` before a mounted application
+    receives it, and a gateway may not follow. Use ``https://shop.example/gateway/`` as the
+    notification URL, or add
     ``app.router.routes.append(Route("/gateway", callbacks, methods=["POST"]))``.
 
-    Takes every option of `Receiver`. A mounted application gets no lifespan: the inbox is opened with the first callback then. To
-    dispatch what an earlier process left from the start, and to close cleanly, enter it in your own lifespan:
-    ``async with callback_app: yield``. Run alone, its own lifespan does that.
+    A mounted application receives no lifespan events, so the first callback opens the inbox. To
+    dispatch an earlier process's events from the start and to close cleanly, enter the application
+    in your own lifespan: ``async with callback_app: yield``. Run alone, its own lifespan does that.
 
-    POST only (405); 64 KiB, by the length header and by counting (413); the body within 5 seconds (408). Slow *headers* cannot be
-    seen by an application: put a proxy in front.
+    Limits: POST only (405), a body of 64 KiB (413) that arrives within 5 s (408). An application
+    does not see slow headers; put a proxy in front of it.
+
+    Example::
+
+        callbacks = CallbackApp(router, credentials, inbox="sqlite:///callbacks.db")
+        app.mount("/gateway", callbacks)
     """
 
     def __init__(
@@ -77,22 +79,22 @@ class CallbackApp:
             raise TypeError(_describe_unknown(name))
         self.receiver = Receiver(router, credentials, **options)
         self._opening: asyncio.Future[Any] | None = None
-        #: Where it is open.
+        #: The event loop on which it is open.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the inbox and begin to dispatch."""
+        """Open the inbox and start to dispatch."""
         await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the handlers that run end, and close the inbox."""
+        """Wait for the handlers that run, and close the inbox."""
         opening, self._opening, self._loop = self._opening, None, None
         if opening is not None:
             await self.receiver.__aexit__(None, None, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Be an ASGI application."""
+        """Answer an ASGI request, or run the lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
@@ -100,13 +102,13 @@ class CallbackApp:
 
     async def _open(self) -> None:
         opening, loop = self._opening, asyncio.get_running_loop()
-        # What failed once may work at the next callback, whoever waited for it; and a loop may have ended without closing.
+        # A failed opening is repeated by the next callback. A loop may have ended without closing.
         if (
             opening is None
             or opening.get_loop() is not loop
             or (opening.done() and not _has_opened(opening))
         ):
-            # What it starts (the store's connection, the dispatcher) outlives this request.
+            # The store's connection and the dispatcher outlive this request.
             opening = loop.create_task(self.receiver.__aenter__(), context=Context())
             self._opening = opening
         await asyncio.shield(opening)
@@ -124,11 +126,11 @@ class CallbackApp:
                 body = await _read_body(receive)
         except TimeoutError:
             return self.receiver.log_refusal(
-                _TOO_SLOW, f"its body took longer than {_BODY_SECONDS:g} s", source
+                _TOO_SLOW, f"the body took longer than {_BODY_SECONDS:g} s", source
             )
         except _GoneError:
             return self.receiver.log_refusal(
-                _GONE, "the sender went away before the end of the body", source
+                _GONE, "the sender disconnected before the end of the body", source
             )
         if body is None:
             return self.receiver.log_refusal(
@@ -143,9 +145,9 @@ class CallbackApp:
     def _refusal(
         self, scope: Scope, headers: dict[bytes, bytes]
     ) -> tuple[Acknowledgement, str] | None:
-        """Refuse what need not be read."""
+        """Return the answer and the reason if the request is refused before its body is read."""
         root = scope.get("root_path", "")
-        # A Starlette Route leads here with the whole path; whoever made it chose that path.
+        # A Starlette Route passes the whole path, which the application chose.
         if scope["path"].removeprefix(root) not in {"", "/"} and (
             root or scope.get("endpoint") is not self
         ):
@@ -157,7 +159,7 @@ class CallbackApp:
         return (
             None
             if is_fine
-            else (TOO_LARGE, f"its length is more than {MAX_BODY} bytes, or not a number")
+            else (TOO_LARGE, f"the length is more than {MAX_BODY} bytes, or not a number")
         )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -187,7 +189,7 @@ def _has_opened(opening: asyncio.Future[Any]) -> bool:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Read a body, piece by piece; ``None`` as soon as it is too long."""
+    """Read a body chunk by chunk; ``None`` as soon as it is too long."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise _GoneError

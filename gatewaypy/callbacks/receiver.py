@@ -1,4 +1,4 @@
-"""A callback's way in: read, verify, type, store, answer. It needs no web framework, and no client unless it is to confirm."""
+"""The receiver of callbacks: it reads, verifies, types and stores them, without a web framework."""
 
 from __future__ import annotations
 
@@ -70,27 +70,41 @@ class ReceiverOptions(TypedDict, total=False):
 
 
 class Receiver:
-    """Receives callbacks for one or several merchants.
+    """The receiver of one or several merchants' callbacks.
 
-    ::
+    With an inbox, an event is on disk before 200 is answered, and this process or another one
+    dispatches it. Without an inbox, handlers run before the answer. If one fails, the answer is
+    500, so that the gateway sends the callback again.
+
+    Args:
+        router: The handlers.
+        credentials: One account, or several that share the URL. Each account's key is tried, and
+            its older keys during a rotation.
+        inbox: ``"sqlite:///…"``, ``"postgresql://…"`` or an `Inbox`.
+        confirm: A `Gateway` for an inquiry about each event. Handlers then receive the inquiry's
+            answer. With several merchants, one gateway for each member id. It needs an inbox.
+        confirm_when: ``"always"``, ``"unsigned_only"`` or ``"never"``. Unsigned callbacks are
+            refused with ``"never"``, without ``confirm``, and with several merchants.
+        check: Compares an event with your order. If it returns false, the event is stored for
+            review. It needs an inbox.
+        concurrency: How many events are handled at a time.
+        max_attempts: After so many failures of its handlers an event is parked.
+        initial_delay: Seconds before the second attempt; doubled with each further one.
+        handler_timeout: Seconds that a handler or ``check`` can take. An async one is then
+            cancelled and has failed. A plain one cannot be stopped; it is logged.
+        max_open: How many events can wait before further ones are answered 503. The limit of
+            unsigned ones is half of it.
+        max_unsigned: How many unsigned events can wait before further ones are answered 503.
+        unsigned_per_second: How many unsigned events cause an inquiry in a second. Signed events
+            come first.
+
+    Raises:
+        ConfigurationError: An option has a wrong value, or needs an inbox.
+
+    Example::
 
         async with Receiver(router, credentials, inbox="sqlite:///callbacks.db") as receiver:
             answer = await receiver.receive(body, content_type)
-
-    With an inbox an event is on disk before 200 is answered, and dispatched from there, in this process or another. Without one,
-    handlers run before the answer, and their failure is a 500, so that the gateway sends the callback again.
-
-    :param credentials: one account, or several that share the URL; each one's key is tried, older keys while a rotation lasts.
-    :param inbox: ``"sqlite:///…"``, ``"postgresql://…"`` or an `Inbox`.
-    :param confirm: a `Gateway` to ask before handlers hear of an event: they hear the inquiry's answer then. With several
-        merchants one for each, by its member id. Needs an inbox.
-    :param confirm_when: ``"always"``, ``"unsigned_only"`` (unsigned callbacks are refused without ``confirm``), or ``"never"``.
-    :param check: your own look at an event against your order: false keeps it for review.
-    :param handler_timeout: seconds that a handler, or ``check``, may take; an async one is cancelled then, and has failed. A
-        plain one cannot be stopped: it is logged.
-    :param max_open: how many events may wait before further ones are answered 503; unsigned ones at half of it.
-    :param max_unsigned: how many unsigned events may wait before further ones are answered 503.
-    :param unsigned_per_second: how many unsigned events are asked about in a second; signed ones come first.
     """
 
     def __init__(
@@ -110,14 +124,14 @@ class Receiver:
         max_unsigned: int = 1_000,
         unsigned_per_second: float = 5.0,
     ) -> None:
-        """Configure a receiver; nothing is opened yet."""
+        """Check and store the options; nothing is opened yet."""
         self._accounts: tuple[Credentials, ...]
         if isinstance(credentials, Iterable) and not isinstance(credentials, Credentials):
             self._accounts = tuple(credentials)
         else:
             self._accounts = (credentials,)
         if not self._accounts:
-            msg = "a receiver needs at least one merchant's credentials"
+            msg = "credentials: must have at least one merchant's"
             raise ConfigurationError(msg)
         if not isinstance(router, Router) or not all(
             isinstance(account, Credentials) for account in self._accounts
@@ -127,7 +141,7 @@ class Receiver:
         if check is not None and not callable(check):
             msg = "check: must be a function of an event"
             raise ConfigurationError(msg)
-        # Checked without an inbox too: one that is added later must not bring a mistake to light.
+        # Checked without an inbox too, so that adding one later reveals no mistake.
         check_number("concurrency", concurrency, least=1, is_whole=True)
         check_number("max_attempts", max_attempts, least=1, is_whole=True)
         check_number("initial_delay", initial_delay, above=0)
@@ -136,17 +150,17 @@ class Receiver:
         check_number("max_unsigned", max_unsigned, least=0, is_whole=True)
         check_number("unsigned_per_second", unsigned_per_second, above=0)
         if confirm_when not in {"always", "unsigned_only", "never"}:
-            msg = "confirm_when is 'always', 'unsigned_only' or 'never'"
+            msg = "confirm_when: must be 'always', 'unsigned_only' or 'never'"
             raise ConfigurationError(msg)
         if (confirm is not None or check is not None) and inbox is None:
-            msg = "confirm and check need an inbox: they may have to be tried again"
+            msg = "confirm, check: must have an inbox, because they are repeated after a failure"
             raise ConfigurationError(msg)
         if confirm is not None and len(self._accounts) > 1 and not isinstance(confirm, Mapping):
-            msg = "several merchants need a gateway each to confirm with: confirm={member_id: gateway, …}"
+            msg = "confirm: must be {member_id: gateway, …} with several merchants"
             raise ConfigurationError(msg)
         self._check_merchants(confirm)
         self._router = router
-        # An unsigned callback does not say whose it is: only where there is one merchant can it be asked about.
+        # An unsigned callback does not name its merchant, so only a single one can inquire.
         self._takes_unsigned = (
             confirm is not None and confirm_when != "never" and len(self._accounts) == 1
         )
@@ -163,7 +177,7 @@ class Receiver:
             self.dispatcher = Dispatcher(
                 router=router,
                 inbox=self._inbox,
-                random=random.Random(),  # noqa: S311 - it spreads retries, it guards nothing
+                random=random.Random(),  # noqa: S311 - only spreads retries
                 confirm=confirm if confirm_when != "never" else None,
                 confirm_unsigned_only=confirm_when == "unsigned_only",
                 check=check,
@@ -176,17 +190,23 @@ class Receiver:
             )
 
     def _check_merchants(self, confirm: InquiryClient | Mapping[str, InquiryClient] | None) -> None:
-        """Check that each event and each gateway are of a merchant that is known."""
+        """Check that each key and each gateway belongs to one known merchant."""
         owners: dict[str, str] = {}
         for account in self._accounts:
             for key in account.verifying_keys:
                 if owners.setdefault(key.reveal(), account.member_id) != account.member_id:
-                    msg = "credentials: must not have one key for two merchants, because a signature would not say whose it is"
+                    msg = (
+                        "credentials: must not have one key for two merchants,"
+                        " because a signature would not identify the merchant"
+                    )
                     raise ConfigurationError(msg)
         members = {account.member_id for account in self._accounts}
         if isinstance(confirm, Mapping):
             if members != set(confirm):
-                msg = "confirm: must have a gateway for each of the receiver's merchants, by its member id as text"
+                msg = (
+                    "confirm: must have a gateway for each of the receiver's merchants,"
+                    " by its member id as text"
+                )
                 raise ConfigurationError(msg)
             for member_id, gateway in confirm.items():
                 check_merchant("confirm", gateway, member_id)
@@ -206,18 +226,26 @@ class Receiver:
         return self._inbox
 
     async def __aenter__(self) -> Self:
-        """Open the inbox and begin to dispatch from it."""
+        """Open the inbox and start to dispatch from it.
+
+        Raises:
+            ConfigurationError: The receiver is open on another event loop, or the inbox cannot be
+                used.
+        """
         loop = asyncio.get_running_loop()
         if self._loop is not None and self._loop.is_closed():
-            # It ended without closing this receiver, and everything that ran there is gone.
+            # The loop ended without closing this receiver.
             self._is_open = False
         if self._is_open and loop is not self._loop:
-            msg = "this receiver is open on another event loop: close it there, and open one on each loop"
+            msg = (
+                "this receiver is open on another event loop;"
+                " close it there, and open one on each loop"
+            )
             raise ConfigurationError(msg)
         self._loop = loop
-        unheard = self._router.unheard()
-        if not self._is_open and unheard:
-            logger.info("no handler is registered for %s", ", ".join(unheard))
+        unhandled = self._router.unhandled()
+        if not self._is_open and unhandled:
+            logger.info("no handler is registered for %s", ", ".join(unhandled))
         if not self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self._inbox.__aenter__()
             self.dispatcher.start()
@@ -230,7 +258,7 @@ class Receiver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let the handlers that run end, and close the inbox."""
+        """Wait for the handlers that run, and close the inbox."""
         if self._is_open and self._inbox is not None and self.dispatcher is not None:
             await self.dispatcher.aclose()
             await self._inbox.__aexit__(None, None, None)
@@ -240,17 +268,20 @@ class Receiver:
     def log_refusal(
         self, answer: Acknowledgement, reason: str, source: str | None = None
     ) -> Acknowledgement:
-        """Log that a callback is not taken, and return the answer.
+        """Log that a callback is refused, and return the answer.
 
         A reason is logged once in 10 s, with the count of the refusals in between.
 
         Args:
-            answer: What is answered.
-            reason: Why, without anything that was received.
+            answer: The answer to the sender.
+            reason: The reason, without any received text.
             source: The sender's address.
+
+        Returns:
+            The answer.
         """
         sender = "an unknown address" if source is None else ascii(source)[:66]
-        # An unreadable body has many ways to be so, and a stranger chooses among them.
+        # One kind for all unreadable bodies, because the sender can choose among their reasons.
         kind = f"{answer.status}" if answer is UNREADABLE else f"{answer.status} {reason}"
         self._refusals.warn(kind, f"a callback from {sender} is answered {answer.status}: {reason}")
         return answer
@@ -258,12 +289,21 @@ class Receiver:
     async def receive(
         self, body: bytes, content_type: str, *, source: str | None = None
     ) -> Acknowledgement:
-        """Take a callback as it was received, and return what to answer.
+        """Verify and store a callback, and return the answer to the gateway.
 
-        ``source`` is the sender's address, for the log.
+        Args:
+            body: The bytes as they were received.
+            content_type: The request's header; may be empty.
+            source: The sender's address, for the log.
 
-        200: it is safe with us. 400: it is no callback. 401: no key fits, without a reason. 413 and 415: it is not even looked
-        at. 500: a handler failed (without an inbox). 503: it could not be stored; the gateway should try again.
+        Returns:
+            The answer. 200: the callback is stored or handled. 400: it is unreadable. 401: the
+            signature is missing or matches no key; the body gives no reason. 413 and 415: it was
+            not read. 500: a handler failed, without an inbox. 503: it could not be stored, and
+            the gateway should send it again.
+
+        Raises:
+            ConfigurationError: The receiver has an inbox and is not open.
         """
         if len(body) > MAX_BODY:
             return self.log_refusal(TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", source)
@@ -293,7 +333,7 @@ class Receiver:
         return await (self._dispatch(event) if self._inbox is None else self._store(event, source))
 
     def _hint(self, fields: Mapping[str, object]) -> CallbackEvent | None:
-        """Return as much of an unsigned callback as it takes to ask the gateway, if it can be asked."""
+        """Return the part of an unsigned callback that an inquiry needs, if one is possible."""
         if not self._takes_unsigned:
             return None
         hint = read_event(reduced(fields), signed=False, member_id=self._accounts[0].member_id)
@@ -304,10 +344,13 @@ class Receiver:
             number = await self._router.dispatch(event, timeout=self._handler_timeout)
         except Exception as error:
             order = ascii(event.merchant_transaction_id or event.payment_id)[:104]
-            logger.error(  # noqa: TRY400 - the error's own words may hold anything
+            logger.error(  # noqa: TRY400 - the error's text may contain anything
                 "a handler failed at %s of %s; the callback is answered 500: %s",
-                type(event).__name__, order, printable(f"{type(error).__name__}: {error}"), exc_info=printable_error(error),
-            )  # fmt: skip
+                type(event).__name__,
+                order,
+                printable(f"{type(error).__name__}: {error}"),
+                exc_info=printable_error(error),
+            )
             return FAILED
         if number == 0:
             kind = type(event).__name__
@@ -317,15 +360,15 @@ class Receiver:
 
     async def _store(self, event: CallbackEvent, source: str | None) -> Acknowledgement:
         if not self._is_open:
-            msg = "this receiver is not open: use it inside 'async with'"
+            msg = "this receiver is not open; use it inside 'async with'"
             raise ConfigurationError(msg)
         assert self._inbox is not None
         assert self.dispatcher is not None
-        # A stranger's must never take the place of the gateway's own.
+        # Unsigned events must not use the room of signed ones.
         if self._waiting >= (self._max_open if event.signed else self._max_open // 2):
             return self.log_refusal(UNAVAILABLE, "the inbox is full", source)
         if not event.signed and self._waiting_unsigned >= self._max_unsigned:
-            return self.log_refusal(UNAVAILABLE, "too many unsigned ones wait", source)
+            return self.log_refusal(UNAVAILABLE, "too many unsigned events wait", source)
         try:
             is_new = await self._inbox.put(event)
         except Exception:

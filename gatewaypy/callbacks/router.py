@@ -1,4 +1,4 @@
-"""Who hears what: handlers registered for types of events, called in the order in which they were registered."""
+"""Handlers, registered for types of events and called in the order of registration."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _MOST: Final = 2
 
 @frozen(kw_only=True)
 class EventContext:
-    """What a handler may want to know besides the event.
+    """The key and the attempt of an event that is handled.
 
-    ``key`` is the same for every attempt and repeat of one event: store it with your effect, in the same transaction, and the
-    effect happens once even where this process is killed between the two. ``attempt`` counts from 1.
+    Attributes:
+        key: The same for every attempt and repeat of one event. If you store it in the same
+            transaction as the effect, the effect happens once, even if the process is killed.
+        attempt: Counts from 1.
     """
 
     key: str
@@ -35,7 +37,7 @@ class EventContext:
 
 
 class HandlerTimeoutError(Exception):
-    """A handler, or a check, did not end in time."""
+    """A handler or a check did not end in time."""
 
 
 async def call(
@@ -43,24 +45,26 @@ async def call(
     function: Callable[..., Any],
     *arguments: Any,  # noqa: ANN401 - the function's own
     is_async: bool,
-    timeout: float | None = None,  # noqa: ASYNC109 - the error has to say what timed out
+    timeout: float | None = None,  # noqa: ASYNC109 - the error must name what timed out
     threads: anyio.CapacityLimiter | None = None,
 ) -> Any:  # noqa: ANN401 - the function's own
-    """Call a function of the application, and await what it returns; a plain function runs in a thread.
+    """Call a function of the application and await its result; a plain one runs in a thread.
 
     Args:
-        where: What is called, for errors.
-        function: The function, and
-        arguments: its arguments.
+        where: The function's name in errors.
+        function: The function to call.
+        arguments: Its arguments.
         is_async: Whether it is a coroutine function.
-        timeout: Seconds until it is cancelled; ``None`` for no limit. A thread cannot be stopped; it is waited for if ``threads``
-            is given.
-        threads: Limits the threads; anyio's default if it is ``None``. Without it, a thread that does not end in time is left
-            behind.
+        timeout: Seconds until it is cancelled; ``None`` for no limit. A thread cannot be stopped.
+        threads: The limiter of the threads. With it, the call waits for its thread without a limit.
+            Without it, a thread that does not end in time is abandoned.
+
+    Returns:
+        The function's result.
 
     Raises:
-        HandlerTimeoutError: It did not end in time.
-        TypeError: It returned work that has not run.
+        HandlerTimeoutError: The function did not end in time.
+        TypeError: The function returned work that has not run.
     """
     result: Any = None
     if is_async:
@@ -78,7 +82,7 @@ async def call(
                 result = await anyio.to_thread.run_sync(
                     function, *arguments, abandon_on_cancel=True
                 )
-            # Such as the coroutine of a lambda around a coroutine function.
+            # A lambda around a coroutine function returns a coroutine.
             return None if result is None else await finish(where, result)
     except TimeoutError:
         if not limit.expired():
@@ -89,13 +93,13 @@ async def call(
 
 @frozen
 class Handler:
-    """A registered function, and how it wants to be called."""
+    """A registered function and how to call it."""
 
     event: type[CallbackEvent]
     function: Callable[..., Any]
     with_context: bool
     is_async: bool
-    #: What it is called in logs and errors.
+    #: The name in logs and errors.
     name: str
 
     async def __call__(
@@ -106,9 +110,13 @@ class Handler:
         timeout: float | None = None,  # noqa: ASYNC109 - see call
         threads: anyio.CapacityLimiter | None = None,
     ) -> None:
-        """Call it, with the event's own context where none is given.
+        """Call the function; a plain one runs in a thread, so that it does not block the loop.
 
-        A plain function runs in a thread, so that it blocks nobody.
+        Args:
+            event: The event.
+            context: The context for the function; the event's own if it is ``None``.
+            timeout: Seconds; ``None`` for no limit.
+            threads: The limiter of the threads, as in `call`.
 
         Raises:
             HandlerTimeoutError: An async function took longer than ``timeout`` seconds.
@@ -128,55 +136,63 @@ class Handler:
 
 
 class Router:
-    """Sends events to handlers.
+    """The handlers of an application, by type of event.
 
-    ::
+    Example::
 
-    router = Router()
+        router = Router()
 
-    @router.on(PaymentSucceeded)
-    async def ship(event: PaymentSucceeded) -> None: ...
+        @router.on(PaymentSucceeded)
+        async def ship(event: PaymentSucceeded) -> None: ...
     """
 
     def __init__(self) -> None:
         """Start without handlers."""
         self._handlers: list[Handler] = []
-        self._hearing: dict[type[CallbackEvent], list[Handler]] = {}
+        self._handlers_by_type: dict[type[CallbackEvent], list[Handler]] = {}
 
     def on(self, event: type[CallbackEvent]) -> Callable[[F], F]:
         """Register a handler for a type of events and all its subtypes.
 
-        It takes ``(event)`` or ``(event, context)``, and may be async or plain. Several handlers are called in order; where one
-        fails the later ones wait until it has succeeded, and the earlier ones are called again with it.
+        A handler takes ``(event)`` or ``(event, context)``, and can be async or plain. Handlers are
+        called in order. If one fails, the later ones are not called. The next attempt calls all of
+        them again from the first.
 
-        :raises ConfigurationError: where the function cannot take such an event; at once, not at the first callback.
+        Args:
+            event: The type of events.
+
+        Returns:
+            A decorator that registers a function and returns it.
+
+        Raises:
+            ConfigurationError: The function cannot take such an event.
         """
         if not (isinstance(event, type) and issubclass(event, CallbackEvent)):
-            msg = f"router.on() takes a type of events, such as PaymentSucceeded, not {event!r}"
+            msg = f"router.on: must be a type of events, such as PaymentSucceeded; got {event!r}"
             raise ConfigurationError(msg)
 
         def register(function: F) -> F:
             self._handlers.append(_handler(event, function))
-            self._hearing.clear()
+            self._handlers_by_type.clear()
             return function
 
         return register
 
     def include(self, other: Router) -> None:
-        """Take over another router's handlers, after those that are here."""
+        """Append the handlers of another router."""
         self._handlers.extend(other._handlers)
-        self._hearing.clear()
+        self._handlers_by_type.clear()
 
     def handlers_of(self, event: CallbackEvent) -> list[Handler]:
-        """Return who hears an event, in order."""
+        """Return the handlers of an event, in order."""
         kind = type(event)
-        if kind not in self._hearing:
-            self._hearing[kind] = [
+        if kind not in self._handlers_by_type:
+            self._handlers_by_type[kind] = [
                 handler for handler in self._handlers if issubclass(kind, handler.event)
             ]
-        return self._hearing[kind]
+        return self._handlers_by_type[kind]
 
-    def unheard(self) -> list[str]:
+    def unhandled(self) -> list[str]:
         """Return the names of the event types that no handler is registered for."""
         kinds = CallbackEvent.__subclasses__()
         return sorted(
@@ -192,15 +208,16 @@ class Router:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - see call
     ) -> int:
-        """Call every handler that hears the event, in order; the first failure ends it.
+        """Call the handlers of an event in order, up to the first failure.
 
         Args:
-            event: What happened.
-            context: What handlers may ask for; one of the event's own if it is ``None``.
-            timeout: Seconds for each handler; no limit if it is ``None``. A plain one is left behind in its thread.
+            event: The event.
+            context: The context for handlers; the event's own if it is ``None``.
+            timeout: Seconds for each handler; no limit if it is ``None``. A plain handler that
+                takes longer is abandoned in its thread.
 
         Returns:
-            How many handlers there are.
+            The number of handlers.
         """
         handlers = self.handlers_of(event)
         for handler in handlers:
@@ -222,7 +239,10 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
         if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
     ]
     if positional and positional[0].name in {"self", "cls"}:
-        msg = f"{name} must be a method of an object, such as shop.ship; a class has none to call it on"
+        msg = (
+            f"{name} must be a method of an object, such as shop.ship;"
+            " on a class it has no object to act on"
+        )
         raise ConfigurationError(msg)
     needed = [p for p in positional if p.default is p.empty]
     required_keywords = [
@@ -235,7 +255,7 @@ def _handler(event: type[CallbackEvent], function: Callable[..., Any]) -> Handle
         raise ConfigurationError(msg)
     try:
         hints = typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - names that exist for type checkers alone cannot be checked here
+    except Exception:  # noqa: BLE001 - names for type checkers only do not exist here
         hints = {}
     wanted = hints.get(positional[0].name, CallbackEvent)
     if isinstance(wanted, type) and not issubclass(event, wanted):
