@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
@@ -18,20 +18,11 @@ from gatewaypy.protocol.transitions import Transition, classify_transition
 if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.callbacks.inbox import ClaimedEntry
+    from gatewaypy.interfaces import InquiryClient
     from gatewaypy.models import Transaction
 
 # A gateway has limits of its own; another client may have none.
 _INQUIRY_TIMEOUT: Final = 300.0
-
-
-class InquiryClient(Protocol):
-    """What confirming needs of a gateway."""
-
-    async def inquire(
-        self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None
-    ) -> Transaction:
-        """Ask what became of a payment."""
-        ...
 
 
 class NotOursError(Exception):

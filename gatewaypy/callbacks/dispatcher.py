@@ -14,7 +14,6 @@ from attrs import define, field
 from gatewaypy.callables import check_function
 from gatewaypy.callbacks.confirmation import (
     Confirmation,
-    InquiryClient,
     NotOursError,
     UnconfirmedError,
 )
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.callbacks.inbox import ClaimedEntry, Inbox
     from gatewaypy.callbacks.router import Router
+    from gatewaypy.interfaces import InquiryClient
 
-__all__ = ["Dispatcher", "InquiryClient"]
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from gatewaypy.callbacks.confirmation import InquiryClient
     from gatewaypy.callbacks.events import CallbackEvent
+    from gatewaypy.interfaces import InquiryClient
 
 logger: Final = logging.getLogger("gatewaypy.callbacks")
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from attrs import define, field
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from gatewaypy.callbacks.confirmation import InquiryClient
     from gatewaypy.callbacks.inbox import Inbox, Watched
+    from gatewaypy.interfaces import InquiryClient, Reconcilable
     from gatewaypy.models import OperationResult, Transaction
     from gatewaypy.money import Money
 
@@ -44,14 +44,6 @@ _OPERATION_OF: Final = {
     Payout: "payout",
 }
 _PAYMENT_TYPES: Final = {"DB": "debit", "PA": "preauth"}
-
-
-class Reconcilable(Protocol):
-    """A payout journal, or whatever else has pending payments of its own."""
-
-    async def reconcile(self, gateway: Any) -> int:  # noqa: ANN401 - an open gateway
-        """Ask about what is pending."""
-        ...
 
 
 @define(eq=False)

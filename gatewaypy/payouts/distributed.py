@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
     from taskiq import AsyncBroker
 
+    from gatewaypy.interfaces import PayoutClient
     from gatewaypy.payouts.journal.rows import Remaining
     from gatewaypy.payouts.orders import PayoutOrder
-    from gatewaypy.payouts.run import PayoutClient, Run
+    from gatewaypy.payouts.run import Run
 
 logger: Final = logging.getLogger("gatewaypy.payouts")
 

@@ -13,7 +13,7 @@ from gatewaypy.payouts.journal.planning import refusal_of_batch
 from gatewaypy.payouts.order_feed import OrderFeed
 from gatewaypy.payouts.outcome_poller import OutcomePoller, report_ended
 from gatewaypy.payouts.report import Report, make_report
-from gatewaypy.payouts.run import PayoutClient, PayoutResult, Run
+from gatewaypy.payouts.run import PayoutResult, Run
 from gatewaypy.payouts.sender import PayoutSender
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.throttle import Throttle
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
     from types import TracebackType
 
+    from gatewaypy.interfaces import PayoutClient
     from gatewaypy.payouts.orders import PayoutOrder
 
 logger: Final = logging.getLogger("gatewaypy.payouts")

@@ -18,10 +18,11 @@ from gatewaypy.protocol.inquiry import Unresolved, resolve
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from gatewaypy.interfaces import PayoutClient
     from gatewaypy.models import OperationResult
     from gatewaypy.payouts.journal.journal import Journal
     from gatewaypy.payouts.journal.rows import Row
-    from gatewaypy.payouts.run import PayoutClient, Run
+    from gatewaypy.payouts.run import Run
 
 _CONCURRENT_INQUIRIES: Final = 64
 _LOOK_UP_LIMIT: Final = 256

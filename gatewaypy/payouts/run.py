@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from gatewaypy.config import Credentials
-    from gatewaypy.models import OperationResult, Outcome, Payout, Transaction
+    from gatewaypy.models import OperationResult, Outcome
     from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.states import State
     from gatewaypy.payouts.throttle import Throttle
-
-
-class PayoutClient(Protocol):
-    """What a job needs of a `Gateway`.
-
-    A client with a ``platform`` is also compared with the journal's gateway.
-    """
-
-    @property
-    def credentials(self) -> Credentials:
-        """The merchant's credentials."""
-        ...
-
-    @property
-    def payout(self) -> Callable[..., Coroutine[Any, Any, Payout]]:
-        """Send money; see `Gateway.payout`."""
-        ...
-
-    async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
-        """Look up a payout; see `Gateway.inquire`."""
-        ...
 
 
 @frozen(kw_only=True)

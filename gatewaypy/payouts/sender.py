@@ -26,10 +26,11 @@ from gatewaypy.protocol import codes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from gatewaypy.interfaces import PayoutClient
     from gatewaypy.models import OperationResult
     from gatewaypy.payouts.journal.journal import Journal
     from gatewaypy.payouts.journal.rows import Row
-    from gatewaypy.payouts.run import PayoutClient, Run
+    from gatewaypy.payouts.run import Run
 
 #: Maximum age of an intent when the first byte is sent, in seconds. Another process may own the
 #: row of an older intent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from gatewaypy.errors import AuthenticationFailed, ConfigurationError, GatewayError
 from gatewaypy.pan import mask
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from gatewaypy.models import Transaction
+    from gatewaypy.interfaces import InquiryClient
     from gatewaypy.payouts.journal.trust import HistoryEntry
     from gatewaypy.payouts.journal.updates import PayoutStatus, PayoutUpdate
     from gatewaypy.payouts.orders import PayoutOrder
@@ -43,14 +43,6 @@ if TYPE_CHECKING:
 
 _INQUIRIES_PER_PAGE: Final = 100
 _WHOLE: Final = Scope()
-
-
-class InquiryClient(Protocol):
-    """What an inquiry needs of a `Gateway`."""
-
-    async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
-        """Look up a payout."""
-        ...
 
 
 class Journal(RowClaims):
