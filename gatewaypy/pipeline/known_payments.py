@@ -159,16 +159,17 @@ class KnownPayments:
             return
         if increases is None and reduces is None:
             return
-        known = self._known.setdefault(result.payment_id, _Known())
-        self._known.move_to_end(result.payment_id)
-        for attempt in known.attempts:
-            attempt.is_done = attempt.is_done or attempt.request is request
-        if reduces is not None and (limit := getattr(known, reduces)) is not None:
-            setattr(known, reduces, limit - amount)
-        if increases is not None:
-            earlier = getattr(known, increases)
-            setattr(known, increases, amount if earlier is None else earlier + amount)
-        self._drop_oldest()
+        with self._lock:
+            known = self._known.setdefault(result.payment_id, _Known())
+            self._known.move_to_end(result.payment_id)
+            for attempt in known.attempts:
+                attempt.is_done = attempt.is_done or attempt.request is request
+            if reduces is not None and (limit := getattr(known, reduces)) is not None:
+                setattr(known, reduces, limit - amount)
+            if increases is not None:
+                earlier = getattr(known, increases)
+                setattr(known, increases, amount if earlier is None else earlier + amount)
+            self._drop_oldest()
 
     def record_transaction(self, transaction: Transaction) -> None:
         """Record the amount and the status that an inquiry found.
@@ -183,15 +184,16 @@ class KnownPayments:
         if status is None or identifier is None:
             return
         kind = _SHOWN_BY.get(status.name)
-        if kind is not None and amount is not None:
-            known = self._known.setdefault(identifier, _Known())
-            if kind == "captured" and transaction.captured is not None:
-                amount = transaction.captured
-            if getattr(known, kind) is None:
-                setattr(known, kind, amount)
-        if identifier in self._known:
-            self._known[identifier].shown.add(status.name)
-        self._drop_oldest()
+        with self._lock:
+            if kind is not None and amount is not None:
+                known = self._known.setdefault(identifier, _Known())
+                if kind == "captured" and transaction.captured is not None:
+                    amount = transaction.captured
+                if getattr(known, kind) is None:
+                    setattr(known, kind, amount)
+            if identifier in self._known:
+                self._known[identifier].shown.add(status.name)
+            self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         while len(self._known) > _MAX_PAYMENTS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -229,3 +231,31 @@ def test_known_payments_are_bounded() -> None:
     payments.check(follow_up(operations.REFUND, "0", eur("9")))
     with pytest.raises(errors.InvalidRequest):
         payments.check(follow_up(operations.REFUND, "1", eur("9")))
+
+
+class Guarded(OrderedDict[str, Any]):
+    """A mapping that must not change while its lock is free."""
+
+    lock: threading.Lock
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        assert self.lock.locked()
+        return super().setdefault(name, default)
+
+    def move_to_end(self, name: str, last: bool = True) -> None:  # noqa: FBT002 - OrderedDict's
+        assert self.lock.locked()
+        super().move_to_end(name, last)
+
+
+def test_known_payments_change_only_under_their_lock() -> None:
+    """Gateway objects in several threads share them, and a lost entry would fail a paid call."""
+    payments, guarded = KnownPayments(), Guarded()
+    guarded.lock, payments._known = payments._lock, guarded
+    debit, result = known(operations.DEBIT, "50")
+    payments.record_result(debit, result)
+    payments.record_attempt(known(operations.REFUND, "20", Refund)[0])
+    status = Transaction(
+        outcome=Outcome.SUCCEEDED, payment_id="2", status="capturesuccess", amount=eur("5")
+    )
+    payments.record_transaction(status)
+    assert set(guarded) == {"1", "2"}
