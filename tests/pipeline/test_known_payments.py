@@ -254,8 +254,13 @@ def test_known_payments_change_only_under_their_lock() -> None:
     debit, result = known(operations.DEBIT, "50")
     payments.record_result(debit, result)
     payments.record_attempt(known(operations.REFUND, "20", Refund)[0])
-    status = Transaction(
-        outcome=Outcome.SUCCEEDED, payment_id="2", status="capturesuccess", amount=eur("5")
+    payments.record_transaction(
+        Transaction(
+            found=True,
+            outcome=Outcome.SUCCEEDED,
+            payment_id="2",
+            status="capturesuccess",
+            amount=eur("5"),
+        )
     )
-    payments.record_transaction(status)
     assert set(guarded) == {"1", "2"}
