@@ -14,9 +14,12 @@ from gatewaypy.models import (
     BrowserInfo,
     Capture,
     Customer,
+    Fields,
     HostedForm,
     Mandate,
+    MaskedCard,
     NetBanking,
+    OperationResult,
     OtherSource,
     Outcome,
     OutcomeSource,
@@ -26,6 +29,7 @@ from gatewaypy.models import (
     Product,
     Redirect,
     Refund,
+    ResultCode,
     Reversal,
     SepaAccount,
     Statement,
@@ -36,11 +40,18 @@ from gatewaypy.models import (
     Wallet,
 )
 from gatewaypy.money import Money
-from gatewaypy.observe import CallEnded, LateResult, TokenRenewalFailed, TokenStoreUnavailable
+from gatewaypy.observe import (
+    CallEnded,
+    LateResult,
+    Observer,
+    ObserverEvent,
+    TokenRenewalFailed,
+    TokenStoreUnavailable,
+)
 from gatewaypy.platforms import Platform
-from gatewaypy.resources import ChargeOptions, PaymentOptions
+from gatewaypy.resources import ChargeOptions, PaymentOptions, TransactionList
 from gatewaypy.secret import Secret
-from gatewaypy.transport import HttpxTransport
+from gatewaypy.transport import HttpxTransport, Transport
 
 if TYPE_CHECKING:
     from gatewaypy.models import (
@@ -55,6 +66,8 @@ if TYPE_CHECKING:
         StoredCard,
     )
     from gatewaypy.pipeline.redis_tokens import RedisTokens
+    from gatewaypy.pipeline.token_source import TokenStore
+    from gatewaypy.protocol.auth_token import AuthToken
     from gatewaypy.transport import (
         AiohttpTransport,
         HttptoolsTransport,
@@ -67,6 +80,7 @@ else:
         {
             "AccountOnFile": "gatewaypy.models",
             "AiohttpTransport": "gatewaypy.transport",
+            "AuthToken": "gatewaypy.protocol.auth_token",
             "CardOnFile": "gatewaypy.models",
             "CustomerAccounts": "gatewaypy.models",
             "HttptoolsTransport": "gatewaypy.transport",
@@ -78,6 +92,7 @@ else:
             "SignedUpCustomer": "gatewaypy.models",
             "SignedUpMerchant": "gatewaypy.models",
             "StoredCard": "gatewaypy.models",
+            "TokenStore": "gatewaypy.pipeline.token_source",
             "fastest_transport": "gatewaypy.transport",
         },
     )
@@ -90,6 +105,7 @@ __all__ = [
     "AchAccount",
     "Address",
     "AiohttpTransport",
+    "AuthToken",
     "BrowserInfo",
     "CallEnded",
     "Capture",
@@ -99,6 +115,7 @@ __all__ = [
     "Credentials",
     "Customer",
     "CustomerAccounts",
+    "Fields",
     "Gateway",
     "HostedForm",
     "HttptoolsTransport",
@@ -108,8 +125,12 @@ __all__ = [
     "LateResult",
     "Limits",
     "Mandate",
+    "MaskedCard",
     "Money",
     "NetBanking",
+    "Observer",
+    "ObserverEvent",
+    "OperationResult",
     "OtherSource",
     "Outcome",
     "OutcomeSource",
@@ -124,6 +145,7 @@ __all__ = [
     "Redirect",
     "RedisTokens",
     "Refund",
+    "ResultCode",
     "Reversal",
     "Secret",
     "SepaAccount",
@@ -133,9 +155,12 @@ __all__ = [
     "StoredCard",
     "Timeouts",
     "TokenRenewalFailed",
+    "TokenStore",
     "TokenStoreUnavailable",
     "Totals",
     "Transaction",
+    "TransactionList",
+    "Transport",
     "Upi",
     "Voucher",
     "Wallet",

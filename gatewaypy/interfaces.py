@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from gatewaypy.config import Credentials
     from gatewaypy.models import Payout, Transaction
 
+__all__ = ["InquiryClient", "PayoutClient", "Reconcilable"]
+
 
 class InquiryClient(Protocol):
     """What an inquiry needs of a `Gateway`."""

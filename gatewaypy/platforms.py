@@ -24,6 +24,18 @@ from attrs import Attribute, field, frozen
 from gatewaypy.errors import InsecureConnection, InvalidRequest
 from gatewaypy.secret import shape_of
 
+__all__ = [
+    "PAYMENTPLUG",
+    "PAYMENTZ",
+    "PRTPG",
+    "SEPA_CYBER",
+    "SHIMOTOMO",
+    "TRANSACTWORLD",
+    "XOALA",
+    "Platform",
+    "WhiteLabel",
+]
+
 _LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.ASCII)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gatewaypy.client import Gateway
     from gatewaypy.sandbox import Sandbox
 
+__all__ = ["gateway", "gateway_event_loop", "gateway_sandbox"]
+
 fixture: Any
 try:
     import pytest_asyncio

@@ -21,10 +21,11 @@ from gatewaypy.callbacks.events import (
     PayoutSucceeded,
     UnknownEvent,
 )
-from gatewaypy.callbacks.inbox import Inbox, InboxEntry
+from gatewaypy.callbacks.inbox import ClaimedEntry, Inbox, InboxEntry, Watched
+from gatewaypy.callbacks.payment_progress import PaymentNames, Progress
 from gatewaypy.callbacks.receiver import Acknowledgement, Receiver, ReceiverOptions
 from gatewaypy.callbacks.reconciler import Reconciler
-from gatewaypy.callbacks.router import EventContext, Router
+from gatewaypy.callbacks.router import EventContext, Handler, Router
 from gatewaypy.callbacks.signature import sign_callback, verify_callback
 
 __all__ = [
@@ -33,24 +34,29 @@ __all__ = [
     "CallbackApp",
     "CallbackEvent",
     "ChargedBack",
+    "ClaimedEntry",
     "EventContext",
+    "Handler",
     "Inbox",
     "InboxEntry",
     "PaymentAuthorized",
     "PaymentCancelled",
     "PaymentFailed",
+    "PaymentNames",
     "PaymentPending",
     "PaymentRefunded",
     "PaymentSucceeded",
     "PayoutFailed",
     "PayoutPending",
     "PayoutSucceeded",
+    "Progress",
     "Receiver",
     "ReceiverOptions",
     "Reconciler",
     "RegistrationReturn",
     "Router",
     "UnknownEvent",
+    "Watched",
     "read_registration_return",
     "read_return",
     "sign_callback",

@@ -2,8 +2,9 @@
 
 from gatewaypy.payouts.job import PayoutJob
 from gatewaypy.payouts.journal.journal import Journal
-from gatewaypy.payouts.journal.rows import JournalEntry
-from gatewaypy.payouts.journal.updates import PayoutUpdate
+from gatewaypy.payouts.journal.rows import Conflict, JournalEntry, Row, Scope
+from gatewaypy.payouts.journal.trust import HistoryEntry
+from gatewaypy.payouts.journal.updates import PayoutStatus, PayoutUpdate
 from gatewaypy.payouts.latency import Latency, format_duration
 from gatewaypy.payouts.order_files import BadRow, OrderFile, read_orders
 from gatewaypy.payouts.order_stream import read_in_thread
@@ -15,7 +16,9 @@ from gatewaypy.payouts.states import PAYOUT_TRANSITIONS, State
 __all__ = [
     "PAYOUT_TRANSITIONS",
     "BadRow",
+    "Conflict",
     "CurrencyReport",
+    "HistoryEntry",
     "Journal",
     "JournalEntry",
     "Latency",
@@ -23,8 +26,11 @@ __all__ = [
     "PayoutJob",
     "PayoutOrder",
     "PayoutResult",
+    "PayoutStatus",
     "PayoutUpdate",
     "Report",
+    "Row",
+    "Scope",
     "State",
     "format_duration",
     "read_in_thread",

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.orders import PayoutOrder
     from gatewaypy.payouts.run import Run
 
+__all__ = ["TASK", "ChunkOptions", "PayoutWorker", "Submission", "remaining", "resubmit", "submit"]
+
 logger: Final = logging.getLogger("gatewaypy.payouts")
 
 #: The task's name in the broker.

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from gatewaypy.imports import lazy_exports
+from gatewaypy.protocol.wire import WireFailure, WireReply, WireRequest
+from gatewaypy.secret import SecretBytes
 from gatewaypy.transport.base import Transport
 from gatewaypy.transport.httpx import HttpxTransport
 
@@ -27,6 +29,10 @@ __all__ = [
     "HttptoolsTransport",
     "HttpxTransport",
     "PyreqwestTransport",
+    "SecretBytes",
     "Transport",
+    "WireFailure",
+    "WireReply",
+    "WireRequest",
     "fastest_transport",
 ]
