@@ -1,4 +1,4 @@
-"""Confirming an event by an inquiry: handlers receive the gateway's answer in place of the callback."""
+"""Confirmation by an inquiry: handlers receive the gateway's answer, not the callback."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _INQUIRY_TIMEOUT: Final = 300.0
 
 
 class NotOursError(Exception):
-    """The event contradicts what is known; a person has to look at it.
+    """The event contradicts the stored state; a person must review it.
 
-    ``evidence`` is what the message leaves out: it is stored, and not logged. ``by_check`` is true if
-    it is the application's own check that the event does not fit.
+    Attributes:
+        evidence: The part of the reason that is stored and not logged.
+        by_check: Whether the application's check refused the event.
     """
 
     def __init__(self, reason: str, evidence: str = "", *, by_check: bool = False) -> None:
@@ -39,9 +40,11 @@ class NotOursError(Exception):
 
 
 class UnconfirmedError(Exception):
-    """The gateway could not be asked, or does not say (yet) what the callback says.
+    """The inquiry failed, or its answer does not (yet) confirm the callback.
 
-    ``retry_after`` is how many seconds the gateway asked to wait, if it did.
+    Attributes:
+        answered: Whether the gateway answered the inquiry.
+        retry_after: Seconds that the gateway asked to wait, if it did.
     """
 
     def __init__(self, reason: str, *, answered: bool, retry_after: float | None = None) -> None:
@@ -54,8 +57,8 @@ async def inquire(gateway: InquiryClient, by: Mapping[str, str]) -> Transaction:
     """Inquire by one id.
 
     Raises:
-        GatewayError: What the gateway raised.
-        TimeoutError: It did not answer within 300 s.
+        GatewayError: The inquiry failed.
+        TimeoutError: The gateway did not answer within 300 s.
     """
     asked: Any = gateway.inquire(**by)
     async with asyncio.timeout(_INQUIRY_TIMEOUT):
@@ -64,10 +67,10 @@ async def inquire(gateway: InquiryClient, by: Mapping[str, str]) -> Transaction:
 
 
 def check_merchant(where: str, gateway: object, member_id: str) -> None:
-    """Refuse a gateway of another merchant, which has other payments under the same ids.
+    """Check that a gateway is the merchant's: another one has other payments with equal ids.
 
     Raises:
-        ConfigurationError: The gateway has credentials, and they are another merchant's.
+        ConfigurationError: The gateway has credentials of another merchant.
     """
     theirs = getattr(getattr(gateway, "credentials", None), "member_id", member_id)
     if theirs != member_id:
@@ -77,11 +80,11 @@ def check_merchant(where: str, gateway: object, member_id: str) -> None:
 
 @define(eq=False)
 class Confirmation:
-    """Asks a merchant's gateway about events, and none of them while it asked to wait.
+    """Inquiries that confirm events; none is sent while the gateway asked to wait.
 
-    Args:
+    Attributes:
         gateways: One gateway, or one for each member id.
-        unsigned_only: Believe signed events without an inquiry.
+        unsigned_only: Whether signed events need no inquiry.
     """
 
     gateways: InquiryClient | Mapping[str, InquiryClient]
@@ -90,17 +93,17 @@ class Confirmation:
     _until: dict[str | None, float] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Check that each gateway can be asked."""
+        """Check that each gateway can inquire."""
         each = self.gateways.values() if isinstance(self.gateways, Mapping) else [self.gateways]
         for gateway in each:
             check_methods("confirm", gateway, "inquire")
 
     async def confirm(self, entry: ClaimedEntry, event: CallbackEvent) -> CallbackEvent | None:
-        """Return the event that handlers may receive; ``None`` if the gateway does not support it.
+        """Return the event for handlers; ``None`` if an unsigned one is not confirmed.
 
         Raises:
-            NotOursError: A signed event does not fit the gateway's answer.
-            UnconfirmedError: To be asked again.
+            NotOursError: A signed event does not match the gateway's answer.
+            UnconfirmedError: The inquiry must be repeated.
         """
         if self.unsigned_only and entry.signed:
             return event
@@ -110,7 +113,7 @@ class Confirmation:
             else self.gateways
         )
         if gateway is None:
-            # As before it was asked for: of a merchant without a gateway only signed events count.
+            # Without a gateway for its merchant only a signed event counts.
             return event if entry.signed else None
         found = await self._ask(gateway, entry, event)
         return None if found is None else confirmed(entry, event, found)
@@ -118,7 +121,7 @@ class Confirmation:
     async def _ask(
         self, gateway: InquiryClient, entry: ClaimedEntry, event: CallbackEvent
     ) -> Transaction | None:
-        """Return the gateway's answer; ``None`` if it cannot be asked about an unsigned event."""
+        """Return the gateway's answer; ``None`` for an unsigned event without a usable id."""
         clock = asyncio.get_running_loop().time
         if (held := self._until.get(entry.member, 0.0) - clock()) > 0:
             reason = "the gateway asked to wait"
@@ -126,7 +129,7 @@ class Confirmation:
         by, retry_after = usable_ids(event.payment_id, event.merchant_transaction_id), None
         try:
             if not by:
-                # No gateway ever has such an id: there is nothing to wait for.
+                # No gateway has such an id, so a retry is useless.
                 check_ids(
                     payment_id=event.payment_id,
                     merchant_transaction_id=event.merchant_transaction_id,
@@ -149,7 +152,7 @@ class Confirmation:
 def confirmed(
     entry: ClaimedEntry, event: CallbackEvent, found: Transaction
 ) -> CallbackEvent | None:
-    """Turn the gateway's answer into what handlers receive: the answer alone, and never less than a signed callback said."""
+    """Build the event from the gateway's answer, which must not be behind a signed callback."""
     if not found.found:
         if entry.signed:
             reason = "the gateway does not find the payment (yet)"
@@ -167,7 +170,7 @@ def confirmed(
     if mismatch is not None:
         if not entry.signed:
             return None
-        reason = f"the callback does not fit the gateway's record: {mismatch.reason}"
+        reason = f"the callback does not match the gateway's record: {mismatch.reason}"
         raise NotOursError(reason)
     answer = read_event(
         found.raw, signed=entry.signed, member_id=entry.member, confirmed=found, result=event.result

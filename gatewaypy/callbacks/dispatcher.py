@@ -1,4 +1,4 @@
-"""From the inbox to the handlers: in order for each payment, at the same time across payments, again after a failure."""
+"""Dispatching from the inbox: in order for each payment, concurrently across payments."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ logger: Final = logging.getLogger("gatewaypy.callbacks")
 
 T = TypeVar("T")
 
-_LONGEST_PAUSE: Final = 3600.0
-# A gateway may be out of reach for a thousand questions, and two to that power is no float.
+_MAX_DELAY: Final = 3600.0
+# Two to the power of many inquiries would overflow a float.
 _MOST_DOUBLINGS: Final = 30
-_IDLE_PAUSE: Final = 0.5
+_POLL_INTERVAL: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
 _FORGET_EVERY: Final = 60.0
 _REFUSED_MINUTES: Final = 10.0
@@ -52,10 +52,10 @@ _CLOSING: Final = 10.0
 _HANDLERS_CLOSING: Final = 30.0
 _MOST_ASKED: Final = 24
 _SLOW: Final = 10.0
-# A handler that was cancelled may take this long to end.
+# The time that a cancelled handler has to end.
 _CANCEL_GRACE: Final = 5.0
 _STUCK_EVERY: Final = 60.0
-# Inquiries that strangers cause take at most this part of what is handled at a time.
+# Unsigned events use at most one part in four of the concurrency.
 _UNSIGNED_PART: Final = 4
 
 
@@ -69,7 +69,7 @@ class _HandlerFailedError(Exception):
 
 @define(eq=False)
 class _Running:
-    """An event that is being handled, what is being called for it, and since when."""
+    """An event that is handled, the function that is called for it, and since when."""
 
     entry: ClaimedEntry
     task: asyncio.Task[None] | None = None
@@ -77,36 +77,36 @@ class _Running:
     what: str = ""
     since: float = 0.0
     is_slow: bool = False
-    #: Whether it was to end by now, and did not: it counts no more among what runs.
+    #: Whether it is past its timeout and still runs; it no longer counts as running.
     is_stuck: bool = False
 
     def calls(self, what: str, now: float) -> None:
-        """Note what is called now."""
+        """Record what is called now."""
         self.what, self.since, self.is_slow, self.is_stuck = what, now, False, False
 
 
 @define(eq=False)
 class _Allowance:
-    """How many unsigned events may be taken out of the inbox: a rate, with a second's worth in hand."""
+    """The rate of unsigned events from the inbox, with a burst of one second."""
 
     per_second: float
     _left: float = field(default=1.0, init=False)
     _at: float | None = field(default=None, init=False)
 
     def left(self, now: float) -> int:
-        """Return how many may be taken now."""
+        """Return how many can be claimed now."""
         passed = 0.0 if self._at is None else now - self._at
         self._at = now
         self._left = min(self._left + passed * self.per_second, max(self.per_second, 1.0))
         return int(self._left)
 
     def use(self, number: int) -> None:
-        """Note that so many were taken."""
+        """Subtract the claimed events."""
         self._left -= number
 
 
 def describe(entry: ClaimedEntry) -> str:
-    """Name an event in a log: its number, status and ids, and nothing else of what it says."""
+    """Describe an event for a log by its number, status and id; nothing else of it is shown."""
     fields = entry.fields
     status = fields.get("status") or fields.get("transactionStatus")
     order = fields.get("merchantTransactionId") or fields.get("paymentId")
@@ -116,18 +116,24 @@ def describe(entry: ClaimedEntry) -> str:
 
 @define(eq=False, kw_only=True)
 class Dispatcher:
-    """Takes events out of the inbox and gives them to handlers.
+    """A loop that claims events from the inbox and passes them to handlers.
 
-    Several processes may dispatch from one inbox: an event belongs to the one that took it, which renews its lease while handlers
-    run. A handler that fails is tried again after ``initial_delay`` seconds, twice that, and so on up to an hour, each spread
-    by chance; after ``max_attempts`` the event is parked until it is put back.
+    Several processes can dispatch from one inbox. The process that claimed an event owns it, and
+    renews its lease while handlers run. A failed event is retried after ``initial_delay`` seconds,
+    doubled with each failure up to 3600 s, with random jitter. After ``max_attempts`` it is parked.
 
-    :param confirm: asked before handlers hear of an event, where ``confirm_unsigned_only`` does not limit it to unsigned ones.
-    :param check: the shop's own look at an event, against its order: false sends it to review.
-    :param handler_timeout: seconds that a handler, or ``check``, may take. An async one is cancelled then, which counts as a
-        failure. A plain one runs in a thread, which cannot be stopped: it is logged, and its event stays with it until it ends.
-    :param unsigned_per_second: how many unsigned events are asked about in a second. Without ``confirm`` none is taken.
-    :param prune_after_days: how long events that ended well are kept.
+    Attributes:
+        confirm: The client for an inquiry before handlers run, or one for each member id.
+        confirm_unsigned_only: Whether signed events need no inquiry.
+        check: Compares an event with the application's order; false sends it to review.
+        concurrency: How many events are handled at a time.
+        handler_timeout: Seconds that a handler or ``check`` can take. An async one is then
+            cancelled, which counts as a failure. A plain one runs in a thread, which cannot be
+            stopped: it is logged, and its event is not retried until it ends.
+        unsigned_per_second: How many unsigned events cause an inquiry in a second. Without
+            ``confirm`` none is claimed.
+        prune_after_days: Days for which events that need nothing more are stored.
+        on_counted: Called with the number of all open events and of the unsigned ones.
     """
 
     router: Router
@@ -143,7 +149,7 @@ class Dispatcher:
     unsigned_per_second: float = field(default=5.0, validator=number(above=0))
     prune_after_days: float = field(default=90.0, validator=number(above=0))
     on_counted: Callable[[int, int], None] = lambda _, __: None
-    _news: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: dict[int, _Running] = field(factory=dict, init=False)
     _loop: asyncio.Task[None] | None = field(default=None, init=False)
     _closing: bool = field(default=False, init=False)
@@ -154,7 +160,7 @@ class Dispatcher:
     _log: RepeatedLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would be called, and not run."""
+        """Check the functions and prepare what depends on the options."""
         if self.check is not None:
             self._check_is_async = check_function("check", self.check)
         if self.confirm is not None:
@@ -163,30 +169,30 @@ class Dispatcher:
         self._log = RepeatedLog(_now)
 
     def start(self) -> None:
-        """Begin to dispatch on this event loop; harmless where it has begun."""
+        """Start to dispatch on this event loop, unless it has started."""
         loop = asyncio.get_running_loop()
         if self._loop is None or self._loop.done() or self._loop.get_loop() is not loop:
-            # An event and a task belong to their loop, and an earlier one may be gone.
-            self._news = asyncio.Event()
+            # An event and a task belong to their loop, and an earlier loop may be closed.
+            self._wakeup = asyncio.Event()
             self._running, self._closing = {}, False
-            # Of its own: threads that hang must not take the application's.
+            # A limiter of its own, so that blocked threads do not use up the application's.
             self._threads = anyio.CapacityLimiter(2 * self.concurrency)
-            # Often started within a request, whose context variables are not the handlers' business.
+            # Handlers must not inherit the context variables of the request that starts this.
             self._loop = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     def wake(self) -> None:
-        """Look into the inbox at once."""
-        self._news.set()
+        """Poll the inbox at once."""
+        self._wakeup.set()
 
     async def aclose(self) -> None:
-        """Take nothing more, and let the handlers that run end."""
+        """Claim no more events, and wait up to 30 s for the handlers that run."""
         if self._loop is not None and self._loop.get_loop().is_closed():
-            # Whatever ran there ended with its loop.
+            # Its tasks ended with their loop.
             self._loop, self._running = None, {}
         if self._loop is not None:
-            # Not cancelled at once: events that it is just taking out would stay in this process's name until their lease ends.
+            # Not cancelled at once: events that it claims just now would be leased to no process.
             self._closing = True
-            self._news.set()
+            self._wakeup.set()
             _, unended = await asyncio.wait([self._loop], timeout=_CLOSING)
             if unended:
                 self._loop.cancel()
@@ -204,11 +210,11 @@ class Dispatcher:
         for task in self._tasks():
             task.cancel()
         if self._running:
-            # A handler may refuse to be cancelled; closing does not wait for it for ever.
+            # A handler can ignore its cancellation, so the wait has a limit.
             await asyncio.wait(self._tasks(), timeout=_CANCEL_GRACE)
         for running in self._running.values():
             logger.error(
-                "%s: %s does not end; it is left behind", describe(running.entry), running.what
+                "%s: %s does not end; it is abandoned", describe(running.entry), running.what
             )
         self._log.flush()
 
@@ -240,7 +246,7 @@ class Dispatcher:
                     look_at = clock() + 1.0
                 took = await self._take()
             except Exception:
-                # A store that fails now may work again soon; dispatching must go on then.
+                # The store may recover, so dispatching must continue.
                 logger.exception("the inbox could not be read")
                 took = False
             if not took:
@@ -248,14 +254,14 @@ class Dispatcher:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(_IDLE_PAUSE):
-                await self._news.wait()
+            async with asyncio.timeout(_POLL_INTERVAL):
+                await self._wakeup.wait()
         except TimeoutError:
             pass
-        self._news.clear()
+        self._wakeup.clear()
 
     def look_for_stuck(self, now: float) -> None:
-        """Log what runs long, and count what does not end no longer among what runs."""
+        """Log what runs long; what is past its timeout no longer counts as running."""
         for running in self._running.values():
             age = now - running.since
             if not running.what or running.is_stuck:
@@ -263,9 +269,11 @@ class Dispatcher:
             if age > self.handler_timeout + _CANCEL_GRACE:
                 running.is_stuck = True
                 logger.error(
-                    "%s: %s has run for %.0f s and does not end; its event is not tried again before it does",
-                    describe(running.entry), running.what, age,
-                )  # fmt: skip
+                    "%s: %s has run for %.0f s and does not end; no retry until then",
+                    describe(running.entry),
+                    running.what,
+                    age,
+                )
             elif age > _SLOW and not running.is_slow:
                 running.is_slow = True
                 logger.warning(
@@ -273,7 +281,7 @@ class Dispatcher:
                 )
 
     def _room(self) -> int:
-        """Return how many more events may be handled: what is stuck does not count, up to as many again."""
+        """Return how many more events can run; stuck ones do not count, up to ``concurrency``."""
         stuck = sum(running.is_stuck for running in self._running.values())
         room = min(
             self.concurrency - (len(self._running) - stuck),
@@ -282,7 +290,7 @@ class Dispatcher:
         if room <= 0 and stuck >= self.concurrency:
             self._log.warn(
                 "stuck",
-                f"{stuck} handlers do not end, and no further event is dispatched: restart this process",
+                f"{stuck} handlers do not end and no event is dispatched; restart this process",
             )
         return room
 
@@ -290,7 +298,7 @@ class Dispatcher:
         room = self._room()
         entries = await self.inbox.claim(room) if room > 0 else []
         if self._confirmation is not None and len(entries) < room:
-            # After the signed ones, so that no stranger is ahead of the gateway.
+            # After the signed ones, so that unsigned ones do not delay them.
             here = sum(not running.entry.signed for running in self._running.values())
             allowed = self._allowance.left(asyncio.get_running_loop().time())
             most = min(
@@ -308,17 +316,17 @@ class Dispatcher:
 
     def _ended(self, identifier: int, _: asyncio.Task[None]) -> None:
         del self._running[identifier]
-        self._news.set()
+        self._wakeup.set()
 
     async def _handle(self, running: _Running) -> None:
         try:
             await self._settle(running)
         except Exception:
-            # The store failed: the event stays open, and is taken again when its lease is over.
+            # The store failed. The event stays open and is claimed again after its lease.
             logger.exception("%s could not be written back", describe(running.entry))
 
     async def _settle(self, running: _Running) -> None:
-        """Give one event its end, or its next try."""
+        """Finish one event or schedule its next attempt."""
         try:
             await self._decide(running)
         except NotOursError as reason:
@@ -329,10 +337,10 @@ class Dispatcher:
             await self._failed(running, failure.error)
 
     async def _decide(self, running: _Running) -> None:
-        event = await self._guarded(self._believed(running))
+        event = await self._guarded(self._confirmed(running))
         if event is None:
             await self.inbox.finish(
-                running.entry, "refused", note="unsigned, and the gateway says nothing of the kind"
+                running.entry, "refused", note="unsigned, and not confirmed by the gateway"
             )
             return
         running.kind = type(event).__name__
@@ -342,10 +350,10 @@ class Dispatcher:
         moves = _is_forward(entry, event)
         if not moves and not entry.forced:
             await self.inbox.finish(
-                entry, "ignored", note="no news", progress=linking(entry.names, entry.known)
+                entry, "ignored", note="already known", progress=linking(entry.names, entry.known)
             )
             return
-        if not _is_old_news(entry, event):
+        if not _has_succeeded(entry, event):
             await self._guarded(self._check(running, event))
             await self._guarded(self._call_handlers(running, event))
         await self.inbox.finish(
@@ -354,7 +362,7 @@ class Dispatcher:
 
     @staticmethod
     async def _guarded(work: Awaitable[T]) -> T:
-        """Do what the application's code takes part in, and take whatever it raises for its failure."""
+        """Await work that includes the application's code; any error of it is a failed handler."""
         try:
             return await work
         except (NotOursError, UnconfirmedError):
@@ -362,17 +370,17 @@ class Dispatcher:
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            # A handler that awaited something cancelled has failed; nobody cancelled it.
+            # A handler that awaited a cancelled task has failed; it was not cancelled itself.
             raise _HandlerFailedError(error) from None
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
             raise _HandlerFailedError(error) from None
 
     async def _named(self, running: _Running, event: CallbackEvent) -> ClaimedEntry | None:
-        """Return the entry under all names that its event has; ``None`` if another event of the payment comes first."""
+        """Add the event's names to its entry; ``None`` if another event of the payment is first."""
         names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
         if set(names.all) <= set(running.entry.names.all):
             return running.entry
-        # The gateway told a name that the callback had not: other events of the payment may have come by it.
+        # The inquiry added a name, under which other events of the payment may be stored.
         renamed = await self.inbox.rename(
             running.entry, joined(names, [Progress(running.entry.names, "")])
         )
@@ -380,8 +388,8 @@ class Dispatcher:
             running.entry = renamed
         return renamed
 
-    async def _believed(self, running: _Running) -> CallbackEvent | None:
-        """Return what handlers may hear: the event, or the gateway's answer; ``None`` where it knows nothing of it."""
+    async def _confirmed(self, running: _Running) -> CallbackEvent | None:
+        """Return the event for handlers; ``None`` if it is unsigned and not confirmed."""
         entry = running.entry
         event = read_event(entry.fields, signed=entry.signed, member_id=entry.member)
         if self._confirmation is None:
@@ -402,10 +410,10 @@ class Dispatcher:
             threads=self._threads,
         )
         if not isinstance(verdict, bool):
-            msg = f"check must return True or False; got {type(verdict).__name__}"
+            msg = f"check: must return True or False; got {type(verdict).__name__}"
             raise TypeError(msg)
         if not verdict:
-            reason = "the shop's own check says that it does not fit its order"
+            reason = "check returned False: the event does not match its order"
             raise NotOursError(reason, by_check=True)
 
     async def _call_handlers(self, running: _Running, event: CallbackEvent) -> None:
@@ -422,9 +430,10 @@ class Dispatcher:
             await handler(event, context, timeout=self.handler_timeout, threads=self._threads)
 
     async def _contradicted(self, entry: ClaimedEntry, reason: NotOursError) -> None:
-        """Keep an event for a person. Unsigned ones, which anybody can send, cannot fill the list.
+        """Store a signed event for review.
 
-        Of these only what the shop's own check said of the gateway's answer is kept, and once for each payment.
+        An unsigned event is stored only if the application's check refused the gateway's answer,
+        and once for each payment, so that a sender without a key cannot fill the list.
         """
         if entry.signed or (reason.by_check and not await self.inbox.has_kept(entry.names)):
             logger.warning("%s is kept for review: %s", describe(entry), printable(str(reason)))
@@ -434,23 +443,23 @@ class Dispatcher:
         await self.inbox.finish(entry, "refused", note=str(reason))
 
     async def _unconfirmed(self, entry: ClaimedEntry, reason: UnconfirmedError) -> None:
-        """Ask again later; where the gateway can be asked and keeps saying something else, a person has to look."""
-        told = printable(str(reason))
+        """Schedule the next inquiry; after 24 that do not confirm the event, end it."""
+        why = printable(str(reason))
         if entry.inquiries + 1 >= _MOST_ASKED and (reason.answered or not entry.signed):
             if entry.signed:
-                logger.warning("%s is kept for review: never confirmed: %s", describe(entry), told)
+                logger.warning("%s is kept for review: never confirmed: %s", describe(entry), why)
             else:
                 self._log.warn(
-                    "never confirmed", f"{describe(entry)} is refused: never confirmed: {told}"
+                    "never confirmed", f"{describe(entry)} is refused: never confirmed: {why}"
                 )
             await self.inbox.finish(
-                entry, "review" if entry.signed else "refused", note=f"never confirmed: {told}"
+                entry, "review" if entry.signed else "refused", note=f"never confirmed: {why}"
             )
             return
-        self._log.warn("not confirmed", f"{describe(entry)} waits: not confirmed: {told}")
-        note = f"not confirmed: {told}"
+        self._log.warn("not confirmed", f"{describe(entry)} waits: not confirmed: {why}")
+        note = f"not confirmed: {why}"
         if reason.retry_after is not None:
-            # The gateway asked to wait: that was no question.
+            # The gateway asked to wait, so this inquiry does not count.
             await self.inbox.put_back(entry, max(reason.retry_after, self._pause(0)), note=note)
             return
         await self.inbox.retry_later(entry, self._pause(entry.inquiries), note=note, asked=True)
@@ -478,7 +487,7 @@ class Dispatcher:
         await self.inbox.retry_later(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
-        return min(self.initial_delay * 2.0 ** min(tries, _MOST_DOUBLINGS), _LONGEST_PAUSE) * (
+        return min(self.initial_delay * 2.0 ** min(tries, _MOST_DOUBLINGS), _MAX_DELAY) * (
             0.5 + self.random.random() / 2
         )
 
@@ -487,34 +496,39 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _is_old_news(entry: ClaimedEntry, event: CallbackEvent) -> bool:
-    """Tell whether a payment had succeeded already: being settled after its capture is progress, but no second success."""
+def _has_succeeded(entry: ClaimedEntry, event: CallbackEvent) -> bool:
+    """Return whether handlers had the success already; settlement after capture is not another."""
     is_known = any(known.state == "capturesuccess" for known in entry.known)
     return not entry.forced and isinstance(event, PaymentSucceeded) and is_known
 
 
 def _is_forward(entry: ClaimedEntry, event: CallbackEvent) -> bool:
-    """Tell whether an event is news to its payment, whatever name the payment was known by.
+    """Return whether an event moves its payment forward, under every name of the payment.
 
     Raises:
-        NotOursError: It contradicts what is known.
+        NotOursError: The event contradicts what is known.
     """
     if event.state is None:
         return True
-    is_news = True
+    is_forward = True
     for known in entry.known:
         meaning = classify_transition(known.state, event.state)
         if not entry.forced and meaning is Transition.CONTRADICTION:
-            reason = f"it says {event.state}, but the payment was {known.state} by event {known.event}: both cannot be true"
+            reason = (
+                f"the event has {event.state}, but event {known.event} had {known.state};"
+                " both cannot be true"
+            )
             raise NotOursError(reason, f"; known by {known.evidence}")
         if not entry.forced and known.state == event.state:
             said = Evidence.of(event)
             mismatch = mismatch_of_amount(known.amount, known.currency, said.amount, said.currency)
             if mismatch is not None:
-                reason = f"it repeats {event.state} of event {known.event}, but {mismatch.reason}"
+                reason = (
+                    f"the event repeats {event.state} of event {known.event}, but {mismatch.reason}"
+                )
                 raise NotOursError(reason, f"; known by {known.evidence}")
-        is_news = is_news and meaning is Transition.FORWARD
-    return is_news
+        is_forward = is_forward and meaning is Transition.FORWARD
+    return is_forward
 
 
 def _progress_of(entry: ClaimedEntry, event: CallbackEvent) -> Progress | None:

@@ -35,8 +35,8 @@ from gatewaypy.callbacks.payment_progress import (
     check_owner,
     matching,
     names_of,
+    other_queues,
     queue_of,
-    queues_beside,
 )
 from gatewaypy.config import check_number
 from gatewaypy.errors import ConfigurationError
@@ -272,7 +272,7 @@ class Inbox:
                 # In its own queue: what is ahead of it, and what was taken before this one, stored late, could be seen.
                 (entry.queue, 0, ""),
                 (entry.queue, entry.id, ""),
-                *queues_beside(entry.member, entry.names, signed=entry.signed),
+                *other_queues(entry.member, entry.names, signed=entry.signed),
             )
         ]
         names = {name for entry in entries for name in entry.names.all}

@@ -54,14 +54,14 @@ def names_of(
 def queue_of(member_id: str | None, names: PaymentNames, *, signed: bool) -> str:
     """Return the queue that an event waits in: events of one queue are handled one after the other.
 
-    It is named by the merchant's own id, else by the gateway's. Unsigned events, which anybody can
-    send, have queues of their own, so that they delay no signed one.
+    It is named by the merchant's own id, else by the gateway's. Unsigned events have queues of
+    their own, so that they do not delay signed ones.
     """
     name = names.own or names.payment or json.dumps([member_id, None, None])
     return name if signed else f"{name} unsigned"
 
 
-def queues_beside(
+def other_queues(
     member_id: str | None, names: PaymentNames, *, signed: bool
 ) -> list[tuple[str, int, str]]:
     """Return where other events of an event's payment may wait.
@@ -70,18 +70,18 @@ def queues_beside(
         A queue, the number after which to look, and a name that events in any queue may have. The
         queue or the name is empty.
     """
-    beside = [(queue_of(member_id, names, signed=not signed), 0, "")]
+    queues = [(queue_of(member_id, names, signed=not signed), 0, "")]
     if names.payment is None:
-        return beside
+        return queues
     if names.own is None:
-        return [*beside, ("", 0, names.payment)]
+        return [*queues, ("", 0, names.payment)]
     by_payment = PaymentNames(None, names.payment)
     both = (queue_of(member_id, by_payment, signed=is_signed) for is_signed in (True, False))
-    return [*beside, *((queue, 0, "") for queue in both)]
+    return [*queues, *((queue, 0, "") for queue in both)]
 
 
 def check_ids(*, payment_id: str | None, merchant_transaction_id: str | None) -> None:
-    """Check that a payment can be asked about by its ids.
+    """Check that an inquiry by these ids is possible.
 
     Raises:
         InvalidRequest: Neither id, or an id outside its format.
@@ -94,7 +94,7 @@ def check_ids(*, payment_id: str | None, merchant_transaction_id: str | None) ->
 
 
 def check_owner(member_id: str, operation: str | None) -> None:
-    """Check that a payment has somebody to ask for it, and something to ask about.
+    """Check a merchant's id and the name of an operation.
 
     Raises:
         InvalidRequest: The merchant's id is outside its format.
@@ -116,7 +116,7 @@ def check_owner(member_id: str, operation: str | None) -> None:
 def usable_ids(payment_id: str | None, merchant_transaction_id: str | None) -> dict[str, str]:
     """Return the id to inquire by: the gateway's, else the merchant's own.
 
-    An id outside its format is left out: no gateway can be asked about it.
+    An id outside its format is omitted, because no gateway accepts it.
     """
     for name, by in (
         ("payment_id", {"paymentId": payment_id}),
@@ -139,7 +139,7 @@ def has_format(fields: Mapping[str, str | None]) -> bool:
 
 @frozen
 class Progress:
-    """The last state that moved a payment forward, and the event that said so.
+    """The last state that moved a payment forward, and its event.
 
     ``amount`` and ``currency`` are the event's texts. ``event`` is its number in the inbox, and
     ``evidence`` its fields as JSON; both are ``None`` for the event that is being handled.
@@ -154,7 +154,7 @@ class Progress:
 
 
 def matching(names: PaymentNames, found: Iterable[Progress]) -> list[Progress]:
-    """Return what is known of the payment that has these names.
+    """Return the records of the payment that has these names.
 
     One own id may have been used for two payments, which differ in the gateway's id then.
     """
@@ -184,7 +184,7 @@ def joined(names: PaymentNames, known: Iterable[Progress]) -> PaymentNames:
 def linking(names: PaymentNames, known: Sequence[Progress]) -> Progress | None:
     """Return the record to write under every name of a payment, if one of them lacks it.
 
-    That is so after an event that is not news, but is the first to have both names.
+    That happens after an event that is already known, but is the first to have both names.
     """
     ahead, both = furthest(known), joined(names, known)
     if ahead is None:

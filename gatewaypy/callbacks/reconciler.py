@@ -1,4 +1,4 @@
-"""Payments whose callback never comes: an abandoned 3-D page sends none, so somebody has to ask."""
+"""Inquiries for payments without a callback, such as those of an abandoned 3-D page."""
 
 from __future__ import annotations
 
@@ -48,28 +48,32 @@ _PAYMENT_TYPES: Final = {"DB": "debit", "PA": "preauth"}
 
 @define(eq=False)
 class Reconciler:
-    """Asks about pending payments on a schedule, and puts what it learns into the inbox, where the same router hears it.
+    """Scheduled inquiries for watched payments; answers go through the inbox to the handlers.
 
-    ::
+    The first inquiry is sent ``initial_delay`` seconds after a payment is watched. The delay is
+    then doubled, up to 64 times its start. The inbox only moves a payment forward, so a callback
+    and an inquiry with the same status are handled once.
+
+    Several merchants can share an inbox. A reconciler inquires for those whose gateways it has.
+
+    Attributes:
+        gateway: An open `Gateway`, or one for each merchant by its member id.
+        inbox: The receiver's open `Inbox`.
+        initial_delay: Seconds before the first inquiry, and between two of a journal.
+        max_inquiries: After so many answers a payment is no longer watched, which is logged.
+        member_id: The merchant's id, as in the receiver's credentials; the gateway's own if it is
+            ``None``.
+        poll_interval: Seconds between two checks for payments that are due.
+        journals: Payout journals, whose pending rows are inquired for as well.
+
+    Raises:
+        ConfigurationError: The merchant of a gateway or of a journal is not known.
+
+    Example::
 
         async with Reconciler(gateway, receiver.inbox) as reconciler:
             payment = await gateway.debit(...)
             await reconciler.watch(payment, operation="debit")
-
-    A payment is asked about ``initial_delay`` seconds after it began to be watched, and again after twice that, and so on up to 64 times
-    that. Callbacks and inquiries go through one function that only moves a payment forward, so it does no harm where both come.
-
-    Several merchants may share an inbox: a reconciler asks about the payments of the merchants whose gateways it has.
-
-    Payout journals can be looked after as well: ``Reconciler(gateway, inbox, journals=[journal])`` asks about their pending rows
-    every ``initial_delay`` seconds.
-
-    :param gateway: an open `Gateway`, or one for each merchant by its member id.
-    :param inbox: an open `Inbox`: the receiver's.
-    :param initial_delay: seconds before the first question.
-    :param member_id: the merchant's, as in the receiver's credentials; the gateway's own where none is given.
-    :param max_inquiries: answers after which a payment is no longer asked about; it is logged as a warning then.
-    :raises ConfigurationError: where it is not known whose payments a gateway can be asked about.
     """
 
     gateway: InquiryClient | Mapping[str, InquiryClient]
@@ -85,14 +89,14 @@ class Reconciler:
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Find out whom to ask about whose payments."""
+        """Match each merchant with its gateway."""
         if isinstance(self.gateway, Mapping):
             if self.member_id is not None:
                 msg = "member_id: must not be given with a gateway for each merchant"
                 raise ConfigurationError(msg)
             self._gateways = dict(self.gateway)
         else:
-            # The receiver's events carry their merchant; the inquiry's must carry the same, to be known for the same payment's.
+            # An inquiry's event must have the same merchant as a callback's, to name one payment.
             own = self.member_id or getattr(
                 getattr(self.gateway, "credentials", None), "member_id", None
             )
@@ -116,7 +120,7 @@ class Reconciler:
         return gateway
 
     async def __aenter__(self) -> Self:
-        """Begin to ask."""
+        """Start the inquiries."""
         self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
         return self
 
@@ -126,7 +130,7 @@ class Reconciler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop; what is watched stays on record, and is asked about by the next one."""
+        """Stop; watched payments stay stored for the next reconciler."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -139,22 +143,23 @@ class Reconciler:
         amount: Money | None = None,
         member_id: str | None = None,
     ) -> bool:
-        """Watch a payment, payout, capture, reversal or refund that is still open. It is on disk when this returns.
+        """Watch an operation that is still open; it is on disk when this returns.
 
         Args:
-            payment: The result, or the `OutcomeUnknown` that was raised in place of one.
-            operation: What was asked for, such as ``"debit"`` or ``"preauth"``; needed for a `Payment`, whose reply does not say
-                which it was. An error, and every other result, knows it. Unless it is known, a payment is watched until it is
-                captured, because a debit is authorized first.
-            amount: The amount that was asked for; the result's own if it is ``None``.
-            member_id: The merchant's, needed if there are several.
+            payment: The result of a payment, payout, capture, reversal or refund, or the
+                `OutcomeUnknown` that was raised instead.
+            operation: The operation, such as ``"debit"`` or ``"preauth"``. Only a `Payment` needs
+                it, because its reply may not contain it. Without it, a payment is watched until
+                its capture, because a debit is authorized first.
+            amount: The requested amount; the result's own if it is ``None``.
+            member_id: The merchant's id, needed if there are several.
 
         Returns:
-            Whether there is anything to watch.
+            Whether the operation is open and is now watched.
 
         Raises:
-            InvalidRequest: There is no id, or one outside its format: no gateway could be asked about it.
-            ConfigurationError: The merchant's gateway was not given, or there is no such operation.
+            InvalidRequest: There is no id, or an id outside its format.
+            ConfigurationError: The merchant has no gateway here, or there is no such operation.
         """
         if isinstance(payment, OutcomeUnknown):
             operation = operation or payment.operation
@@ -177,7 +182,7 @@ class Reconciler:
         return True
 
     async def inquire_due(self) -> int:
-        """Ask about every watched payment that is due; return how many were."""
+        """Inquire for every watched payment that is due; return how many there were."""
         number_due = 0
         for member, gateway in self._gateways.items():
             if self._until.get(member, 0.0) > asyncio.get_running_loop().time():
@@ -188,9 +193,9 @@ class Reconciler:
             )
             for error in ends:
                 if isinstance(error, Exception):
-                    # The others, and other merchants', are asked about all the same.
+                    # One failure must not stop the other inquiries.
                     logger.error(
-                        "a watched payment of %s could not be asked about",
+                        "the inquiry for a watched payment of %s failed",
                         member,
                         exc_info=printable_error(error),
                     )
@@ -207,7 +212,7 @@ class Reconciler:
                 if await self.inquire_due():
                     continue
             except Exception:
-                # A store that fails now may work again soon; asking must go on then.
+                # The store may recover, so the inquiries must continue.
                 logger.exception("watched payments could not be read")
             await asyncio.sleep(self.poll_interval)
 
@@ -216,9 +221,9 @@ class Reconciler:
             try:
                 await journal.reconcile(self._gateway_of(journal))
             except Exception as error:
-                # One that fails keeps no other from being asked about.
+                # One failure must not stop the other journals.
                 logger.exception(
-                    "pending payouts could not be asked about", exc_info=printable_error(error)
+                    "the inquiries for pending payouts failed", exc_info=printable_error(error)
                 )
 
     async def _ask(self, gateway: InquiryClient, watched: Watched) -> None:
@@ -231,33 +236,33 @@ class Reconciler:
                     merchant_transaction_id=watched.merchant_transaction_id,
                 )
             found = await inquire(gateway, by)
-            await self._learn(watched, found, name)
+            await self._record(watched, found, name)
         except InvalidRequest as error:
             logger.warning(
-                "%s cannot be asked about, and is no longer watched: %s",
+                "no inquiry is possible for %s, which is no longer watched: %s",
                 name,
                 printable(str(error)),
             )
             await self.inbox.unwatch(watched.name)
         except (GatewayError, UnreadableError, TimeoutError) as error:
-            # It is asked about again, for as long as nothing was answered.
+            # The inquiry is repeated without a limit until the gateway answers.
             level = logging.WARNING if watched.inquiries >= self.max_inquiries else logging.INFO
             logger.log(
                 level,
-                "%s could not be asked about: %s: %s",
+                "the inquiry for %s failed: %s: %s",
                 name,
                 type(error).__name__,
                 printable(str(error)),
             )
             if isinstance(error, GatewayError) and error.retry_after is not None:
-                # The gateway asked to wait: that was no question. It may say 0 seconds, as often as it is asked.
+                # The gateway asked to wait, so the inquiry does not count. It may ask for 0 s.
                 pause = max(error.retry_after, self.poll_interval)
                 self._until[watched.member_id] = asyncio.get_running_loop().time() + pause
                 await self.inbox.put_off(watched.name, pause)
 
-    async def _learn(self, watched: Watched, found: Transaction, name: str) -> None:
-        is_end, is_news, state = _meaning(watched, found)
-        if is_news:
+    async def _record(self, watched: Watched, found: Transaction, name: str) -> None:
+        is_end, is_event, state = _meaning(watched, found)
+        if is_event:
             await self.inbox.put(
                 read_event(found.raw, signed=True, member_id=watched.member_id, confirmed=found)
             )
@@ -265,7 +270,7 @@ class Reconciler:
             await self.inbox.unwatch(watched.name)
         elif watched.inquiries >= self.max_inquiries:
             logger.warning(
-                "%s is %s after %d questions; it is no longer asked about",
+                "%s is %s after %d inquiries; it is no longer watched",
                 name,
                 printable(state),
                 watched.inquiries,
@@ -280,17 +285,17 @@ def _operation_of(payment: OperationResult) -> str | None:
 
 
 def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
-    """Judge an answer for what is watched, by the rules of every other reply: is it the end, is it news, and what is it."""
+    """Return whether an answer ends the watch, whether it is an event, and its state."""
     if not found.found:
         return False, False, "not found"
-    # Another version may have left one that this one does not know.
+    # Another version may have stored an operation that this one does not know.
     operation = OPERATIONS.get(watched.operation or "")
     is_follow_up = operation is not None and operation.reply is ReplyKind.FOLLOW_UP
     subject = Subject(
         payment_type=None if operation is None else operation.payment_type,
         member_id=watched.member_id,
         payment_id=watched.payment_id,
-        # A refund's own id would not be the payment's, whose record tells of it.
+        # The record is the payment's, whose own id differs from the refund's.
         merchant_transaction_id=None
         if is_follow_up and watched.payment_id
         else watched.merchant_transaction_id,
@@ -306,7 +311,7 @@ def _meaning(watched: Watched, found: Transaction) -> tuple[bool, bool, str]:
     if judgement.mismatch is not None:
         return False, False, judgement.mismatch.reason
     is_end = judgement.outcome not in {Outcome.PENDING, Outcome.UNKNOWN}
-    # A hold, which is a preauthorization's end and may be a debit's beginning; a bare Y may be one.
+    # A hold ends a preauthorization, but a debit continues to its capture; a bare Y may be one.
     may_be_debit = subject.payment_type in {None, "DB"}
     may_go_on = may_be_debit and state_of(found.status, found.transaction_status) in {
         "authsuccessful",

@@ -142,7 +142,7 @@ async def test_handler_ignoring_cancellation_is_logged(
             await receiver.receive(order(2), JSON)
             await emptied(receiver, left=1)
             assert "TX-2" in handled
-        assert "it is left behind" in caplog.text
+        assert "it is abandoned" in caplog.text
         stuck = list(receiver.dispatcher._running.values())
         go.set()
         await asyncio.gather(*(running.task for running in stuck), return_exceptions=True)

@@ -313,7 +313,7 @@ async def test_watch_log_is_printable(store_url: str, caplog: pytest.LogCaptureF
         )
         await reconciler.watch(UNKNOWN)
         await asked_until_over(reconciler)
-    assert "on hold\\n\\x1b[2J after 1 questions" in caplog.text
+    assert "on hold\\n\\x1b[2J after 1 inquiries" in caplog.text
 
 
 class BrokenGateway:
@@ -335,7 +335,7 @@ async def test_failing_gateway_stops_no_other_merchant(
             )
         assert await Reconciler({"1": BrokenGateway(), "11344": gateway}, inbox).inquire_due() == 2
     assert len(gateway.asked) == 1
-    assert "a watched payment of 1 could not be asked about" in caplog.text
+    assert "the inquiry for a watched payment of 1 failed" in caplog.text
 
 
 class Pending:
@@ -363,7 +363,7 @@ async def test_failing_journal_stops_no_other(
         asyncio.timeout(10),
     ):
         await journals[1].asked.wait()
-    assert "pending payouts could not be asked about" in caplog.text
+    assert "the inquiries for pending payouts failed" in caplog.text
 
 
 def test_reconciler_journal_of_other_merchant_raises() -> None:
