@@ -1,4 +1,4 @@
-"""A callback's bytes to its fields: JSON, nested or flat, or a form, read strictly (protocol sections 10 and 11)."""
+"""A callback's body: JSON, nested or flat, or a form (protocol sections 10 and 11)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gatewaypy.protocol.parse import UnreadableError, parse_json, refuse_guess
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The largest body that is looked at, in bytes.
+#: The largest body that is read, in bytes.
 MAX_BODY: Final = 64 * 1024
 _MAX_FIELDS: Final = 200
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
-#: The names of the flat form (the browser return's, protocol section 11, seen) that have a nested counterpart. The first that
-#: is there counts.
+#: The names of the flat form that have a nested counterpart (the browser return's, protocol
+#: section 11, seen). The first one with a value is used.
 _FLAT: Final[Mapping[str, tuple[str, ...]]] = {
     "paymentId": ("paymentId", "trackingid", "trackingId"),
     "merchantTransactionId": ("merchantTransactionId", "desc"),
@@ -41,13 +41,15 @@ def is_json(body: bytes) -> bool:
 
 
 def read_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read a callback's fields, flat ones brought into the nested shape; every read_text is the text that was received.
+    """Read a callback's fields in the nested shape; each text is as it was received.
 
-    A body whose first character is ``{`` is read as JSON, whatever its content type. The charset is
-    found as `gatewaypy.protocol.charset.decode_text` says.
+    A body whose first character is ``{`` is read as JSON for every content type. The charset is
+    found by `gatewaypy.protocol.charset.decode_text`.
 
-    :raises UnreadableCallback: for more than 64 KiB, what is neither JSON nor a form, a name twice, NaN, nesting deeper than
-        20, or a signed field or code that is not ASCII in a text whose charset had to be guessed.
+    Raises:
+        UnreadableCallback: The body is larger than 64 KiB or is neither JSON nor a form. Or it has
+            a repeated name, NaN, or more than 20 levels. Or its charset was guessed, and a signed
+            field or a code is not ASCII.
     """
     if len(body) > MAX_BODY:
         reason = f"the body is longer than {MAX_BODY} bytes"
@@ -69,15 +71,15 @@ def _read_json(text: str, is_guessed: bool) -> dict[str, Any]:  # noqa: FBT001 -
     except UnreadableError as unreadable:
         reason = str(unreadable)
     else:
-        if not _has_half_characters(text, fields):
+        if not _has_unpaired_surrogate_or_nul(text, fields):
             return fields if isinstance(fields.get("result"), dict) else nest_fields(fields)
-        reason = "the body has half a character, or a NUL"
+        reason = "the body contains an unpaired surrogate or a NUL character"
     raise UnreadableCallback(reason)
 
 
-def _has_half_characters(text: str, fields: dict[str, Any]) -> bool:
-    """Tell of escapes that no database and no UTF-8 takes: half of a surrogate pair, NUL."""
-    # By its one character first, which is found five times as fast as both.
+def _has_unpaired_surrogate_or_nul(text: str, fields: dict[str, Any]) -> bool:
+    """Return whether the text has escapes that databases and UTF-8 do not accept."""
+    # One character first, which is found five times as fast as both.
     if "\\" not in text or "\\u" not in text:
         return False
     plain = json.dumps(fields, ensure_ascii=False)
@@ -85,7 +87,7 @@ def _has_half_characters(text: str, fields: dict[str, Any]) -> bool:
 
 
 def _read_form(body: bytes, content_type: str) -> dict[str, str]:
-    reason = "the body is no form, or has a name twice or a NUL"
+    reason = "the body is not a valid form, or it has a repeated name or a NUL character"
     try:
         pairs, is_guessed = (
             read_pairs(body, content_type, max_fields=_MAX_FIELDS) if b"=" in body else ([], False)
@@ -107,7 +109,7 @@ def _read_form(body: bytes, content_type: str) -> dict[str, str]:
 
 
 def nest_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring flat fields into the nested shape; what has no counterpart stays as it is."""
+    """Bring flat fields into the nested shape; those without a counterpart stay."""
     shaped = dict(fields)
     for name, twins in _FLAT.items():
         found = next((fields[twin] for twin in twins if fields.get(twin) not in (None, "")), None)

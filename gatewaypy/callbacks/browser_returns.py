@@ -1,4 +1,4 @@
-"""The payer's browser coming back to ``merchantRedirectUrl`` (protocol section 11): what it says, and whether that is verified."""
+"""The payer's browser at ``merchantRedirectUrl`` (protocol section 11): reading and verifying."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gatewaypy.money import Money
     from gatewaypy.secret import Secret
 
-#: What older platforms sign a cancel return with, in place of key and payment id (seen): anybody can.
+#: Older platforms sign a cancel return with this text as key and payment id (seen).
 _NULL: Final = "null"
 _SIGNED: Final = (
     "paymentId",
@@ -40,11 +40,11 @@ _SIGNED: Final = (
 
 @frozen(kw_only=True)
 class BrowserReturn:
-    """What a returning browser says of its payment.
+    """The fields of a returning browser.
 
-    ``verified`` is true where one of the merchant's keys signed it. A cancel return that older platforms sign with the literal text
-    ``null`` is not: anybody could have made it. Before anything is shipped or an order is closed on a return that is not
-    verified, ask ``gateway.inquire``.
+    ``verified`` is true if the signature matches a key of the merchant. It is false for a cancel
+    return that older platforms sign with the text ``null``, which needs no key. If a return is not
+    verified, call ``gateway.inquire`` before you ship or close an order.
     """
 
     payment_id: str | None
@@ -63,9 +63,18 @@ def read_return(
 ) -> BrowserReturn:
     """Read and verify the form that the payer's browser posted.
 
-    :param content_type: the request's header, whose charset counts where it names one.
-    :raises UnreadableCallback: where it is no such form.
-    :raises SignatureMismatch: where no key fits, and it is no cancel return of an older platform either.
+    Args:
+        body: The bytes as they were received.
+        credentials: One account, or several that share the URL.
+        content_type: The request's header, whose charset is used if it has one.
+
+    Returns:
+        The browser return.
+
+    Raises:
+        UnreadableCallback: The body is not such a form.
+        SignatureMismatch: The signature does not match any key, and the body is not a cancel
+            return of an older platform.
     """
     fields = _read_texts(body, content_type)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
@@ -92,9 +101,10 @@ def read_return(
 
 
 def _read_texts(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read a form's fields, which are texts; of a JSON body too, what is signed must be.
+    """Read a form's fields. In a JSON body the signed fields must be strings as well.
 
-    :raises UnreadableCallback: where it is neither, or such a field is not a text.
+    Raises:
+        UnreadableCallback: The body is neither, or a signed field is not a string.
     """
     fields = read_body(body, content_type)
     try:
@@ -109,11 +119,11 @@ def _read_texts(body: bytes, content_type: str) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class RegistrationReturn:
-    """What a browser says that returns from the hosted card registration.
+    """The fields of a browser that returns from the hosted card registration.
 
-    The signature covers the merchant and the status alone (rule P', documented): it is the same for every registration that
-    succeeds, and the browser can put any ``registration_id`` beside it. Take the id for a claim: pay with it only for the
-    customer whose ``gateway.stored_cards.list`` shows it.
+    The signature covers only the merchant and the status (rule P', documented). It is the same for
+    every registration that succeeds, and the browser can add any ``registration_id``. Do not trust
+    the id: pay with it only for the customer whose ``gateway.stored_cards.list`` has it.
     """
 
     outcome: Outcome
@@ -126,11 +136,19 @@ class RegistrationReturn:
 def read_registration_return(
     body: bytes, credentials: Credentials | Iterable[Credentials], *, content_type: str = FORM
 ) -> RegistrationReturn:
-    """Read and verify the form that comes back from the hosted card registration (protocol section 5, rule P', documented).
+    """Read and verify the form of the hosted card registration.
 
-    :param content_type: the request's header, whose charset counts where it names one.
-    :raises UnreadableCallback: where it is no such form.
-    :raises SignatureMismatch: where no key fits.
+    Args:
+        body: The bytes as they were received.
+        credentials: One account, or several that share the URL.
+        content_type: The request's header, whose charset is used if it has one.
+
+    Returns:
+        The registration return. Protocol section 5, rule P' (documented).
+
+    Raises:
+        UnreadableCallback: The body is not such a form.
+        SignatureMismatch: The signature does not match any key.
     """
     fields = _read_texts(body, content_type)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)

@@ -1,4 +1,4 @@
-"""What a callback tells, as types: a handler names the one that it wants to hear."""
+"""Callback events: one type for each kind, by which handlers are registered."""
 
 from __future__ import annotations
 
@@ -108,11 +108,14 @@ class CallbackEvent:
 
 
 class PaymentPending(CallbackEvent):
-    """A payment is under way: started, or waiting for the payer, a capture or a refund to end."""
+    """A payment is in progress: started, or waiting for the payer, a capture or a refund."""
 
 
 class PaymentAuthorized(CallbackEvent):
-    """A payment is approved: its money is held, and may be captured or reversed. A bare ``Y`` says no more than that either."""
+    """A payment is approved: its money is held, and can be captured or reversed.
+
+    A bare ``Y`` is read as this event, because it does not prove a capture.
+    """
 
 
 class PaymentSucceeded(CallbackEvent):
@@ -136,7 +139,7 @@ class ChargedBack(CallbackEvent):
 
 
 class PayoutPending(CallbackEvent):
-    """A payout is under way."""
+    """A payout is in progress."""
 
 
 class PayoutSucceeded(CallbackEvent):
@@ -148,7 +151,7 @@ class PayoutFailed(CallbackEvent):
 
 
 class UnknownEvent(CallbackEvent):
-    """A callback with a status that the library doesn't know, or with two that contradict each other."""
+    """A callback with an unknown status, or with two that contradict each other."""
 
 
 _BY_OUTCOME: Final[Mapping[Outcome, type[CallbackEvent]]] = {
@@ -218,19 +221,19 @@ def read_event(
 def _read_meaning(
     long: str | None, short: str | None
 ) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
-    """Look a status up that may be one; what is longer than any of them is a stranger's, and not kept."""
+    """Read the statuses; the cache does not store texts that are too long for a status."""
     read = (
         _meaning if len(long or "") + len(short or "") <= _LONGEST_STATUS else _meaning.__wrapped__
     )
     return read(long, short)
 
 
-# A gateway has few statuses, and says the same ones all day.
+# A gateway has few statuses, which repeat.
 @lru_cache(maxsize=64)
 def _meaning(
     long: str | None, short: str | None
 ) -> tuple[str | None, str | None, Outcome, type[CallbackEvent]]:
-    """Tell long from short, and what the two say together."""
+    """Return the long and the short status, and the meaning of both together."""
     if short is None and long is not None and state_of(None, long) is not None:
         # The flat form has the short status under the long one's name (protocol section 11).
         long, short = None, long
@@ -247,7 +250,7 @@ _KEYED: Final = ("merchantTransactionId", "paymentId", "status", "transactionSta
 
 
 def event_key(member_id: str | None, fields: Mapping[str, Any], came: str) -> bytes:
-    """Digest what makes two callbacks the same: SHA-256 over length-prefixed merchant, ids, status, amount and way of coming."""
+    """Return the SHA-256 of what identifies an event, each value prefixed by its length."""
     values = (came, member_id, *map(fields.get, _KEYED))
     parts = [
         value.encode(errors="surrogatepass") if isinstance(value, str) else b"" for value in values

@@ -1,4 +1,4 @@
-"""The inbox: a callback is in it before the gateway hears 200, and stays until its handlers have succeeded."""
+"""The durable inbox: it stores a callback before 200 is answered, until its handlers succeed."""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ if TYPE_CHECKING:
     from gatewaypy.storage import Store
     from gatewaypy.storage.base import Rows
 
-#: What becomes of an event: open until its handlers have succeeded, then done; ignored if it was no news; parked after too
-#: many failures; review where it contradicts what is known, or the shop's own order; refused where it was unsigned and the
-#: gateway does not know it.
+#: The states of an event. ``open``: its handlers have not succeeded yet. ``done``: they have.
+#: ``ignored``: it was already known. ``parked``: they failed too often. ``review``: it contradicts
+#: the stored state or the application's order. ``refused``: it is unsigned and not confirmed.
 STATES: Final = ("open", "done", "ignored", "parked", "review", "refused")
 
 _KEPT: Final = frozenset({"parked", "review"})
-# Until an event is taken again that another one of its payment was ahead of, and one that another was handled before.
+# Seconds until an event is claimed again if another one of its payment is first, or is handled.
 _BEHIND_PAUSE: Final = 1.0
 _BEFORE_PAUSE: Final = 0.2
-# What is watched may have been due before, so many seconds ago at most.
+# A watched payment can be due in the past, at most so many seconds ago.
 _LONGEST_AGO: Final = 1e9
 
-#: What stands in a note before the evidence, which is not a part of a message.
+#: The separator in a note before the evidence, which is not logged.
 EVIDENCE: Final = "; known by "
 
-#: A row as `PUT` is given it, but for its place.
+#: A row of `PUT`, without its place.
 _Row: TypeAlias = "tuple[str, str, str | None, str | None, str | None, int, str]"
 
 
 @frozen
 class ClaimedEntry:
-    """An event as it lies in the inbox."""
+    """An event that this process has claimed."""
 
     id: int
     key: str
@@ -88,13 +88,13 @@ class ClaimedEntry:
     attempts: int
     inquiries: int
     forced: bool
-    #: What was known of its payment when it was taken, under each of its names.
+    #: The records of its payment at the time of the claim, under each of its names.
     known: tuple[Progress, ...] = ()
 
 
 @frozen
 class InboxEntry:
-    """An event that waits for a person: its state, and why."""
+    """An event as `Inbox.list_entries` returns it, with its state and the reason."""
 
     id: int
     key: str
@@ -102,18 +102,18 @@ class InboxEntry:
     attempts: int
     note: str | None
     fields: dict[str, Any]
-    #: The merchant's id: equal ids of two merchants are two payments.
+    #: The merchant's id. Equal payment ids of two merchants are two payments.
     member: str | None = None
 
     @property
     def reason(self) -> str | None:
-        """The note without its evidence: what a log or a terminal shows."""
+        """The note without its evidence, for a log or a terminal."""
         return None if self.note is None else self.note.partition(EVIDENCE)[0]
 
 
 @frozen
 class _Ending:
-    """How an event in this process's hands ended, and the payments that it moved forward."""
+    """The end of an event of this process, and the progress of its payment."""
 
     id: int
     payment: str
@@ -124,10 +124,10 @@ class _Ending:
 
 @frozen
 class Watched:
-    """A payment, payout or follow-up that is watched, and how often it was asked about.
+    """A payment, payout or follow-up that is watched, and the number of its inquiries.
 
-    ``operation`` is the name of what was asked for (``"debit"``, ``"refund"``), ``amount`` and ``currency`` its texts; each is
-    ``None`` where it is not known.
+    ``operation`` is the operation's name, such as ``"debit"``; ``amount`` and ``currency`` are its
+    strings. Each is ``None`` if it is not known.
     """
 
     name: str
@@ -143,15 +143,16 @@ class Watched:
 class Inbox:
     """A durable inbox in SQLite or PostgreSQL.
 
-    :param url: ``sqlite:///callbacks.db`` or ``postgresql://user@host/database``.
-    :param lease: how many seconds an event belongs to the process that took it, unless renewed.
+    Args:
+        url: ``sqlite:///callbacks.db`` or ``postgresql://user@host/database``.
+        lease: Seconds for which a claimed event belongs to its process, unless renewed.
     """
 
     def __init__(self, url: str, *, lease: float = 60.0) -> None:
         """Choose the store; nothing is opened yet."""
         check_number("lease", lease, above=0)
         self._store: Store = open_store(url)
-        # A name for whoever has it open: processes that were forked with the same object are different owners.
+        # Chosen when it is opened, so that forked processes are different owners.
         self._owner: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._puts: Batcher[_Row, bool] = Batcher(self._put, id)
@@ -161,11 +162,12 @@ class Inbox:
     async def __aenter__(self) -> Self:
         """Open the store.
 
-        :raises ConfigurationError: where the store cannot be used, or this object is open already.
+        Raises:
+            ConfigurationError: The store cannot be used, or this object is open already.
         """
-        # A loop that ended without closing it has it open no longer.
+        # A loop that was closed does not have it open any longer.
         if self._owner is not None and self._loop is not None and not self._loop.is_closed():
-            msg = "this Inbox is open already: give each receiver one of its own, which it opens itself"
+            msg = "this Inbox is open already; pass each receiver an Inbox of its own, not open"
             raise ConfigurationError(msg)
         self._owner, self._loop = secrets.token_hex(8), asyncio.get_running_loop()
         try:
@@ -177,7 +179,7 @@ class Inbox:
         return self
 
     async def _forget_old_times(self) -> None:
-        """After a restart of the machine its clock has begun anew: what was due or leased by the old one is due and free."""
+        """Reset due times and leases after a restart of the machine, which resets its clock."""
         boot = self._store.boot
         (rows,) = await self._store.run(("SELECT boot FROM gatewaypy_boot WHERE id = 1", ()))
         if rows != [(boot,)]:
@@ -203,7 +205,11 @@ class Inbox:
             self._owner = None
 
     async def put(self, event: CallbackEvent) -> bool:
-        """Store an event; false where it was there already. When this returns the event is on disk."""
+        """Store an event; it is on disk when this returns.
+
+        Returns:
+            False if the event was stored before.
+        """
         names = names_of(event.member_id, event.merchant_transaction_id, event.payment_id)
         row = (
             event.key.hex(),
@@ -217,9 +223,9 @@ class Inbox:
         try:
             return await self._puts(row)
         except StoreUnavailableError:
-            # Not of this event's making: a second try would only make the gateway wait longer for its answer.
+            # The event is not the cause, and a retry would delay the answer to the gateway.
             raise
-        except Exception:  # noqa: BLE001 - one that a database refuses takes no other along: each has its own try
+        except Exception:  # noqa: BLE001 - a row that fails must not fail the others
             (is_new,) = await self._put([row])
             return is_new
 
@@ -236,7 +242,7 @@ class Inbox:
         return answers
 
     async def claim(self, most: int, *, signed: bool = True) -> list[ClaimedEntry]:
-        """Take signed or unsigned events that are due: the next one of each payment, in no other process's hands."""
+        """Claim signed or unsigned events that are due: the first open one of each payment."""
         while True:
             looked_at, due = await self._store.run(
                 (TAKE, (int(signed), most, self._owner, self.lease)), (IS_ANY_DUE, (int(signed),))
@@ -248,28 +254,41 @@ class Inbox:
                     queue,
                     member,
                     PaymentNames(own, name),
-                    bool(proven),
+                    bool(is_signed),
                     json.loads(fields),
                     tries,
                     inquiries,
                     bool(forced),
                 )
-                for i, key, queue, member, own, name, proven, fields, tries, inquiries, forced, owner in looked_at
+                for (
+                    i,
+                    key,
+                    queue,
+                    member,
+                    own,
+                    name,
+                    is_signed,
+                    fields,
+                    tries,
+                    inquiries,
+                    forced,
+                    owner,
+                ) in looked_at
                 if owner is not None
             ]
-            # All that were read may have been put off, or taken by another process; further ones may be due behind them.
+            # All that were read may be delayed or owned by another process, with due ones after.
             if entries or not due:
                 return (
                     await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
                 )
 
     async def _next(self, entries: list[ClaimedEntry]) -> list[ClaimedEntry]:
-        """Return those that no other event of their payment is ahead of, with what is known of it; give the others back."""
+        """Return the first events of their payments with its records; release the others."""
         probes = [
             (entry.id, queue, after, name)
             for entry in entries
             for queue, after, name in (
-                # In its own queue: what is ahead of it, and what was taken before this one, stored late, could be seen.
+                # In its own queue: the first event, and the first one after this event.
                 (entry.queue, 0, ""),
                 (entry.queue, entry.id, ""),
                 *other_queues(entry.member, entry.names, signed=entry.signed),
@@ -286,7 +305,7 @@ class Inbox:
             if (is_signed, -head) > (signed[number], -number):
                 behind[number] = _BEHIND_PAUSE
             elif head != number and owner is not None and head not in signed:
-                # It came late, or was taken just now by another process, which gives it back.
+                # Stored late, or claimed just now by another process, which releases it.
                 behind.setdefault(number, _BEFORE_PAUSE)
         if behind:
             await self._store.run((RELEASE, (table_parameter(behind.items()), self._owner)))
@@ -302,11 +321,11 @@ class Inbox:
         return _read_progress(rows)
 
     async def rename(self, entry: ClaimedEntry, names: PaymentNames) -> ClaimedEntry | None:
-        """Add a name to an event's payment that the gateway told.
+        """Add a name from the gateway's answer to an event.
 
         Returns:
-            The event, with what is known under all of its names; ``None`` if another event of that payment comes first. The event
-            is out of this process's hands then, and is taken again in its turn.
+            The event with the records under all of its names. ``None`` if another event of the
+            payment is first; the event is then released, and claimed again later.
         """
         queue = queue_of(entry.member, names, signed=entry.signed)
         await self._store.run(
@@ -316,7 +335,7 @@ class Inbox:
         return next(iter(await self._next([evolve(entry, queue=queue, names=names)])), None)
 
     async def renew(self, identifiers: Iterable[int]) -> None:
-        """Keep events in this process's hands for another lease."""
+        """Renew the leases of events of this process."""
         given = [(identifier,) for identifier in identifiers]
         if given:
             await self._store.run((RENEW, (self.lease, table_parameter(given), self._owner)))
@@ -331,7 +350,7 @@ class Inbox:
     ) -> None:
         """End an event, and in the same commit record ``progress`` under every name of its payment.
 
-        Nothing is changed where the event is no longer in this process's hands: whoever has it now knows better.
+        If the event belongs to another process by now, nothing changes.
         """
         ending = _Ending(
             entry.id, entry.queue, state, None if note is None else printable(note), progress
@@ -363,7 +382,7 @@ class Inbox:
     async def retry_later(
         self, entry: ClaimedEntry, seconds: float, *, note: str, asked: bool = False
     ) -> None:
-        """Try an event again after a while; ``asked`` where the gateway could not tell, and not a handler failed."""
+        """Schedule the next attempt and count a failure, or an inquiry if ``asked``."""
         await self._store.run(
             (
                 "UPDATE gatewaypy_inbox SET attempts = attempts + ?, inquiries = inquiries + ?, due = {now} + ?, note = ?, owner = NULL"
@@ -373,7 +392,7 @@ class Inbox:
         )
 
     async def put_back(self, entry: ClaimedEntry, seconds: float, *, note: str) -> None:
-        """Try an event again after a while, and count neither a failure nor a question."""
+        """Schedule the next attempt, and count neither a failure nor an inquiry."""
         await self._store.run(
             (
                 "UPDATE gatewaypy_inbox SET due = {now} + ?, note = ?, owner = NULL WHERE id = ? AND owner = ?",
@@ -382,7 +401,7 @@ class Inbox:
         )
 
     async def list_entries(self, *states: str) -> list[InboxEntry]:
-        """List events in these states, the oldest first: ``parked`` and ``review`` where none is named."""
+        """List the events in these states, oldest first; by default ``parked`` and ``review``."""
         chosen = IS_KEPT if _KEPT.issuperset(states) else "true"
         if states:
             chosen += f" AND state IN ({', '.join('?' * len(states))})"
@@ -398,9 +417,13 @@ class Inbox:
         ]
 
     async def replay(self, *identifiers: int) -> int:
-        """Put events back: all that are parked, or those that are named, out of review too; return how many.
+        """Reopen parked events; handlers receive them even if the payment has moved on since.
 
-        Handlers hear of them even where the payment has moved on since: somebody wants them to.
+        Args:
+            identifiers: The events to reopen, parked or in review; all parked ones by default.
+
+        Returns:
+            How many were reopened.
         """
         chosen = (
             f"id IN ({', '.join('?' * len(identifiers))}) AND {IS_KEPT}"
@@ -412,7 +435,10 @@ class Inbox:
         return len(rows)
 
     async def prune(self, days: float) -> int:
-        """Forget events that ended well and are older than that; return how many. Payments' last states stay."""
+        """Delete ``done``, ``ignored`` and ``refused`` events older than ``days``; return how many.
+
+        The last states of payments stay.
+        """
         cutoff = _before(days)
         (rows,) = await self._store.run(
             (
@@ -424,7 +450,7 @@ class Inbox:
         return len(rows)
 
     async def forget_refused(self, minutes: float) -> int:
-        """Forget refused events that are older than that, which strangers may have sent; return how many."""
+        """Delete refused events that are older than ``minutes``; return how many."""
         (rows,) = await self._store.run(
             (
                 "DELETE FROM gatewaypy_inbox WHERE state = 'refused' AND CAST(received_at AS TEXT) < ? RETURNING id",
@@ -434,7 +460,7 @@ class Inbox:
         return len(rows)
 
     async def has_kept(self, names: PaymentNames) -> bool:
-        """Tell whether an unsigned event of a payment waits for a person already."""
+        """Return whether an unsigned event of a payment is in review already."""
         (rows,) = await self._store.run((HAS_KEPT, (names.own, names.payment)))
         return bool(rows)
 
@@ -446,7 +472,7 @@ class Inbox:
         return dict.fromkeys(STATES, 0) | {state: int(number) for state, number in rows}
 
     async def waiting(self, *, unsigned_only: bool = False) -> int:
-        """Count the open events alone, which an index knows: however many have ended, it reads none of them."""
+        """Count the open events by an index, without reading those that have ended."""
         of = " AND signed = 0" if unsigned_only else ""
         (rows,) = await self._store.run(
             (f"SELECT COUNT(*) FROM gatewaypy_inbox WHERE state = 'open'{of}", ())  # noqa: S608
@@ -454,10 +480,10 @@ class Inbox:
         return int(rows[0][0])
 
     async def progress_of(self, names: PaymentNames) -> list[Progress]:
-        """Return what moved a payment forward last, under each of its names."""
+        """Return the last progress of a payment under each of its names."""
         return _of(names, await self._known(names.all))
 
-    # Payments that are watched because no callback may ever come
+    # Watched payments, whose callback may never come
 
     async def watch(
         self,
@@ -469,19 +495,19 @@ class Inbox:
         operation: str | None = None,
         amount: Money | None = None,
     ) -> None:
-        """Record that a payment has to be inquired about after ``delay`` seconds.
+        """Schedule the first inquiry for a payment.
 
         Args:
             member_id: The merchant's id, as in its credentials.
-            payment_id: The gateway's id; or
-            merchant_transaction_id: your own id. At least one of the two.
+            payment_id: The gateway's id.
+            merchant_transaction_id: Your own id. At least one of the two ids is needed.
             delay: Seconds until the first inquiry.
-            operation: What was asked for: ``"debit"``, ``"preauth"``, ``"capture"``, ``"refund"``, ``"reversal"``, ``"payout"``.
-                It decides which status ends the watch. ``None`` if it is not known.
+            operation: ``"debit"``, ``"preauth"``, ``"capture"``, ``"refund"``, ``"reversal"`` or
+                ``"payout"``, which decides the status that ends the watch; ``None`` if unknown.
             amount: The operation's amount, if it is known.
 
         Raises:
-            InvalidRequest: Neither id, or an id or a merchant outside its format: no gateway could be asked about it.
+            InvalidRequest: There is neither id, or an id or the merchant's is outside its format.
             ConfigurationError: There is no such operation, or ``delay`` is not a finite number.
         """
         check_ids(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)
@@ -493,12 +519,12 @@ class Inbox:
         await self._store.run((WATCH, (*row, delay)))
 
     async def watched(self, member_id: str, most: int, pause: float) -> list[Watched]:
-        """Take one merchant's watched payments that are due; put each off by ``pause``, doubled with each inquiry."""
+        """Claim a merchant's due payments; delay each by ``pause``, doubled with each inquiry."""
         (rows,) = await self._store.run((WATCHED, (member_id, most, pause)))
         return [Watched(*row) for row in rows]
 
     async def put_off(self, name: str, seconds: float) -> None:
-        """Ask about a watched payment after that many seconds, and do not count the question that was taken last."""
+        """Delay a watched payment by ``seconds``, and do not count its last inquiry."""
         await self._store.run(
             (
                 "UPDATE gatewaypy_watched SET due = {now} + ?, inquiries = inquiries - 1 WHERE name = ?",
@@ -507,7 +533,7 @@ class Inbox:
         )
 
     async def unwatch(self, name: str) -> None:
-        """Stop asking about a payment."""
+        """Stop the inquiries for a payment."""
         await self._store.run(("DELETE FROM gatewaypy_watched WHERE name = ?", (name,)))
 
 

@@ -1,4 +1,4 @@
-"""The inbox's tables, and the statements that carry many events at once: each costs little more than for one."""
+"""The inbox's tables, and its statements, each for many events at once."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ SCHEMA: Final = (
 # In the order in which they came: a payment's events are handled in the order of their numbers.
 PUT: Final = (
     "INSERT INTO gatewaypy_inbox (key, payment, member, own_name, payment_name, signed, fields, state, due)"
-    " SELECT given.digest, given.queue, given.whose, given.own, given.other, given.proven, given.told, 'open', {now}"
-    " FROM {input place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, proven INTEGER, told TEXT}"
+    " SELECT given.digest, given.queue, given.whose, given.own, given.other, given.is_signed, given.content, 'open', {now}"
+    " FROM {input place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, is_signed INTEGER, content TEXT}"
     " WHERE true ORDER BY given.place ON CONFLICT (key) DO NOTHING"
 )
 # Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
@@ -112,7 +112,7 @@ KNOWN: Final = (
     " known.evidence FROM {input name TEXT} CROSS JOIN gatewaypy_progress AS known"
     " WHERE known.name BETWEEN given.name AND given.name"
 )
-# For an event whose other name was learnt from the gateway.
+# For an event whose other name comes from the gateway.
 RENAME: Final = "UPDATE gatewaypy_inbox SET payment = ?, own_name = ?, payment_name = ? WHERE id = ? AND owner = ?"
 # For events that another event of their payment is ahead of.
 RELEASE: Final = (

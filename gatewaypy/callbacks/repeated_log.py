@@ -1,4 +1,4 @@
-"""Log lines that a stranger could cause without limit, summed up."""
+"""A limit for log lines that any sender can cause."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _OTHER: Final = "other"
 
 @define(eq=False)
 class RepeatedLog:
-    """Writes at most one warning for each reason in ``period`` seconds; the next one has the count of those left out.
+    """A log with at most one warning for each reason in ``period`` seconds.
+
+    The next warning has the count of those that were left out.
 
     Args:
         clock: A monotonic clock, in seconds.

@@ -1,4 +1,4 @@
-"""Signatures of callbacks and browser returns: rule S over the received text (protocol section 10)."""
+"""Signatures of callbacks and browser returns by rule S (protocol section 10)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ def sign_callback(
 ) -> str:
     """Return the checksum that a callback with these fields carries.
 
-    :param status: the text to sign as the status; the short one, else the long one, where none is given.
-    :raises InvalidRequest: for a ``|``, a line break or NUL in a signed value.
+    Args:
+        fields: The callback's fields.
+        credentials: The merchant's, whose key signs.
+        status: The status to sign; by default the short one, else the long one.
+
+    Returns:
+        The checksum.
+
+    Raises:
+        InvalidRequest: A signed value contains ``|``, a line break or a NUL character.
     """
     signed = (
         status
@@ -60,11 +68,18 @@ def verify_callback(
 ) -> CallbackEvent:
     """Verify a callback and type it, without any I/O.
 
-    :param body: the bytes as they were received, or the fields read from them.
-    :param credentials: whose keys to try: one account, or several that share the URL. An account's older keys, while a
-        rotation lasts, are tried too.
-    :raises UnreadableCallback: where it is no callback.
-    :raises SignatureMismatch: where no key fits, or there is no signature.
+    Args:
+        body: The bytes as they were received, or the fields read from them.
+        credentials: One account, or several that share the URL. Each account's key is tried, and
+            its older keys during a rotation.
+        content_type: The request's header.
+
+    Returns:
+        The event.
+
+    Raises:
+        UnreadableCallback: The body is not a valid callback.
+        SignatureMismatch: The signature is missing or does not match any key.
     """
     fields = read_body(body, content_type) if isinstance(body, bytes) else nest_fields(body)
     accounts = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
@@ -111,9 +126,10 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
 
 
 def _statuses(fields: Mapping[str, Any]) -> list[str]:
-    """Return the texts that may have been signed: the documents say the short status, one integration met the long one.
+    """Return the texts that may be signed: the short status (documented), or the long one (seen).
 
-    A short form of the long status is tried only where the short one is missing: it must not stand in for one that was changed.
+    A short form of the long status is tried only if the short one is missing, so that it does not
+    replace a changed one.
     """
     short, long = read_text(fields, "transactionStatus"), read_text(fields, "status")
     statuses = [status for status in (short, long) if status]

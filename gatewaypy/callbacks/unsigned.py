@@ -1,4 +1,4 @@
-"""An unsigned body: a hint to inquire, which anybody can send. Only what the inquiry needs is kept of it."""
+"""An unsigned body: a hint to inquire. Only what the inquiry needs is stored."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LONGEST_STATUS: Final = 64
 
 
 def reduced(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is kept of an unsigned body: ids in their format, known statuses, an amount and a currency.
+    """Return an unsigned body's ids in their format, known statuses, amount and currency.
 
-    At most 400 characters altogether; no other text of a stranger is stored, logged or shown.
+    They have at most 400 characters. No other text of an unsigned body is stored, logged or shown.
     """
     return {
         name: value
