@@ -126,17 +126,17 @@ class Gateway:
             _check_type("timeouts", timeouts, Timeouts)
         if limits is not None:
             _check_type("limits", limits, Limits)
-        self.platform = _platform_of(platform_or_url)
-        self.credentials = credentials
+        self.platform: Platform = _platform_of(platform_or_url)
+        self.credentials: Credentials = credentials
         check_platform(self.platform)
-        self.tokens = resources.Tokens(self._open_pipeline)
-        self.recurring = resources.Recurring(self._open_pipeline)
-        self.stored_cards = resources.StoredCards(self._open_pipeline)
-        self.customers = resources.Customers(self._open_pipeline)
-        self.merchants = resources.Merchants(self._open_pipeline)
-        self.invoices = resources.Invoices(self._open_pipeline)
-        self.links = resources.Links(self._open_pipeline)
-        self.checkout = resources.Checkout(self._open_pipeline)
+        self.tokens: resources.Tokens = resources.Tokens(self._open_pipeline)
+        self.recurring: resources.Recurring = resources.Recurring(self._open_pipeline)
+        self.stored_cards: resources.StoredCards = resources.StoredCards(self._open_pipeline)
+        self.customers: resources.Customers = resources.Customers(self._open_pipeline)
+        self.merchants: resources.Merchants = resources.Merchants(self._open_pipeline)
+        self.invoices: resources.Invoices = resources.Invoices(self._open_pipeline)
+        self.links: resources.Links = resources.Links(self._open_pipeline)
+        self.checkout: resources.Checkout = resources.Checkout(self._open_pipeline)
         self._transport: Transport = HttpxTransport() if transport is None else transport
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._limits = Limits() if limits is None else limits
