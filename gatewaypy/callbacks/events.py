@@ -64,12 +64,12 @@ class CallbackEvent:
     signed: bool = False
     member_id: str | None = None
     confirmed: Transaction | None = field(default=None, repr=False)
-    _result: ResultCode | None = field(default=None, repr=False)
+    _result: ResultCode | None = field(default=None, repr=False, alias="result")
     raw: Fields = field(default=NO_FIELDS, repr=False)
 
     # Few handlers read these, and reading all of them is a third of what a callback costs.
 
-    @cached_property
+    @property
     def amount(self) -> Money | None:
         """The amount; None if the callback has none, or not in its format."""
         return decode.money(self.raw.get("amount"), self.raw.get("currency"))
