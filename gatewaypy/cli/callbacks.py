@@ -19,7 +19,7 @@ from gatewaypy.callbacks import (
 )
 from gatewaypy.callbacks.body import JSON, read_body
 from gatewaypy.cli.command import Ending, errors_named, run
-from gatewaypy.cli.existing import existing
+from gatewaypy.cli.options import check_existing
 from gatewaypy.cli.output import PlainConsole
 from gatewaypy.config import Credentials
 
@@ -76,7 +76,7 @@ def replay(
 
 async def _replay(url: str, identifiers: tuple[int, ...]) -> int:
     console = PlainConsole()
-    async with Inbox(existing(url, what="inbox")) as inbox:
+    async with Inbox(check_existing(url, what="inbox")) as inbox:
         console.say(f"{await inbox.replay(*identifiers)} put back")
         for kept in await inbox.list_entries("parked", "review"):
             order = kept.fields.get("merchantTransactionId") or kept.fields.get("paymentId")

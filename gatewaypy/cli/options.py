@@ -1,12 +1,15 @@
-"""The HTTP client that commands go by."""
+"""Options that several commands share: the HTTP client, and stores that must exist."""
 
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatewaypy.errors import ConfigurationError
+from gatewaypy.storage.url import sqlite_path
 from gatewaypy.transport import (
     AiohttpTransport,
     HttptoolsTransport,
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TransportChoice(enum.Enum):
-    """Which HTTP client to go by."""
+    """The HTTP client of a command."""
 
     AUTO = "auto"
     HTTPX = "httpx"
@@ -30,7 +33,11 @@ class TransportChoice(enum.Enum):
     PYREQWEST = "pyreqwest"
 
     def make(self) -> Transport:
-        """Make it; ``auto`` takes the fastest that is installed and asks at the first byte, as a payout job must."""
+        """Return the transport.
+
+        ``auto`` is the fastest installed one that calls the send guard at the first byte, as a
+        payout job must.
+        """
         match self:
             case TransportChoice.AUTO:
                 return fastest_transport(guard_at_first_byte=True)
@@ -52,3 +59,16 @@ TRANSPORT = Annotated[
         help="the HTTP client; auto takes the fastest that is installed and safe (docs/transports.md)"
     ),
 ]
+
+
+def check_existing(url: str, *, what: str = "journal") -> str:
+    """Return the URL of a store that exists; a mistyped name must not create an empty one.
+
+    Raises:
+        ConfigurationError: There is no such file, or the URL is invalid.
+    """
+    path = sqlite_path(url)
+    if path is not None and not Path(path).is_file():
+        msg = f"there is no {what} at {path}"
+        raise ConfigurationError(msg)
+    return url

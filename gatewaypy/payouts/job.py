@@ -17,7 +17,7 @@ from gatewaypy.payouts.run import PayoutResult, Run
 from gatewaypy.payouts.sender import PayoutSender
 from gatewaypy.payouts.states import State
 from gatewaypy.payouts.throttle import Throttle
-from gatewaypy.storage.sqlite import boot_clock
+from gatewaypy.storage.clock import boot_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable

@@ -1,5 +1,6 @@
-"""What durable stores share: a transaction is asked for, joins others in one commit, and is on disk when the answer comes."""
+"""Durable stores on SQLite and PostgreSQL; transactions share a commit."""
 
-from gatewaypy.storage.base import Statement, Store, open_store
+from gatewaypy.storage.base import Statement, Store
+from gatewaypy.storage.factory import open_store
 
 __all__ = ["Statement", "Store", "open_store"]

@@ -1,4 +1,4 @@
-"""The store's protocol, and the choice of one by its URL."""
+"""The interface of a store, and its errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from gatewaypy.errors import ConfigurationError
-from gatewaypy.storage.url import is_postgres, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,27 +61,3 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Let what is under way end, and disconnect."""
         ...
-
-
-def open_store(url: str) -> Store:
-    """Choose a store by its URL.
-
-    Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` (the path as the file system has it, without options) or
-            ``postgresql://user@host/database`` with options that the server or the driver knows, such as ``search_path``.
-
-    Raises:
-        ConfigurationError: Another kind of URL, a part of it that is not understood, or a missing extra.
-    """
-    # A URL that was read from a setting may be missing.
-    path = sqlite_path(url) if isinstance(url, str) else None
-    if path is not None:
-        from gatewaypy.storage.sqlite import SqliteStore  # noqa: PLC0415 - only who uses it loads it
-
-        return SqliteStore(path)
-    if isinstance(url, str) and is_postgres(url):
-        from gatewaypy.storage.postgres import PostgresStore  # noqa: PLC0415 - an extra
-
-        return PostgresStore(url)
-    msg = "a store's URL is sqlite:///path/to/file.db or postgresql://user@host/database"
-    raise ConfigurationError(msg)

@@ -18,6 +18,7 @@ from attrs import define
 
 from gatewaypy.errors import ConfigurationError
 from gatewaypy.storage.base import ENDED, StoreUnavailableError, check_loop
+from gatewaypy.storage.clock import boot_clock
 from gatewaypy.storage.table_parameter import TableParameter, expand, specialized
 
 if TYPE_CHECKING:
@@ -54,11 +55,6 @@ _NETWORKED: Final = frozenset(
         "glusterfs",
     }
 )
-
-
-def boot_clock() -> float:
-    """Return seconds since this machine started: the same in every process, and never set back."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @define(eq=False)

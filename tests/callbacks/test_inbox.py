@@ -19,7 +19,8 @@ from gatewaypy.callbacks import Inbox, Receiver, Router, inbox_sql, verify_callb
 from gatewaypy.callbacks.payment_progress import PaymentNames, Progress
 from gatewaypy.pan import is_luhn_valid
 from gatewaypy.protocol.redaction import redact
-from gatewaypy.storage.sqlite import _dialect, boot_clock
+from gatewaypy.storage.clock import boot_clock
+from gatewaypy.storage.sqlite import _dialect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,7 @@ from support.stores import POSTGRES
 
 from gatewaypy import errors
 from gatewaypy.callbacks import Inbox
-from gatewaypy.cli.existing import existing
+from gatewaypy.cli.options import check_existing
 from gatewaypy.payouts import Journal
 from gatewaypy.storage import open_store
 from gatewaypy.storage.url import is_postgres, sqlite_path
@@ -36,7 +36,7 @@ def test_sqlite_url_invalid_is_refused(
 ) -> None:
     """A journal, an inbox and a command refuse the URL, and no file is created."""
     monkeypatch.chdir(tmp_path)
-    for use in (open_store, Inbox, existing, lambda url: Journal(url, "1")):
+    for use in (open_store, Inbox, check_existing, lambda url: Journal(url, "1")):
         with pytest.raises(errors.ConfigurationError, match="SQLite URL: must"):
             use(f"sqlite:///{path}")
     assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from gatewaypy.cli.command import run as run_command
-from gatewaypy.cli.existing import existing
-from gatewaypy.cli.options import TRANSPORT, TransportChoice
+from gatewaypy.cli.options import TRANSPORT, TransportChoice, check_existing
 from gatewaypy.cli.output import PlainConsole
 from gatewaypy.cli.payouts import trust as trust_commands
 from gatewaypy.cli.payouts.exit_codes import EPILOG
@@ -172,7 +171,7 @@ def resume(
 
     async def finish() -> int:
         settings = RunSettings(
-            journal=existing(journal),
+            journal=check_existing(journal),
             url=url,
             concurrency=concurrency,
             per_second=per_second,
@@ -232,7 +231,7 @@ def resolve(
 
 async def _resolve(url: str, merchant_transaction_id: str, decision: Decision, because: str) -> int:
     _check_reason(because)
-    async with Journal(existing(url), member_id()) as journal:
+    async with Journal(check_existing(url), member_id()) as journal:
         is_decided = await journal.resolve(merchant_transaction_id, decision.state, because)
     merchant_transaction_id = printable(mask(merchant_transaction_id))
     if not is_decided:

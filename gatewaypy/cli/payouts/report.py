@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from attrs import frozen
 
-from gatewaypy.cli.existing import existing
+from gatewaypy.cli.options import check_existing
 from gatewaypy.cli.output import CsvWriter, PlainConsole, plain, show_table, utc
 from gatewaypy.cli.payouts.exit_codes import choose_exit_code
 from gatewaypy.cli.payouts.restored_notice import notice
@@ -83,7 +83,7 @@ async def show_report(query: ReportQuery) -> int:
     for name, path in (("--output", query.output), ("--histogram", query.histogram)):
         _check_is_no_journal(name, path, query.journal)
     # Read only, so that a job may run at the same time.
-    async with Journal(existing(query.journal), member_id(), read_only=True) as journal:
+    async with Journal(check_existing(query.journal), member_id(), read_only=True) as journal:
         report = await make_report(journal)
         latency = Latency()
         if query.form == "text" or draw is not None:
