@@ -498,7 +498,7 @@ async def test_fault_change_is_executed_at_most_once(
         else:
             assert isinstance(one.result, errors.UnreadableReply), name
             assert one.result.operation == name
-            assert "may have been carried out" in str(one.result)
+            assert "may have been executed" in str(one.result)
 
 
 @pytest.mark.parametrize("fault", ["cut before", "garbage", "server error", "empty"])
@@ -511,7 +511,7 @@ async def test_fault_invoice_without_status_may_be_done(fault: str) -> None:
         ):
             sandbox.faults.add("cut after", operation="invoice generate")
             sandbox.faults.add(fault, operation="invoice status", times=None)
-            with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
+            with pytest.raises(errors.UnreadableReply, match="may have been executed"):
                 await generate(gateway)
         assert len(sandbox.payments.invoices.invoices.by_id) == 1
         assert sandbox.requests["invoice generate"] == 1
@@ -541,7 +541,7 @@ async def test_fault_other_invoice_of_same_id_is_not_accepted() -> None:
     async with Sandbox().serve() as sandbox, opened(sandbox, PATIENT) as (_, gateway):
         await generate(gateway, "INV-1")
         sandbox.faults.add("cut after", operation="invoice generate")
-        with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
+        with pytest.raises(errors.UnreadableReply, match="may have been executed"):
             await gateway.invoices.generate(
                 Money("8.00", "EUR"), merchant_invoice_id="INV-1", customer=ADA, redirect_url=BACK
             )
@@ -620,7 +620,7 @@ def check_doubted(operation: str, met: Met) -> None:
         )
     else:
         assert isinstance(met.result, errors.UnreadableReply)
-        assert "may have been carried out" in str(met.result)
+        assert "may have been executed" in str(met.result)
 
 
 @on_paths
@@ -673,7 +673,7 @@ async def test_fault_read_is_retried(fault: FaultKind) -> None:
     for name, one in met.items():
         if fault is FaultKind.TRICKLE:
             assert isinstance(one.result, errors.UnreadableReply), name
-            assert "carried out" not in str(one.result)
+            assert "executed" not in str(one.result)
         elif name == "transaction list":
             assert [row.merchant_transaction_id for row in one.result] == ["EARLIER"]
         else:
@@ -692,7 +692,7 @@ async def test_fault_read_failing_always_raises(fault: FaultKind) -> None:
             one.result, errors.AuthenticationFailed if fault in TOKEN else errors.UnreadableReply
         ), name
         assert one.result.operation == name
-        assert "carried out" not in str(one.result)
+        assert "executed" not in str(one.result)
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,7 @@ async def test_lost_invoice_ignores_invoice_of_other(
     await bill(ada)
     sandbox.faults.add("cut before", operation="invoice generate")
     async with Gateway(sandbox.base_url, BOB, timeouts=Timeouts(inquiry=0.3)) as hasty:
-        with pytest.raises(errors.UnreadableReply, match="may have been carried out"):
+        with pytest.raises(errors.UnreadableReply, match="may have been executed"):
             await bill(hasty)
     sandbox.faults.add("cut after", operation="invoice generate")
     his = await bill(bob)

@@ -998,7 +998,7 @@ class TestCancelling:
         with pytest.raises(errors.ConfigurationError, match="not open"):
             await debit(gateway)
         async with gateway:
-            with pytest.raises(errors.ConfigurationError, match="open already"):
+            with pytest.raises(errors.ConfigurationError, match="already open"):
                 await gateway.__aenter__()
             with pytest.raises(errors.ConfigurationError, match="another event loop"):
                 await asyncio.to_thread(asyncio.run, debit(gateway))
