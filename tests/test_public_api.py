@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = {"debit", "preauth", "capture", "reversal", "refund", "payout", "inquire"}
 PACKAGE = Path(gatewaypy.__file__).parent
-FRONT_DOORS = [
+PUBLIC_MODULES = [
     import_module(f"gatewaypy{name}")
     for name in (
         "",
@@ -62,8 +62,8 @@ def annotated_names(value: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", FRONT_DOORS, ids=lambda module: module.__name__)
-def test_front_door_lists_its_classes(module: ModuleType) -> None:
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda module: module.__name__)
+def test_public_module_lists_its_classes(module: ModuleType) -> None:
     """Each listed name exists, and each public class of the library in the module is listed."""
     for name in module.__all__:
         assert hasattr(module, name)
@@ -74,10 +74,10 @@ def test_front_door_lists_its_classes(module: ModuleType) -> None:
         assert name in module.__all__ or not value.__module__.startswith(home)
 
 
-@pytest.mark.parametrize("module", FRONT_DOORS, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda module: module.__name__)
 def test_annotated_classes_are_public(module: ModuleType) -> None:
-    """Each class of the library in a public signature can be imported from a front door."""
-    public = INTERNAL | {name for door in FRONT_DOORS for name in door.__all__}
+    """Each class of the library in a public signature can be imported from a front module."""
+    public = INTERNAL | {name for module in PUBLIC_MODULES for name in module.__all__}
     missing = {
         f"{name}: {annotated}"
         for name in module.__all__

@@ -271,7 +271,10 @@ class SimulatedGateway:
         return Payout(outcome=outcome, payment_id=f"G-{merchant_transaction_id}", merchant_transaction_id=merchant_transaction_id, amount=amount,
                       status=world.status[merchant_transaction_id], result=ResultCode(code, ""), outcome_source=OutcomeSource.REPLY)  # fmt: skip
 
-    async def inquire(self, *, merchant_transaction_id: str) -> Transaction:
+    async def inquire(
+        self, *, payment_id: str | None = None, merchant_transaction_id: str | None = None
+    ) -> Transaction:
+        assert merchant_transaction_id is not None, payment_id
         world = self.world
         # At random an answer is long in flight, and reports an old state.
         await asyncio.sleep(
