@@ -40,7 +40,7 @@ class AuthToken:
 
 @frozen
 class Refused:
-    """The gateway's no to a token call."""
+    """The gateway's refusal of a token call."""
 
     code: str
     description: str

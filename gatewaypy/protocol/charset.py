@@ -51,8 +51,8 @@ CHARSETS: Final[Mapping[str, str]] = {
     "windows31j": "cp932",
 }
 
-#: How the names of fields end that decide something. In a text whose charset was guessed they
-#: must be ASCII, which is the same in every charset that was possible.
+#: Last parts of the names of deciding fields. If the charset of a text was guessed, their values
+#: must be ASCII, which is the same in every possible charset.
 _DECIDING: Final = ("id", "status", "amount", "currency", "checksum", "token")
 _DECIDING_NAMES: Final = frozenset({"code", "resultcode", "desc"})
 

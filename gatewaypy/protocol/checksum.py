@@ -16,7 +16,7 @@ from gatewaypy.secret import Secret, shape_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The name under which every rule takes the merchant's key.
+#: Name of the merchant's key in every rule.
 KEY: Final = "secureKey"
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -137,7 +137,8 @@ def checksum(rule: Rule, values: Mapping[str, str | Secret]) -> str:
     """
     digest = _digest(rule, values)
     if digest is None:
-        # Raised here: a traceback keeps the frame that raises, and the one of _digest has the key.
+        # Raised here, because a traceback keeps the raising frame, and the frame of _digest has
+        # the key.
         raise _refusal(rule, values)
     return digest
 
@@ -165,11 +166,11 @@ def _digest(rule: Rule, values: Mapping[str, str | Secret]) -> str | None:
     is_plain = text.isprintable() and text.count("|") == len(parts) - 1
     if not is_plain and _UNSIGNABLE.search("".join(parts)):
         return None
-    # The gateway's choice, not a safeguard: TLS is what protects a request.
+    # The gateway requires MD5. TLS protects the request.
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def matches(expected: str, received: str) -> bool:
-    """Compare two checksums in constant time, once the received one has the shape of one."""
+    """Compare two checksums in constant time; False if the received one is not a checksum."""
     lowered = received.lower()
     return _DIGEST.fullmatch(lowered) is not None and hmac.compare_digest(expected, lowered)

@@ -259,7 +259,7 @@ def _is_about(request: Request, read: object) -> bool:
     return all(None in {mine, theirs} or mine == theirs for theirs, mine in named.items())
 
 
-# Single questions about an answer
+# Duplicates, executions and unreadable answers
 
 
 def _is_duplicate(answer: WireReply | WireFailure) -> bool:
@@ -306,7 +306,7 @@ def explain_unreadable(
     status, kind = answer.http_status, media_type(answer.content_type)
     if status < _FIRST_ERROR and kind.endswith(_API_TYPES):
         return reason
-    # The path as the table has it: an id has no place in an error message.
+    # The path of the table, because an error message must not contain an id.
     place = f"HTTP {status} from {base_url}{operation.root.value}{operation.path}"
     hint = "; check the base URL" if status in _NOT_THERE or "html" in kind else ""
     return f"{place if reason == f'HTTP {status}' else f'{reason} ({place})'}{hint}"

@@ -1,4 +1,4 @@
-"""The result codes of protocol section 9 and what each says about money."""
+"""The result codes of protocol section 9 and what each states about money."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THREE_D_PENDING: Final = "90026"
 
 
 class CodeClass(enum.Enum):
-    """What a code says."""
+    """What a code states."""
 
     SUCCESS = "success"
     PENDING = "pending"
@@ -150,8 +150,8 @@ def _well_formed(code: str) -> bool:
 def class_of(code: str) -> CodeClass:
     """Return the class of a code, of an unlisted one by its first digit (protocol section 9).
 
-    It is for people to read. Decisions about money use `is_refusal`, because an unlisted code
-    proves nothing.
+    The class is for people to read. Decisions about money use `is_refusal`, because an unlisted
+    code proves nothing.
     """
     if code == DUPLICATE:
         return CodeClass.DUPLICATE

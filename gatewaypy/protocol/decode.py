@@ -153,9 +153,13 @@ def result(
     taken: tuple[str, ...] = (),
     **judged: Any,  # noqa: ANN401 - any result's
 ) -> R:
-    """Build a result, or a callback's event, from the gateway's fields and what was judged of them.
+    """Build a result or a callback's event from the gateway's fields.
 
-    :param taken: further fields that ``judged`` has read, which need not stay in ``extra``.
+    Args:
+        kind: The class of the result.
+        fields: The fields as they were read.
+        taken: Further fields that the caller has read, so that they are not put into ``extra``.
+        **judged: Attributes that the caller has decided; they override those of the fields.
     """
     # mypy takes a class of any type for unhashable.
     own = _own(kind)  # type: ignore[arg-type]
@@ -177,7 +181,7 @@ def result(
             Fields(fields["customer"]) if isinstance(fields["customer"], Mapping) else NO_FIELDS
         )
     if "redirect" in values:
-        # What sends the payer on is judged, and comes with that.
+        # The caller decides whether the payer is redirected.
         values["redirect"] = None
     values["result"] = result_code(fields.get("result"))
     values["payment_id"] = payment_id(fields)
@@ -244,7 +248,7 @@ def is_found(fields: Mapping[str, Any]) -> bool:
     """Return whether an inquiry found a record (protocol section 7).
 
     Raises:
-        UnreadableError: Its code and statuses say neither.
+        UnreadableError: Its code and statuses do not state whether there is one.
     """
     code = read_code(fields)
     has_status = bool(

@@ -45,7 +45,15 @@ def encode(
 ) -> WireRequest:
     """Check, sign and write a request; its token is added when it is sent.
 
-    :raises InvalidRequest: naming the field that breaks its rule; nothing has been sent.
+    Args:
+        request: The request.
+        platform: The platform that gets it.
+        credentials: The merchant's account.
+        body: Format of the body, ``form`` or ``json``, if the operation does not set one.
+        accept: Format of the reply.
+
+    Raises:
+        InvalidRequest: Names the field that breaks its rule. Nothing was sent.
     """
     operation = request.operation.for_platform(platform)
     fields = complete(request, platform=platform, credentials=credentials)
@@ -61,7 +69,8 @@ def encode(
 def hosted_form(request: Request, *, platform: Platform, credentials: Credentials) -> HostedForm:
     """Check and sign a form that the payer's browser posts to one of the gateway's pages.
 
-    :raises InvalidRequest: naming the field that breaks its rule.
+    Raises:
+        InvalidRequest: Names the field that breaks its rule.
     """
     operation = request.operation.for_platform(platform)
     fields = complete(request, platform=platform, credentials=credentials)
@@ -75,7 +84,9 @@ def complete(
 ) -> dict[str, str | Secret]:
     """Return every field of a request as this platform names them, checked and signed.
 
-    :raises InvalidRequest: naming the field that breaks its rule.
+    Raises:
+        InvalidRequest: Names the field that breaks its rule.
+        ConfigurationError: ``platform.field_names`` gives two fields the same name.
     """
     operation = request.operation.for_platform(platform)
     try:
@@ -140,7 +151,7 @@ def _complete(
     }
     if request.subject is not None:
         check({operation.subject: request.subject})
-        # Rule C calls either id "id".
+        # In rule C the name of either id is "id".
         signed |= {operation.subject: request.subject, "id": request.subject}
         if "{id}" not in operation.path:
             # Newer hosts take the ids in the body (protocol section 13, one source).

@@ -1,4 +1,4 @@
-"""The judge: what a record proves about the payment or payout in question.
+"""Decide what a record proves about the payment or payout in question.
 
 A record is a reply, an inquiry's answer or a callback. One function judges all of them with the
 same checks in this order: merchant, kind of operation, ids, amount, currency. A value is compared
@@ -49,7 +49,7 @@ class Check(enum.Enum):
 
 @frozen
 class Mismatch:
-    """Why a record is not about the payment. ``reason`` shows amounts, currencies and statuses."""
+    """Why a record is not about the payment; ``reason`` has amounts, currencies and statuses."""
 
     check: Check
     reason: str
@@ -109,7 +109,7 @@ class Record(Protocol):
 
     @property
     def amount(self) -> Money | None:
-        """The amount, where text and currency are readable."""
+        """The amount, if its text and its currency are readable."""
         ...
 
     @property
@@ -249,7 +249,7 @@ def reading(payment_type: str | None, long: str | None, outcome: Outcome) -> Out
     Args:
         payment_type: As in `Subject`.
         long: The long status.
-        outcome: What the two statuses say together (`statuses.outcome_of`).
+        outcome: What the two statuses state together (`statuses.outcome_of`).
     """
     if (
         outcome is Outcome.SUCCEEDED

@@ -88,7 +88,7 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
-# Every request has the same few names; no value is ever kept.
+# Every request has the same few names. Values are never cached.
 @lru_cache(maxsize=256)
 def _field_of(name: str) -> Field | None:
     return FIELDS.get(_POSITION.sub("", name))
@@ -97,7 +97,8 @@ def _field_of(name: str) -> Field | None:
 def check(fields: Mapping[str, str | Secret]) -> None:
     """Check values against their fields' formats.
 
-    :raises InvalidRequest: naming the field, the rule and the value's shape, never the value.
+    Raises:
+        InvalidRequest: Names the field, the rule and the value's shape, never the value.
     """
     refusal = refusal_of(fields)
     if refusal is not None:
@@ -107,7 +108,8 @@ def check(fields: Mapping[str, str | Secret]) -> None:
 def refusal_of(fields: Mapping[str, str | Secret]) -> InvalidRequest | None:
     """Return why `check` refuses the fields.
 
-    It is returned, not raised: a traceback keeps the frame that raises, and this one has the texts.
+    The error is returned and not raised, because a traceback keeps the raising frame, and this
+    frame has the values.
     """
     for name, value in fields.items():
         text = value.reveal() if isinstance(value, Secret) else value

@@ -1,4 +1,4 @@
-"""How well a fact of the protocol is known; every table of this package carries it."""
+"""How well a fact of the protocol is known; every table of this package states it."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class _Traces:
     refused: frozenset[str] = frozenset()
 
 
-# A payment that was refunded or charged back had been captured. The gateway alone knows the amount,
+# A payment that was refunded or charged back had been captured. Only the gateway knows the amount,
 # so the result has the amount of the record.
 _FOLLOW_UPS: Final[Mapping[str, _Traces]] = {
     "capture": _Traces(
@@ -103,7 +103,7 @@ def is_over(operation: str, long: str | None) -> bool:
 
 
 def inquiry_about(request: Request) -> Request:
-    """Return the request that asks what became of another."""
+    """Return the inquiry about another request."""
     if request.operation.inquire_by is InquireBy.MERCHANT_INVOICE_ID:
         return requests.invoice_status(str(request.fields["merchantInvoiceId"]))
     if request.operation.inquire_by is InquireBy.PAYMENT_ID:
@@ -116,7 +116,7 @@ def read_transaction(inquiry: Request, answer: WireReply | WireFailure) -> Trans
 
     Raises:
         UnreadableError: There is no reply, it is unreadable, or its record does not have the id
-            that the inquiry asked for.
+            of the inquiry.
     """
     transaction = decode.transaction(read_fields(answer))
     if inquiry.merchant_transaction_id is None:
@@ -130,7 +130,7 @@ def read_transaction(inquiry: Request, answer: WireReply | WireFailure) -> Trans
 
 
 def resolve_invoice(request: Request, invoice: Invoice) -> Invoice | Unresolved:
-    """Turn an invoice's status into the result of its generation, where it can be."""
+    """Return the result of an invoice's generation, if the invoice's status states it."""
     if invoice.outcome is not Outcome.SUCCEEDED:
         return Unresolved("invoice not found")
     if (invoice.status or "").casefold() in {"cancelled", "replaced"}:

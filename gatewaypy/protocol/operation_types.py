@@ -85,14 +85,14 @@ class Operation:
         rule: Name of the checksum rule; ``None`` if the request is not signed.
         reply: Kind of reply.
         retry: When the request may be sent again.
-        inquire_by: Id that an inquiry asks for.
+        inquire_by: Id by which an inquiry finds the outcome.
         grade: How well the row is known.
         fixed: Fields that are the same in every request.
         root: Service root that the path follows.
         platform_path: Attribute of the platform that replaces the path.
         subject: Wire name of the id in the path.
         success: Codes that mean that the operation was executed.
-        required: Required fields besides the member id and the checksum.
+        required: Required fields in addition to the member id and the checksum.
         optional: Optional fields; ``customer.*`` stands for a group.
         login: Whose token the request carries.
         body: ``form`` or ``json``; ``None`` if the client's setting decides.

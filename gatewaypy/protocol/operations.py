@@ -488,7 +488,7 @@ def by_name(*operations: Operation) -> Mapping[str, Operation]:
     return {operation.name: operation for operation in operations}
 
 
-#: Every operation, by name; ``docs/protocol.md`` is generated from it.
+#: Every operation, by name; tables of ``docs/wire-protocol.md`` are generated from it.
 OPERATIONS: Final = by_name(
     AUTH_TOKEN,
     PARTNER_TOKEN,
@@ -530,9 +530,10 @@ _CHANGEABLE: Final = frozenset({"path", "rule", "success", "required"})
 
 
 def check_platform(platform: Platform) -> None:
-    """Check what a platform says of its operations.
+    """Check the operations that a platform changes.
 
-    :raises ConfigurationError: naming the operation or the attribute that does not exist.
+    Raises:
+        ConfigurationError: Names the operation or the attribute that does not exist.
     """
     for name, changes in platform.operations.items():
         if name not in OPERATIONS:

@@ -25,7 +25,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,40}", re.ASCII)
 
 
 class UnreadableError(Exception):
-    """An answer that cannot be read. The text says why and never quotes the body."""
+    """An answer that cannot be read. The text states why and never quotes the body."""
 
 
 def read_fields(answer: WireReply | WireFailure, *, keep_token: bool = False) -> dict[str, Any]:

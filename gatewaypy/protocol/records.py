@@ -47,9 +47,10 @@ _ACCOUNT_NUMBERS: Final = frozenset({"iban", "accountNumber", "routingNumber", "
 
 
 def outcome_of_code(operation: Operation, fields: Mapping[str, Any]) -> Outcome:
-    """Judge the reply to an operation that moves no money, by its code alone.
+    """Return the outcome of an operation that moves no money, by its reply's code alone.
 
-    :raises UnreadableError: where it has none.
+    Raises:
+        UnreadableError: The reply has no code.
     """
     code = read_code(fields)
     if not code:
@@ -76,7 +77,7 @@ def record(operation: Operation, fields: Mapping[str, Any]) -> Any:  # noqa: ANN
 
 
 def _without_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Mask what names a bank account: neither a result nor its ``raw`` shows more than its ends."""
+    """Mask bank account numbers, so that a result and its ``raw`` show only their ends."""
     if isinstance(value, dict):
         return {
             name: _masked(inner)
@@ -161,7 +162,7 @@ def _configuration(operation: Operation, fields: Mapping[str, Any]) -> InvoiceCo
 
 
 def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an invoice's result its common name; an early refusal has that name already."""
+    """Rename an invoice's result to the common name, which an early refusal has already."""
     flat = dict(fields)
     result = flat.pop("statusInvoiceResult", None)
     return flat if result is None else flat | {"result": result}
@@ -237,7 +238,7 @@ def _masked(number: str) -> str:
 
 
 def _transactions(operation: Operation, fields: Mapping[str, Any]) -> tuple[Transaction, ...]:
-    """Read one page of the transaction list; empty where nothing matches."""
+    """Read one page of the transaction list; empty if nothing matches."""
     listed = rows(fields, "transaction")
     code = read_code(fields)
     if code == codes.RECORD_NOT_FOUND and not listed:
@@ -268,7 +269,8 @@ def rows(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
     XML may wrap the rows in another element of the same name or of its plural.
 
-    :raises UnreadableError: where it is anything else.
+    Raises:
+        UnreadableError: It is anything else.
     """
     value = fields.get(name)
     if isinstance(value, dict) and len(value) == 1:

@@ -23,7 +23,7 @@ ID_FIELDS: Final = frozenset(
         "telnocc", "terminalid", "timestamp", "token", "trackingid", "transactiondate",
     }
 )  # fmt: skip
-#: Amounts, and where a browser is sent: an altered one is another amount, or leads nowhere.
+#: Amounts and redirect targets: an altered one is another amount or an invalid URL.
 _EXACT_FIELDS: Final = ID_FIELDS | {
     "amount", "authtoken", "captureamount", "chargebackamount", "payoutamount", "productamount",
     "producttotal", "redirect", "refundamount", "tmpl_amount", "transactionurl", "url",
@@ -35,7 +35,8 @@ _SHORT_FIELDS: Final = {
     "paymentbrand", "paymentmode", "postcode", "quantity", "resultcode", "status",
     "tmpl_currency", "transactionstatus",
 }  # fmt: skip
-# What must never be stored (PCI DSS 3.3.1), and what opens the gateway: left out with its name.
+# Data that must never be stored (PCI DSS 3.3.1), and credentials of the gateway. They are left out
+# with their names.
 _LEFT_OUT: Final = frozenset(
     {"cvv", "cvv2", "cvc", "cvc2", "csc", "securitycode", "verification_code", "skey", "securekey"}
 )
@@ -44,12 +45,12 @@ _CARD_NUMBERS: Final = frozenset({"number", "cardnumber", "pan"})
 _SHORTEST_NUMBER: Final = 12
 _NUMBER: Final = re.compile(r"[0-9]{12,19}", re.ASCII)
 
-#: The request's fields whose values the gateway must not be quoted with.
+#: Fields of a request whose values must not appear in what is shown of its reply.
 _SECRET_FIELDS: Final = (
     "card.number", "card.cvv", "authentication.sKey", "authToken", "bankAccount.iban",
     "bankAccount.accountNumber", "customer.vpa",
 )  # fmt: skip
-# A shorter secret is part of many words: it is looked for as a whole word, where words are.
+# A shorter secret is part of many words, so it is removed only as a whole word of free text.
 _SHORTEST_SECRET: Final = 8
 
 _SUSPECT_NAME: Final = re.compile(
@@ -71,10 +72,10 @@ def redact(
 
     Args:
         fields: As they were read: texts, objects and lists.
-        secrets: What the gateway was sent or has. Numbers as long as a card number are found in
-            any grouping and removed from ids too. Secrets of fewer than 8 characters, such as a
-            CVV, are removed only as a whole word.
-        keep_token: The reply's ``AuthToken`` is what was asked for.
+        secrets: Secrets that the gateway knows. Numbers as long as a card number are found in any
+            grouping and removed from ids too. Secrets of fewer than 8 characters, such as a CVV,
+            are removed only as a whole word.
+        keep_token: Keep the reply's ``AuthToken``.
     """
     plain = fields if isinstance(fields, dict) else dict(fields)
     text = repr(plain)
@@ -101,7 +102,7 @@ class _Redaction:
             text for text in texts.difference(self._numbers) if len(text) >= _SHORTEST_SECRET
         ]
         self._short_texts = {text for text in texts if 0 < len(text) < _SHORTEST_SECRET}
-        # Whole words alone, and no part of an amount, a date or a longer number.
+        # Only whole words, and not a part of an amount, a date or a longer number.
         self._short = [
             re.compile(rf"(?<!\w)(?<![0-9][.,:/-]){re.escape(text)}(?!\w|[.,:/-][0-9])")
             for text in self._short_texts
@@ -131,7 +132,7 @@ class _Redaction:
         )
 
     def _of_text(self, leaf: str, text: str) -> str:
-        # The known number first: a part of it may pass for another one.
+        # The known number first, because a part of it may look like another card number.
         text = self._without_numbers(text)
         if leaf not in _EXACT_FIELDS:
             text = mask(text)

@@ -1,4 +1,4 @@
-"""How long a gateway asks to wait: ``Retry-After`` (RFC 9110, section 10.2.3)."""
+"""The delay that a gateway requests with ``Retry-After`` (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Kind(enum.Enum):
 
 
 class Transition(enum.Enum):
-    """What a status means to a payment whose last one is known."""
+    """How a new status compares with the last known one."""
 
     FORWARD = "it is news"
     REPEAT = "it was known"
@@ -145,9 +145,8 @@ def state_of(long: str | None, short: str | None) -> str | None:
 def classify_transition(known: str | None, state: str) -> Transition:
     """Return what a new state means, compared with the last one.
 
-    :param known: the last state that moved the payment forward; ``None`` where none is known.
     Args:
-        known: The last state, ``None`` if there is none.
+        known: The last state that moved the payment forward; ``None`` if none is known.
         state: The new state, as `state_of` returns it.
     """
     if known is None:
@@ -164,8 +163,8 @@ def classify_transition(known: str | None, state: str) -> Transition:
 def may_be_of(kind: Kind, long: str | None, short: str | None) -> bool:
     """Return whether a record with these statuses can be of a kind, by the table of moves.
 
-    A status belongs to a kind if the kind's own first status can follow it, or it can follow that
-    one. An unknown status, and a short one that both kinds share, excludes neither.
+    A status belongs to a kind if it can follow, or be followed by, the kind's own first status. An
+    unknown status, and a short one that both kinds share, excludes neither.
     """
     leading = long or short
     return leading is None or leading.strip().casefold() not in _FOREIGN[kind]

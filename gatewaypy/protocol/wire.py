@@ -24,12 +24,12 @@ class WireRequest:
 
 @define(on_setattr=setters.frozen)
 class WireReply:
-    """What came back: the HTTP status, the content type with its parameters, and the whole body.
+    """A complete reply: HTTP status, headers and body.
 
     Args:
         http_status: The status code.
-        content_type: The header as it was received; empty if there was none.
-        body: Every byte of the body.
+        content_type: The header as it was received, with its parameters; empty if there was none.
+        body: The whole body.
         retry_after: The header ``Retry-After`` as it was received; ``None`` if there was none.
         date: The header ``Date`` as it was received; ``None`` if there was none.
         secrets: Secrets that the request and its sender know. The reader of the fields removes
@@ -49,7 +49,7 @@ class WireReply:
 
 @frozen
 class WireFailure:
-    """No whole reply came.
+    """No complete reply was received.
 
     ``sent`` is False only if the transport knows that no byte was sent. ``reason`` can be shown.
     """

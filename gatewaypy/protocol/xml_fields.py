@@ -37,7 +37,7 @@ _NO: Final = frozenset({"false", "0"})
 
 
 class XmlError(Exception):
-    """The XML has no fields, or has them in two ways. The text says why and never quotes them."""
+    """The XML has no fields, or has one in two ways. The text states why and never quotes them."""
 
 
 class _Expat:
@@ -54,11 +54,11 @@ def read_fields(text: str, xmltodict: Any) -> dict[str, Any]:  # noqa: ANN401 - 
     """Read the fields of one XML element.
 
     Args:
-        text: The decoded body; the encoding that it declares does not count any more.
+        text: The decoded body; the encoding that it declares is ignored.
         xmltodict: The module of that name, which is an extra.
 
     Returns:
-        Text, dictionaries, lists, and ``None`` for what is declared absent (``xsi:nil``).
+        Strings, dictionaries, lists, and ``None`` for elements declared absent (``xsi:nil``).
 
     Raises:
         XmlError: It is not well-formed or too deep, has a DTD, or contradicts itself.
@@ -86,7 +86,7 @@ def _read_element(
     content: Any,  # noqa: ANN401 - any value of xmltodict
     depth: int,
 ) -> tuple[Any, dict[str, str]]:
-    """Read an element; return its value, and what its attributes say of the element around it."""
+    """Read an element; return its value, and its attributes that belong to its parent."""
     if depth > MAX_DEPTH:
         msg = f"the body is nested deeper than {MAX_DEPTH}"
         raise XmlError(msg)

@@ -115,7 +115,7 @@ def transaction_list(
     """
     operation = operations.TRANSACTION_LIST
     for name, day in (("pagination.fromdate", start), ("pagination.todate", end)):
-        # A datetime is a date to Python, with a zone that the gateway's day knows nothing of.
+        # A datetime is a date in Python too, but the gateway's days have no time zone.
         check_type(name, day, date, "must be a date without a time", operation)
         if isinstance(day, datetime):
             raise InvalidRequest(

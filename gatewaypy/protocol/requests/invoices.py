@@ -35,7 +35,7 @@ def generate_invoice(
     description: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Make an invoice that the gateway sends to the customer by e-mail (documented)."""
+    """Build the request for an invoice that the gateway e-mails to the customer (documented)."""
     operation = operations.INVOICE_GENERATE
     check_amount(amount, operation)
     check_type("customer", customer, Customer, "must be a Customer", operation)
@@ -80,32 +80,32 @@ def _product(product: Product) -> dict[str, str | Secret | None]:
 
 
 def regenerate_invoice(invoice_id: str, redirect_url: str) -> Request:
-    """Build the request that makes an invoice again."""
+    """Build the request that generates an invoice again."""
     fields: Fields = {"invoiceId": invoice_id, "merchantRedirectUrl": redirect_url}
     return Request(operation=operations.INVOICE_REGENERATE, fields=fields)
 
 
 def invoice_status(merchant_invoice_id: str) -> Request:
-    """Ask for an invoice by the merchant's own id."""
+    """Build the inquiry about an invoice, by the merchant's own id."""
     return Request(
         operation=operations.INVOICE_STATUS, fields={"merchantInvoiceId": merchant_invoice_id}
     )
 
 
 def remind(invoice_id: str, redirect_url: str | None) -> Request:
-    """Have the customer reminded."""
+    """Build the request that reminds the customer."""
     fields = present({"invoiceId": invoice_id, "merchantRedirectUrl": redirect_url})
     return Request(operation=operations.INVOICE_REMIND, fields=fields)
 
 
 def cancel_invoice(invoice_id: str, redirect_url: str | None) -> Request:
-    """Take an invoice back."""
+    """Build the request that cancels an invoice."""
     fields = present({"invoiceId": invoice_id, "merchantRedirectUrl": redirect_url})
     return Request(operation=operations.INVOICE_CANCEL, fields=fields)
 
 
 def invoice_configuration() -> Request:
-    """Ask how invoices are set up."""
+    """Build the request for the configuration of invoices."""
     return Request(operation=operations.INVOICE_CONFIGURATION, fields={})
 
 
@@ -118,7 +118,7 @@ def pay_by_link(
     expires: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Make a link to pay by; its names are grouped under ``merchant`` (documented)."""
+    """Build the request for a payment link, with names grouped under ``merchant`` (documented)."""
     operation = operations.PAY_BY_LINK
     check_amount(amount, operation)
     check_type("customer", customer, Customer, "must be a Customer", operation)

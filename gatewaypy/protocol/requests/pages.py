@@ -47,7 +47,7 @@ def hosted_checkout(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Fill the hosted payment page's form in (documented and seen)."""
+    """Build the form of the hosted payment page (documented, seen)."""
     operation = operations.HOSTED_CHECKOUT
     check_amount(amount, operation)
     check_type("merchantTransactionId", merchant_transaction_id, str, "must be a string", operation)
@@ -122,7 +122,7 @@ def hosted_card_registration(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Build the hosted card registration's form (documented; unsigned fields are our choice)."""
+    """Build the form of the hosted card registration (documented; unsigned fields: our choice)."""
     operation = operations.HOSTED_CARD_REGISTRATION
     fields: Fields = {
         "totype": _partner_name(credentials, operation),

@@ -46,12 +46,12 @@ def source_fields(source: PaymentSource, operation: Operation) -> Fields:
         case Upi():
             return fields | prefixed("customer", {"vpa": source.address})
         case _:
-            # The fields of an OtherSource are a caller's own, and are added last.
+            # The fields of an OtherSource are the caller's own and are added last.
             return fields
 
 
 def card_fields(card: Card) -> Fields:
-    """Return a card's fields; a CVV that it lacks is left out."""
+    """Return a card's fields; a missing CVV is left out."""
     return prefixed(
         "card",
         {
@@ -65,7 +65,7 @@ def card_fields(card: Card) -> Fields:
 
 
 def customer_fields(customer: Customer) -> Fields:
-    """Return a customer's fields; what is ``None`` is left out."""
+    """Return a customer's fields without those that are ``None``."""
     return prefixed(
         "customer",
         {
@@ -85,7 +85,7 @@ def customer_fields(customer: Customer) -> Fields:
 
 
 def shipping_fields(address: Address) -> Fields:
-    """Return an address's fields; what is ``None`` is left out."""
+    """Return an address's fields without those that are ``None``."""
     return prefixed(
         "shipping",
         {

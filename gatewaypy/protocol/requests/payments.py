@@ -43,7 +43,7 @@ THREE_D: Final = ("direct", "3D", "only3D")
 
 @frozen
 class Stored:
-    """What a repeated payment refers to: a stored card's id or an initial payment's id."""
+    """Reference of a repeated payment: the id of a stored card or of the initial payment."""
 
     id: str
     mode: str | None = None
@@ -77,10 +77,7 @@ def payment(
     terminal_id: str | None = None,
     extra: Mapping[str, str | Secret] | None = None,
 ) -> Request:
-    """Build a debit or a preauthorization.
-
-    :param source: what to take it from, of this request or of an earlier one.
-    """
+    """Build a debit or a preauthorization. Its source is new, stored or an earlier payment's."""
     check_amount(amount, operation)
     if shown_amount is not None:
         check_type("tmpl_amount", shown_amount, Money, "must be Money", operation)

@@ -38,17 +38,17 @@ class Request:
 
     @property
     def payment_id(self) -> str | None:
-        """The gateway's id, where the operation acts on an earlier payment."""
+        """The gateway's id, if the operation acts on an earlier payment."""
         return self.subject if self.operation.inquire_by is InquireBy.PAYMENT_ID else None
 
 
 def present(values: Mapping[str, str | Secret | None]) -> Fields:
-    """Leave out what is ``None``."""
+    """Return the values that are not ``None``."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def prefixed(prefix: str, values: Mapping[str, str | Secret | None]) -> Fields:
-    """Put a group's name before its fields, and leave out what is ``None``."""
+    """Add a group's name before its fields, without those that are ``None``."""
     return {f"{prefix}.{name}": value for name, value in values.items() if value is not None}
 
 
@@ -68,12 +68,12 @@ def check_type(
 
 
 def check_amount(amount: object, operation: Operation) -> None:
-    """Refuse anything but Money."""
+    """Refuse any value that is not `Money`."""
     check_type("amount", amount, Money, "must be Money, such as Money('50.00', 'EUR')", operation)
 
 
 def _signed_places(operation: Operation) -> set[str]:
-    """Return where a checksum looks for what it signs: nothing of a caller's may stand there."""
+    """Return the names that a checksum may read, which a caller's own fields must not have."""
     rule = RULES.get(operation.rule or "")
     return (
         set()
@@ -89,7 +89,7 @@ def _overlap(name: str, known: str) -> bool:
 def with_extra(
     fields: Fields, extra: Mapping[str, str | Secret] | None, operation: Operation
 ) -> Fields:
-    """Add a caller's own fields, which must not be the library's or be read by a checksum."""
+    """Add a caller's own fields. They must not be the library's, and no checksum may read them."""
     if not extra:
         return fields
     reserved = {
@@ -111,7 +111,7 @@ def with_extra(
                 operation=operation.name,
             )
         ours = any(_overlap(name, known) for known in reserved)
-        # product[1].quantity is reserved as product: positions do not matter here.
+        # product[1].quantity is reserved as product, because positions do not matter here.
         if ours or any(_overlap(name, known.partition("[")[0]) for known in fields):
             refused = "must not be in extra, because the library sets it"
             raise InvalidRequest(name, refused, operation=operation.name)

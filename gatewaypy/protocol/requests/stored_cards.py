@@ -28,7 +28,10 @@ def store_card(
     terminal_id: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Store a card or bank account; its ``shipping`` fields have other names (one source)."""
+    """Build the request that stores a card or bank account.
+
+    Its ``shipping`` fields have other names (one source).
+    """
     operation = operations.STORE_CARD
     check_type(
         "source",
@@ -51,7 +54,7 @@ def store_card(
 
 
 def delete_stored_card(registration_id: str) -> Request:
-    """Delete a stored card or account."""
+    """Build the request that deletes a stored card or account."""
     operation = operations.DELETE_STORED_CARD
     check_type(
         "registrationId",
@@ -64,7 +67,7 @@ def delete_stored_card(registration_id: str) -> Request:
 
 
 def list_stored_cards(customer_id: str) -> Request:
-    """Ask for a customer's stored cards and accounts."""
+    """Build the request for a customer's stored cards and accounts."""
     return Request(
         operation=operations.LIST_STORED_CARDS, fields={"customer.customerId": customer_id}
     )
@@ -73,7 +76,7 @@ def list_stored_cards(customer_id: str) -> Request:
 def sign_up_customer(
     *, customer: Customer, address: Address | None, extra: Mapping[str, str | Secret] | None
 ) -> Request:
-    """Sign a customer up; the gateway's id names them from then on."""
+    """Build the request that registers a customer. The gateway returns the customer's id."""
     operation = operations.CUSTOMER_SIGN_UP
     check_type("customer", customer, Customer, "must be a Customer", operation)
     fields = customer_fields(customer) | (shipping_fields(address) if address else {})
@@ -92,7 +95,7 @@ def sign_up_merchant(
     website: str | None,
     extra: Mapping[str, str | Secret] | None,
 ) -> Request:
-    """Sign a merchant up for a partner; every name is our choice."""
+    """Build the request that registers a merchant for a partner; every name is our choice."""
     operation = operations.MERCHANT_SIGN_UP
     fields: Fields = {"authentication.partnerId": partner_id}
     fields |= prefixed(

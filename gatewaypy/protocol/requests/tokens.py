@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def merchant_token(credentials: Credentials) -> Request:
-    """Ask for a merchant's token."""
+    """Build the call for a merchant's token."""
     return Request(
         operation=operations.AUTH_TOKEN,
         fields={
@@ -27,7 +27,7 @@ def merchant_token(credentials: Credentials) -> Request:
 
 
 def partner_token(partner_id: str, username: str, secret_key: Secret) -> Request:
-    """Ask for a partner's token, with the partner's own login and key."""
+    """Build the call for a partner's token, with the partner's own login and key."""
     return Request(
         operation=operations.PARTNER_TOKEN,
         fields={
@@ -39,7 +39,7 @@ def partner_token(partner_id: str, username: str, secret_key: Secret) -> Request
 
 
 def regenerated_token(credentials: Credentials, old: Secret) -> Request:
-    """Ask for a new token in exchange for an old one."""
+    """Build the call that exchanges an old token for a new one."""
     return Request(
         operation=operations.REGENERATE_TOKEN,
         fields={"authentication.partnerId": credentials.partner_id, "authToken": old},
@@ -47,9 +47,10 @@ def regenerated_token(credentials: Credentials, old: Secret) -> Request:
 
 
 def token_of(login: Login, credentials: Credentials) -> Request:
-    """Ask for the token that an operation wants: the merchant's, or the partner's.
+    """Build the call for the token that an operation needs: the merchant's or the partner's.
 
-    :raises ConfigurationError: where the credentials lack the partner's login.
+    Raises:
+        ConfigurationError: The credentials lack the partner's login.
     """
     if login is Login.MERCHANT:
         return merchant_token(credentials)
