@@ -20,11 +20,21 @@ ENDED: Final = "the store's writer has ended, so nothing is written any more; cl
 
 
 class StoreUnavailableError(ConfigurationError):
-    """The store cannot write at present, or no longer; a transaction that waited may have been kept or not."""
+    """The store cannot write now, or not any more.
+
+    It is unknown whether a transaction that waited was committed.
+    """
 
 
 def check_loop(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Refuse a store that is not open, or was opened on another event loop than the running one."""
+    """Check that a store is open, and that it was opened on the running event loop.
+
+    Args:
+        loop: The event loop on which the store was opened; ``None`` if it is not open.
+
+    Raises:
+        ConfigurationError: The store is not open, or it was opened on another event loop.
+    """
     if loop is None:
         raise ConfigurationError(CLOSED)
     if loop is not asyncio.get_running_loop():
@@ -35,29 +45,47 @@ def check_loop(loop: asyncio.AbstractEventLoop | None) -> None:
 
 
 class Store(Protocol):
-    """A database behind three calls.
+    """A database with three calls: `open`, `run` and `aclose`.
 
-    Every transaction that returned is durable: ``synchronous=FULL`` in SQLite, ``synchronous_commit=on`` in PostgreSQL.
+    Every transaction that returned is durable: ``synchronous=FULL`` in SQLite,
+    ``synchronous_commit=on`` in PostgreSQL.
     """
 
     @property
     def boot(self) -> str:
-        """What the store's clock counts from: another text means that times written before are meaningless."""
+        """The origin of the store's clock. If it changes, stored times have no meaning."""
         ...
 
     @property
     def home(self) -> str:
-        """Where the data lives, once it is open: another text means that it was restored. Empty where that cannot be known."""
+        """The identity of the open database; empty if it cannot be known.
+
+        If it changes, the database was restored.
+        """
         ...
 
     async def open(self, schema: Sequence[str]) -> None:
-        """Connect, check that what is promised can be kept, and create what is missing."""
+        """Connect, check that commits are durable, and create missing tables and indexes.
+
+        Args:
+            schema: Statements that create the tables and indexes if they do not exist.
+
+        Raises:
+            ConfigurationError: The database cannot be used, or its commits are not durable.
+        """
         ...
 
     async def run(self, *statements: Statement) -> list[Rows]:
-        """Run statements as one transaction; return each one's rows once it is durable."""
+        """Run statements as one transaction.
+
+        Args:
+            *statements: The statements, in order.
+
+        Returns:
+            The rows of each statement, as soon as the transaction is durable.
+        """
         ...
 
     async def aclose(self) -> None:
-        """Let what is under way end, and disconnect."""
+        """Wait for the transactions in progress, then disconnect."""
         ...

@@ -1,4 +1,4 @@
-"""Calls that come while others of their kind are under way go to the store together, as one statement."""
+"""Batching: calls that arrive while a call is in progress go to the store as one statement."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _MOST_AT_ONCE: Final = 512
 
 @define(eq=False)
 class Batcher(Generic[Item, Answer]):
-    """Carries out many calls as one.
+    """A function that executes many calls as one.
 
-    :param act: carries out items, no two of which have the same key, and returns an answer for each; what it raises, the callers
-        of all of them hear.
-    :param key: what two items that must not go together have in common.
+    Args:
+        act: Executes items with different keys, and returns an answer for each. If it raises an
+            exception, the callers of all these items receive it.
+        key: Returns the key of an item. Two items with the same key are not in one batch.
     """
 
     _act: Callable[[list[Item]], Awaitable[list[Answer]]]
@@ -34,15 +35,26 @@ class Batcher(Generic[Item, Answer]):
     _acting: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def __call__(self, item: Item) -> Answer:
-        """Carry one out with whatever else waits; return its answer."""
+        """Execute an item together with the other waiting items.
+
+        Args:
+            item: The item.
+
+        Returns:
+            The answer for this item.
+
+        Raises:
+            StoreUnavailableError: The task that executes the items has ended.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         if self._acting is not None and self._acting.get_loop() is not loop:
-            # Its loop ended under it, and whoever waited there is gone.
+            # Its loop ended before it did, so its callers do not wait any more.
             self._acting, self._waiting = None, []
         self._waiting.append((item, future))
         if self._acting is None:
-            # It serves other callers too, and may outlive this one.
+            # The task serves other callers too, and can outlive this one: it does not inherit its
+            # context.
             self._acting = loop.create_task(self._go(), context=Context())
         return await future
 
@@ -55,14 +67,14 @@ class Batcher(Generic[Item, Answer]):
         finally:
             if self._acting is own:
                 self._acting = None
-                # Some are left only where this task was cancelled, or met what is not an Exception.
+                # Items are left only after a cancellation, or a BaseException from `act`.
                 left, self._waiting = [*chosen, *self._waiting], []
                 for _, future in left:
                     if not future.done():
                         future.set_exception(StoreUnavailableError(ENDED))
 
     def _next(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
-        """Take what may go together, in the order in which it came; what comes second with its key waits for the next time."""
+        """Take the next batch in order of arrival; a repeated key waits for a later batch."""
         waiting, self._waiting = self._waiting, []
         chosen: list[tuple[Item, asyncio.Future[Answer]]] = []
         keys: set[Hashable] = set()
@@ -78,7 +90,7 @@ class Batcher(Generic[Item, Answer]):
     async def _carry_out(self, chosen: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._act([item for item, _ in chosen])
-        except Exception as error:  # noqa: BLE001 - the callers hear of it
+        except Exception as error:  # noqa: BLE001 - the callers receive it
             for _, future in chosen:
                 if not future.done():
                     future.set_exception(error)

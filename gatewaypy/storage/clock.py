@@ -1,4 +1,4 @@
-"""The clock by which journals and inboxes measure time."""
+"""The clock of journals and inboxes."""
 
 from __future__ import annotations
 

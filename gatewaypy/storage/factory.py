@@ -19,6 +19,9 @@ def open_store(url: str) -> Store:
             ``postgresql://user@host/database`` with options of the server or the driver, such as
             ``search_path``.
 
+    Returns:
+        The store. Its method ``open`` connects.
+
     Raises:
         ConfigurationError: Another kind of URL, an unknown part of it, or a missing extra.
     """

@@ -1,4 +1,4 @@
-"""PostgreSQL by asyncpg: one writer, and one commit for all the transactions that wait for it."""
+"""PostgreSQL by asyncpg: one writer task, and one commit for all waiting transactions."""
 
 from __future__ import annotations
 
@@ -29,22 +29,25 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE: Final = 256
 _SECONDS: Final = 15
-# Serialises the creation of tables among processes that start together: any fixed number, ours alone.
+# An advisory lock, so that processes that start together create the tables one after another. The
+# number is arbitrary, but fixed and used by gatewaypy alone.
 _SCHEMA_LOCK: Final = 0x67617465
-# The first eight digits of a WAL file's name are the timeline that is written now; a checkpoint's may be an older one.
+# The first eight digits of a WAL file's name are the current timeline. A checkpoint can report an
+# older one.
 _HOME: Final = (
     "SELECT system_identifier || '/' || ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint"
     " FROM pg_control_system()"
 )
-# The database and the table as they were created: a restored dump, and a copy of a database, have others.
+# The object ids of the database and the table. A restored dump or a copied database has others.
 _TABLE_ID: Final = r"""(
     '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || '\1'::regclass::oid
 )"""
-# What a server gives up for another's sake was not carried out, and goes through when it is tried again.
+# Serialization failure and deadlock: the server rolled the transaction back. A retry is safe.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 _TRIES: Final = 5
-# Every statement finds its rows by an index, whatever the statistics are: a young table has none, and a plan that was made for it
-# is kept while it grows. One plan serves all values of a statement's parameters, so the server does not plan each time.
+# Every statement finds its rows by an index, independent of the statistics. A new table has no
+# statistics, and its plan is kept while it grows. One plan serves all parameter values, so the
+# server does not plan each time.
 _SETTINGS: Final = {
     "synchronous_commit": "on",
     "application_name": "gatewaypy",
@@ -64,21 +67,25 @@ _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 @define(eq=False)
 class _Transaction:
-    """Statements that belong together, and who waits for them."""
+    """The statements of one transaction, and the future of its caller."""
 
     statements: tuple[Statement, ...]
     future: asyncio.Future[list[Rows]]
 
 
 class PostgresStore:
-    """A store that many machines share.
+    """A store that many machines can share.
 
-    A server with ``fsync=off`` is refused, and every commit waits for the disk (``synchronous_commit=on``). A lost connection
-    fails what was under way and is opened anew for the next transaction.
+    A server with ``fsync=off`` is refused. Every commit waits for the disk
+    (``synchronous_commit=on``). If the connection is lost, the transactions in progress fail; the
+    next transaction opens another connection.
+
+    Args:
+        url: A ``postgresql://`` URL, as `open_store` checks it.
     """
 
     def __init__(self, url: str) -> None:
-        """Name the database; nothing is connected yet."""
+        """Store the URL; nothing is connected yet."""
         self._url = url
         self._connection: Any = None
         self._home = ""
@@ -87,18 +94,25 @@ class PostgresStore:
 
     @property
     def boot(self) -> str:
-        """Always the same: the server's clock counts from the epoch."""
+        """Always ``"epoch"``: the server's clock counts from the epoch."""
         return "epoch"
 
     @property
     def home(self) -> str:
-        """The cluster and its timeline: a cluster that was restored has another timeline, a dump another cluster."""
+        """The cluster and its timeline.
+
+        A restored cluster has another timeline, and a restored dump is in another cluster.
+        """
         return self._home
 
     async def open(self, schema: Sequence[str]) -> None:
-        """Connect and create what is missing.
+        """Connect and create missing tables and indexes.
 
-        :raises ConfigurationError: where the server cannot be reached, or does not keep what it commits.
+        Args:
+            schema: Statements that create the tables and indexes if they do not exist.
+
+        Raises:
+            ConfigurationError: The server cannot be reached, or its commits are not durable.
         """
         await self.aclose()
         try:
@@ -110,7 +124,7 @@ class PostgresStore:
         except _ERRORS as error:
             reason = f"cannot use the PostgreSQL database: {type(error).__name__}: {error}"
         else:
-            # A queue belongs to the loop on which it was waited for, and an earlier one may be gone.
+            # A queue belongs to the loop that waited for it, and an earlier loop may have ended.
             self._waiting = asyncio.Queue()
             self._writer = asyncio.get_running_loop().create_task(
                 self._write(self._waiting), context=Context()
@@ -120,10 +134,19 @@ class PostgresStore:
         raise ConfigurationError(reason)
 
     async def run(self, *statements: Statement) -> list[Rows]:
-        """Run a transaction; it shares its commit with whatever else waits.
+        """Run a transaction, which shares its commit with the other waiting transactions.
 
-        :raises ConfigurationError: where the store is not open, belongs to another event loop, or its writer has ended.
-        :raises Exception: what asyncpg raised, where it failed; after a lost connection it may have been kept or not.
+        Args:
+            *statements: The statements, in order.
+
+        Returns:
+            The rows of each statement.
+
+        Raises:
+            ConfigurationError: The store is not open, belongs to another event loop, or its writer
+                has ended.
+            Exception: The error of asyncpg. After a lost connection it is unknown whether the
+                transaction was committed.
         """
         writer = self._writer
         check_loop(None if writer is None else writer.get_loop())
@@ -134,7 +157,7 @@ class PostgresStore:
         return await future
 
     async def aclose(self) -> None:
-        """Let what waits be written, then disconnect."""
+        """Write the waiting transactions, then disconnect."""
         writer, self._writer = self._writer, None
         if writer is not None and writer.get_loop().is_closed():
             # Its writer and its connection ended with that loop.
@@ -180,9 +203,10 @@ class PostgresStore:
                 return
 
     async def _commit(self, batch: list[_Transaction], tries: int = _TRIES) -> None:
-        """Commit a batch as one; where that fails, each by itself, so that one bad transaction takes no other along.
+        """Commit a batch at once; if that fails, commit each transaction by itself.
 
-        Where the connection is lost nobody knows what was committed: nothing is tried again then, and every caller hears of it.
+        So a bad transaction does not fail the others. If the connection is lost, it is unknown
+        what was committed: nothing is retried, and every caller receives the error.
         """
         try:
             if self._connection.is_closed():
@@ -192,9 +216,9 @@ class PostgresStore:
                     [await self._fetch(statement) for statement in transaction.statements]
                     for transaction in batch
                 ]
-        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its callers hear of it
+        except Exception as error:  # noqa: BLE001 - the callers receive it
             if not _is_about_sql(error):
-                # Whatever state the connection is in, nothing is asked of it any more; the next transaction opens another.
+                # The state of the connection is unknown. The next transaction opens another one.
                 self._connection.terminate()
             was_given_up = getattr(error, "sqlstate", None) in _GIVEN_UP and tries > 1
             if (
@@ -222,14 +246,14 @@ class PostgresStore:
 
 
 def _fail_waiting(waiting: asyncio.Queue[_Transaction | None], writer: asyncio.Task[None]) -> None:
-    """Fail whatever still waits for a writer that has ended."""
+    """Fail the transactions that still wait for a writer that has ended."""
     left = [waiting.get_nowait() for _ in range(waiting.qsize())]
     _fail(
         [transaction for transaction in left if transaction is not None],
         StoreUnavailableError(ENDED),
     )
     if not writer.cancelled():
-        # Looking at its error keeps asyncio from complaining of one that nobody waited for.
+        # Otherwise asyncio logs that the task's exception was never retrieved.
         writer.exception()
 
 
@@ -240,7 +264,10 @@ def _fail(batch: list[_Transaction], error: Exception) -> None:
 
 
 def _is_about_sql(error: Exception) -> bool:
-    """Tell whether an error is a statement's own, and not the connection's or the server's end (SQLSTATE classes 08 and 57)."""
+    """Return whether a statement caused an error.
+
+    SQLSTATE classes 08 and 57 mean that the connection or the server ended.
+    """
     return isinstance(error, asyncpg.PostgresError) and not str(
         getattr(error, "sqlstate", "")
     ).startswith(("08", "57"))
@@ -262,4 +289,4 @@ def _given(columns: list[tuple[str, str]]) -> str:
     values = ", ".join(
         f"(value->>{number})::{kind} AS {name}" for number, (name, kind) in enumerate(columns)
     )
-    return f"SELECT {values} FROM json_array_elements(?::json)"  # noqa: S608 - names of the statement's own
+    return f"SELECT {values} FROM json_array_elements(?::json)"  # noqa: S608 - the statement's own names

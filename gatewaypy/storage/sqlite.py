@@ -1,4 +1,4 @@
-"""SQLite by the standard library: one writer thread, and one commit for all the transactions that wait for it."""
+"""SQLite by the standard library: a writer thread, and one commit for all waiting transactions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     from gatewaypy.storage.base import Rows, Statement
 
 _MOST_AT_ONCE: Final = 512
-# More rows than that go as JSON: there is a limit to a statement's parameters, and a statement is kept for each size.
+# More rows than this are passed as JSON, because SQLite limits the number of parameters, and a
+# prepared statement is kept for each size.
 _MOST_ROWS: Final = 1024
-#: How long a transaction may wait for another process's lock, from when it was asked for.
+#: How long a transaction may wait for another process's lock, counted from the call.
 _BUSY_SECONDS: Final = 10.0
 _SLICE_SECONDS: Final = 0.1
-#: Errors of the file and not of a statement, by SQLite's primary codes: busy, locked, read-only, I/O, corrupt, full, cannot open,
-#: not a database. Every transaction would meet them.
+#: Errors of the file and not of a statement, by SQLite's primary codes: busy, locked, read-only,
+#: I/O, corrupt, full, cannot open, not a database. Every transaction would fail with them.
 _OF_THE_FILE: Final = frozenset({5, 6, 8, 10, 11, 13, 14, 26})
 _BUSY: Final = frozenset({5, 6})
 _FULL: Final = 2
-# No file to SQLite, and refused for that once it is open.
+# Not a file. It is refused after it was opened, because it has no write-ahead log.
 _IN_MEMORY: Final = ":memory:"
-#: File systems on which SQLite's locks or its write-ahead log cannot be relied on.
+#: File systems on which SQLite's locks or its write-ahead log are not reliable.
 _NETWORKED: Final = frozenset(
     {
         "nfs",
@@ -59,7 +60,7 @@ _NETWORKED: Final = frozenset(
 
 @define(eq=False)
 class _Transaction:
-    """Statements that belong together, and who waits for them."""
+    """The statements of one transaction, and the future of its caller."""
 
     statements: tuple[Statement, ...]
     loop: asyncio.AbstractEventLoop
@@ -70,11 +71,15 @@ class _Transaction:
 class SqliteStore:
     """A store in one file of this machine; several processes may use it.
 
-    ``journal_mode=WAL`` and ``synchronous=FULL`` are set and read back: a transaction that returned survives a power cut.
+    ``journal_mode=WAL`` and ``synchronous=FULL`` are set and read back: a transaction that returned
+    survives a power cut.
+
+    Args:
+        path: The path of the file, absolute or relative to the working directory.
     """
 
     def __init__(self, path: str) -> None:
-        """Name the file; nothing is opened yet."""
+        """Store the path; nothing is opened yet."""
         self._path = path
         self._waiting: queue.SimpleQueue[_Transaction | None]
         self._thread: threading.Thread | None = None
@@ -85,7 +90,7 @@ class SqliteStore:
 
     @property
     def boot(self) -> str:
-        """The present run of this machine, since the clock counts from its start; empty where the system does not tell."""
+        """The id of this machine's boot, because the clock counts from it; empty if not known."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         except OSError:
@@ -97,11 +102,15 @@ class SqliteStore:
         return ""
 
     async def open(self, schema: Sequence[str]) -> None:
-        """Open the file and create what is missing.
+        """Open the file and create missing tables and indexes.
 
-        :raises ConfigurationError: where the file cannot be opened, or the place cannot keep what is promised.
+        Args:
+            schema: Statements that create the tables and indexes if they do not exist.
+
+        Raises:
+            ConfigurationError: The file cannot be opened, or its commits would not be durable.
         """
-        # An opening whose loop ended before it was closed left its thread behind.
+        # If an earlier loop ended before the store was closed, its thread still runs.
         await self.aclose()
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
@@ -117,24 +126,33 @@ class SqliteStore:
         await opened
 
     async def run(self, *statements: Statement) -> list[Rows]:
-        """Run a transaction; it shares its commit with whatever else waits.
+        """Run a transaction, which shares its commit with the other waiting transactions.
 
-        :raises sqlite3.Error: where it failed; nothing of it was kept then.
-        :raises ConfigurationError: where the store is not open, belongs to another event loop, its writer has ended, its file was
-            deleted or replaced, or another process had the file locked for ten seconds.
+        Args:
+            *statements: The statements, in order.
+
+        Returns:
+            The rows of each statement.
+
+        Raises:
+            sqlite3.Error: The transaction failed; nothing of it was stored.
+            ConfigurationError: The store is not open, belongs to another event loop, or its writer
+                has ended. Or the file was deleted or replaced, or another process locked it for
+                10 s.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             check_loop(self._loop)
         future: asyncio.Future[list[Rows]] = loop.create_future()
         self._waiting.put(_Transaction(statements, loop, future, time.monotonic() + _BUSY_SECONDS))
-        # Looked at afterwards: a thread that ends fails what it finds in the queue once this is set. After a fork there is none.
+        # Checked after the put: a thread that ends sets this flag before it fails the queue's
+        # entries. A forked process has no writer thread.
         if self._has_ended or self._process != os.getpid():
             raise StoreUnavailableError(ENDED)
         return await future
 
     async def aclose(self) -> None:
-        """Let what waits be written, then close the file."""
+        """Write the waiting transactions, then close the file."""
         thread, self._thread, self._loop = self._thread, None, None
         if thread is not None:
             self._waiting.put(None)
@@ -147,7 +165,7 @@ class SqliteStore:
     ) -> None:
         try:
             connection = self._connect(schema)
-        except Exception as error:  # noqa: BLE001 - whoever opens the store hears of it
+        except Exception as error:  # noqa: BLE001 - the caller of open receives it
             failure = (
                 error
                 if isinstance(error, ConfigurationError)
@@ -168,11 +186,12 @@ class SqliteStore:
             connection.close()
 
     def _connect(self, schema: tuple[str, ...]) -> sqlite3.Connection:
-        # SQLite follows symbolic links, so what is checked and made must be the file that it will use.
+        # SQLite follows symbolic links, so the link's target must be checked and created.
         path = self._path if self._path == _IN_MEMORY else os.path.realpath(self._path)
         _check_file_system(path)
         if path != _IN_MEMORY:
-            # Who is paid how much is nobody else's business; the files beside it are made with the same mode by SQLite.
+            # Payments are confidential, so only the owner can read the file. SQLite creates its
+            # other files with the same mode.
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             if not Path(path).is_file():
@@ -186,7 +205,8 @@ class SqliteStore:
         )
         try:
             self._prepare(connection, schema)
-            # From here on the writer decides how long a transaction waits for a lock; it looks at its watch this often.
+            # From here on the writer limits how long a transaction waits for a lock. This is the
+            # interval at which it checks the deadlines.
             connection.execute(f"PRAGMA busy_timeout={int(_SLICE_SECONDS * 1000)}")
             path = str(Path(self._path).absolute())
             self._files = {
@@ -200,7 +220,8 @@ class SqliteStore:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection, schema: tuple[str, ...]) -> None:
-        # "Deterministic" has it called once a statement, not for every row: each call has to wait for the interpreter's lock.
+        # If it is deterministic, it is called once for a statement and not for every row. Each
+        # call waits for the interpreter's lock.
         connection.create_function("gatewaypy_now", 0, boot_clock, deterministic=True)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute(f"PRAGMA synchronous={_FULL}")
@@ -230,11 +251,11 @@ class SqliteStore:
     def _commit(
         self, connection: sqlite3.Connection, batch: list[_Transaction]
     ) -> list[list[Rows] | Exception]:
-        """Commit a batch as one; where a statement fails, each by itself, so that one bad transaction takes no other along."""
+        """Commit a batch at once; if a statement fails, commit each transaction by itself."""
         try:
             results = _as_one(connection, batch)
             self._check_files()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and its caller hears of it
+        except Exception as error:  # noqa: BLE001 - the callers receive it
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in _BUSY:
                 return self._after_lock(connection, batch)
@@ -250,16 +271,16 @@ class SqliteStore:
     def _after_lock(
         self, connection: sqlite3.Connection, batch: list[_Transaction]
     ) -> list[list[Rows] | Exception]:
-        """Fail what has waited its time for another process's lock, and try the rest once more."""
+        """Fail the transactions whose deadline for the lock has passed, and retry the others."""
         now = time.monotonic()
         late = sum(transaction.deadline <= now for transaction in batch)
         msg = f"another process keeps {self._path} locked; nothing was written: end that process, or its transaction"
         failed: list[list[Rows] | Exception] = [StoreUnavailableError(msg)] * late
-        # What came first stands first.
+        # The batch is in order of arrival, so the expired ones are first.
         return failed + (self._commit(connection, batch[late:]) if late < len(batch) else [])
 
     def _check_files(self) -> None:
-        """Refuse what was written into a file that is no longer found under its name: it ends with this process."""
+        """Raise if a file was deleted or replaced: new data would be lost with this process."""
         for name, identity in self._files.items():
             if _identity(name) != identity:
                 msg = (
@@ -277,7 +298,7 @@ class SqliteStore:
         for transaction, result in zip(batch, results, strict=True):
             loops.setdefault(transaction.loop, []).append((transaction.future, result))
         for loop, answers in loops.items():
-            # A loop that has ended has nobody who waits.
+            # A loop that has ended has no waiting callers.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_set, answers)
 
@@ -290,9 +311,9 @@ def _left(waiting: queue.SimpleQueue[_Transaction | None]) -> list[_Transaction]
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Tell a file from another of its name; ``None`` where there is none."""
+    """Return the device and the inode of a file; ``None`` if there is no file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - a Path would cost three times as much
+        found = os.stat(path)  # noqa: PTH116 - a Path is three times slower
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -329,14 +350,22 @@ def _as_one(
 
 
 def bind(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
-    """Return a statement as SQLite takes it, and its parameters, one by one."""
+    """Translate a statement and its parameters for SQLite.
+
+    Args:
+        sql: The statement, with ``?`` for each parameter.
+        parameters: Its parameters. A `TableParameter` is replaced by the values of its rows.
+
+    Returns:
+        The statement in SQLite's dialect, and the list of its values.
+    """
     plain: list[Any] = []
     sizes: list[int] = []
     for parameter in parameters:
         if not isinstance(parameter, TableParameter):
             plain.append(parameter)
             continue
-        # The next power of two, so that a few prepared statements serve every number of rows.
+        # Rounded up to a power of two, so that a few prepared statements serve every row count.
         rows, size = parameter.rows, 1 << max(0, len(parameter.rows) - 1).bit_length()
         if rows and size <= _MOST_ROWS:
             plain.extend(chain.from_iterable(rows))
@@ -352,7 +381,7 @@ def bind(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
 def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
     left = iter(sizes)
     sql = expand(sql, lambda columns: _given(columns, next(left, 0)))
-    # A file can be copied anywhere, and a transaction that writes has the file to itself.
+    # A file can be copied, so its tables have no id. A writing transaction locks the whole file.
     sql = specialized(sql, table_id="''", share="")
     return sql.replace("{now}", "gatewaypy_now()").replace(
         "{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"
@@ -361,20 +390,20 @@ def _dialect(sql: str, sizes: tuple[int, ...] = ()) -> str:
 
 def _given(columns: list[tuple[str, str]], size: int) -> str:
     if size:
-        # Half as much work as taking JSON apart; what fills a size up has nothing in its first column.
+        # Half the work of parsing JSON. The rows that fill up a size have NULL in the first column.
         names = ", ".join(
             f"column{number} AS {name}" for number, (name, _) in enumerate(columns, 1)
         )
         places = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
-        return f"SELECT {names} FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - names of the statement's own
+        return f"SELECT {names} FROM (VALUES {places}) WHERE column1 IS NOT NULL"  # noqa: S608 - the statement's own names
     values = ", ".join(
         f"json_extract(value, '$[{number}]') AS {name}" for number, (name, _) in enumerate(columns)
     )
-    return f"SELECT {values} FROM json_each(?)"  # noqa: S608 - names of the statement's own
+    return f"SELECT {values} FROM json_each(?)"  # noqa: S608 - the statement's own names
 
 
 def _check_file_system(path: str) -> None:
-    """Refuse a file on a network file system, where this machine can tell."""
+    """Refuse a file on a network file system, if this machine lists its mounts."""
     folder = Path(path).absolute().parent
     try:
         mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()

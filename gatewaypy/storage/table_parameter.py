@@ -1,4 +1,4 @@
-"""Many rows as one parameter: one statement does then what hundreds would, and costs little more than one of them."""
+"""Many rows as one parameter, so that one statement replaces hundreds at little more cost."""
 
 from __future__ import annotations
 
@@ -18,27 +18,38 @@ _SHARE: Final = re.compile(r"\{share (\w+)\}")
 
 @frozen(eq=False)
 class TableParameter:
-    """The one parameter for rows, which each database is handed in its own way."""
+    """A parameter of many rows, which each store passes to its database in its own way."""
 
     rows: list[Sequence[Any]]
 
     def as_json(self) -> str:
-        """Return the rows as one text, an array of arrays."""
+        """Return the rows as one JSON string, an array of arrays."""
         return json.dumps(self.rows)
 
 
 def table_parameter(rows: Iterable[Sequence[Any]]) -> TableParameter:
-    """Return the one parameter for rows: each a tuple of numbers, texts and ``None`` in the order of the columns.
+    """Create a parameter of many rows.
 
-    The first column is never ``None``.
+    Args:
+        rows: Tuples of numbers, strings and ``None``, in the order of the columns. The first
+            column must not be ``None``.
+
+    Returns:
+        The parameter.
     """
     return TableParameter([*rows])
 
 
 def expand(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:
-    """Replace ``{input name TYPE, …}``, a table named ``given``, by what a database makes a table of the parameter with.
+    """Replace ``{input name TYPE, …}`` by a table named ``given``.
 
-    :param table: makes that of the columns' names and types; it must hold the one ``?`` of the parameter.
+    Args:
+        sql: The statement.
+        table: Returns the query of the table for the names and types of the columns. The query
+            must contain exactly one ``?``, for the parameter.
+
+    Returns:
+        The statement with the query.
     """
 
     def replaced(match: re.Match[str]) -> str:
@@ -49,12 +60,15 @@ def expand(sql: str, table: Callable[[list[tuple[str, str]]], str]) -> str:
 
 
 def specialized(sql: str, *, table_id: str, share: str) -> str:
-    r"""Replace what databases have in their own ways.
+    r"""Replace the parts of a statement that differ between databases.
 
     Args:
-        sql: A statement with ``{table_id name}``, a text that another table of that name does not
-            have, and ``{share name}``, a lock of a query's rows that only readers share.
-        table_id: The SQL of the first; ``\1`` stands for the table's name.
-        share: The SQL of the second, in the same way.
+        sql: The statement. ``{table_id name}`` is a string that no other table of that name has.
+            ``{share name}`` is a lock of a query's rows that only readers share.
+        table_id: The SQL of ``{table_id name}``; ``\1`` is replaced by the table's name.
+        share: The SQL of ``{share name}``, in the same way.
+
+    Returns:
+        The statement in the database's SQL.
     """
     return _SHARE.sub(share, _TABLE_ID.sub(table_id, sql))

@@ -1,4 +1,4 @@
-"""A store's URL, read strictly: what is not understood is refused, as it would name another store."""
+"""Strict parser of store URLs: an unknown part is refused, as it could name another store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = ("postgresql://", "postgres://")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-#: Options of a PostgreSQL URL that are ignored where the URL itself has the part.
+#: Options of a PostgreSQL URL that are ignored if the URL itself has the part.
 _PARTS: Final = {
     "host": "hostname",
     "port": "port",
@@ -27,11 +27,17 @@ _PARTS: Final = {
 
 
 def sqlite_path(url: str) -> str | None:
-    """Return the path that a SQLite URL names, as it is written; ``None`` for another kind of URL.
+    """Return the path of a SQLite URL.
+
+    Args:
+        url: Any URL of a store.
+
+    Returns:
+        The path as it is written; ``None`` if it is not a SQLite URL.
 
     Raises:
-        ConfigurationError: The URL has an option, a fragment, an escape, or a character that no
-            file name is meant to have. It would name a new, empty store.
+        ConfigurationError: The URL has no path, an option, a fragment, an escape, a control
+            character, or a space at an end of the path. It would name a new, empty store.
     """
     if not url.startswith(_SQLITE):
         return None
@@ -53,17 +59,23 @@ def sqlite_path(url: str) -> str | None:
 
 
 def is_postgres(url: str) -> bool:
-    """Tell whether a URL is a PostgreSQL database's, and check its options.
+    """Return whether a URL is a PostgreSQL URL, and check its options.
+
+    Args:
+        url: Any URL of a store.
+
+    Returns:
+        True if it is a valid PostgreSQL URL, False if it is of another kind.
 
     Raises:
-        ConfigurationError: An option is empty, repeated or contradicted by the URL itself: the
-            driver would ignore it, and use another database or schema.
+        ConfigurationError: The URL is malformed. Or an option is empty, repeated or set in the
+            URL itself too: the driver would ignore it, and use another database or schema.
     """
     if not url.startswith(_POSTGRES):
         return False
     try:
         parts = urlsplit(url)
-        # A list of hosts has no one port; the driver reads it.
+        # A list of hosts does not have a single port; the driver parses it.
         port = None if "," in parts.netloc else parts.port
     except ValueError:
         reason = "must be readable; write special characters in a password as percent escapes"
