@@ -165,7 +165,7 @@ class Inbox:
         Raises:
             ConfigurationError: The store cannot be used, or this object is open already.
         """
-        # A loop that was closed does not have it open any longer.
+        # If the loop was closed, this object is no longer open.
         if self._owner is not None and self._loop is not None and not self._loop.is_closed():
             msg = "this Inbox is open already; pass each receiver an Inbox of its own, not open"
             raise ConfigurationError(msg)
@@ -276,7 +276,8 @@ class Inbox:
                 ) in looked_at
                 if owner is not None
             ]
-            # All that were read may be delayed or owned by another process, with due ones after.
+            # All rows that were read may be delayed, or owned by another process. Later ones may
+            # be due.
             if entries or not due:
                 return (
                     await self._next(sorted(entries, key=lambda entry: entry.id)) if entries else []
@@ -420,7 +421,7 @@ class Inbox:
         """Reopen parked events; handlers receive them even if the payment has moved on since.
 
         Args:
-            identifiers: The events to reopen, parked or in review; all parked ones by default.
+            *identifiers: The events to reopen, parked or in review; all parked ones by default.
 
         Returns:
             How many were reopened.
@@ -437,7 +438,7 @@ class Inbox:
     async def prune(self, days: float) -> int:
         """Delete ``done``, ``ignored`` and ``refused`` events older than ``days``; return how many.
 
-        The last states of payments stay.
+        The last states of payments are not deleted.
         """
         cutoff = _before(days)
         (rows,) = await self._store.run(
@@ -483,7 +484,7 @@ class Inbox:
         """Return the last progress of a payment under each of its names."""
         return _of(names, await self._known(names.all))
 
-    # Watched payments, whose callback may never come
+    # Watched payments, whose callback may never arrive
 
     async def watch(
         self,
@@ -507,7 +508,7 @@ class Inbox:
             amount: The operation's amount, if it is known.
 
         Raises:
-            InvalidRequest: There is neither id, or an id or the merchant's is outside its format.
+            InvalidRequest: Both ids are missing, or an id (the merchant's too) is malformed.
             ConfigurationError: There is no such operation, or ``delay`` is not a finite number.
         """
         check_ids(payment_id=payment_id, merchant_transaction_id=merchant_transaction_id)

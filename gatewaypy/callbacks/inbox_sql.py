@@ -1,10 +1,11 @@
-"""The inbox's tables, and its statements, each for many events at once."""
+"""The tables and statements of the inbox; most statements process many events at once."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Events that wait for a person. Said again in each query for them, as planners use an index of some rows only where it is.
+#: Events that wait for a person. Each query for them must repeat this condition, because planners
+#: use a partial index only if its condition is in the query.
 IS_KEPT: Final = "state IN ('parked', 'review')"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS gatewaypy_inbox (
@@ -57,28 +58,31 @@ SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS gatewaypy_boot (id INTEGER PRIMARY KEY, boot TEXT NOT NULL)",
 )
 
-# `x BETWEEN y AND y` is `x = y` for which PostgreSQL has no other join than an index look-up for each row. With `=`, a statement
-# that was planned on a small table reads the whole table, and goes on to do so while the table grows and the plan is kept.
-# `state || '' = 'open'` is a condition for which no index of open events alone is read from end to end.
+# `x BETWEEN y AND y` means `x = y`, but PostgreSQL can join by it only with an index look-up for
+# each row. With `=`, a statement that was planned on a small table reads the whole table, and
+# continues to do so while the table grows, because the plan is kept. `state || '' = 'open'`
+# prevents a full scan of an index of open events.
 
-# In the order in which they came: a payment's events are handled in the order of their numbers.
+# In order of arrival: a payment's events are handled in the order of their numbers.
 PUT: Final = (
     "INSERT INTO gatewaypy_inbox (key, payment, member, own_name, payment_name, signed, fields, state, due)"
     " SELECT given.digest, given.queue, given.whose, given.own, given.other, given.is_signed, given.content, 'open', {now}"
     " FROM {input place BIGINT, digest TEXT, queue TEXT, whose TEXT, own TEXT, other TEXT, is_signed INTEGER, content TEXT}"
     " WHERE true ORDER BY given.place ON CONFLICT (key) DO NOTHING"
 )
-# Asked before them rather than returned by them: there are few, and for every row that is read the writer waits for the
-# interpreter's lock.
+# Read before the insertion, not returned by it: there are few repeated events, and for every row
+# that is read the writer waits for the interpreter's lock.
 REPEATED: Final = (
     "SELECT inbox.key FROM {input digest TEXT} CROSS JOIN gatewaypy_inbox AS inbox"
     " WHERE inbox.key BETWEEN given.digest AND given.digest"
 )
 
-# `due` is the only time of an open event: no process takes it before. It is the end of a lease and the end of a pause after a
-# failure, so one index finds what may be taken, and a claim reads no event that may not. A due event that is not the oldest open
-# one of its payment is put off until the oldest is due, so the next claim does not read it again; `WAKE` makes the next one due
-# when the oldest ends. PostgreSQL checks the outer condition again after it waited for another process's commit.
+# `due` is the only time of an open event: no process claims it before. It is the end of a lease,
+# and the end of the delay after a failure. So one index finds the events that can be claimed, and a
+# claim reads no other events. If a due event is not the oldest open one of its payment, it is
+# delayed until the oldest is due, so that the next claim does not read it again. When the oldest
+# ends, `WAKE` makes the next one due. PostgreSQL checks the outer condition again after it waited
+# for another process's commit.
 TAKE: Final = (
     "WITH candidate AS MATERIALIZED (SELECT id, payment, due FROM gatewaypy_inbox"
     " WHERE state = 'open' AND signed = ? AND due <= {now} ORDER BY due, id LIMIT ?),"
@@ -92,8 +96,9 @@ TAKE: Final = (
     " AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.due BETWEEN chosen.was AND chosen.was"
     " RETURNING id, key, payment, member, own_name, payment_name, signed, fields, attempts, inquiries, forced, owner"
 )
-# Events of one payment may wait in several queues: unsigned ones have one of their own, so that they delay no signed one, and an
-# event without the merchant's own id waits under the gateway's. This is the first event of each queue in question.
+# Events of one payment can wait in several queues. Unsigned events have a queue of their own, so
+# that they do not delay signed ones. An event without the merchant's own id waits under the
+# gateway's id. This returns the first event of each of these queues.
 AHEAD: Final = (
     "WITH probed AS MATERIALIZED (SELECT given.number, given.queue, given.name,"
     " (SELECT head.id FROM gatewaypy_inbox AS head WHERE head.state = 'open'"
@@ -112,9 +117,9 @@ KNOWN: Final = (
     " known.evidence FROM {input name TEXT} CROSS JOIN gatewaypy_progress AS known"
     " WHERE known.name BETWEEN given.name AND given.name"
 )
-# For an event whose other name comes from the gateway.
+# For an event whose other name is in the gateway's answer.
 RENAME: Final = "UPDATE gatewaypy_inbox SET payment = ?, own_name = ?, payment_name = ? WHERE id = ? AND owner = ?"
-# For events that another event of their payment is ahead of.
+# For events that follow another open event of their payment.
 RELEASE: Final = (
     "UPDATE gatewaypy_inbox SET owner = NULL, due = {now} + given.pause FROM {input number BIGINT, pause DOUBLE PRECISION}"
     " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
@@ -124,8 +129,9 @@ RENEW: Final = (
     "UPDATE gatewaypy_inbox SET due = {now} + ? FROM {input number BIGINT}"
     " WHERE gatewaypy_inbox.id BETWEEN given.number AND given.number AND gatewaypy_inbox.owner = ?"
 )
-# Only what is in this process's hands; of two events that name one payment the later one's progress counts. The evidence is the
-# event's own, but for what was known before under another name.
+# Only for events that this process owns. If two events name one payment, the progress of the later
+# one is stored. The evidence is the event's own fields, unless the progress was known before under
+# another name.
 MOVE: Final = (
     "INSERT INTO gatewaypy_progress (name, own_name, payment_name, state, amount, currency, event, evidence)"
     " SELECT name, own_name, payment_name, progress, amount, currency, event, evidence FROM"
@@ -145,7 +151,7 @@ END: Final = (
     " FROM {input number BIGINT, ending TEXT, reason TEXT}"
     " WHERE inbox.id BETWEEN given.number AND given.number AND inbox.owner = ?"
 )
-# The next event of each payment whose earlier one has ended, unless a process has it.
+# The next event of each payment whose earlier event has ended, unless a process owns it.
 WAKE: Final = (
     "WITH next AS MATERIALIZED (SELECT given.name, (SELECT waiting.id FROM gatewaypy_inbox AS waiting"
     " WHERE waiting.state = 'open' AND (waiting.payment, waiting.id) > (given.name, 0)"
@@ -153,7 +159,7 @@ WAKE: Final = (
     " UPDATE gatewaypy_inbox SET due = {now} FROM next WHERE gatewaypy_inbox.id BETWEEN next.number AND next.number"
     " AND gatewaypy_inbox.payment = next.name AND gatewaypy_inbox.state || '' = 'open' AND gatewaypy_inbox.owner IS NULL"
 )
-# Of waiting events few are unsigned, and few events wait for a person: both are found by an index of theirs.
+# Few waiting events are unsigned, and few events wait for a person: an index finds both.
 HAS_KEPT: Final = (
     f"SELECT 1 FROM gatewaypy_inbox WHERE {IS_KEPT} AND state = 'review' AND signed = 0"  # noqa: S608
     " AND (own_name = ? OR payment_name = ?) LIMIT 1"
@@ -163,7 +169,7 @@ WATCH: Final = (
     "INSERT INTO gatewaypy_watched (name, member, payment_id, merchant_transaction_id, operation, amount, currency, due)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, {now} + ?) ON CONFLICT (name) DO NOTHING"
 )
-# Watched payments that are due, put off by a pause times two to the power of their askings.
+# Watched payments that are due. Each is delayed by the given delay, doubled with each inquiry.
 WATCHED: Final = (
     "WITH chosen AS MATERIALIZED (SELECT name AS number, inquiries AS times FROM gatewaypy_watched"
     " WHERE member = ? AND due <= {now} ORDER BY due, name LIMIT ?)"
