@@ -3,8 +3,8 @@
 ``gateway_sandbox`` serves a sandbox for one test on a local port; ``gateway`` is an open client of
 it. The plugin is registered when gatewaypy is installed. The fixtures need the extra
 ``gatewaypy[sandbox]`` and an ``async def`` test that pytest-asyncio or anyio's plugin runs, because
-the sandbox runs on the test's event loop. If a test does not meet this, it fails before it starts,
-with what to change.
+the sandbox runs on the test's event loop. If a test does not meet this, it fails before it starts;
+the message states what to change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests by pyreqwest, whose connections are in Rust."""
+"""The transport on pyreqwest, whose connections are in Rust."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL
 )
-#: Rust's message for an error before the connection was given the request; no class shows that.
+#: Rust's message for an error before the request was passed to a connection; no class shows that.
 _CONNECT_ERROR: Final = "client error (Connect)"
 #: How long after a request a thread of pyreqwest may still hold Python objects, in seconds. Its
-#: end is not reported. If the interpreter exits before, the process aborts: at least a tenth of
-#: those that closed at once on a busy machine.
+#: end is not reported. If the interpreter exits earlier, the process aborts. On a busy machine, at
+#: least a tenth of the processes that closed at once aborted.
 _RELEASE_DELAY: Final = 0.05
 
 
