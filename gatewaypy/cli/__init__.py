@@ -8,10 +8,10 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what is missing for it."""
+    """Run the command line, or report which package it lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal or pipe with another charset shows an escape in place of what it cannot show.
+            # A terminal or pipe with another charset shows an escape for a character it lacks.
             stream.reconfigure(errors="backslashreplace")
     try:
         from gatewaypy.cli.app import app  # noqa: PLC0415 - its extra may not be installed
@@ -25,5 +25,5 @@ def main() -> None:
             app()
         finally:
             with contextlib.suppress(ValueError):
-                # What fails here would be reported at the interpreter's end, as an ignored exception.
+                # A failure at the interpreter's exit would be reported as an ignored exception.
                 sys.stdout.flush()

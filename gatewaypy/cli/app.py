@@ -1,4 +1,4 @@
-"""The commands, each a thin door to the library."""
+"""The commands, each a thin layer over the library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatewaypy.cli.output import PlainConsole
 from gatewaypy.cli.payouts.commands import app as payouts
 from gatewaypy.cli.transactions import Query, show_transactions
 
-#: The codes that every command shares.
+#: Exit codes that all commands share.
 EPILOG = (
     "Exit codes: 0 done; 1 an error, which is named, or a command's own 'no'; 2 the command was not understood;"
     " 70 an internal error; 130 interrupted; 141 the reader of the output went away."
@@ -29,7 +29,7 @@ EPILOG = (
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    # Plain text: a panel would break paths and values in two, and markup would be read in them.
+    # Plain text: a panel would wrap paths and values, and rich would read markup in them.
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     help="The card-payment gateway's client, sandbox and tools.",
@@ -41,7 +41,7 @@ app.add_typer(payouts, name="payouts")
 
 
 class Form(enum.Enum):
-    """How rows are written."""
+    """The format of rows."""
 
     TABLE = "table"
     CSV = "csv"

@@ -1,4 +1,4 @@
-"""``gatewaypy callbacks``: hear them, sign and verify them by hand, and put parked ones back."""
+"""``gatewaypy callbacks``: listen, sign and verify by hand, and replay parked events."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sign(
             **fields,
             "checksum": sign_callback(fields, Credentials.from_env(), status=status),
         }
-        # JSON escapes what could not be shown.
+        # JSON escapes characters that a terminal cannot show.
         PlainConsole().out(json.dumps(signed, indent=1), highlight=False)
 
 

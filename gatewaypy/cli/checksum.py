@@ -1,4 +1,4 @@
-"""``gatewaypy checksum``: what was signed, to settle an argument with the gateway's support."""
+"""``gatewaypy checksum``: the signed text, to compare it with the gateway's support."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ _CARD_NUMBER: Final = "cardNumber"
 
 
 def show_checksum(console: PlainConsole, name: str, pairs: list[str]) -> None:
-    """Print a rule's fields, the masked_signed_text text with its key masked, and the digest.
+    """Print a rule's fields, the signed text with its key masked, and the digest.
 
-    :raises InvalidRequest: for an unknown rule, or a value that is missing or cannot be signed.
+    Args:
+        console: Where to print.
+        name: The rule's name, such as ``A``.
+        pairs: ``name=value`` for each signed field except the member id and the key.
+
+    Raises:
+        InvalidRequest: The rule is unknown, or a value is missing or cannot be signed.
     """
     rule = RULES.get(name)
     if rule is None:

@@ -1,4 +1,4 @@
-"""Running a command: an error ends it with one line on standard error and a documented exit code."""
+"""Run a command. An error ends it with one line on standard error and a documented exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Ending(enum.IntEnum):
-    """Exit codes that every command shares; 1 also stands for a command's own "no"."""
+    """Exit codes that all commands share; 1 is also a command's negative result."""
 
     ERROR = 1
     BUG = 70
@@ -36,20 +36,21 @@ _PACKAGE: Final = Path(__file__).parent.parent
 
 
 def run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: Any) -> None:  # noqa: ANN401 - any arguments
-    """Run a command's coroutine function on an event loop, and exit with the code that it returns."""
+    """Run a command's coroutine function on an event loop; exit with the code that it returns."""
     with errors_named(), _interrupted_at_once():
         sys.exit(anyio.run(work, *arguments))
 
 
 @contextlib.contextmanager
 def _interrupted_at_once() -> Iterator[None]:
-    """Let Ctrl-C end every task: asyncio's own handler would wait until an open gateway's requests have ended.
+    """Let Ctrl-C end every task.
 
-    Commands that let what they have sent end, such as ``payouts run``, receive the signal themselves.
+    asyncio's own handler waits until an open gateway's requests have ended. Commands that wait for
+    their sent requests, such as ``payouts run``, receive the signal themselves.
     """
 
     def interrupt(*_: object) -> None:
-        # The process ends: how each task ended is of no interest any more.
+        # The process ends, so that asyncio must not log how each task ended.
         logging.getLogger("asyncio").disabled = True
         raise KeyboardInterrupt
 
@@ -62,17 +63,17 @@ def _interrupted_at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def errors_named() -> Iterator[None]:
-    """End the process with a line on standard error, and no traceback, whatever the block raises."""
+    """If the block raises, end the process with a line on standard error and no traceback."""
     try:
         yield
     except KeyboardInterrupt:
         fail("interrupted", Ending.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - a traceback is no answer to a person
+    except Exception as error:  # noqa: BLE001 - a message, not a traceback
         end(error)
 
 
 def end(error: BaseException) -> None:
-    """Exit as an error calls for."""
+    """Exit with an error's message and code."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, BrokenPipeError):
@@ -99,13 +100,13 @@ def fail(text: str, code: int = Ending.ERROR) -> None:
 
 
 def _is_of_postgres(error: BaseException) -> bool:
-    """Tell whether a database was lost; its driver is an extra, and need not be there."""
+    """Return whether PostgreSQL raised an error; its driver is an extra that may be missing."""
     asyncpg: Any = sys.modules.get("asyncpg")
     return asyncpg is not None and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError)
 
 
 def _place(error: BaseException) -> str:
-    """Name the last of our own lines that an error went through: its text may hold anything."""
+    """Return the last line of ours in a traceback. The error's text may contain any value."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)] or list(
         frames

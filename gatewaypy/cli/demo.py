@@ -1,4 +1,7 @@
-"""``gatewaypy demo``: every kind of payment against a sandbox on a real socket, and both sides' books compared at the end."""
+"""``gatewaypy demo``: every kind of payment against a sandbox on a real socket.
+
+At the end the client's totals are compared with the gateway's ledger.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ VISA_3D: Final = ("4000 0000 0000 0002", 7, 2030, "237", "Ada Lovelace")
 
 @define
 class Books:
-    """What the client believes to have moved, per currency."""
+    """The client's totals of one currency."""
 
     held: Decimal = Decimal(0)
     captured: Decimal = Decimal(0)
@@ -47,7 +50,7 @@ class Books:
 
 @define
 class Demo:
-    """The main job, told step by step."""
+    """A run of the demo, which prints each step."""
 
     console: PlainConsole
     payouts: Path | None
@@ -57,7 +60,7 @@ class Demo:
     notification_url: str = ""
 
     async def run(self) -> int:
-        """Run it; the exit code is 1 where the client's books and the gateway's differ."""
+        """Run it; the exit code is 1 if the client's totals and the gateway's ledger differ."""
         async with (
             Sandbox().serve() as sandbox,
             Gateway(sandbox.base_url, sandbox.credentials) as gateway,
@@ -94,7 +97,7 @@ class Demo:
         return router
 
     async def _hear(self, callbacks: CallbackApp) -> None:
-        """Show what the handlers heard, once the inbox has nothing left to dispatch."""
+        """Show the events that the handlers received, once the inbox has no open event."""
         inbox = callbacks.receiver.inbox
         with anyio.fail_after(10):
             while (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
@@ -118,13 +121,13 @@ class Demo:
         self.console.say(text)
 
     def book(self, kind: str, amount: Money | None, result: OperationResult) -> None:
-        """Write into the client's books what a result says has moved."""
+        """Add a result's amount to the client's totals."""
         if result.succeeded and amount is not None:
             books = self.books[amount.currency]
             setattr(books, kind, getattr(books, kind) + amount.amount)
 
     def tell(self, title: str, result: OperationResult, *expected: Outcome) -> None:
-        """Print a result, and complain where it is not as expected."""
+        """Print a result, and record a complaint if it is not as expected."""
         code = f"{result.result.code} {result.result.description}"
         self.say(
             f"  {title:34} {result.outcome.name:10} payment {result.payment_id or '-':8} {code}"
@@ -172,7 +175,7 @@ class Demo:
         self.tell("reversal of it", undone, Outcome.SUCCEEDED)
         for hold in (held, other):
             self.book("held", hold.amount, hold)
-        # A capture releases what it does not take: nothing of either hold is left.
+        # A capture releases the rest of its hold, so that nothing of either hold is left.
         self.book("captured", taken.amount, taken)
         self.book("held", None if held.amount is None else -held.amount, taken)
         self.book("held", None if other.amount is None else -other.amount, undone)

@@ -1,4 +1,4 @@
-"""``gatewaypy inquire``: what the gateway says of a payment."""
+"""``gatewaypy inquire``: the gateway's record of a payment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def show_inquiry(
     merchant_transaction_id: str | None,
     transport: TransportChoice,
 ) -> int:
-    """Print the record; the exit code is 1 where there is none."""
+    """Print the record; the exit code is 1 if there is none."""
     async with Gateway(url, Credentials.from_env(), transport=transport.make()) as gateway:
         transaction = await gateway.inquire(
             payment_id=payment_id, merchant_transaction_id=merchant_transaction_id

@@ -1,7 +1,8 @@
-"""What commands write: whole lines of plain text, tables and CSV, with the words of others made harmless.
+"""The output of commands: plain text, tables and CSV.
 
-Text from outside (the gateway, a customer, a file) is never read as rich's markup and cannot move the
-cursor. Ids and amounts are never cut: a table is written in whole lines unless it fits the terminal.
+Text from outside (the gateway, a customer, a file) is never read as rich's markup and cannot move
+the cursor. Ids and amounts are never cut. A table that does not fit the terminal is written with
+one value a line.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from gatewaypy.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: A spreadsheet reads a cell that begins so as a formula, leading blanks or not.
+#: The beginning of a cell that a spreadsheet reads as a formula, with or without leading blanks.
 _FORMULA: Final = re.compile(r"\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-#: A number, with its currency or without, is no formula.
+#: A number, with or without a currency. It is not a formula.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?( [A-Z]{3})?", re.ASCII)
 _LONGEST_LINE: Final = 1 << 20
 _HAS_ZONE: Final = re.compile(r".*[0-9](Z|[+-][0-9]{2}:?[0-9]{2})", re.ASCII)
@@ -34,8 +35,8 @@ class PlainConsole(Console):
 
     Args:
         file: Where to write; standard output by default.
-        ends_with_reader: Whether a reader that goes away (``… | head``) ends the command. A run of
-            payouts goes on without it.
+        ends_with_reader: Whether the command ends if its output is closed (``… | head``). A run of
+            payouts continues.
     """
 
     def __init__(self, file: TextIO | None = None, *, ends_with_reader: bool = True) -> None:
@@ -43,7 +44,7 @@ class PlainConsole(Console):
         self._ends_with_reader = ends_with_reader
 
     def on_broken_pipe(self) -> None:
-        """End the command, or write nothing any more."""
+        """End the command, or stop writing."""
         self.quiet = True
         discard_output()
         if self._ends_with_reader:
@@ -55,14 +56,14 @@ class PlainConsole(Console):
 
 
 def discard_output() -> None:
-    """Send standard output nowhere from now on: what Python still writes at its end must not fail."""
+    """Discard standard output from now on, so that Python's writes at exit do not fail."""
     discarded = os.open(os.devnull, os.O_WRONLY)
     os.dup2(discarded, sys.stdout.fileno())
     os.close(discarded)
 
 
 def plain(text: str) -> str:
-    """Make a text harmless for a terminal, and cut no line that a person may need whole."""
+    """Make a text harmless for a terminal, without cutting it."""
     return printable(text, _LONGEST_LINE)
 
 
@@ -73,11 +74,11 @@ def show_table(
     *,
     numbers: Sequence[str] = (),
 ) -> None:
-    """Write a table in whole lines; one value a line where a terminal is too narrow for it.
+    """Write a table, or one value a line if the terminal is too narrow.
 
     Args:
         console: Where to write.
-        columns: The heads; without any, only the rows are written.
+        columns: The column names; if all are empty, only the rows are written.
         rows: The cells of each row, as many as there are columns.
         numbers: The columns that are aligned to the right.
     """
@@ -107,7 +108,7 @@ def _show_records(console: Console, lines: Sequence[Sequence[str]]) -> None:
 
 
 class CsvWriter:
-    """Writes rows as CSV that a spreadsheet opens without running any of it."""
+    """Writes rows as CSV in which a spreadsheet finds no formula."""
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file)
@@ -120,9 +121,9 @@ class CsvWriter:
 def cell_of(value: Any) -> str:  # noqa: ANN401 - any value
     """Write a value as a CSV cell.
 
-    A text that a spreadsheet would read as a formula gets an apostrophe in front; a number, such as
-    ``-12.50`` or ``-12.50 EUR``, stays as it is. Control characters and characters without a width
-    are written as escapes: CSV is also read on a terminal, and a spreadsheet may skip them.
+    A text that a spreadsheet would read as a formula gets an apostrophe in front. A number, such as
+    ``-12.50`` or ``-12.50 EUR``, is not changed. Control characters and characters without a width
+    are written as escapes, because CSV is also read on a terminal and a spreadsheet may skip them.
     """
     text = "" if value is None else str(value)
     shown = plain(text)
@@ -130,7 +131,7 @@ def cell_of(value: Any) -> str:  # noqa: ANN401 - any value
 
 
 def utc(value: object) -> str:
-    """Write a time of a store, which is in UTC, as ``2026-11-26T22:15:43Z``."""
+    """Format a time of a store, which is in UTC, as ``2026-11-26T22:15:43Z``."""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
@@ -138,5 +139,5 @@ def utc(value: object) -> str:
 
 
 def has_zone(text: str) -> bool:
-    """Return whether a time of the gateway's names its zone; most do not."""
+    """Return whether a time of the gateway has a zone; most do not."""
     return _HAS_ZONE.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""``gatewaypy sandbox``: serve a sandbox and say how to reach it."""
+"""``gatewaypy sandbox``: serve a sandbox and print its address and account."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
             raise ConfigurationError(msg)
         return
     try:
-        # Without a password it would be asked for on the terminal.
+        # Without a password, OpenSSL would prompt for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password="")
     except (ssl.SSLError, ValueError):
         msg = (

@@ -1,4 +1,4 @@
-"""``gatewaypy transactions``: the payments and payouts between two days, as a table, CSV or JSON Lines, or added up."""
+"""``gatewaypy transactions``: payments and payouts between two days, listed or added up."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ _COLUMNS: Final = (
     "paid_out",
     "remark",
 )
-
-
-# The gateway's own time has no zone, and a file that is read elsewhere must say so.
+# The gateway's time has no zone, and the column's name must state that.
 _NAMES: Final = tuple(
     "transaction_date_without_zone" if name == "transaction_date" else name for name in _COLUMNS
 )
@@ -53,7 +51,7 @@ _SUMS: Final = (
 
 @attrs.frozen(kw_only=True)
 class Query:
-    """What to list, and how to write it."""
+    """The options of a list."""
 
     url: str
     start: date
@@ -66,7 +64,7 @@ class Query:
 
 
 async def show_transactions(console: PlainConsole, query: Query) -> int:
-    """Print the rows as they come; the exit code is 1 where a statement leaves transactions out."""
+    """Print the rows as they arrive; the exit code is 1 if a statement leaves out transactions."""
     platform = Platform(name="custom", base_url=query.url, list_date_format=query.date_format)
     async with Gateway(
         platform, Credentials.from_env(), transport=query.transport.make()

@@ -176,7 +176,7 @@ class OutcomePoller:
 
     async def _not_found(self, row: Row, asked_at: float) -> State | None:
         if row.state is not State.UNKNOWN:
-            # It was found before. That the gateway forgot it is no reason to send it.
+            # It was found before. If the gateway has lost it, it must still not be sent again.
             return row.state
         since = await self.journal.record_not_found(row, self.clock())
         if asked_at - since < self.quiet_period:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 #: Slots for inquiries, in addition to those of the payouts.
 _INQUIRY_SLOTS: Final = 100
-#: Thresholds of the garbage collector. With Python's own, it traverses all payouts in flight again
-#: and again, which takes a sixth of a job's time.
+#: Thresholds of the garbage collector. With Python's defaults, it traverses all payouts in flight
+#: too often, which takes a sixth of a job's time.
 _GC_THRESHOLDS: Final = (20_000, 20, 20)
 
 

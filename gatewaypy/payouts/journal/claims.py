@@ -113,7 +113,7 @@ class RowClaims:
     async def count_remaining(self) -> Remaining:
         """Count the rows of the scope's batch, and those of them that are not settled.
 
-        A pending order is settled by a callback or a later inquiry, so that it does not count.
+        A pending order does not count, because a callback or a later inquiry resolves it.
         """
         scope = self.scope
         (rows,) = await self._store.run(

@@ -47,7 +47,7 @@ class PayoutUpdate:
             outcome: The classified outcome; by default the record's own.
             seconds: How long the answer took, in seconds.
         """
-        # A callback's code is not signed, so it is no evidence. An inquiry has none of its own.
+        # A callback's code is not signed, so it proves nothing. An inquiry has no code of its own.
         code = status.result if hasattr(status, "outcome_source") else None
         return cls(
             state=_STATES.get(status.outcome if outcome is None else outcome, State.UNKNOWN),
