@@ -1,4 +1,7 @@
-"""The sandbox: the gateway to develop against, as an ASGI application with state, served on a socket or called in process."""
+"""The sandbox: a gateway to develop against, as an ASGI application with state.
+
+It is served on a socket, or called in process.
+"""
 
 from __future__ import annotations
 
@@ -49,45 +52,54 @@ if TYPE_CHECKING:
 
     from gatewaypy.sandbox.ledger import Record
 
-#: The merchant that a sandbox knows where it is told of none. Its key opens nothing but sandboxes.
+#: The merchant of a sandbox without ``merchants``. Its keys are valid for sandboxes only.
 MERCHANT: Final = Credentials(
     member_id="11344",
     partner_id="4",
     username="shop",
-    secret_key="sandboxKeyOpensNoRealDoor0000000",  # noqa: S106 - made up, for the sandbox alone
+    secret_key="sandboxKeyOpensNoRealDoor0000000",  # noqa: S106 - made up
     terminal_id="1106",
     partner_username="partner",
-    partner_secret_key="sandboxPartnerKeyOpensNoDoor0000",  # noqa: S106 - made up, for the sandbox alone
+    partner_secret_key="sandboxPartnerKeyOpensNoDoor0000",  # noqa: S106 - made up
     partner_name="SandboxPartner",
 )
 
-# What answers a request: the reply's fields, or None where its token is not good.
+# Answers a request: returns the reply's fields, or None if the token is not valid.
 _Answer: TypeAlias = "Callable[[Request], dict[str, Any] | None]"
 
 
 class Sandbox:
     """A stateful stand-in for the gateway (protocol sections 3 to 12).
 
-    It grants tokens that expire, checks every field and checksum, keeps a ledger by the gateway's rules, sends payers through a
-    challenge page, delivers signed callbacks, and fails on purpose where it is told to::
+    It issues tokens that expire, and checks every field and checksum. It keeps a ledger by the
+    gateway's rules, shows payers a challenge page, and sends signed callbacks. `faults` makes it
+    fail on purpose. The object itself is the ASGI application.
 
-        async with Sandbox().serve() as sandbox:
-            async with Gateway(sandbox.base_url, sandbox.credentials) as gateway: ...
+    Args:
+        merchants: The accounts of the sandbox. The default is `MERCHANT`.
+        token_lifetime: Lifetime of a token in seconds.
+        refuse_duplicates: Whether a used merchant transaction id is refused with 20015. If False,
+            it is executed again.
+        inquiry_delay: Delay in seconds before an inquiry finds a new record.
+        approval_delay: Delay in seconds before an asynchronous payment is approved.
+        reply_delay: Delay of every reply in seconds.
+        callbacks: How callbacks are sent. See `CallbackStyle`.
+        platform: The platform whose paths, rules, names and date format are valid; no others are
+            (protocol section 13). Its base URL is ignored.
+        rate_limits: The largest number of requests in one second, by operation; ``"*"`` for all
+            together. Requests above it get 429 with ``Retry-After``, and are not executed.
+        seed: Seed of the random numbers, so that a run can be repeated.
+        clock: A monotonic clock in seconds.
+        wall_clock: A clock in seconds since the epoch.
 
-    The object itself is the ASGI application.
+    Raises:
+        ConfigurationError: An argument is invalid.
 
-    :param merchants: the accounts it knows; one of its own where none is given.
-    :param token_lifetime: seconds that its tokens live.
-    :param refuse_duplicates: whether a merchant transaction id that was used is refused with 20015, or carried out once more.
-    :param inquiry_delay: seconds before an inquiry finds a new record.
-    :param approval_delay: seconds before an asynchronous payment is approved.
-    :param reply_delay: seconds that every reply takes.
-    :param callbacks: how callbacks are sent; see `CallbackStyle`.
-    :param platform: which paths, rules, names and date format it has (protocol section 13), and no others; its base URL does not
-        matter.
-    :param rate_limits: how many requests of an operation (``"*"``: of all) it takes in a second; it answers 429 with
-        ``Retry-After`` to the rest, and does not carry them out.
-    :param seed: makes what is random repeatable.
+    Example:
+        ::
+
+            async with Sandbox().serve() as sandbox:
+                async with Gateway(sandbox.base_url, sandbox.credentials) as gateway: ...
     """
 
     def __init__(
@@ -106,7 +118,7 @@ class Sandbox:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open a sandbox with empty books."""
+        """Create a sandbox with an empty ledger."""
         if (
             not isinstance(merchants, tuple)
             or not merchants
@@ -122,7 +134,7 @@ class Sandbox:
             check_number(name, value, least=0)
         check_number("token_lifetime", token_lifetime, above=0)
         check_flag("refuse_duplicates", refuse_duplicates)
-        random: Random = random_module.Random(seed)  # noqa: S311 - it must be repeatable, not secret
+        random: Random = random_module.Random(seed)  # noqa: S311 - repeatable, not secret
         self.platform = platform or Platform(name="sandbox", base_url="http://localhost")
         check_platform(self.platform)
         self.ledger = Ledger(clock=clock, wall_clock=wall_clock)
@@ -180,7 +192,7 @@ class Sandbox:
         return self.payments.merchants[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Be an ASGI application."""
+        """Answer a request as an ASGI application."""
         path = scope.get("path", "")
         root = next(
             (
@@ -238,7 +250,7 @@ class Sandbox:
             self.callback_sender.start(self._refuse(fault.seconds))
 
     def _route(self, root: str, path: str, fields: dict[str, str]) -> tuple[str, _Answer]:
-        """Find what a request is for: the name that faults know it by, and what answers it."""
+        """Return the operation's name, as faults use it, and the function that answers."""
         if path == "/authToken":
             return "token", lambda _: self.payments.grant(root, fields)
         if path == "/regenerateToken":
@@ -248,7 +260,7 @@ class Sandbox:
         operation, subject = self._routes.find(root, path, fields)
 
         def answer(request: Request) -> dict[str, Any] | None:
-            # The partner's own token is documented at one root alone.
+            # The partner's own token is documented at one service root only.
             is_partners = operation.login is Login.PARTNER
             granted_by = ServiceRoot.TRANSACTIONS.value if is_partners else root
             holder = self.tokens.holder(granted_by, request.headers.get("authtoken"))
@@ -280,7 +292,7 @@ class Sandbox:
             )
         return write_reply(fields, accept)
 
-    # What happens by itself
+    # Changes without a request of the merchant
 
     def _notify(self, record: Record) -> None:
         url = record.fields.get("notificationUrl")
@@ -297,18 +309,34 @@ class Sandbox:
         self.callback_sender.start(self.callback_sender.later(seconds, approve))
 
     def settle(self, payment_id: str) -> None:
-        """Have the bank pay a captured payment, and tell the merchant."""
+        """Let the bank pay a captured payment, and send its callback.
+
+        Args:
+            payment_id: The gateway's id of the payment.
+
+        Raises:
+            KeyError: The payment does not exist.
+            ImpossibleMoveError: The payment was not captured, or its status does not allow it.
+        """
         record = self.ledger.records[payment_id]
         self.ledger.settle(record)
         self._notify(record)
 
     def charge_back(self, payment_id: str) -> None:
-        """Have the issuer take a captured payment back, and tell the merchant."""
+        """Let the issuer take a captured payment back, and send its callback.
+
+        Args:
+            payment_id: The gateway's id of the payment.
+
+        Raises:
+            KeyError: The payment does not exist.
+            ImpossibleMoveError: The payment was not captured, or its status does not allow it.
+        """
         record = self.ledger.records[payment_id]
         self.ledger.charge_back(record)
         self._notify(record)
 
-    # Looking in, and switching faults from another process
+    # Inspection and control from another process
 
     async def _show_ledger(self, _: Request) -> Response:
         return JSONResponse(self.ledger.summary())
@@ -353,10 +381,20 @@ class Sandbox:
         certfile: str | None = None,
         keyfile: str | None = None,
     ) -> AsyncIterator[Self]:
-        """Listen on a socket while the block runs; ``base_url`` says where.
+        """Listen on a socket while the block runs. ``base_url`` is its address.
 
-        :param port: 0 takes a free one.
-        :param certfile: a certificate in PEM form: the sandbox speaks TLS then.
+        Args:
+            host: The address to listen on.
+            port: The port; 0 selects a free port.
+            certfile: Path of a certificate in PEM format. If set, the sandbox uses TLS.
+            keyfile: Path of its private key in PEM format. Omit it if ``certfile`` contains it.
+
+        Yields:
+            This sandbox.
+
+        Raises:
+            ConfigurationError: The port is invalid.
+            OSError: The address is in use or unknown.
         """
         check_number("port", port, least=0, most=65535, is_whole=True)
         self._files = (certfile, keyfile)
@@ -377,11 +415,14 @@ class Sandbox:
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """Refuse every connection while the block runs, as a gateway that is down does; open ones are closed."""
+        """Refuse every connection while the block runs, as a gateway that is down does.
+
+        Open connections are closed.
+        """
         self._refusals += 1
         try:
             await self._stop()
-            # Who has bound a port and doesn't listen on it refuses, and nobody else can take it meanwhile.
+            # A bound socket that does not listen refuses connections, and reserves the port.
             if self._silent is None:
                 self._silent = bind(*self._address)
             yield
@@ -412,10 +453,11 @@ class Sandbox:
     async def _stop(self) -> None:
         if self._served is not None:
             server, task = self._served
-            # A server that is told to exit while it starts leaves its socket open.
-            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            # A server that gets `should_exit` while it starts leaves its socket open.
+            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event
                 await asyncio.sleep(0)
             self._served = None
             server.should_exit = server.force_exit = True
-            # Waited for, not awaited: whoever cancels this must not cancel the server in the middle of closing its sockets.
+            # `wait` instead of `await task`: if the caller is cancelled, the server must not be
+            # cancelled while it closes its sockets.
             await asyncio.wait([task])

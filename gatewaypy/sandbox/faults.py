@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a gateway, as switches: one request at a time, or by a schedule."""
+"""The faults that the sandbox simulates, for single requests or by a schedule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FaultKind(enum.Enum):
-    """A way of failing. "Before" and "after" say whether the request had been carried out."""
+    """A kind of failure. "Before" and "after" refer to the execution of the request."""
 
     RESET = "reset"
     CUT_BEFORE = "cut before"
@@ -27,7 +27,7 @@ class FaultKind(enum.Enum):
     SERVER_ERROR = "server error"
     STALL = "stall"
     TRICKLE = "trickle"
-    REJECT_TOKEN = "reject token"  # noqa: S105 - no password
+    REJECT_TOKEN = "reject token"  # noqa: S105 - not a password
     EXPIRE_TOKENS = "expire tokens"
     REFUSE = "refuse"
     LATE_RECORD = "late record"
@@ -36,12 +36,12 @@ class FaultKind(enum.Enum):
 
     @property
     def executes(self) -> bool:
-        """Whether the request is carried out before its reply goes wrong."""
+        """Whether the request is executed before its reply fails."""
         return self not in {FaultKind.RESET, FaultKind.CUT_BEFORE, FaultKind.REJECT_TOKEN}
 
     @property
     def spoils_reply(self) -> bool:
-        """Whether the reply goes wrong, and not only what is done or when."""
+        """Whether the reply itself fails, and not only the execution or its time."""
         return self not in {
             FaultKind.EXPIRE_TOKENS,
             FaultKind.REFUSE,
@@ -53,14 +53,17 @@ class FaultKind(enum.Enum):
 
 @define
 class Fault:
-    """One switch.
+    """One active fault.
 
-    :param operation: only for this one (``"debit"``, ``"refund"``, ``"inquiry"``, ``"token"`` …); for all without it.
-    :param times: how often it strikes; ``None`` for ever.
-    :param probability: how likely it strikes a request that it could, from 0 to 1.
-    :param after: how many requests it lets pass first.
-    :param seconds: for ``refuse``, how long connections are refused once this request was answered; for ``late record``, how long
-        an inquiry doesn't find what this request books.
+    Args:
+        kind: The kind of failure.
+        operation: The operation that it applies to (``"debit"``, ``"refund"``, ``"inquiry"``,
+            ``"token"`` …). ``None`` means all operations.
+        times: How many requests it is applied to. ``None`` means no limit.
+        probability: The probability that it is applied to a matching request, from 0 to 1.
+        after: How many matching requests pass first.
+        seconds: For ``refuse``: how long connections are refused after the reply. For
+            ``late record``: how long inquiries do not find the record of this request.
     """
 
     kind: FaultKind
@@ -74,13 +77,14 @@ class Fault:
 
 
 class Faults:
-    """The switches that are on, in the order they were put on; the first that fits a request strikes it."""
+    """The active faults in the order of their addition. The first match applies to a request.
+
+    Args:
+        random: Decides on faults with a probability. With a seed, a run can be repeated.
+    """
 
     def __init__(self, random: Random) -> None:
-        """Start with none.
-
-        :param random: decides for switches with a probability; seed it, and a run can be repeated.
-        """
+        """Start without faults."""
         self._random = random
         self.switches: list[Fault] = []
 
@@ -94,7 +98,23 @@ class Faults:
         after: int = 0,
         seconds: float = 1.0,
     ) -> Fault:
-        """Put a switch on and return it: its ``struck`` counts how often it struck."""
+        """Add a fault.
+
+        Args:
+            kind: The kind of failure, or its value, such as ``"cut after"``.
+            operation: The operation that it applies to. ``None`` means all operations.
+            times: How many requests it is applied to, at least 1. ``None`` means no limit.
+            probability: The probability that it is applied to a matching request, from 0 to 1.
+            after: How many matching requests pass first.
+            seconds: Duration for ``refuse`` and ``late record``. See `Fault`.
+
+        Returns:
+            The fault. Its ``struck`` counts the requests that it was applied to.
+
+        Raises:
+            ConfigurationError: A number is out of its range.
+            ValueError: The kind is unknown.
+        """
         if times is not None:
             check_number("times", times, least=1, is_whole=True)
         check_number("probability", probability, least=0, most=1)
@@ -105,11 +125,18 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Put every switch off."""
+        """Remove every fault."""
         self.switches.clear()
 
     def strike(self, operation: str) -> Fault | None:
-        """Return the switch that strikes this request, if any does."""
+        """Select the fault that applies to a request, and count it.
+
+        Args:
+            operation: The name of the request's operation.
+
+        Returns:
+            The fault; ``None`` if no fault applies.
+        """
         for fault in self.switches:
             if fault.operation not in {None, operation} or (
                 fault.times is not None and fault.struck >= fault.times

@@ -1,4 +1,4 @@
-"""What the gateway does with a request that got through to it: checks it, books it, and answers."""
+"""The sandbox's payment service: it executes valid requests and builds their replies."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 _MOST_RECORDS: Final = 100
 
 
-# What a payment must have become for later ones to rest on it.
+# An initial payment must have one of these statuses before it can be repeated.
 _CONSENTED: Final = ("authsuccessful", "capturesuccess", "settled")
 
 
 @frozen
 class PaidFrom:
-    """What a payment is taken from, as far as books and rules need to know."""
+    """The source of a payment's money, with the fields that the ledger and the rules need."""
 
     mode: str = "CC"
     brand: str = "VISA"
@@ -47,12 +47,20 @@ class PaidFrom:
 
 @define(eq=False, kw_only=True)
 class Payments:
-    """The gateway's counter.
+    """The payment service of a sandbox.
 
-    :param merchants: who may call.
-    :param refuse_duplicates: whether a merchantTransactionId that was used is refused (20015) or carried out once more.
-    :param inquiry_delay: seconds before an inquiry finds a new record.
-    :param approval_delay: seconds before an asynchronous payment is approved.
+    Args:
+        ledger: Records every payment.
+        tokens: Issues the tokens.
+        invoices: The service for stored cards, customers, invoices and links.
+        merchants: The accounts that may call.
+        platform: The platform whose date format is valid.
+        refuse_duplicates: Whether a used ``merchantTransactionId`` is refused with 20015. If
+            False, it is executed again.
+        inquiry_delay: Delay in seconds before an inquiry finds a new record.
+        approval_delay: Delay in seconds before an asynchronous payment is approved.
+        on_change: Called with each new or changed record.
+        on_pending: Called with a record and the delay in seconds until its approval.
     """
 
     ledger: Ledger
@@ -68,7 +76,11 @@ class Payments:
 
     @contextlib.contextmanager
     def bent_by(self, fault: Fault | None) -> Iterator[None]:
-        """Behave for one request as its fault has it."""
+        """Change the service's settings as a fault requires, while the block runs.
+
+        Args:
+            fault: The fault of a request, if it has one.
+        """
         before = (self.refuse_duplicates, self.inquiry_delay)
         if fault is not None and fault.kind in {
             FaultKind.ACCEPT_DUPLICATE,
@@ -85,7 +97,7 @@ class Payments:
     # Tokens
 
     def grant(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``authToken``."""
+        """Answer ``authToken``: issue a merchant's token for a service root."""
         for merchant in self.merchants:
             if _same(
                 fields,
@@ -103,7 +115,7 @@ class Payments:
         }
 
     def grant_partner(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``partnerAuthToken``."""
+        """Answer ``partnerAuthToken``: issue a partner's token for a service root."""
         for merchant in self.merchants:
             login, key = merchant.partner_username, merchant.partner_secret_key
             if (
@@ -118,7 +130,7 @@ class Payments:
         }
 
     def regenerate(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``regenerateToken``."""
+        """Answer ``regenerateToken``: issue a token to the holder of a valid one."""
         partner = fields.get("authentication.partnerId")
         holder = self.tokens.holder(root, fields.get("authToken"))
         merchant = next(
@@ -146,14 +158,22 @@ class Payments:
             "AuthToken": self.tokens.grant(root, login, role),
         }
 
-    # Everything else
+    # Payments, inquiries and lists
 
     def serve(
         self, asked: ValidRequest, redirect: Callable[[Record], dict[str, Any]]
     ) -> dict[str, Any]:
-        """Carry a request out and return the reply's fields.
+        """Execute a valid request.
 
-        :param redirect: makes the address of the page that a payer has to be sent to.
+        Args:
+            asked: The request.
+            redirect: Returns the ``redirect`` fields for a record that waits for its payer.
+
+        Returns:
+            The reply's fields.
+
+        Raises:
+            RejectedError: The request's fields contradict the stored data.
         """
         match asked.operation.reply:
             case ReplyKind.INQUIRY:
@@ -187,7 +207,7 @@ class Payments:
     def _list(self, asked: ValidRequest) -> dict[str, Any]:
         try:
             first, last = (
-                datetime.strptime(asked[name], self.platform.list_date_format).date()  # noqa: DTZ007 - a day without a zone
+                datetime.strptime(asked[name], self.platform.list_date_format).date()  # noqa: DTZ007 - a date has no zone
                 for name in ("pagination.fromdate", "pagination.todate")
             )
             page, size = (
@@ -237,7 +257,19 @@ class Payments:
         return replies.payment(record, redirect(record) if record.awaits_payer else None)
 
     def book(self, asked: ValidRequest) -> Record:
-        """Book a payment or payout as the rules decide, tell of it, and have what is pending end a moment later."""
+        """Record a payment or payout with the outcome that the rules decide.
+
+        The merchant is notified. If the payment is asynchronous, its approval is scheduled.
+
+        Args:
+            asked: The request.
+
+        Returns:
+            The new record.
+
+        Raises:
+            RejectedError: The card is missing, or the stored card or initial payment is invalid.
+        """
         paid_from = self._paid_from(asked)
         fields = {
             name: value
@@ -275,7 +307,14 @@ class Payments:
         return record
 
     def cancelled(self, asked: ValidRequest) -> Record:
-        """Book a payment that its payer called off on the page."""
+        """Record a payment that its payer cancelled on the page.
+
+        Args:
+            asked: The request that opened the page.
+
+        Returns:
+            The new record.
+        """
         record = self.ledger.open(
             member_id=asked.member_id,
             payment_type=asked["transactionType"],
@@ -293,7 +332,7 @@ class Payments:
         return record
 
     def _paid_from(self, asked: ValidRequest) -> PaidFrom:
-        """Find what a payment is taken from: a card in the request, a stored one, or an initial payment's."""
+        """Return the source: the request's card, a stored card or an initial payment's card."""
         operation, subject = asked.operation, asked.subject or ""
         is_repeat = operation.fixed.get("recurringType") == "REPEATED"
         if is_repeat and asked["card.cvv"]:
@@ -369,7 +408,7 @@ class Payments:
         return replies.follow_up(subject, operation.success[0])
 
     def merchant_of(self, record: Record) -> Credentials:
-        """Return the merchant that a record belongs to."""
+        """Return the merchant of a record."""
         return next(m for m in self.merchants if m.member_id == record.member_id)
 
 

@@ -1,4 +1,4 @@
-"""The replies of protocol section 7, made from the ledger's records."""
+"""Builders of the replies of protocol section 7 from the ledger's records."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def result(code: str, description: str | None = None) -> dict[str, str]:
-    """Return a result: a code and its words."""
+    """Build a result: a code and its description."""
     return {
         "code": code,
         "description": description or _WORDS.get(code) or (meaning_of(code) or "").capitalize(),
@@ -44,12 +44,12 @@ def result(code: str, description: str | None = None) -> dict[str, str]:
 
 
 def now() -> str:
-    """Return the time as the gateway writes it: without a zone."""
+    """Return the current UTC time in the gateway's format, without a zone."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def rejected(code: str, description: str, merchant_transaction_id: str | None) -> dict[str, Any]:
-    """Reply to a request that was refused before a payment existed: its paymentId is ``-``."""
+    """Build the reply to a request that was rejected without a payment; ``paymentId`` is ``-``."""
     fields = {
         "paymentId": "-",
         "transactionStatus": "N",
@@ -62,7 +62,7 @@ def rejected(code: str, description: str, merchant_transaction_id: str | None) -
 
 
 def duplicate(record: Record) -> dict[str, Any]:
-    """Refuse an id that was used before, with the earlier payment's paymentId."""
+    """Build the refusal of a used id, with the ``paymentId`` of the earlier payment."""
     return {
         "paymentId": record.payment_id,
         "result": result("20015", "Duplicate transaction"),
@@ -72,7 +72,17 @@ def duplicate(record: Record) -> dict[str, Any]:
 
 
 def payment(record: Record, redirect: dict[str, Any] | None) -> dict[str, Any]:
-    """Reply to a debit or preauthorization as decided, be it the truth or not; there is no long status."""
+    """Build the reply to a debit or preauthorization; it has no long status.
+
+    The reply follows the decision, even if the decision contradicts the ledger.
+
+    Args:
+        record: The payment.
+        redirect: The ``redirect`` fields, if the payer must be redirected.
+
+    Returns:
+        The reply's fields.
+    """
     decision = record.decision
     fields = _common(record) | {
         "paymentType": record.payment_type,
@@ -83,7 +93,7 @@ def payment(record: Record, redirect: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def payout(record: Record) -> dict[str, Any]:
-    """Reply to a payout, with both statuses."""
+    """Build the reply to a payout, with both statuses."""
     return _common(record) | {
         "status": record.status,
         "transactionStatus": record.short,
@@ -92,12 +102,15 @@ def payout(record: Record) -> dict[str, Any]:
 
 
 def follow_up(payment_id: str, code: str, description: str | None = None) -> dict[str, Any]:
-    """Reply to a capture, reversal or refund: no status, the code alone."""
+    """Build the reply to a capture, reversal or refund: a code without a status."""
     return {"paymentId": payment_id, "result": result(code, description), "timestamp": now()}
 
 
 def inquiry(record: Record) -> dict[str, Any]:
-    """Reply to an inquiry: the code tells of the lookup, the two statuses of the payment."""
+    """Build the reply to an inquiry.
+
+    The code is the result of the lookup. The two statuses are those of the payment.
+    """
     return _common(record) | {
         "status": record.status,
         "transactionStatus": record.short,
@@ -106,7 +119,7 @@ def inquiry(record: Record) -> dict[str, Any]:
 
 
 def callback(record: Record) -> dict[str, Any]:
-    """Make a callback: an inquiry's fields, not yet signed."""
+    """Build a callback without its signature: the fields of an inquiry, with the payment's code."""
     fields = _common(record) | {
         "status": record.status,
         "transactionStatus": record.short,
@@ -118,7 +131,10 @@ def callback(record: Record) -> dict[str, Any]:
 
 
 def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
-    """Make the form that the payer's browser posts back to ``merchantRedirectUrl`` (protocol section 11)."""
+    """Build the form that the payer's browser posts to ``merchantRedirectUrl``.
+
+    Protocol section 11.
+    """
     code = result(record.code)
     fields = {
         "paymentId": record.payment_id,
@@ -146,7 +162,17 @@ def browser_return(record: Record, credentials: Credentials) -> dict[str, str]:
 
 
 def registration_return(credentials: Credentials, registration_id: str | None) -> dict[str, str]:
-    """Make the form that comes back from the hosted card registration: rule P' signs the member and the status alone."""
+    """Build the form that the hosted card registration returns.
+
+    Rule P' signs only the member id and the status.
+
+    Args:
+        credentials: The merchant's account.
+        registration_id: The id of the stored card; ``None`` if no card was stored.
+
+    Returns:
+        The signed form's fields.
+    """
     status = "Y" if registration_id is not None else "N"
     values: dict[str, str | Secret] = {
         "memberId": credentials.member_id,
@@ -164,7 +190,10 @@ def registration_return(credentials: Credentials, registration_id: str | None) -
 
 
 def row(record: Record) -> dict[str, Any]:
-    """Make a row of the transaction list: the long word stands under the short one's name, and the id has another name."""
+    """Build a row of the transaction list.
+
+    ``transactionStatus`` contains the long status. The payment id is in ``systemPaymentId``.
+    """
     sent = record.fields
     fields: dict[str, Any] = {
         "amount": f"{record.amount:.2f}",
@@ -196,7 +225,7 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def registration(stored: Registration) -> dict[str, Any]:
-    """Reply to storing or deleting a card."""
+    """Build the reply to the storage or deletion of a card."""
     return {
         "memberId": stored.member_id,
         "registrationId": stored.registration_id,
@@ -210,7 +239,7 @@ def registration(stored: Registration) -> dict[str, Any]:
 def accounts(
     partner_id: str, customer_id: str, member_id: str, stored: list[Registration]
 ) -> dict[str, Any]:
-    """Reply with a customer's cards and bank accounts."""
+    """Build the list of a customer's stored cards and bank accounts."""
     cards = [
         {
             "registrationId": r.registration_id,
@@ -237,7 +266,18 @@ def accounts(
 
 
 def invoice(bill: Bill, code: str, base_url: str) -> dict[str, Any]:
-    """Reply about an invoice; its time has a leading space and a trailing dot, as was seen."""
+    """Build a reply with an invoice.
+
+    Its time has a leading space and a trailing dot, as seen from the gateway.
+
+    Args:
+        bill: The invoice.
+        code: The code of the result.
+        base_url: The sandbox's base URL.
+
+    Returns:
+        The reply's fields.
+    """
     sent = bill.fields
     date, time = bill.created
     return {
@@ -260,7 +300,7 @@ def invoice(bill: Bill, code: str, base_url: str) -> dict[str, Any]:
 
 
 def link(bill: Bill, base_url: str) -> dict[str, Any]:
-    """Reply with a link to pay by: it is inside the result."""
+    """Build the reply with a payment link; the link is a field of the result."""
     url = f"{base_url}/transaction/PayByLink?{urlencode({'orderId': bill.own_id, 'authToken': bill.token})}"
     return {"result": result("00026") | {"url": url}}
 
