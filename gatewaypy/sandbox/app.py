@@ -95,11 +95,10 @@ class Sandbox:
     Raises:
         ConfigurationError: An argument is invalid.
 
-    Example:
-        ::
+    Example::
 
-            async with Sandbox().serve() as sandbox:
-                async with Gateway(sandbox.base_url, sandbox.credentials) as gateway: ...
+        async with Sandbox().serve() as sandbox:
+            async with Gateway(sandbox.base_url, sandbox.credentials) as gateway: ...
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""The sandbox's callbacks: posted to ``notificationUrl``, tried again, and on wish repeated, delayed, shuffled or spoilt."""
+"""The sandbox's callbacks: posted to ``notificationUrl``, with retries.
+
+`CallbackStyle` can repeat, delay, reorder, drop or corrupt them.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,27 @@ _PATIENCE: Final = 10.0
 
 @define
 class CallbackStyle:
-    """How the sandbox sends its callbacks; change it while it runs: ``sandbox.callback_sender.style.repeat = 2``.
+    """How the sandbox sends its callbacks.
 
-    :param pauses: seconds to wait before the second try, the third, and so on; a try counts as heard with a 2xx.
-    :param repeat: how often each callback is sent, as if the gateway had not heard the answer.
-    :param delay: seconds before the first try.
-    :param shuffle: up to so many seconds more, by chance, so that callbacks overtake each other.
-    :param drop: how likely one is never sent, from 0 to 1.
-    :param corrupt: how likely one is sent with a signature that fits no key, from 0 to 1.
-    :param status: which status is signed.
-    :param body: nested JSON, or a flat form with the browser return's names.
-    :param signed: false leaves the checksum out.
+    Args:
+        pauses: Delays in seconds before the second attempt, the third, and so on. An attempt
+            succeeds with a 2xx.
+        repeat: How often each callback is sent, as if the gateway had not received the answer.
+        delay: Delay in seconds before the first attempt.
+        shuffle: The largest random addition to ``delay``, in seconds. It changes the order of
+            callbacks.
+        drop: The probability that a callback is not sent, from 0 to 1.
+        corrupt: The probability that a callback has a wrong signature, from 0 to 1.
+        status: The status that is signed.
+        body: ``"json"`` is nested JSON. ``"form"`` is a flat form with the names of the browser
+            return.
+        signed: If False, the checksum is omitted.
+
+    Raises:
+        ConfigurationError: A number is out of its range.
+
+    Example:
+        While the sandbox runs: ``sandbox.callback_sender.style.repeat = 2``
     """
 
     pauses: tuple[float, ...] = (0.2, 1.0, 5.0)
@@ -49,7 +62,10 @@ class CallbackStyle:
 
 @define(eq=False)
 class Delivery:
-    """One callback: where it went, what it said, and each answer: an HTTP status, or why there was none."""
+    """One callback with its URL, its fields and its answers.
+
+    An answer is an HTTP status, or the name of the error that prevented it.
+    """
 
     url: str
     fields: Mapping[str, Any]
@@ -58,7 +74,7 @@ class Delivery:
 
     @property
     def delivered(self) -> bool:
-        """Whether the merchant said 2xx."""
+        """Whether the last answer was a 2xx."""
         return (
             bool(self.answers)
             and isinstance(self.answers[-1], int)
@@ -67,17 +83,28 @@ class Delivery:
 
 
 class CallbackSender:
-    """Delivers callbacks in the background."""
+    """Delivers callbacks in the background.
+
+    Args:
+        random: Decides on order, drops and wrong signatures.
+        style: How callbacks are sent.
+    """
 
     def __init__(self, random: Random, style: CallbackStyle | None = None) -> None:
-        """Start with nothing to deliver."""
+        """Start without callbacks."""
         self.deliveries: list[Delivery] = []
         self.style = style or CallbackStyle()
         self._random = random
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, url: str, fields: Mapping[str, Any], merchant: Credentials) -> None:
-        """Sign one callback and deliver it, in the background."""
+        """Sign a callback, and deliver it in the background.
+
+        Args:
+            url: The URL to post it to.
+            fields: The callback's fields, without a signature.
+            merchant: The account whose key signs it.
+        """
         style = self.style
         signed = self._signed(fields, merchant)
         for _ in range(style.repeat):
@@ -101,18 +128,18 @@ class CallbackSender:
         return {**fields, "checksum": checksum}
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background until :meth:`aclose`."""
+        """Run a coroutine in the background. `aclose` cancels it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def later(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do something after a while."""
+        """Call a function after a delay in seconds."""
         await asyncio.sleep(seconds)
         work()
 
     async def _deliver(self, delivery: Delivery, style: CallbackStyle, wait: float) -> None:
-        import httpx  # loaded with the first callback
+        import httpx  # lazy: only callbacks need it
 
         content, kind = _written(delivery.fields, style.body)
         await asyncio.sleep(wait)
@@ -130,12 +157,12 @@ class CallbackSender:
                 await asyncio.sleep(pause)
 
     async def idle(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until all background work is done."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def aclose(self) -> None:
-        """Give up what is left."""
+        """Cancel the remaining background work."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:

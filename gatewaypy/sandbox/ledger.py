@@ -1,4 +1,4 @@
-"""The sandbox's books: every payment, what was done to it, and the rules of protocol section 4 on what may be."""
+"""The sandbox's ledger: payments, executions, and the rules of protocol section 4 for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ ZERO = Decimal(0)
 
 @frozen
 class Entry:
-    """One execution: money that was held, taken, given back, released or paid out. The ledger only grows."""
+    """One execution: an amount that was held, captured, refunded, released or paid out.
+
+    Entries are only added.
+    """
 
     kind: str
     payment_id: str
@@ -34,7 +37,7 @@ class Entry:
 
 @define(eq=False)
 class Record:
-    """A payment or payout and its present state."""
+    """A payment or payout with its current state."""
 
     payment_id: str
     member_id: str
@@ -59,22 +62,22 @@ class Record:
 
     @property
     def awaits_payer(self) -> bool:
-        """Whether the payer's answer on a page is what it waits for."""
+        """Whether it waits for the payer's answer on a page."""
         return self.decision.page is not None and self.short in {"3D", "P"}
 
     @property
     def paid_out(self) -> Decimal:
-        """What went out, for a payout that is done."""
+        """The amount of a successful payout; zero otherwise."""
         return self.amount if self.status == "payoutsuccessful" else ZERO
 
 
 class ImpossibleMoveError(Exception):
-    """The books were asked for a move that protocol section 8 does not have: a fault of the sandbox's own."""
+    """A change of status that protocol section 8 does not allow. It is an error of the sandbox."""
 
 
 @frozen
 class Refusal:
-    """A no: the code and its words."""
+    """A refusal of a capture, reversal or refund: a code and its description."""
 
     code: str
     description: str
@@ -82,7 +85,7 @@ class Refusal:
 
 @define
 class Balance:
-    """What the books say of one currency."""
+    """The sums of one currency."""
 
     held: Decimal = ZERO
     captured: Decimal = ZERO
@@ -92,14 +95,16 @@ class Balance:
 
 
 class Ledger:
-    """The books of one sandbox."""
+    """The ledger of one sandbox.
+
+    Args:
+        clock: A monotonic clock in seconds.
+        wall_clock: A clock in seconds since the epoch. It dates the records of the transaction
+            list.
+    """
 
     def __init__(self, *, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
-        """Open empty books.
-
-        :param clock: a monotonic clock, in seconds.
-        :param wall_clock: tells the days that the transaction list goes by, in seconds since the epoch.
-        """
+        """Create an empty ledger."""
         self._clock = clock
         self._wall_clock = wall_clock
         self._ids = count(54279)
@@ -107,23 +112,27 @@ class Ledger:
         self.entries: list[Entry] = []
         self._by_merchant_id: dict[tuple[str, str], Record] = {}
 
-    # Looking things up
+    # Look-ups
 
     def by_payment_id(self, member_id: str, payment_id: str) -> Record | None:
-        """Find a merchant's payment by the gateway's id."""
+        """Look up a merchant's payment by the gateway's id; ``None`` if there is none."""
         record = self.records.get(payment_id)
         return record if record is not None and record.member_id == member_id else None
 
     def by_merchant_id(self, member_id: str, merchant_transaction_id: str) -> Record | None:
-        """Find a merchant's payment by the merchant's id: the first, where there are two."""
+        """Look up a merchant's payment by the merchant's id.
+
+        Returns:
+            The first payment with this id; ``None`` if there is none.
+        """
         return self._by_merchant_id.get((member_id, merchant_transaction_id))
 
     def is_visible(self, record: Record) -> bool:
-        """Tell whether an inquiry finds a record yet."""
+        """Return whether an inquiry finds a record already."""
         return self._clock() >= record.visible_at
 
     def executions(self, merchant_transaction_id: str) -> list[Entry]:
-        """Return every execution under one merchant transaction id."""
+        """Return every execution of one merchant transaction id."""
         return [
             entry
             for entry in self.entries
@@ -131,7 +140,7 @@ class Ledger:
         ]
 
     def balances(self) -> dict[str, Balance]:
-        """Sum the entries per currency."""
+        """Return the sums of the entries per currency."""
         sums: defaultdict[str, Balance] = defaultdict(Balance)
         for entry in self.entries:
             balance = sums[entry.currency]
@@ -150,7 +159,7 @@ class Ledger:
                     balance.paid_out += entry.amount
         return dict(sums)
 
-    # Booking
+    # Changes
 
     def open(
         self,
@@ -166,9 +175,22 @@ class Ledger:
         decision: Decision,
         lag: float,
     ) -> Record:
-        """Book a new debit, preauthorization or payout as decided.
+        """Record a new debit, preauthorization or payout with its decided outcome.
 
-        :param lag: seconds before an inquiry finds it.
+        Args:
+            member_id: The merchant's member id.
+            payment_type: The payment type, such as ``DB``, ``PA`` or ``PO``.
+            merchant_transaction_id: The merchant's id. Uniqueness is not checked.
+            amount: The amount of the request.
+            currency: The currency of the request.
+            fields: The request's fields without card and account data.
+            card: The masked card; empty if there is none.
+            number: The card number for repeats, if there is a card.
+            decision: The outcome.
+            lag: Delay in seconds before an inquiry finds the record.
+
+        Returns:
+            The new record.
         """
         record = Record(
             payment_id=str(next(self._ids)),
@@ -198,7 +220,7 @@ class Ledger:
         return record
 
     def approve(self, record: Record) -> None:
-        """Do what the payment is for."""
+        """Execute a payment: hold, capture or pay out its amount."""
         record.short, record.code, record.remark = (
             "Y",
             SUCCESS,
@@ -216,17 +238,25 @@ class Ledger:
             self._book("capture", record, record.amount)
 
     def decline(self, record: Record, code: str, remark: str) -> None:
-        """End the payment without moving money."""
+        """End a payment as failed. No money moves."""
         record.short, record.code, record.remark = "N", code, remark
         self._move(record, "payoutfailed" if record.payment_type == "PO" else "authfailed")
 
     def cancel(self, record: Record) -> None:
-        """End the payment as its payer wishes, without moving money."""
+        """End a payment as cancelled by its payer. No money moves."""
         record.short, record.code, record.remark = "C", "10001", "Cancelled by the payer"
         self._move(record, "cancelled")
 
     def capture(self, record: Record, amount: Decimal) -> Refusal | None:
-        """Take at most the authorised amount, once; the rest of the hold is released."""
+        """Capture at most the authorized amount once, and release the rest of the hold.
+
+        Args:
+            record: The preauthorization.
+            amount: The amount to capture.
+
+        Returns:
+            The refusal; ``None`` after a success.
+        """
         if record.payment_type != "PA" or record.status != "authsuccessful":
             return Refusal("10005", f"Capture failed: the payment is {record.status}")
         if not ZERO < amount <= record.amount:
@@ -238,7 +268,14 @@ class Ledger:
         return None
 
     def reverse(self, record: Record) -> Refusal | None:
-        """Release the whole hold of a preauthorization that was not captured."""
+        """Release the whole hold of a preauthorization that was not captured.
+
+        Args:
+            record: The preauthorization.
+
+        Returns:
+            The refusal; ``None`` after a success.
+        """
         if record.payment_type != "PA" or record.status != "authsuccessful":
             return Refusal("10007", f"Cancel failed: the payment is {record.status}")
         self._book("release", record, record.amount)
@@ -247,7 +284,15 @@ class Ledger:
         return None
 
     def refund(self, record: Record, amount: Decimal) -> Refusal | None:
-        """Give back at most what was captured, once."""
+        """Refund at most the captured amount once.
+
+        Args:
+            record: The captured payment.
+            amount: The amount to refund.
+
+        Returns:
+            The refusal; ``None`` after a success.
+        """
         if record.refunded or record.status not in {"capturesuccess", "settled"}:
             return Refusal("10006", f"Refund failed: the payment is {record.status}")
         if not ZERO < amount <= record.captured:
@@ -258,19 +303,27 @@ class Ledger:
         return None
 
     def settle(self, record: Record) -> None:
-        """Have the bank pay a captured payment.
+        """Let the bank pay a captured payment.
 
-        :raises ImpossibleMoveError: for one that is not captured.
+        Args:
+            record: The captured payment.
+
+        Raises:
+            ImpossibleMoveError: It was not captured, or its status does not allow it.
         """
         if not record.captured:
-            # A status may skip steps on its way to a merchant; the books may not.
+            # `classify_transition` allows skipped steps, because a merchant can miss a status.
             raise ImpossibleMoveError(_move_of(record, "settled"))
         self._move(record, "settled")
 
     def charge_back(self, record: Record) -> None:
-        """Have the issuer take what is left of a captured payment back.
+        """Let the issuer take back the rest of a captured payment.
 
-        :raises ImpossibleMoveError: for one that was never captured.
+        Args:
+            record: The captured payment.
+
+        Raises:
+            ImpossibleMoveError: It was not captured, or its status does not allow it.
         """
         if not record.captured:
             raise ImpossibleMoveError(_move_of(record, "chargeback"))
@@ -291,7 +344,7 @@ class Ledger:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return the books as plain data: balances, entries and records, cards masked."""
+        """Return the ledger as plain data: balances, entries and records, without card numbers."""
         return {
             "balances": {
                 currency: {

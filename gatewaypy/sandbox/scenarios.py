@@ -1,4 +1,7 @@
-"""How the sandbox decides: magic cards and amounts, as tables that ``docs/sandbox.md`` is made from."""
+"""The tables of magic cards and amounts that decide on payments.
+
+``docs/sandbox-tables.md`` is generated from them.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,19 @@ SUCCESS: Final = "00001"
 
 @frozen
 class Decision:
-    """What becomes of a payment or payout.
+    """The outcome of a payment or payout.
 
-    ``short`` and ``code`` are what the reply says; ``page`` sends the payer to a page first, ``"acs"`` for 3-D Secure or
-    ``"wallet"`` for what is no card; ``later`` answers pending and settles a moment afterwards, with a callback. ``booked`` is
-    whether the money really moves: with some of these the reply lies about that, as a broken gateway might.
+    A reply can contradict ``booked``, as that of a broken gateway might.
+
+    Args:
+        explanation: The outcome in words, for the documentation.
+        short: The short status of the reply.
+        code: The code of the reply.
+        remark: The remark of the reply.
+        booked: Whether the money moves.
+        page: The page that the payer is sent to first: ``"acs"`` for 3-D Secure, ``"wallet"`` for
+            payments without a card.
+        later: Whether the payment is pending, and is approved after a delay with a callback.
     """
 
     explanation: str
@@ -32,7 +43,8 @@ class Decision:
 
 
 APPROVED: Final = Decision("approved")
-#: What no card pays is asked of the payer on a page (protocol section 6, ``paymentMode``).
+#: The payer of a payment without a card confirms it on a page (protocol section 6,
+#: ``paymentMode``).
 ELSEWHERE: Final = Decision(
     "the payer is sent to the wallet's, bank's or voucher's page", short="P", page="wallet"
 )
@@ -47,7 +59,7 @@ def _declined(code: str, remark: str) -> Decision:
     )
 
 
-#: Cards of protocol section 12 (documented), and a few of the sandbox's own for declines.
+#: The cards of protocol section 12 (documented), and the sandbox's own cards for declines.
 CARDS: Final[Mapping[str, Decision]] = {
     "4000000000000051": APPROVED,
     "4111111111111111": APPROVED,
@@ -62,7 +74,7 @@ CARDS: Final[Mapping[str, Decision]] = {
     "4000000000000093": _declined("11043", "Stolen card"),
 }
 
-#: Amounts, in any currency, that decide before the card does; for payouts too.
+#: Amounts in any currency. They take precedence over the card, and apply to payouts too.
 AMOUNTS: Final[Mapping[Decimal, Decision]] = {
     Decimal(6005): _declined("11005", "Do not honour"),
     Decimal(6007): _declined("20007", "Failed"),
@@ -95,9 +107,18 @@ AMOUNTS: Final[Mapping[Decimal, Decision]] = {
 def decide(
     amount: Decimal, card_number: str | None, three_d: str | None, *, payer_is_there: bool = True
 ) -> Decision:
-    """Decide on a payment or payout: by its amount, else by its card; cards that are not listed are approved.
+    """Decide on a payment or payout by its amount, or else by its card.
 
-    :param payer_is_there: false for a repeat, which nobody can be asked about: it is approved where a payer would be asked.
+    Cards that are not listed are approved.
+
+    Args:
+        amount: The amount, in any currency.
+        card_number: The card's digits, if there is a card.
+        three_d: The request's ``attemptThreeD``. ``only3D`` turns an approval into a challenge.
+        payer_is_there: False for a repeat. It is approved instead of challenged.
+
+    Returns:
+        The outcome.
     """
     decision = AMOUNTS.get(amount) or CARDS.get(card_number or "", APPROVED)
     if decision is APPROVED and (three_d or "").lower() == "only3d":
@@ -106,5 +127,5 @@ def decide(
 
 
 def decide_elsewhere(amount: Decimal) -> Decision:
-    """Decide on a payment that no card pays: by its amount, else by what the payer says on a page."""
+    """Decide on a payment without a card by its amount, or else by the payer's answer on a page."""
     return AMOUNTS.get(amount) or ELSEWHERE

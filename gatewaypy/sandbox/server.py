@@ -1,4 +1,4 @@
-"""Serving the sandbox on a real socket: uvicorn, with hold of each connection, so that it can be broken on purpose."""
+"""Serves the sandbox on a socket with uvicorn, so that faults can break its connections."""
 
 from __future__ import annotations
 
@@ -24,30 +24,35 @@ _BACKLOG: Final = 4096
 
 
 class Connection:
-    """The connection that a request came in on."""
+    """The connection of a request.
+
+    Args:
+        transport: The connection's transport.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        """Take hold of it."""
+        """Wrap a transport."""
         self._transport = transport
 
     def close(self) -> None:
-        """Close it without another byte."""
+        """Close the connection without sending more bytes."""
         self._transport.abort()
 
     def reset(self) -> None:
-        """Close it with a TCP reset."""
+        """Close the connection with a TCP reset."""
         with contextlib.suppress(OSError, AttributeError):
             raw = self._transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
 
-# uvicorn chooses its protocol when it is imported, by what is installed: type checkers see a variable, not a class.
+# uvicorn selects its protocol class at import, by the installed packages. Type checkers see a
+# variable instead of a class.
 _Base: Any = AutoHTTPProtocol
 
 
 class _Protocol(_Base):  # type: ignore[misc]
-    """uvicorn's HTTP protocol, telling each request its connection."""
+    """uvicorn's HTTP protocol, which adds the connection to the scope of each request."""
 
     app: ASGIApp
 
@@ -65,14 +70,25 @@ class _Protocol(_Base):  # type: ignore[misc]
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the program that the sandbox runs in."""
+        """Leave signals to the program that runs the sandbox."""
         yield
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take a port, on which nobody is heard yet; port 0 takes a free one."""
+    """Reserve a port without listening on it.
+
+    Args:
+        host: The address.
+        port: The port; 0 selects a free port.
+
+    Returns:
+        The bound socket.
+
+    Raises:
+        OSError: The address is in use or unknown.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY on TCP sockets alone, and takes one without a name for another.
+    # asyncio sets TCP_NODELAY only if the socket's protocol is `IPPROTO_TCP`; the default is 0.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +96,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        # Python's own error does not say which address is in use, or unknown.
+        # Python's own error does not name the address that is in use or unknown.
         raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     except BaseException:
         bound.close()
@@ -89,13 +105,22 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def listen(bound: socket.socket) -> socket.socket:
-    """Listen on the port that a socket has taken."""
+    """Listen on a bound socket, and return it."""
     bound.listen(_BACKLOG)
     return bound
 
 
 def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> uvicorn.Server:
-    """Make a server that says nothing by itself and leaves signals alone."""
+    """Build a server without logs and without signal handlers.
+
+    Args:
+        app: The application to serve.
+        certfile: Path of a certificate in PEM format. If set, the server uses TLS.
+        keyfile: Path of its private key in PEM format. Ignored without ``certfile``.
+
+    Returns:
+        The server, not started.
+    """
     options: dict[str, Any] = {"ssl_certfile": certfile, "ssl_keyfile": keyfile} if certfile else {}
     return _Server(
         uvicorn.Config(
@@ -114,12 +139,24 @@ def make_server(app: ASGIApp, *, certfile: str | None, keyfile: str | None) -> u
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an application on a socket while the block runs, and give its URL."""
+    """Serve an application on a socket while the block runs.
+
+    Args:
+        app: The application to serve.
+        host: The address to listen on.
+        port: The port; 0 selects a free port.
+
+    Yields:
+        The URL of the application.
+
+    Raises:
+        OSError: The address is in use or unknown.
+    """
     listener = listen(bind(host, port))
     url = f"http://{host}:{listener.getsockname()[1]}"
     server = make_server(app, certfile=None, keyfile=None)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
-    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0)
     try:
         yield url
