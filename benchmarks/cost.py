@@ -1,10 +1,11 @@
-"""What a payout costs on every transport, against the peers in the same run: ``name ratio target ok|short``.
+"""Compare the CPU time of a payout with that of other clients: ``name ratio target ok|short``.
 
     python benchmarks/cost.py [--rounds 5] [--requests 6000] [--peers .venv-peers/bin/python]
 
-The gateway's place is taken by a small server in a process of its own. Each measure is a process of its own too, on uvloop; its
-figure is the CPU time of that process, all its threads together. Rounds of all measures are interleaved; a ratio is the median of
-the rounds' ratios, so that a machine whose speed changes from round to round changes both its sides.
+A small server in its own process stands for the gateway. Each measure runs in its own process, on
+uvloop; its figure is the CPU time of that process with all threads. The rounds of all measures are
+interleaved, and a ratio is the median of the rounds' ratios. If the machine's speed changes between
+rounds, both sides of a ratio change.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PAUSE = 0.5
 MANY = 5000
-#: How often over all of them are answered: the first wave and the last are never full.
+#: Calls for each call in flight. Many are needed, because the first and the last wave are not full.
 WAVES = 20
 
 
 @frozen
 class Measure:
-    """One figure: ours or a peer's, with so many calls in flight."""
+    """One figure: ours or a peer's, with a number of calls in flight."""
 
     kind: str
     client: str
@@ -42,13 +43,13 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """What the figure is called."""
+        """Name of the figure."""
         collector = "" if self.collector == "usual" else f", {self.collector} collector"
         return f"{'payout on' if self.kind == 'ours' else 'peer'} {self.client}, {self.in_flight:,} in flight{collector}"
 
 
 def run(measure: Measure, python: str, port: int, requests: int) -> dict[str, float]:
-    """Run one measure in a process of its own."""
+    """Run one measure in its own process."""
     numbers = map(str, (port, requests, measure.in_flight))
     command = [
         python,
@@ -65,7 +66,7 @@ def run(measure: Measure, python: str, port: int, requests: int) -> dict[str, fl
 
 
 def versions(python: str, names: Sequence[str]) -> str:
-    """Name the versions that an interpreter has."""
+    """Return the versions that an interpreter has of some packages."""
     code = f"from importlib.metadata import version\nprint(*(f'{{n}} {{version(n)}}' for n in {list(names)!r}), sep=', ')"
     return subprocess.run(
         [python, "-c", code], capture_output=True, text=True, check=True
@@ -79,12 +80,12 @@ def say(name: str, ratio: float, target: float, *, at_least: bool = False) -> No
 
 
 def pythons(peers: str) -> dict[str, str]:
-    """Name the interpreter of each kind of measure."""
+    """Return the interpreter of each kind of measure."""
     return {"ours": sys.executable, "peers": peers}
 
 
 def compare(options: argparse.Namespace, port: int) -> None:
-    """Measure what the targets name, and print each ratio."""
+    """Measure and print each ratio that has a target."""
     fast = options.fastest
     ours_fast, ours_100 = Measure("ours", fast, 1000), Measure("ours", fast, 100)
     default_1, default_10, default_100, default_1000 = (
@@ -126,9 +127,10 @@ def compare(options: argparse.Namespace, port: int) -> None:
 
 
 def latency_bound(options: argparse.Namespace) -> None:
-    """Measure the throughput with 5,000 in flight against a gateway that takes half a second: the ideal is 10,000 a second.
+    """Measure the throughput with 5,000 calls in flight and answers after 0.5 s.
 
-    The figure is that of a service whose garbage collector is set for so many; what Python's own settings give is printed too.
+    The ideal is 10,000 calls a second. The ratio is of a process with the garbage collector's
+    thresholds of `drive.PATIENT`. The rate with Python's defaults is printed too.
     """
     measures = [
         Measure("ours", options.fastest, MANY, collector) for collector in ("usual", "patient")

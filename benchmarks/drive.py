@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def peak_memory() -> float:
     """Return this process's peak memory in KiB.
 
-    Linux counts the memory of the parent process in its ``ru_maxrss``; ``VmHWM`` is the process's own.
+    On Linux ``ru_maxrss`` includes the memory of the parent process; ``VmHWM`` does not.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -41,9 +41,11 @@ def peak_memory() -> float:
 async def drive(
     call: Callable[[], Awaitable[Any]], requests: int, in_flight: int
 ) -> dict[str, float]:
-    """Make that many calls, so many of them in flight all the time.
+    """Make a number of calls, with a constant number of them in flight.
 
-    :returns: microseconds of this process's CPU a call, all threads together; calls a second; its peak memory in KiB.
+    Returns:
+        ``cpu``, the CPU time of this process for a call, with all threads, in microseconds;
+        ``rate``, calls a second; ``peak``, its peak memory in KiB.
     """
     left = iter(range(requests))
 
@@ -51,7 +53,7 @@ async def drive(
         for _ in left:
             await call()
 
-    # Connections, token and caches are there before the clock is read.
+    # Opens the connections, fetches the token and fills the caches before the measurement.
     await asyncio.gather(*(call() for _ in range(in_flight)))
     gc.collect()
     began, cpu = time.perf_counter(), time.process_time()
@@ -60,8 +62,8 @@ async def drive(
     return {"cpu": spent / requests * 1e6, "rate": requests / seconds, "peak": peak_memory()}
 
 
-#: Thresholds of the garbage collector for a service with thousands of calls in flight: with Python's own (700, 10, 10) it looks
-#: at all that is in flight again and again, and finds nothing to free.
+#: Thresholds of the garbage collector for a service with thousands of calls in flight. With
+#: Python's defaults (700, 10, 10) it often traverses all calls in flight and finds nothing to free.
 PATIENT = (50_000, 20, 100)
 
 
@@ -72,9 +74,14 @@ def measure(
     in_flight: str,
     collector: str = "usual",
 ) -> None:
-    """Open a client for a port and a number of calls in flight, drive it, and print what came of it as JSON.
+    """Open a client, drive it, and print the figures as JSON.
 
-    :param collector: ``patient`` for a garbage collector that runs rarely.
+    Args:
+        open_client: Opens a client for a port and a number of calls in flight.
+        port: The server's port.
+        requests: Number of calls.
+        in_flight: Number of calls in flight.
+        collector: ``patient`` for a garbage collector that runs rarely.
     """
     if collector == "patient":
         gc.set_threshold(*PATIENT)

@@ -1,8 +1,10 @@
-"""Draws what a call costs, in CPU and memory, from 1 to 5,000 in flight and from 1,000 to 1,000,000 payouts.
+"""Draw the CPU time and the memory of a call, and of a payout job.
 
-    python benchmarks/growth.py [--peers .venv-peers/bin/python] [--largest 1000000] [--folder docs/images]
+    python benchmarks/growth.py [--peers .venv-peers/bin/python] [--largest 1000000]
+        [--folder docs/images]
 
-The same measures as in cost.py, once each; and a payout job on SQLite against a gateway that answers at once, as in payouts.py.
+Calls have 1 to 5,000 in flight; the measures are those of cost.py, once each. Jobs have 1,000 to
+1,000,000 payouts, on SQLite, against a gateway that answers at once, as in payouts.py.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import matplotlib.pyplot as plt
 
 IN_FLIGHT = (1, 10, 100, 1000, 5000)
 PAYOUTS = (1_000, 10_000, 100_000, 1_000_000)
-#: httpx's own pool looks at every connection for each request: beyond this a measure would take minutes.
+#: Maximum number in flight. httpx's pool traverses all connections for each request, so that a
+#: measure with more of them takes minutes.
 MOST = {"peers httpx": 100, "peers stripe": 100, "peers httpx2": 1000}
 HERE = Path(__file__).parent
 
@@ -124,7 +127,7 @@ def save(
     right: tuple[Any, str, str],
     along: str,
 ) -> None:
-    """Name the axes and write the picture."""
+    """Label the axes and write the image."""
     for axes, title, unit in (left, right):
         is_log = "in flight" in along
         axes.set(

@@ -1,8 +1,8 @@
-"""What ``import gatewaypy`` costs against importing the libraries it is built on: ``import-time ratio target ok|short``.
+"""Compare the time of ``import gatewaypy`` with that of the libraries that it uses.
 
-Both are measured as installed packages are, with their bytecode at hand: where a checkout's is never written
-(``PYTHONDONTWRITEBYTECODE``), its source would be compiled again each time, and the installed libraries' not. What is loaded only
-when a gateway is opened is in the line above the figure.
+It prints ``import-time ratio target ok|short``. Both sides have bytecode, as installed packages do.
+With ``PYTHONDONTWRITEBYTECODE`` a checkout would have none and would be compiled each time. The
+line before the figure has the time with a gateway opened, because some modules are lazy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIMED = "import time; began = time.process_time()\n{}\nprint(time.process_time()
 
 
 def seconds(code: str, bytecode: str) -> float:
-    """Return the CPU seconds of some code in a fresh interpreter that keeps bytecode in a folder."""
+    """Return the CPU seconds of code in a new interpreter that stores bytecode in a folder."""
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     }
@@ -40,7 +40,7 @@ def seconds(code: str, bytecode: str) -> float:
 
 
 def main() -> None:
-    """Measure all in turn, and print the ratio of the medians."""
+    """Measure in interleaved rounds, and print the ratio of the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds

@@ -1,4 +1,4 @@
-"""A complete ``gateway.payout()`` on one transport: checksum, token, slot, wire, judgement and typed result.
+"""A complete ``gateway.payout()`` on one transport, from the checksum to the typed result.
 
 python benchmarks/ours.py TRANSPORT PORT REQUESTS IN_FLIGHT [patient]
 """
@@ -49,7 +49,7 @@ TRANSPORTS: dict[str, Callable[[], Any]] = {
 async def client(
     port: int, in_flight: int, transport: str = "httpx"
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Open a gateway; give what pays out once."""
+    """Open a gateway; yield a function that makes one payout."""
     numbers = count()
     limits, timeouts = Limits(max_in_flight=in_flight), Timeouts(connect=30, read=60, total=90)
     chosen = TRANSPORTS[transport]()

@@ -1,7 +1,8 @@
-"""What a journal costs a payout job, and that its memory does not grow: ``name ratio target ok|short``.
+"""Measure the cost of a payout job's journal, and its memory: ``name ratio target ok|short``.
 
-The gateway is a stand-in in the same process that answers after a pause, as network and bank would: what is compared is the same
-job with its SQLite journal (FULL, group commit) and without one, interleaved, by the median of several rounds.
+A transport in the same process answers after a delay, as a network and a bank do. The same orders
+are paid with a SQLite journal (FULL, group commit) and without one, in interleaved rounds; the
+ratio is the median. Memory must not grow with the number of orders.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LATENCY = 0.25
 
 
 def orders(count: int) -> Iterator[PayoutOrder]:
-    """Make orders as they are asked for."""
+    """Yield orders, each made when it is needed."""
     amount = Money("5.00", "EUR")
     for number in range(count):
         yield PayoutOrder(
@@ -48,19 +49,19 @@ def orders(count: int) -> Iterator[PayoutOrder]:
 
 
 class StandIn:
-    """A transport that answers as the gateway would, after a pause, without a socket."""
+    """A transport that answers as the gateway does, after a delay, without a socket."""
 
     def __init__(self, pause: float) -> None:
-        """Answer after that many seconds."""
+        """Set the delay, in seconds."""
         self._pause = pause
         self._number = 0
 
     async def __aenter__(self) -> Self:
-        """Be open."""
+        """Open nothing."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Be closed."""
+        """Close nothing."""
 
     async def send(self, request: Any, *, send_guard: Any, **_: Any) -> WireReply:  # noqa: ANN401 - any request
         """Answer a token call or a payout."""
@@ -89,7 +90,7 @@ class StandIn:
 
 
 def gateway(pause: float) -> Gateway:
-    """Open a client of the stand-in."""
+    """Create a client with this transport."""
     return Gateway(
         "https://gateway.example",
         MERCHANT,
@@ -139,7 +140,7 @@ async def unjournalled(count: int, pause: float = LATENCY) -> float:
 
 
 def one(count: int, url: str) -> None:
-    """Run a job of that many orders; print its CPU microseconds a payout, and its peak memory in KiB."""
+    """Run a job; print its CPU time a payout in microseconds, and its peak memory in KiB."""
     began = time.process_time()
     asyncio.run(journalled(count, url, pause=0.0))
     cpu = (time.process_time() - began) / count * 1e6
@@ -147,7 +148,7 @@ def one(count: int, url: str) -> None:
 
 
 def peak(count: int) -> int:
-    """Run a job of that many orders in a process of its own; return its peak memory in KiB."""
+    """Run a job in its own process; return its peak memory in KiB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--one", str(count), f"sqlite:///{folder}/payouts.db"]
         return int(

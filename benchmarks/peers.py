@@ -1,4 +1,4 @@
-"""The peers, as their documentation says they are used; runs in an environment of its own (locks/peers.txt).
+"""Other clients, used as they document it, in their own environment (locks/peers.txt).
 
 python benchmarks/peers.py PEER PORT REQUESTS IN_FLIGHT [patient]
 """
@@ -27,7 +27,7 @@ HEADERS = {"AuthToken": "benchmark-token", "Accept": "application/json"}
 
 @contextlib.asynccontextmanager
 async def by_httpx(port: int, in_flight: int, library: str = "httpx") -> Client:
-    """``httpx.AsyncClient.post``, its reply read as JSON; with as many connections as calls in flight."""
+    """``httpx.AsyncClient.post`` with a connection for each call; the reply is read as JSON."""
     httpx = __import__(library)
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
     async with httpx.AsyncClient(limits=limits, timeout=90, trust_env=False) as client:
@@ -42,7 +42,7 @@ async def by_httpx(port: int, in_flight: int, library: str = "httpx") -> Client:
 
 @contextlib.asynccontextmanager
 async def by_aiohttp(port: int, in_flight: int) -> Client:
-    """``ClientSession.post``, its reply read as JSON."""
+    """``ClientSession.post``; the reply is read as JSON."""
     import aiohttp
 
     connector = aiohttp.TCPConnector(limit=in_flight)
@@ -59,7 +59,7 @@ async def by_aiohttp(port: int, in_flight: int) -> Client:
 
 @contextlib.asynccontextmanager
 async def by_pyreqwest(port: int, in_flight: int) -> Client:
-    """Pyreqwest's client, its reply read as JSON."""
+    """Pyreqwest's client; the reply is read as JSON."""
     from pyreqwest.client import ClientBuilder
 
     async with ClientBuilder().max_connections(in_flight).build() as client:
@@ -79,7 +79,7 @@ async def by_pyreqwest(port: int, in_flight: int) -> Client:
 
 @contextlib.asynccontextmanager
 async def by_stripe(port: int, in_flight: int, library: str = "httpx") -> Client:
-    """One typed call of stripe-python's, on its default client or on aiohttp."""
+    """A typed call of stripe-python, on its default client or on aiohttp."""
     import stripe
 
     del in_flight

@@ -1,11 +1,12 @@
-"""Callbacks a second: verified and dispatched, and verified and stored, against a bare Starlette route that only reads the body.
+"""Measure callbacks a second, without and with an inbox: ``name ratio target ok|short``.
 
     python benchmarks/receiver.py [--rounds 3] [--seconds 5]
 
-Needs wrk (Debian: `apt-get install wrk`); without it the measures are skipped.
-Each application runs under uvicorn with httptools and uvloop in a process of its own;
-wrk drives 64 connections with distinct, signed callbacks. Rounds are interleaved and medians taken; each line is
-`name ratio target ok|short`.
+A callback is verified and dispatched, or verified and stored. The ratio is to a bare Starlette
+route that only reads the body. Each application runs in its own process under uvicorn, with
+httptools and uvloop. wrk sends distinct, signed callbacks over 64 connections. Rounds are
+interleaved, and the medians are compared. Without wrk (Debian: `apt-get install wrk`) the measures
+are skipped.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def free_port() -> int:
 
 
 def measure(name: str, folder: Path, seconds: int) -> float:
-    """Run one application under wrk and return its requests a second."""
+    """Run one application with wrk; return its requests a second."""
     for left in folder.glob("inbox.db*"):
         left.unlink()
     port = free_port()

@@ -1,12 +1,19 @@
-"""What bounds a payout job, measured on this machine, and what follows for a million and for a hundred million payouts a day.
+"""Measure the limits of a payout job on this machine, and derive the needs of large jobs.
 
-    python benchmarks/scaling.py [--payouts 10000] [--rounds 5] [--postgres postgresql://root@127.0.0.1:5432/test]
+    python benchmarks/scaling.py [--payouts 10000] [--rounds 5]
+        [--postgres postgresql://root@127.0.0.1:5432/test]
 
-Four things are measured: durable steps of the journal (an intent and an outcome for each payout) on SQLite and on PostgreSQL,
-by one process and by two; the disk and the write-ahead log that a payout takes there; a whole job in one process against a
-simulated gateway that answers after a fixed time; and the CPU that the client spends on a call over a real socket (ours.py).
-Rates are the best of the rounds, as other work on the machine only takes away from them. All else is arithmetic on them, printed
-with its inputs. PostgreSQL shares the machine with the clients.
+Measured are:
+
+- durable steps of the journal (an intent and an outcome for each payout), on SQLite by one process
+  and on PostgreSQL by one and by two;
+- disk and write-ahead log of a payout in PostgreSQL;
+- a whole job in one process, against a simulated gateway that answers after a fixed time;
+- CPU time of the client for a call over a real socket (ours.py).
+
+Rates are the best of the rounds, because other work on the machine only lowers them. The needs of
+1,000,000 and of 100,000,000 payouts a day are computed from them and printed with their inputs.
+PostgreSQL shares the machine with the clients.
 """
 
 from __future__ import annotations
@@ -46,16 +53,17 @@ AT_ONCE = 1000
 CHUNK = 500
 LATENCY = 0.3
 DAYS = (1_000_000, 100_000_000)
-#: The busiest hour of a day carries this many times its average: payouts are made in business hours.
+#: The busiest hour has this many times the day's average, because payouts are made in business
+#: hours.
 PEAK = 4.0
-#: What of a resource to plan with: the rest is for restarts, vacuum, backups and the neighbours.
+#: Planned share of a resource. The rest is for restarts, vacuum, backups and other programs.
 LOAD = 0.6
 TIMES = (0.3, 1.0, 3.0)
 
 
 @frozen
 class Measured:
-    """What this machine did."""
+    """The measured figures."""
 
     sqlite: float
     plan: float
@@ -82,7 +90,7 @@ def orders(number: int, prefix: str) -> list[PayoutOrder]:
 
 
 async def steps(url: str, number: int, prefix: str) -> tuple[float, float]:
-    """Return how many payouts a second a journal plans, and how many get their intent and outcome into it, all of it on disk."""
+    """Return a journal's rates in payouts a second: planning, and intent with outcome, on disk."""
     done = PayoutUpdate(
         state=State.SUCCEEDED,
         payment_id="18608029",
@@ -113,12 +121,12 @@ async def steps(url: str, number: int, prefix: str) -> tuple[float, float]:
 
 
 def in_another_process(url: str, number: int, prefix: str) -> float:
-    """Measure steps in a process of one's own."""
+    """Measure steps in the process of a pool."""
     return asyncio.run(steps(url, number, prefix))[1]
 
 
 class Simulated:
-    """A gateway that pays after a fixed time, and costs nothing else."""
+    """A gateway that pays after a fixed time and needs almost no CPU."""
 
     credentials = MERCHANT
 
@@ -126,7 +134,7 @@ class Simulated:
         self.latency = latency
 
     async def payout(self, amount: Money, *, merchant_transaction_id: str, **_: Any) -> Payout:  # noqa: ANN401 - as PayoutJob's
-        """Pay."""
+        """Pay after the fixed time."""
         await asyncio.sleep(self.latency)
         return Payout(
             outcome=Outcome.SUCCEEDED, payment_id="18608029", merchant_transaction_id=merchant_transaction_id, amount=amount,
@@ -134,12 +142,12 @@ class Simulated:
         )  # fmt: skip
 
     async def inquire(self, *, merchant_transaction_id: str) -> Any:  # noqa: ANN401 - never called
-        """Never be asked: every answer was plain."""
+        """Raise, because every outcome is known and no inquiry is needed."""
         raise NotImplementedError(merchant_transaction_id)
 
 
 async def whole_job(url: str, number: int, concurrency: int, turn: int) -> tuple[float, float]:
-    """Return payouts a second, and CPU microseconds of this process for each, of a job over planned orders."""
+    """Run a job with planned orders; return payouts a second, and CPU microseconds for each."""
     number = min(number, concurrency * 20)
     async with PayoutJob(Simulated(LATENCY), journal=url, concurrency=concurrency) as job:
         made = orders(number, f"J{concurrency}-{turn}")
@@ -152,14 +160,14 @@ async def whole_job(url: str, number: int, concurrency: int, turn: int) -> tuple
 
 
 async def client_cpu(requests: int) -> float:
-    """Return the CPU microseconds of a call of the client's on its default transport, with a hundred in flight."""
+    """Return the CPU microseconds of a call on the default transport, with 100 in flight."""
     with serving() as port:
         async with ours.client(port, 100) as call:
             return (await drive(call, requests, 100))["cpu"]
 
 
 async def by_two_processes(url: str, number: int, prefix: str) -> float:
-    """Return how many payouts a second two processes get into one journal, in all."""
+    """Return the rate of two processes with one journal, in payouts a second in all."""
     loop = asyncio.get_running_loop()
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         parts = [
@@ -169,7 +177,7 @@ async def by_two_processes(url: str, number: int, prefix: str) -> float:
 
 
 async def measure(number: int, rounds: int, postgres: str) -> Measured:
-    """Measure all of it; what was made for it is removed."""
+    """Measure everything, in a schema of its own that is dropped at the end."""
     connection = await asyncpg.connect(postgres)
     print(
         f"PostgreSQL {await connection.fetchval('SHOW server_version')}, synchronous_commit=on, fsync=on"
@@ -190,7 +198,8 @@ async def measure(number: int, rounds: int, postgres: str) -> Measured:
                 await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", wal) / number
             )
             by_two.append(await by_two_processes(url, number, f"T{turn}"))
-        # Each row has left two older versions behind, whose place the next rows take: what stays is the table without them.
+        # Each row has left two older versions, whose space later rows reuse. The size is measured
+        # without them.
         await connection.execute(f"VACUUM FULL {schema}.gatewaypy_payouts")
         size = await connection.fetchval(
             f"SELECT pg_total_relation_size('{schema}.gatewaypy_payouts')"
@@ -217,7 +226,7 @@ async def measure(number: int, rounds: int, postgres: str) -> Measured:
 
 
 def show_measured(measured: Measured, number: int) -> None:
-    """Print what was measured."""
+    """Print the measured figures."""
     print(f"\nMeasured: {number:,} payouts, {AT_ONCE} at once, chunks of {CHUNK}")
     print(
         f"  journal, SQLite, 1 process             {measured.sqlite:9,.0f} payouts/s (intent and outcome, each on disk)"
@@ -241,7 +250,7 @@ def show_measured(measured: Measured, number: int) -> None:
 
 
 def show_day(measured: Measured, day: int) -> None:
-    """Print what a day of that many payouts needs."""
+    """Print the needs of a number of payouts a day."""
     average = day / 86_400
     peak = average * PEAK
     cpu = (measured.job_cpu + measured.client_cpu) / 1e6
@@ -272,7 +281,7 @@ def show_day(measured: Measured, day: int) -> None:
 
 
 def main() -> int:
-    """Measure, and do the sums."""
+    """Measure, compute and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

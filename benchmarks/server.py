@@ -1,4 +1,4 @@
-"""The gateway's place in the benchmarks: a small HTTP server in a process of its own, which does just enough."""
+"""The gateway of the benchmarks: a minimal HTTP server in its own process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BEFORE, AFTER = json.dumps(PAYOUT).encode().split(b"@")
 
 
 def answer(content: bytes) -> bytes:
-    """Put a head before a reply's content."""
+    """Build a reply with its headers."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         len(content),
         content,
@@ -43,7 +43,7 @@ TOKEN_ANSWER, STRIPE_ANSWER = (answer(json.dumps(fields).encode()) for fields in
 
 
 def reply(head: bytes, body: bytes) -> bytes:
-    """Answer a token call, a payout with its own id, or one of Stripe's of about the same size."""
+    """Return the reply to a token call, a payout, or a Stripe payout of about the same size."""
     if head.startswith(b"POST /v1/"):
         return STRIPE_ANSWER
     _, named, rest = body.partition(b"merchantTransactionId=")
@@ -53,22 +53,22 @@ def reply(head: bytes, body: bytes) -> bytes:
 
 
 class Pause:
-    """Writes answers a fixed time after they were made; one timer for all, as the clients are what is measured."""
+    """Writes answers after a fixed delay, with one timer, so that the server needs little CPU."""
 
     def __init__(self, seconds: float) -> None:
-        """Wait that long before each."""
+        """Set the delay, in seconds."""
         self.seconds = seconds
         self.waiting: deque[tuple[float, Any, bytes]] = deque()
 
     def add(self, transport: asyncio.WriteTransport, answer: bytes) -> None:
-        """Keep an answer until its time has come."""
+        """Store an answer until it is due."""
         loop = asyncio.get_running_loop()
         if not self.waiting:
             loop.call_later(self.seconds, self.write)
         self.waiting.append((loop.time() + self.seconds, transport, answer))
 
     def write(self) -> None:
-        """Write what is due."""
+        """Write the answers that are due."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self.waiting and self.waiting[0][0] <= now:
@@ -79,19 +79,19 @@ class Pause:
 
 
 class Answers(asyncio.Protocol):
-    """Answers each whole request, after a pause if there is one."""
+    """Answers each complete request, after the delay if there is one."""
 
     def __init__(self, pause: Pause) -> None:
-        """Share the pause with all connections."""
+        """Share the delay's timer with all connections."""
         self.pause = pause
         self.pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the connection."""
         self.transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a token call is answered at once."""
+        """Parse received bytes. A token call is answered at once."""
         self.pending += data
         while True:
             head, separator, rest = self.pending.partition(b"\r\n\r\n")
@@ -126,7 +126,7 @@ def serve(ready: Connection, pause: float = 0.0) -> None:
 
 @contextlib.contextmanager
 def serving(pause: float = 0.0) -> Iterator[int]:
-    """Serve in another process; give the port."""
+    """Serve in another process; yield the port."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs, pause), daemon=True)

@@ -26,7 +26,7 @@ CHECKED = (
     "tests",
     "tools",
 )
-# Folders with words of the list; each goes from here when it has none left.
+# Folders with words of the list; a folder is removed from here once it has none.
 UNFINISHED = (
     "gatewaypy/cli",
     "gatewaypy/payouts",
@@ -44,7 +44,7 @@ UNFINISHED = (
 SKIPPED = {ROOT / "docs" / "style.md", WORDS}
 SUFFIXES = {".html", ".md", ".py", ".sh", ".toml", ".yaml"}
 ALLOW_LINE = "words: allow"
-# What stands between two words of a phrase that continues on the next line.
+# The characters between two words of a phrase, which may continue on the next line.
 GAP = r"(?: |\s*\n[ \t]*(?:#[ \t]*)?)"
 
 

@@ -1,6 +1,7 @@
 """Write docs/coverage.md: every operation, body, reply and flow; with --check, only compare.
 
-The rows come from the operations table, the tests from pytest's own collection: a row without its test is an error.
+The rows are from the operations table, the tests from pytest's collection. A row without its test
+is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.every_operation import accepts_of, bodies_of, flows_of  # noqa: E402 - it is found by the line above
+from support.every_operation import accepts_of, bodies_of, flows_of  # noqa: E402 - see sys.path
 
 from gatewaypy.protocol.operations import OPERATIONS  # noqa: E402 - see above
 

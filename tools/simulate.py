@@ -1,4 +1,4 @@
-"""Run simulated lives of payout jobs from seeds, in every setting, on every core; print each seed that fails."""
+"""Run simulated payout jobs from seeds, in every setting, on every core; print failing seeds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from support.payout_simulation import SETTINGS, Simulation
 
 
 def live(story: tuple[int, str]) -> tuple[int, str, list[str]]:
-    """Run one simulation; return what went wrong."""
+    """Run one simulation; return its seed, its setting and its complaints."""
     seed, name = story
     return seed, name, Simulation(seed, **SETTINGS[name]).run().complaints()
 
 
 def main() -> int:
-    """Run them all."""
+    """Run all simulations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many lives, over all settings")
     parser.add_argument("--first", type=int, default=0, help="the first seed")

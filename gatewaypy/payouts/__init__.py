@@ -1,4 +1,4 @@
-"""Payout jobs: journalled, resumable, never twice by themselves."""
+"""Payout jobs with a journal: they can be resumed, and never pay twice by themselves."""
 
 from gatewaypy.payouts.job import PayoutJob
 from gatewaypy.payouts.journal.journal import Journal

@@ -61,7 +61,7 @@ class OrderImport:
 
     @property
     def is_taken(self) -> bool:
-        """Whether the whole file is. A stopped run may have read rows that are not planned."""
+        """Whether all rows are taken. A stopped run may have read rows that are not planned."""
         return self.is_read and not self._lines
 
     def orders(self, path: Path, *, strict: bool) -> AsyncGenerator[PayoutOrder, None]:
