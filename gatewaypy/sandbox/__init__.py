@@ -1,4 +1,4 @@
-"""The gateway to develop against; needs the extra ``gatewaypy[sandbox]``."""
+"""The sandbox, a gateway to develop against. It needs the extra ``gatewaypy[sandbox]``."""
 
 from gatewaypy.imports import missing_extra
 

@@ -1,4 +1,4 @@
-"""The sandbox's invoices and payment links: what is to be paid, by which link, and what was sent to whom."""
+"""The sandbox's invoices and payment links, and the mails that a gateway would send for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPEN: Final = "unpaid"
 
 @define(eq=False)
 class Bill:
-    """An invoice, or a payment link: something to be paid once, by whoever has the link."""
+    """An invoice or a payment link. Any payer with the link can pay it once."""
 
     bill_id: str
     member_id: str
@@ -36,19 +36,25 @@ class Bill:
 
     @property
     def state(self) -> str:
-        """The gateway's word for it, as the last attempt to pay left it."""
+        """The gateway's status of the bill after the last attempt to pay."""
         short = self.payment.short if self.payment is not None else ""
         return {"Y": "paid", "P": "being paid", "3D": "being paid"}.get(short, self.status)
 
     @property
     def is_open(self) -> bool:
-        """Whether its link pays."""
+        """Whether it can be paid by its link."""
         return self.state == _OPEN
 
 
 @define(eq=False)
 class Bills:
-    """The books of invoices, or of links. ``mails`` are the letters that a gateway would send: to whom, and the bill's id."""
+    """A list of invoices or of payment links.
+
+    ``mails`` has the mails that a gateway would send: the recipient and the bill's id.
+
+    Args:
+        random: Generates the tokens of links.
+    """
 
     random: Random
     by_id: dict[str, Bill] = field(factory=dict, init=False)
@@ -66,7 +72,20 @@ class Bills:
         fields: Mapping[str, str],
         created: tuple[str, str],
     ) -> Bill:
-        """Make a bill and send its link."""
+        """Create a bill, and send its link.
+
+        Args:
+            member_id: The merchant's member id.
+            own_id: The merchant's id of the invoice or order.
+            amount: The amount to pay.
+            currency: The currency of the amount.
+            email: The recipient of the link.
+            fields: The request's fields.
+            created: The date and the time in UTC.
+
+        Returns:
+            The bill.
+        """
         bill = Bill(
             bill_id=str(next(self._ids)),
             member_id=member_id,
@@ -83,16 +102,16 @@ class Bills:
         return bill
 
     def send(self, bill: Bill) -> None:
-        """Send the link, or send it again."""
+        """Send the link of a bill. Repeated calls send it again."""
         self.mails.append((bill.email, bill.bill_id))
 
     def find(self, member_id: str, bill_id: str) -> Bill | None:
-        """Find a merchant's bill by the gateway's id."""
+        """Look up a merchant's bill by the gateway's id; ``None`` if there is none."""
         bill = self.by_id.get(bill_id)
         return bill if bill is not None and bill.member_id == member_id else None
 
     def find_own(self, member_id: str, own_id: str) -> Bill | None:
-        """Find a merchant's newest bill by the merchant's id."""
+        """Look up a merchant's newest bill by the merchant's id; ``None`` if there is none."""
         found = [
             bill
             for bill in self.by_id.values()
@@ -101,7 +120,7 @@ class Bills:
         return found[-1] if found else None
 
     def by_token(self, own_or_gateway_id: str, token: str) -> Bill | None:
-        """Find the bill that a link leads to."""
+        """Look up the bill of a link by id and token; ``None`` if there is none."""
         return next(
             (
                 bill

@@ -1,4 +1,4 @@
-"""The pages of others that a payer confirms on: the bank's challenge (3-D Secure), a wallet's or a voucher's own."""
+"""Pages of third parties: the bank's 3-D Secure challenge, and wallet and voucher pages."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 @define(eq=False, kw_only=True)
 class PayerPages:
-    """Serves the pages, and hears what the payer says.
+    """Serves the pages, and records the payer's answers.
 
-    :param notify: tells the merchant of a payment's new state.
+    Args:
+        ledger: Has the payments, and records the answers.
+        merchant_of: Returns the merchant of a record.
+        notify: Sends the merchant a callback about a payment's new state.
     """
 
     ledger: Ledger
@@ -33,7 +36,7 @@ class PayerPages:
     notify: Callable[[Record], None]
 
     def routes(self) -> list[Route]:
-        """Return where the pages are."""
+        """Return the routes of the pages."""
         return [
             Route("/sandbox/acs/{payment_id}", self._challenge, methods=["GET", "POST"]),
             Route("/sandbox/wallet/{payment_id}", self._wallet, methods=["GET"]),
@@ -42,7 +45,15 @@ class PayerPages:
 
     @staticmethod
     def redirect(record: Record, request: Request) -> dict[str, Any]:
-        """Make the part of a reply that sends the payer to the page that a payment waits for."""
+        """Build the part of a reply that redirects the payer to a page.
+
+        Args:
+            record: The payment that waits for its payer.
+            request: The current request. The page's URL has its scheme and host.
+
+        Returns:
+            The ``redirect`` fields of the reply.
+        """
         base = f"{request.url.scheme}://{request.url.netloc}"
         if record.decision.page == "wallet":
             return {
@@ -61,7 +72,16 @@ class PayerPages:
         }
 
     def onward(self, record: Record, request: Request) -> Response:
-        """Show what comes after a booked payment: the page that it waits for, or the way back to the shop."""
+        """Build the response to the payer's browser after a recorded payment.
+
+        Args:
+            record: The payment.
+            request: The current request.
+
+        Returns:
+            The page that the payment waits for, or the form that returns to the shop. If the shop
+            has no return URL, a notice.
+        """
         if record.awaits_payer:
             target = self.redirect(record, request)
             pairs = target.get("parameters") or target["listofParameters"]

@@ -1,4 +1,4 @@
-"""A fault at work: what a request meets in place of the sandbox's own reply."""
+"""The effects of faults: broken replies and connections instead of the sandbox's reply."""
 
 from __future__ import annotations
 
@@ -36,15 +36,23 @@ _BODIES: Final[Mapping[FaultKind, tuple[int, str, bytes]]] = {
 
 
 class ConnectionBrokenError(Exception):
-    """Raised where there is no socket to break: the sandbox is called in process."""
+    """The sandbox is called in process, so that there is no connection to break."""
 
 
 async def strike(
     fault: FaultKind, reply: Response | None, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer a request as the fault has it.
+    """Answer a request as its fault requires.
 
-    :param reply: what the sandbox would have answered; ``None`` where the fault keeps the request from being carried out.
+    Args:
+        fault: The kind of the fault.
+        reply: The sandbox's own reply; ``None`` if the fault prevents the execution.
+        scope: The ASGI scope of the request.
+        receive: The ASGI callable that receives events.
+        send: The ASGI callable that sends events.
+
+    Raises:
+        ConnectionBrokenError: The fault breaks the connection, and there is none.
     """
     if fault in _BODIES:
         status, kind, body = _BODIES[fault]

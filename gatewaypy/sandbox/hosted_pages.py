@@ -1,4 +1,4 @@
-"""The gateway's own pages, as a payer's browser meets them: checkout, card registration, paying an invoice or a link."""
+"""The gateway's hosted pages: checkout, card registration, payment of an invoice or a link."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class _Visit:
-    """A payer on a page: what is to be paid, or whose card is to be stored, and where the browser goes next."""
+    """A payer's visit to a page, with the payment or card registration that it is for."""
 
     operation: Operation
     merchant: Credentials
@@ -40,9 +40,12 @@ class _Visit:
 
 @define(eq=False, kw_only=True)
 class HostedPages:
-    """Serves the pages.
+    """Serves the hosted pages.
 
-    :param onward: shows the payer what comes after a booked payment: another page, or the way back to the shop.
+    Args:
+        payments: Records the payments.
+        onward: Returns the response after a recorded payment: the next page, or the form that
+            returns to the shop.
     """
 
     payments: Payments
@@ -50,7 +53,7 @@ class HostedPages:
     _visits: dict[str, _Visit] = field(factory=dict, init=False)
 
     def routes(self) -> list[Route]:
-        """Return where the pages are."""
+        """Return the routes of the pages."""
         return [
             Route("/transaction/Checkout", self._checkout, methods=["POST"]),
             Route("/transaction/CardRegistration", self._registration, methods=["POST"]),
@@ -60,7 +63,7 @@ class HostedPages:
             Route("/sandbox/register/{visit}", self._register, methods=["POST"]),
         ]
 
-    # Coming in
+    # Open a page
 
     async def _checkout(self, request: Request) -> Response:
         return await self._come_in(request, operations.HOSTED_CHECKOUT, self._show_payment)
@@ -140,7 +143,7 @@ class HostedPages:
     def _show_registration(name: str, _: _Visit) -> Response:
         return pages.registration(action=f"/sandbox/register/{name}")
 
-    # Going on
+    # Submit a page
 
     async def _pay(self, request: Request) -> Response:
         visit = self._visits.get(request.path_params["visit"])
@@ -195,10 +198,7 @@ def _no_card() -> Response:
 
 
 def _card_fields(form: Mapping[str, str]) -> dict[str, str]:
-    """Read the card that a payer typed in.
-
-    :raises ValueError: where it is none, or has expired.
-    """
+    """Return the fields of the payer's card; raise ValueError if it is invalid or expired."""
     typed = Card(
         form.get("number", ""),
         int(form.get("month", "")),

@@ -1,4 +1,4 @@
-"""What the sandbox does about things that move no money by themselves: stored cards, customers, invoices, links."""
+"""The sandbox's service for operations without a payment: cards, customers, invoices, links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 @define(eq=False, kw_only=True)
 class Invoices:
-    """The counter beside the payments' one."""
+    """The service for stored cards, customers, invoices and payment links.
+
+    Args:
+        vault: The stored cards and customers.
+        invoices: The invoices.
+        links: The payment links.
+        random: Generates the keys of new merchants.
+        wall_clock: A clock in seconds since the epoch.
+        base_url: Returns the sandbox's base URL.
+    """
 
     vault: Vault
     invoices: Bills
@@ -34,7 +43,7 @@ class Invoices:
     base_url: Callable[[], str]
 
     def serve(self, asked: ValidRequest) -> dict[str, Any]:
-        """Carry a request out and return the reply's fields."""
+        """Execute a valid request, and return the reply's fields."""
         answer = {
             "store card": self._store,
             "delete stored card": self._delete,
@@ -62,7 +71,15 @@ class Invoices:
         return replies.registration(self.store(asked))
 
     def store(self, asked: ValidRequest, *, came_with: Record | None = None) -> Registration:
-        """Keep the card or account that a request carries, never its CVV."""
+        """Store the card or account of a request, without its CVV.
+
+        Args:
+            asked: The request.
+            came_with: The payment of the card, if the card was stored with a payment.
+
+        Returns:
+            The stored card or account.
+        """
         account = {
             name: asked[f"bankAccount.{name}"]
             for name in ("iban", "bic", "accountNumber", "routingNumber")
@@ -106,7 +123,16 @@ class Invoices:
         }
 
     def new_merchant(self, partner: Credentials, member_id: str, username: str) -> Credentials:
-        """Give a merchant an account under a partner, with a key of its own."""
+        """Create a merchant's account under a partner, with a new key.
+
+        Args:
+            partner: An account of the partner.
+            member_id: The new merchant's member id.
+            username: The new merchant's username.
+
+        Returns:
+            The account.
+        """
         return Credentials(
             member_id=member_id,
             partner_id=partner.partner_id,
@@ -208,7 +234,7 @@ def _refused(asked: ValidRequest, code: str, description: str) -> dict[str, Any]
 
 
 def masked(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return as much of a request's card as a book may hold."""
+    """Return the card fields that can be stored: BIN, last four digits, holder and expiry."""
     number = fields.get("card.number")
     if not number:
         return {}

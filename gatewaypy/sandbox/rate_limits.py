@@ -1,4 +1,4 @@
-"""Rate limits: so many requests in a second, and 429 with ``Retry-After`` for the rest."""
+"""Rate limits: requests above the limit in one second get 429 with ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -17,24 +17,33 @@ _BODY: Final = b'{"result": {"code": "20007", "description": "Too many requests"
 
 
 class RateLimits:
-    """Counts requests by their operation. One that is over a limit is not carried out and does not count.
+    """Counts requests by operation.
+
+    A request above a limit is not executed, and does not count.
 
     Args:
-        limits: The largest number of requests in one second, by an operation's name as faults know
-            it (``"payout"``, ``"inquiry"``, ``"token"``); ``"*"`` for all together.
+        limits: The largest number of requests in one second, by operation name as in
+            faults (``"payout"``, ``"inquiry"``, ``"token"``); ``"*"`` for all together.
         clock: A monotonic clock in seconds.
     """
 
     def __init__(self, limits: Mapping[str, int], clock: Callable[[], float]) -> None:
         """Start with no request counted."""
         self.limits = dict(limits)
-        #: How many requests were refused, by their operation.
+        #: The number of refused requests by operation.
         self.refused: dict[str, int] = {}
         self._clock = clock
         self._times: dict[str, deque[float]] = {name: deque() for name in self.limits}
 
     def check(self, operation: str) -> Response | None:
-        """Count a request; return the reply to one that is over a limit."""
+        """Count a request.
+
+        Args:
+            operation: The name of its operation.
+
+        Returns:
+            The reply to a request above a limit; ``None`` if the request is within all limits.
+        """
         now, names = self._clock(), [name for name in (ALL, operation) if name in self.limits]
         for name in names:
             times = self._times[name]

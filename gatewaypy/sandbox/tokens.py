@@ -1,4 +1,7 @@
-"""The sandbox's tokens: JWTs that expire, several valid at once, each for the root that gave it and the login that asked."""
+"""The sandbox's tokens: JWTs that expire, each for one service root and one login.
+
+Several tokens of a login can be valid at the same time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _HEADER: Final = _part(b'{"typ":"JWT","alg":"HS256"}')
 
 @frozen
 class Grant:
-    """Who got a token, and until when it is good."""
+    """The login and role of a token, and its expiry in seconds since the epoch."""
 
     login: str
     role: str
@@ -32,10 +35,16 @@ class Grant:
 
 
 class TokenIssuer:
-    """Grants tokens and knows the ones it granted."""
+    """Issues tokens, and looks them up.
+
+    Args:
+        lifetime: Lifetime of a token in seconds.
+        wall_clock: A clock in seconds since the epoch.
+        random: Makes each token unique.
+    """
 
     def __init__(self, *, lifetime: float, wall_clock: Callable[[], float], random: Random) -> None:
-        """Open a payments whose tokens live that many seconds."""
+        """Start without tokens."""
         self.lifetime = lifetime
         self.granted = 0
         self._wall_clock = wall_clock
@@ -43,7 +52,16 @@ class TokenIssuer:
         self._grants: dict[tuple[str, str], Grant] = {}
 
     def grant(self, root: str, login: str, role: str) -> str:
-        """Grant a token for one root."""
+        """Issue a token for one service root.
+
+        Args:
+            root: The service root.
+            login: The merchant's or partner's login.
+            role: ``"merchant"`` or ``"partner"``.
+
+        Returns:
+            The token.
+        """
         expiry = self._wall_clock() + self.lifetime
         claims: dict[str, Any] = {
             "sub": login,
@@ -59,10 +77,10 @@ class TokenIssuer:
         return token
 
     def holder(self, root: str, token: str | None) -> Grant | None:
-        """Return who got a token from this root, unless it has expired."""
+        """Return the grant of a valid token of a service root; ``None`` for any other token."""
         grant = self._grants.get((root, token or ""))
         return grant if grant is not None and grant.expiry > self._wall_clock() else None
 
     def expire_all(self) -> None:
-        """Let every token granted so far end now, whatever its ``exp`` says."""
+        """Invalidate every token issued so far, regardless of its ``exp``."""
         self._grants.clear()

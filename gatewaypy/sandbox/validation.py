@@ -1,4 +1,4 @@
-"""Who may come to the sandbox's counter, and with what: the operation, the merchant, every field's format, the signature."""
+"""Validation of requests: the operation, the merchant, the format of fields, the checksum."""
 
 from __future__ import annotations
 
@@ -28,22 +28,29 @@ if TYPE_CHECKING:
 
 
 class RejectedError(Exception):
-    """A request that is refused before anything is booked."""
+    """A request that is rejected before anything is recorded."""
 
     def __init__(self, code: str, description: str) -> None:
-        """Keep the code and its words."""
+        """Store the code and its description."""
         super().__init__(f"{code} {description}")
         self.code = code
         self.description = description
 
 
 class TokenRefusedError(Exception):
-    """A request whose token is not good."""
+    """A request whose token is invalid."""
 
 
 @frozen
 class ValidRequest:
-    """A request that got through: which operation, by whom, about which earlier payment or card, with which fields."""
+    """A request that passed validation.
+
+    Args:
+        operation: The operation.
+        merchant: The account of the caller.
+        subject: The id of the earlier payment or stored card, if the operation needs one.
+        fields: The request's fields.
+    """
 
     operation: Operation
     merchant: Credentials
@@ -52,23 +59,27 @@ class ValidRequest:
 
     @property
     def member_id(self) -> str:
-        """Whose books it goes into."""
+        """The merchant's member id."""
         return self.merchant.member_id
 
     def __getitem__(self, name: str) -> str:
-        """Return a field, empty where there is none."""
+        """Return a field; the empty string if it is missing."""
         return self.fields.get(name, "")
 
     def rejected(self, code: str, description: str) -> dict[str, Any]:
-        """Reply with a refusal that has no payment about it."""
+        """Build the reply to a rejected request without a payment."""
         return {"memberId": self.member_id, "result": {"code": code, "description": description}}
 
 
 class Routes:
-    """Which operation a platform has on which path, under which ``paymentType`` and its like."""
+    """The operations of a platform by path and discriminators, such as ``paymentType``.
+
+    Args:
+        platform: The platform. Its differences from the usual paths and rules are applied.
+    """
 
     def __init__(self, platform: Platform) -> None:
-        """Lay the operations' table out for looking up."""
+        """Index the operations by service root and discriminators."""
         self._routes: dict[
             tuple[str, tuple[str | None, ...]], list[tuple[re.Pattern[str], Operation]]
         ] = {}
@@ -86,9 +97,19 @@ class Routes:
                 self._routes.setdefault(key, []).append((pattern, operation))
 
     def find(self, root: str, path: str, fields: Mapping[str, str]) -> tuple[Operation, str | None]:
-        """Find the operation that a request is for, and what it acts on.
+        """Find the operation of a request.
 
-        :raises RejectedError: where this platform has none on this path, or none with this ``paymentType``.
+        Args:
+            root: The service root.
+            path: The path below the service root.
+            fields: The request's fields under their usual names.
+
+        Returns:
+            The operation and its subject: the id of the payment or card that it acts on. The
+            subject is ``None`` if the request has none.
+
+        Raises:
+            RejectedError: The platform has no operation with this path and ``paymentType``.
         """
         said = tuple(fields.get(name) or None for name in DISCRIMINATORS)
         for pattern, operation in self._routes.get((root, said), ()):
@@ -103,7 +124,17 @@ class Routes:
 
 
 def named(fields: Mapping[str, str], platform: Platform) -> dict[str, str]:
-    """Give the fields that a platform spells otherwise their usual names; under those it knows them not."""
+    """Rename the fields of a platform with its own field names to the usual names.
+
+    If the platform has its own name for a field, the field under its usual name is dropped.
+
+    Args:
+        fields: The fields as received.
+        platform: The platform.
+
+    Returns:
+        The fields under their usual names.
+    """
     usual = {theirs: ours for ours, theirs in platform.field_names.items()}
     return {
         usual.get(name, name): value
@@ -118,9 +149,19 @@ def validate(
     fields: Mapping[str, str],
     merchants: Iterable[Credentials],
 ) -> ValidRequest:
-    """Check who asks, every field's format, and the signature.
+    """Check the merchant, the required fields, every field's format and the checksum.
 
-    :raises RejectedError: with the code and words of the reply.
+    Args:
+        operation: The operation of the request.
+        subject: The id that the operation acts on, if it has one.
+        fields: The request's fields under their usual names.
+        merchants: The accounts of the sandbox.
+
+    Returns:
+        The valid request.
+
+    Raises:
+        RejectedError: A check failed. The error has the code and the description of the reply.
     """
     is_page = operation.reply is ReplyKind.PAGE
     if operation.login is Login.PARTNER:

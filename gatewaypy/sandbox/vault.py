@@ -1,4 +1,4 @@
-"""What the sandbox keeps for customers: stored cards and accounts, and who signed up."""
+"""The sandbox's stored cards and accounts, and its customers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Registration:
-    """A stored card or account. One that came with a payment counts once that payment has succeeded."""
+    """A stored card or account.
+
+    If it was stored with a payment, it is active only after that payment succeeded.
+    """
 
     registration_id: str
     member_id: str
@@ -31,7 +34,7 @@ class Registration:
 
     @property
     def is_active(self) -> bool:
-        """Whether it can be paid with."""
+        """Whether payments with it are possible."""
         return not self.deleted and (self.came_with is None or self.came_with.short == "Y")
 
 
@@ -45,10 +48,10 @@ class SignedUp:
 
 
 class Vault:
-    """Keeps registrations and customers."""
+    """Stores registrations and customers."""
 
     def __init__(self) -> None:
-        """Open an empty vault."""
+        """Create an empty vault."""
         self.registrations: dict[str, Registration] = {}
         self.customers: dict[str, SignedUp] = {}
         self._registration_ids = count(201)
@@ -66,7 +69,21 @@ class Vault:
         account: Mapping[str, str],
         came_with: Record | None = None,
     ) -> Registration:
-        """Keep a card or an account."""
+        """Store a card or an account.
+
+        Args:
+            member_id: The merchant's member id.
+            customer_id: The customer's id, if there is one.
+            mode: The ``paymentMode``.
+            brand: The ``paymentBrand``.
+            number: The card number, for a card.
+            card: The masked card; empty for an account.
+            account: The account's fields; empty for a card.
+            came_with: The payment that it was stored with, if there is one.
+
+        Returns:
+            The registration.
+        """
         registration = Registration(
             registration_id=f"REG{next(self._registration_ids)}",
             member_id=member_id,
@@ -82,7 +99,7 @@ class Vault:
         return registration
 
     def find(self, member_id: str, registration_id: str) -> Registration | None:
-        """Find what can be paid with."""
+        """Look up a merchant's active registration; ``None`` if there is none."""
         registration = self.registrations.get(registration_id)
         is_theirs = (
             registration is not None
@@ -92,7 +109,7 @@ class Vault:
         return registration if is_theirs else None
 
     def of_customer(self, member_id: str, customer_id: str) -> list[Registration]:
-        """Return what a customer has stored with a merchant."""
+        """Return a customer's active registrations with a merchant."""
         return [
             registration
             for registration in self.registrations.values()
@@ -102,7 +119,15 @@ class Vault:
         ]
 
     def sign_up(self, member_id: str, email: str) -> SignedUp | None:
-        """Sign a customer up; ``None`` where the merchant has one with this e-mail address."""
+        """Sign up a customer.
+
+        Args:
+            member_id: The merchant's member id.
+            email: The customer's e-mail address.
+
+        Returns:
+            The customer; ``None`` if the merchant already has one with this address.
+        """
         if any(
             known.member_id == member_id and known.email == email
             for known in self.customers.values()

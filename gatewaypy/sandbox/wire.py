@@ -1,4 +1,4 @@
-"""The gateway's side of the wire: a request's body to flat fields, a reply's fields to JSON or XML."""
+"""Parses request bodies to flat fields, and writes replies as JSON or XML."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ class MalformedError(Exception):
 
 
 def read_fields(body: bytes, content_type: str) -> dict[str, str]:
-    """Read a form or nested JSON into dotted names.
+    """Parse a form, or nested JSON, to fields with dotted names.
 
-    :raises MalformedError: for anything else.
+    Args:
+        body: The body as received.
+        content_type: The ``Content-Type`` header.
+
+    Returns:
+        The fields.
+
+    Raises:
+        MalformedError: The body has another format.
     """
     if media_type(content_type) != "application/json":
         return read_form(body, content_type)
@@ -35,9 +43,17 @@ def read_fields(body: bytes, content_type: str) -> dict[str, str]:
 
 
 def read_form(body: bytes, content_type: str) -> dict[str, str]:
-    """Read a form; of a name that comes twice the last value counts.
+    """Parse a form. If a name is repeated, its last value is used.
 
-    :raises MalformedError: for what is not empty and has no ``name=value``, or more than 1,000 of them.
+    Args:
+        body: The body as received.
+        content_type: The ``Content-Type`` header.
+
+    Returns:
+        The fields; empty for an empty body.
+
+    Raises:
+        MalformedError: The body is not empty, and has no ``name=value`` or more than 1,000 fields.
     """
     try:
         pairs, _ = read_pairs(body, content_type, max_fields=_MAX_FIELDS)
@@ -49,7 +65,7 @@ def read_form(body: bytes, content_type: str) -> dict[str, str]:
 
 
 async def receive_form(request: Request) -> dict[str, str]:
-    """Receive the form that a payer's browser sends; empty where it is none."""
+    """Receive the form of a payer's browser; empty if the body is not a form."""
     try:
         return read_form(await request.body(), request.headers.get("content-type", ""))
     except MalformedError:
@@ -73,7 +89,16 @@ def _flattened(value: Any, prefix: str) -> list[tuple[str, str]]:  # noqa: ANN40
 
 
 def write_reply(fields: dict[str, Any], accept: str, *, http_status: int = 200) -> Response:
-    """Write a reply as JSON, or as XML where the request asked for it: the same names as elements under one root."""
+    """Write a reply as JSON, or as XML with the same names as elements under one root.
+
+    Args:
+        fields: The reply's fields.
+        accept: The request's ``Accept`` header. ``application/xml`` selects XML.
+        http_status: The HTTP status.
+
+    Returns:
+        The HTTP response.
+    """
     if "application/xml" in accept:
         import xmltodict
 
