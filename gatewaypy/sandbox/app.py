@@ -69,7 +69,7 @@ _Answer: TypeAlias = "Callable[[Request], dict[str, Any] | None]"
 
 
 class Sandbox:
-    """A stateful stand-in for the gateway (protocol sections 3 to 12).
+    """A stateful simulation of the gateway (protocol sections 3 to 12).
 
     It issues tokens that expire, and checks every field and checksum. It keeps a ledger by the
     gateway's rules, shows payers a challenge page, and sends signed callbacks. `faults` makes it

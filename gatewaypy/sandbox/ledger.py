@@ -122,6 +122,10 @@ class Ledger:
     def by_merchant_id(self, member_id: str, merchant_transaction_id: str) -> Record | None:
         """Look up a merchant's payment by the merchant's id.
 
+        Args:
+            member_id: The merchant's member id.
+            merchant_transaction_id: The merchant's id of the payment.
+
         Returns:
             The first payment with this id; ``None`` if there is none.
         """

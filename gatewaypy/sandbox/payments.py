@@ -97,7 +97,15 @@ class Payments:
     # Tokens
 
     def grant(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``authToken``: issue a merchant's token for a service root."""
+        """Answer ``authToken``: issue a merchant's token for a service root.
+
+        Args:
+            root: The service root.
+            fields: The request's fields.
+
+        Returns:
+            The reply's fields; a reply with code 10002 if no merchant matches.
+        """
         for merchant in self.merchants:
             if _same(
                 fields,
@@ -115,7 +123,15 @@ class Payments:
         }
 
     def grant_partner(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``partnerAuthToken``: issue a partner's token for a service root."""
+        """Answer ``partnerAuthToken``: issue a partner's token for a service root.
+
+        Args:
+            root: The service root.
+            fields: The request's fields.
+
+        Returns:
+            The reply's fields; a reply with code 10002 if no partner matches.
+        """
         for merchant in self.merchants:
             login, key = merchant.partner_username, merchant.partner_secret_key
             if (
@@ -130,7 +146,15 @@ class Payments:
         }
 
     def regenerate(self, root: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Answer ``regenerateToken``: issue a token to the holder of a valid one."""
+        """Answer ``regenerateToken``: issue a new token to the holder of a valid token.
+
+        Args:
+            root: The service root.
+            fields: The request's fields.
+
+        Returns:
+            The reply's fields; a reply with code 10010 if the token or the partner is invalid.
+        """
         partner = fields.get("authentication.partnerId")
         holder = self.tokens.holder(root, fields.get("authToken"))
         merchant = next(

@@ -49,7 +49,16 @@ def now() -> str:
 
 
 def rejected(code: str, description: str, merchant_transaction_id: str | None) -> dict[str, Any]:
-    """Build the reply to a request that was rejected without a payment; ``paymentId`` is ``-``."""
+    """Build the reply to a request that was rejected without a payment; ``paymentId`` is ``-``.
+
+    Args:
+        code: The code of the result.
+        description: The description of the result.
+        merchant_transaction_id: The merchant's id, if the request has one.
+
+    Returns:
+        The reply's fields.
+    """
     fields = {
         "paymentId": "-",
         "transactionStatus": "N",
@@ -102,7 +111,16 @@ def payout(record: Record) -> dict[str, Any]:
 
 
 def follow_up(payment_id: str, code: str, description: str | None = None) -> dict[str, Any]:
-    """Build the reply to a capture, reversal or refund: a code without a status."""
+    """Build the reply to a capture, reversal or refund: a code without a status.
+
+    Args:
+        payment_id: The payment id of the request.
+        code: The code of the result.
+        description: The description of the result. ``None`` selects the code's own.
+
+    Returns:
+        The reply's fields.
+    """
     return {"paymentId": payment_id, "result": result(code, description), "timestamp": now()}
 
 
@@ -239,7 +257,17 @@ def registration(stored: Registration) -> dict[str, Any]:
 def accounts(
     partner_id: str, customer_id: str, member_id: str, stored: list[Registration]
 ) -> dict[str, Any]:
-    """Build the list of a customer's stored cards and bank accounts."""
+    """Build the list of a customer's stored cards and bank accounts.
+
+    Args:
+        partner_id: The partner's id.
+        customer_id: The customer's id.
+        member_id: The merchant's member id.
+        stored: The customer's registrations.
+
+    Returns:
+        The reply's fields.
+    """
     cards = [
         {
             "registrationId": r.registration_id,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-#: The key in ``scope["extensions"]`` under which a request finds its `Connection`.
+#: The key of a request's `Connection` in ``scope["extensions"]``.
 EXTENSION: Final = "gatewaypy.sandbox.connection"
 
 _KEEPALIVE: Final = 75
