@@ -86,7 +86,7 @@ def sandbox(
     reply_delay: Annotated[float, typer.Option(help="seconds that every reply takes")] = 0.0,
     *,
     accept_duplicates: Annotated[
-        bool, typer.Option(help="carry a used id out once more instead of refusing it")
+        bool, typer.Option(help="execute a used id again instead of refusing it")
     ] = False,
 ) -> None:
     """Serve the sandbox until it is interrupted."""

@@ -26,7 +26,7 @@ from gatewaypy.config import Credentials
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Hear callbacks, sign and verify them, put parked ones back.",
+    help="Receive, sign and verify callbacks; replay parked ones.",
 )
 
 _INBOX = Annotated[str, typer.Option(help="sqlite:///file.db or postgresql://user@host/database")]
@@ -57,7 +57,7 @@ def sign(
 def verify(
     body: _BODY, content_type: Annotated[str, typer.Option(help="as it was received")] = JSON
 ) -> None:
-    """Say what a callback tells, and whose key fits; exit code 1 where none does."""
+    """Show a callback and whose signature it has; exit code 1 if no key matches."""
     with errors_named():
         event = verify_callback(read_body(body.read(), content_type), Credentials.from_env())
         PlainConsole().say(_line(event))
@@ -100,7 +100,7 @@ def listen(
         ),
     ] = None,
 ) -> None:
-    """Hear callbacks and show each that a key of GATEWAYPY_… fits, until interrupted."""
+    """Receive callbacks and show each whose signature matches, until interrupted."""
     run(_listen, host, port, inbox)
 
 
@@ -129,5 +129,5 @@ async def _listen(host: str, port: int, inbox: str | None) -> int:
 
 def _line(event: CallbackEvent) -> str:
     status = event.status or event.transaction_status
-    told = f"{event.merchant_transaction_id} payment {event.payment_id} {event.amount} {status}"
-    return f"{type(event).__name__} {told} (member {event.member_id})"
+    content = f"{event.merchant_transaction_id} payment {event.payment_id} {event.amount} {status}"
+    return f"{type(event).__name__} {content} (member {event.member_id})"

@@ -56,7 +56,7 @@ class Demo:
     payouts: Path | None
     books: defaultdict[str, Books] = field(factory=lambda: defaultdict(Books))
     complaints: list[str] = field(factory=list)
-    heard: list[CallbackEvent] = field(factory=list)
+    events: list[CallbackEvent] = field(factory=list)
     notification_url: str = ""
 
     async def run(self) -> int:
@@ -84,7 +84,7 @@ class Demo:
             await self._three_d(gateway, browser)
             await self._pay_out(gateway)
             await sandbox.callback_sender.idle()
-            await self._hear(callbacks)
+            await self._receive(callbacks)
             return self._compare(sandbox)
 
     def _router(self) -> Router:
@@ -92,29 +92,27 @@ class Demo:
 
         @router.on(CallbackEvent)
         async def note(event: CallbackEvent) -> None:
-            self.heard.append(event)
+            self.events.append(event)
 
         return router
 
-    async def _hear(self, callbacks: CallbackApp) -> None:
+    async def _receive(self, callbacks: CallbackApp) -> None:
         """Show the events that the handlers received, once the inbox has no open event."""
         inbox = callbacks.receiver.inbox
         with anyio.fail_after(10):
             while (await inbox.counts())["open"]:  # noqa: ASYNC110 - another process might empty it
                 await anyio.sleep(0.02)
-        self.say(
-            "Callbacks, verified, stored, confirmed by inquiry, and heard by the shop's handlers:"
-        )
-        for event in self.heard:
+        self.say("Callbacks, verified, stored, confirmed by inquiry, and handled by the shop:")
+        for event in self.events:
             kind, outcome = type(event).__name__, event.outcome.name
             self.say(
                 f"  {kind:34} {outcome:10} payment {event.payment_id:8} {event.merchant_transaction_id}"
             )
         if not any(
             isinstance(event, PaymentSucceeded) and event.merchant_transaction_id == "ORDER-1005"
-            for event in self.heard
+            for event in self.events
         ):
-            self.complaints.append("no callback told that the 3-D payment ORDER-1005 succeeded")
+            self.complaints.append("no callback reported the success of the 3-D payment ORDER-1005")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -126,7 +124,7 @@ class Demo:
             books = self.books[amount.currency]
             setattr(books, kind, getattr(books, kind) + amount.amount)
 
-    def tell(self, title: str, result: OperationResult, *expected: Outcome) -> None:
+    def report(self, title: str, result: OperationResult, *expected: Outcome) -> None:
         """Print a result, and record a complaint if it is not as expected."""
         code = f"{result.result.code} {result.result.description}"
         self.say(
@@ -145,15 +143,15 @@ class Demo:
             merchant_transaction_id="ORDER-1001",
             notification_url=self.notification_url,
         )
-        self.tell("debit 50.00 EUR", debit, Outcome.SUCCEEDED)
+        self.report("debit 50.00 EUR", debit, Outcome.SUCCEEDED)
         refund = await gateway.refund(debit.payment_id or "", Money("20.00", "EUR"))
-        self.tell("refund 20.00 EUR", refund, Outcome.SUCCEEDED)
+        self.report("refund 20.00 EUR", refund, Outcome.SUCCEEDED)
         again = await gateway.refund(debit.payment_id or "", Money("5.00", "EUR"))
-        self.tell("refund once more (once is allowed)", again, Outcome.FAILED)
+        self.report("refund again (only once is allowed)", again, Outcome.FAILED)
         declined = await gateway.debit(
             Money("6051.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1002"
         )
-        self.tell("debit 6051.00 EUR (declines)", declined, Outcome.FAILED)
+        self.report("debit 6051.00 EUR (declines)", declined, Outcome.FAILED)
         for payment in (debit, declined):
             self.book("captured", payment.amount, payment)
         for given_back in (refund, again):
@@ -164,15 +162,15 @@ class Demo:
         held = await gateway.preauth(
             Money("80.00", "EUR"), Card(*VISA), merchant_transaction_id="ORDER-1003"
         )
-        self.tell("preauth 80.00 EUR", held, Outcome.SUCCEEDED)
+        self.report("preauth 80.00 EUR", held, Outcome.SUCCEEDED)
         taken = await gateway.capture(held.payment_id or "", Money("30.00", "EUR"))
-        self.tell("capture 30.00 EUR of it", taken, Outcome.SUCCEEDED)
+        self.report("capture 30.00 EUR of it", taken, Outcome.SUCCEEDED)
         other = await gateway.preauth(
             Money("40.00", "USD"), Card(*VISA), merchant_transaction_id="ORDER-1004"
         )
-        self.tell("preauth 40.00 USD", other, Outcome.SUCCEEDED)
+        self.report("preauth 40.00 USD", other, Outcome.SUCCEEDED)
         undone = await gateway.reversal(other.payment_id or "")
-        self.tell("reversal of it", undone, Outcome.SUCCEEDED)
+        self.report("reversal of it", undone, Outcome.SUCCEEDED)
         for hold in (held, other):
             self.book("held", hold.amount, hold)
         # A capture releases the rest of its hold, so that nothing of either hold is left.
@@ -190,12 +188,12 @@ class Demo:
             redirect_url="https://shop.example/back?order=1005",
             notification_url=self.notification_url,
         )
-        self.tell("debit 75.00 EUR", payment, Outcome.REDIRECT)
+        self.report("debit 75.00 EUR", payment, Outcome.REDIRECT)
         if payment.redirect is not None:
             returned = await self._answer_challenge(browser, payment.redirect)
             self.say(f"  the payer approved and came back with status {returned.get('status')}")
         now = await gateway.inquire(merchant_transaction_id="ORDER-1005")
-        self.tell("inquiry", now, Outcome.SUCCEEDED)
+        self.report("inquiry", now, Outcome.SUCCEEDED)
         self.book("captured", now.amount, now)
 
     async def _answer_challenge(
@@ -223,7 +221,7 @@ class Demo:
             if isinstance(order, BadRow):
                 raise order.to_error(self.payouts.name)
             paid = await gateway.payout(**order.arguments(), notification_url=self.notification_url)
-            self.tell(
+            self.report(
                 f"{order.merchant_transaction_id} {order.amount}",
                 paid,
                 Outcome.SUCCEEDED,

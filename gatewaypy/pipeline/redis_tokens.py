@@ -181,13 +181,13 @@ class RedisTokens:
     ) -> AuthToken | None:
         async with asyncio.timeout(self._command_timeout):
             text, left = await self._client.pipeline().get(key).pttl(key).execute()
-            kept, sealed = _read(text, left / 1000), Secret(text or "")
+            kept, stored = _read(text, left / 1000), Secret(text or "")
             # The traceback of an error keeps this frame.
             del text
             if kept is None or kept.value != replacing:
                 return kept
             if rejected:
-                await self._client.eval(_DROP, 1, key, sealed.reveal())
+                await self._client.eval(_DROP, 1, key, stored.reveal())
         return None
 
     async def _keep(

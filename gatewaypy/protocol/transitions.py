@@ -29,7 +29,7 @@ class Kind(enum.Enum):
 class Transition(enum.Enum):
     """How a new status compares with the last known one."""
 
-    FORWARD = "it is news"
+    FORWARD = "it is new"
     REPEAT = "it was known"
     STALE = "it is older than what is known"
     CONTRADICTION = "both cannot be true"

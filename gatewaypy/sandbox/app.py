@@ -29,7 +29,7 @@ from gatewaypy.sandbox import replies
 from gatewaypy.sandbox.bills import Bills
 from gatewaypy.sandbox.callbacks import CallbackSender, CallbackStyle
 from gatewaypy.sandbox.challenge_pages import PayerPages
-from gatewaypy.sandbox.fault_injection import strike
+from gatewaypy.sandbox.fault_injection import inject_fault
 from gatewaypy.sandbox.faults import FaultKind, Faults
 from gatewaypy.sandbox.hosted_pages import HostedPages
 from gatewaypy.sandbox.invoices import Invoices
@@ -235,14 +235,14 @@ class Sandbox:
         if (refusal := self.rate_limits.check(name)) is not None:
             await refusal(scope, receive, send)
             return
-        fault = self.faults.strike(name)
+        fault = self.faults.next_fault(name)
         kind = fault.kind if fault is not None else None
         if kind is FaultKind.EXPIRE_TOKENS:
             self.tokens.expire_all()
         with self.payments.bent_by(fault):
             reply = self._reply(answer, request) if kind is None or kind.executes else None
         if kind is not None and kind.spoils_reply:
-            await strike(kind, reply, scope, receive, send)
+            await inject_fault(kind, reply, scope, receive, send)
         elif reply is not None:
             await reply(scope, receive, send)
         if fault is not None and kind is FaultKind.REFUSE:

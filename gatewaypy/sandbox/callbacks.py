@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gatewaypy.config import Credentials
 
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 
 
 @define
@@ -143,7 +143,7 @@ class CallbackSender:
 
         content, kind = _written(delivery.fields, style.body)
         await asyncio.sleep(wait)
-        async with httpx.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
             for pause in (*style.pauses, None):
                 try:
                     response = await client.post(

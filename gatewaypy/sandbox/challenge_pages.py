@@ -144,7 +144,7 @@ class PayerPages:
         if record is None or answer not in {"approve", "decline", "abandon"}:
             return pages.notice("There is nothing to confirm here.", status=404)
         if answer == "abandon":
-            return pages.notice("You left without an answer; the shop hears nothing of it.")
+            return pages.notice("You left without an answer; the shop is not notified.")
         if answer == "approve":
             self.ledger.approve(record)
         else:

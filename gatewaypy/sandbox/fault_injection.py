@@ -39,7 +39,7 @@ class ConnectionBrokenError(Exception):
     """The sandbox is called in process, so that there is no connection to break."""
 
 
-async def strike(
+async def inject_fault(
     fault: FaultKind, reply: Response | None, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request as its fault requires.

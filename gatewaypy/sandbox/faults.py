@@ -73,7 +73,7 @@ class Fault:
     after: int = 0
     seconds: float = 1.0
     seen: int = field(default=0, init=False)
-    struck: int = field(default=0, init=False)
+    applied: int = field(default=0, init=False)
 
 
 class Faults:
@@ -109,7 +109,7 @@ class Faults:
             seconds: Duration for ``refuse`` and ``late record``. See `Fault`.
 
         Returns:
-            The fault. Its ``struck`` counts the requests that it was applied to.
+            The fault. Its ``applied`` counts the requests that it was applied to.
 
         Raises:
             ConfigurationError: A number is out of its range.
@@ -128,7 +128,7 @@ class Faults:
         """Remove every fault."""
         self.switches.clear()
 
-    def strike(self, operation: str) -> Fault | None:
+    def next_fault(self, operation: str) -> Fault | None:
         """Select the fault that applies to a request, and count it.
 
         Args:
@@ -139,11 +139,11 @@ class Faults:
         """
         for fault in self.switches:
             if fault.operation not in {None, operation} or (
-                fault.times is not None and fault.struck >= fault.times
+                fault.times is not None and fault.applied >= fault.times
             ):
                 continue
             fault.seen += 1
             if fault.seen > fault.after and self._random.random() < fault.probability:
-                fault.struck += 1
+                fault.applied += 1
                 return fault
         return None

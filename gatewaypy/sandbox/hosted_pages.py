@@ -194,7 +194,9 @@ class HostedPages:
 
 
 def _no_card() -> Response:
-    return pages.notice("That is no card: go back and look at its number and its date.", status=400)
+    return pages.notice(
+        "This is not a valid card: go back and check its number and its date.", status=400
+    )
 
 
 def _card_fields(form: Mapping[str, str]) -> dict[str, str]:

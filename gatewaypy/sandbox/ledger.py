@@ -337,8 +337,8 @@ class Ledger:
 
     @staticmethod
     def _move(record: Record, status: str) -> None:
-        known, heard = record.status.casefold(), status.casefold()
-        if classify_transition(known, heard) is not Transition.FORWARD:
+        known, new = record.status.casefold(), status.casefold()
+        if classify_transition(known, new) is not Transition.FORWARD:
             raise ImpossibleMoveError(_move_of(record, status))
         record.status = status
 

@@ -374,7 +374,7 @@ class Payments:
             initial = self.ledger.by_payment_id(asked.member_id, subject)
             is_initial = initial is not None and initial.fields.get("recurringType") == "INITIAL"
             if initial is None or not is_initial or initial.status not in _CONSENTED:
-                raise RejectedError("10002", "the payment is no initial one that succeeded")
+                raise RejectedError("10002", "the payment is not an initial payment that succeeded")
             mode, brand = initial.fields["paymentMode"], initial.fields["paymentBrand"]
             return PaidFrom(mode, brand, initial.number, initial.card, payer_is_there=False)
         if operation.reply is ReplyKind.PAYOUT or asked["paymentMode"] not in {"CC", "DC", ""}:

@@ -60,11 +60,11 @@ class _Protocol(_Base):  # type: ignore[misc]
         super().connection_made(transport)
         connection, app = Connection(transport), self.app
 
-        async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        async def notify(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[EXTENSION] = connection
             await app(scope, receive, send)
 
-        self.app = tell
+        self.app = notify
 
 
 class _Server(uvicorn.Server):

@@ -37,10 +37,6 @@ class RejectedError(Exception):
         self.description = description
 
 
-class TokenRefusedError(Exception):
-    """A request whose token is invalid."""
-
-
 @frozen
 class ValidRequest:
     """A request that passed validation.

@@ -183,7 +183,7 @@ class PostgresStore:
         home = await self._connection.fetchval(_HOME)
         if self._home not in {"", home}:
             await self._connection.close()
-            msg = "this is another PostgreSQL server than before, or a restored one: it may lack commits; open the store anew"
+            msg = "this is another PostgreSQL server than before, or a restored one: it may lack commits; open the store again"
             raise ConfigurationError(msg)
         self._home = home
 

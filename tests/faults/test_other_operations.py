@@ -307,7 +307,7 @@ async def meet(
                 before = sandbox.requests.get(case.operation, 0)
                 arrange(sandbox, case)
                 result = await ended(case.act(gateway, subject))
-            assert all(switch.struck for switch in sandbox.faults.switches)
+            assert all(switch.applied for switch in sandbox.faults.switches)
             return Met(
                 result, sandbox.requests[case.operation] - before, case.executed(sandbox), sandbox
             )

@@ -123,7 +123,7 @@ async def test_fault_with_each_payment_operation(
                 result = await act(gateway, operation, card, subject)
             except errors.GatewayError as error:
                 result = error
-        assert switch.struck == 1
+        assert switch.applied == 1
         assert executed(sandbox, operation) == (0 if fault in UNEXECUTED else 1)
         if fault in UNEXECUTED:
             assert isinstance(result, errors.OutcomeUnknown)

@@ -761,7 +761,7 @@ async def test_card_numbers_are_encrypted_or_refused(
         1,
     )
     flip = bytes(range(255, -1, -1))
-    path = tmp_path / "sealed.db"
+    path = tmp_path / "encrypted.db"
     hooks = {
         "encrypt": lambda text: text.translate(flip),
         "decrypt": lambda text: text.translate(flip),
@@ -928,7 +928,9 @@ async def test_amount_has_one_text(gateway: Gateway, sandbox: Sandbox, store_url
     assert report.succeeded == 2
 
 
-@pytest.mark.parametrize("statement", ["take", "mine", "listed", "learn", "intend"])
+@pytest.mark.parametrize(
+    "statement", ["claim", "owned_rows", "list_entries", "handle_event", "record_intent"]
+)
 async def test_journal_queries_use_indexes(tmp_path: Path, statement: str) -> None:
     """Every query of a job finds its rows by an index, however many orders have ended."""
     async with Journal(f"sqlite:///{tmp_path}/plan.db", MERCHANT.member_id) as journal:
@@ -944,11 +946,11 @@ async def test_journal_queries_use_indexes(tmp_path: Path, statement: str) -> No
 
         store.run = explaining  # type: ignore[method-assign]
         work: dict[str, Callable[[], Any]] = {
-            "take": lambda: journal.claim(State.PLANNED, after=3),
-            "mine": lambda: journal.owned_rows(State.UNKNOWN),
-            "listed": lambda: journal.list_entries(state=State.REVIEW),
-            "learn": lambda: journal.handle_event(event(1, "payoutsuccessful")),
-            "intend": lambda: journal.record_intent(row),
+            "claim": lambda: journal.claim(State.PLANNED, after=3),
+            "owned_rows": lambda: journal.owned_rows(State.UNKNOWN),
+            "list_entries": lambda: journal.list_entries(state=State.REVIEW),
+            "handle_event": lambda: journal.handle_event(event(1, "payoutsuccessful")),
+            "record_intent": lambda: journal.record_intent(row),
         }
         await work[statement]()
     assert seen

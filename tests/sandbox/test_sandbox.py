@@ -313,15 +313,15 @@ def test_sandbox_faults_follow_their_schedule() -> None:
     """A fault skips, repeats and triggers at random as configured, repeatably by its seed."""
     faults = Faults(random.Random(1))
     faults.add("reset", operation="debit", times=2, after=1)
-    struck = [faults.strike(name) for name in ("debit", "refund", "debit", "debit", "debit")]
-    assert [fault and fault.kind for fault in struck] == [
+    applied = [faults.next_fault(name) for name in ("debit", "refund", "debit", "debit", "debit")]
+    assert [fault and fault.kind for fault in applied] == [
         None, None, FaultKind.RESET, FaultKind.RESET, None,
     ]  # fmt: skip
     faults.clear()
     sometimes = faults.add(FaultKind.STALL, times=None, probability=0.5)
-    strikes = sum(faults.strike("debit") is not None for _ in range(1000))
-    assert 400 < strikes < 600
-    assert sometimes.struck == strikes
+    times = sum(faults.next_fault("debit") is not None for _ in range(1000))
+    assert 400 < times < 600
+    assert sometimes.applied == times
 
 
 async def test_sandbox_faults_for_duplicates_and_late_records(raw: Raw) -> None:

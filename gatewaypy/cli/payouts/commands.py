@@ -52,7 +52,7 @@ _RESEND = Annotated[
         " person must decide",
     ),
 ]
-_PATIENCE = Annotated[
+_PENDING_TIMEOUT = Annotated[
     float,
     typer.Option(min=0, help="seconds to inquire about pending payouts once all others have ended"),
 ]
@@ -114,7 +114,7 @@ def run(
         str | None,
         typer.Option(help="name of these orders in the journal; by default the file's name"),
     ] = None,
-    pending_timeout: _PATIENCE = 60.0,
+    pending_timeout: _PENDING_TIMEOUT = 60.0,
     failure_threshold: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
     inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
@@ -158,7 +158,7 @@ def resume(
     concurrency: _CONCURRENCY = 100,
     per_second: _PER_SECOND = None,
     quiet_period: _QUIET_PERIOD = 120.0,
-    pending_timeout: _PATIENCE = 60.0,
+    pending_timeout: _PENDING_TIMEOUT = 60.0,
     failure_threshold: _PAUSE_AFTER = 20,
     timeout: _TIMEOUT = 90.0,
     inquiry_timeout: _INQUIRY_TIMEOUT = 30.0,
