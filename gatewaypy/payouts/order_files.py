@@ -105,8 +105,11 @@ class OrderFile:
         if kind != CSV and kind not in JSON_LINES:
             raise InvalidRequest("path", "must end in .csv, .jsonl or .ndjson", shape_of(path.name))
         file = path.open("rb")
+        finalizer = weakref.finalize(self, file.close)
+        # A thread may wait in the file, which is a pipe. Closing it would wait for the thread.
+        finalizer.atexit = False
         #: Closes the file; so does the end of this object.
-        self.close: Callable[[], object] = weakref.finalize(self, file.close)
+        self.close: Callable[[], object] = finalizer
         if kind == CSV:
             self._records = csv_records(file, self.name)
             self._parse = _header(self.name, self._records)

@@ -163,7 +163,7 @@ async def test_payouts_run_sigterm_is_resumed(
     sandbox.reply_delay = 0.0
     assert process.returncode == ExitCode.INTERRUPTED
     assert b"Stopping: no further payout begins" in printed
-    assert b"Not all of the file was taken: run the same command again" in printed
+    assert b"The file was not read to its end: run the same command again" in printed
     before = await asyncio.to_thread(states, store_url)
     assert set(before) == {"planned", "succeeded"}
     assert before["succeeded"] == len(paid(sandbox))
@@ -247,7 +247,7 @@ async def test_payouts_pending_is_left_for_next_run(sandbox: Sandbox, tmp_path: 
     done = await run("run", file, *at, *QUICK)
     assert done.returncode == ExitCode.UNFINISHED
     assert (
-        "1 are not finished: run the same command again, or 'gatewaypy payouts resume …'."
+        "1 orders have not ended: run the same command again, or 'gatewaypy payouts resume …'."
         in done.stdout
     )
     assert (await run("resume", *at, *QUICK)).returncode == ExitCode.UNFINISHED
@@ -422,7 +422,7 @@ async def test_payouts_paused_pipe_stops_no_payout(sandbox: Sandbox, tmp_path: P
         printed, errors = await process.communicate()
     writer.close()
     assert (process.returncode, errors) == (ExitCode.INTERRUPTED, b"")
-    assert b"Not all of the file was taken: run the same command again" in printed
+    assert b"The file was not read to its end: run the same command again" in printed
     assert paid(sandbox) == {f"PAYOUT-{number}": 1 for number in range(6)}
 
 
