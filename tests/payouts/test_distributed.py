@@ -693,14 +693,14 @@ async def test_worker_invalid_options_raise_at_start(
 
 def test_worker_keeps_existing_sigterm_behavior() -> None:
     """If no other code handles SIGTERM, it ends the process; the worker removes its handler."""
-    from gatewaypy.payouts.distributed import _on_signals
+    from gatewaypy.payouts.signals import call_on_signals
 
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
 
     async def listen() -> None:
         stopped = asyncio.Event()
-        undo = _on_signals(stopped.set)
+        undo = call_on_signals(stopped.set)
         assert signal.getsignal(signal.SIGINT) is interrupting
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(stopped.wait(), 5)
@@ -719,10 +719,10 @@ def test_worker_keeps_existing_sigterm_behavior() -> None:
 
 async def test_worker_in_thread_installs_no_signal_handler() -> None:
     """A worker in another thread starts without handlers; its owner calls stop."""
-    from gatewaypy.payouts.distributed import _on_signals
+    from gatewaypy.payouts.signals import call_on_signals
 
     before = signal.getsignal(signal.SIGTERM)
-    (await asyncio.to_thread(_on_signals, lambda: None))()
+    (await asyncio.to_thread(call_on_signals, lambda: None))()
     assert signal.getsignal(signal.SIGTERM) is before
 
 
