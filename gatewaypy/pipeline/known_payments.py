@@ -69,6 +69,17 @@ class _Known:
     shown: set[str] = field(factory=set)
 
 
+def _sum(known: Money, change: Money) -> Money | None:
+    """Add to a known amount; None, which is unknown, if they have no sum.
+
+    The request was executed, so an error here would state that nothing was sent.
+    """
+    try:
+        return known + change
+    except InvalidRequest:
+        return None
+
+
 class KnownPayments:
     """The last 10,000 payments of one merchant in this process.
 
@@ -165,10 +176,10 @@ class KnownPayments:
             for attempt in known.attempts:
                 attempt.is_done = attempt.is_done or attempt.request is request
             if reduces is not None and (limit := getattr(known, reduces)) is not None:
-                setattr(known, reduces, limit - amount)
+                setattr(known, reduces, _sum(limit, -amount))
             if increases is not None:
                 earlier = getattr(known, increases)
-                setattr(known, increases, amount if earlier is None else earlier + amount)
+                setattr(known, increases, amount if earlier is None else _sum(earlier, amount))
             self._drop_oldest()
 
     def record_transaction(self, transaction: Transaction) -> None:

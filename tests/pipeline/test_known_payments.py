@@ -264,3 +264,20 @@ def test_known_payments_change_only_under_their_lock() -> None:
         )
     )
     assert set(guarded) == {"1", "2"}
+
+
+@pytest.mark.parametrize("captured", [Money("5", "USD"), Money("9999999999", "EUR")])
+def test_result_without_sum_makes_amount_unknown(captured: Money) -> None:
+    """An executed capture in another currency, or with too large a sum, raises nothing."""
+    payments = KnownPayments()
+    payments.record_transaction(
+        Transaction(
+            found=True,
+            outcome=Outcome.SUCCEEDED,
+            payment_id="1",
+            status="capturesuccess",
+            amount=captured,
+        )
+    )
+    payments.record_result(*known(operations.CAPTURE, "5", Capture))
+    assert refused(payments, operations.REFUND, eur("9999999999")) is None
