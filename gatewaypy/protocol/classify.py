@@ -210,9 +210,12 @@ def _mismatch(request: Request, outcome: Outcome, fields: dict[str, Any]) -> str
 
 
 def _own_code(request: Request, fields: dict[str, Any]) -> ResultCode | None:
-    if mismatch_of(subject_of(request), Evidence.from_fields(fields)) is not None:
+    try:
+        if mismatch_of(subject_of(request), Evidence.from_fields(fields)) is not None:
+            return None
+        code = decode.result_code(fields.get("result"))
+    except Exception:  # noqa: BLE001 - the request was sent
         return None
-    code = decode.result_code(fields.get("result"))
     return None if code.code == codes.DUPLICATE else code
 
 
@@ -268,7 +271,7 @@ def _is_duplicate(answer: WireReply | WireFailure) -> bool:
         return False
     try:
         return read_code(parse(answer)) == codes.DUPLICATE
-    except (UnreadableError, ConfigurationError):
+    except Exception:  # noqa: BLE001 - the request was sent
         return False
 
 
@@ -281,6 +284,8 @@ def shows_execution(operation: Operation, answer: WireReply) -> bool:
         }
     except (UnreadableError, ConfigurationError):
         return False
+    except Exception:  # noqa: BLE001 - it does not prove that nothing was executed
+        return True
     if not stated.isdisjoint(operation.success):
         return True
     return fields.get("transactionStatus") not in (None, "") or fields.get("paymentId") not in (

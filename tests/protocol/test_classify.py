@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gatewaypy import Credentials, Money, Outcome, Payout
 from gatewaypy.protocol import codes, requests
-from gatewaypy.protocol.classify import Doubt, classify, classify_fields
+from gatewaypy.protocol.classify import Doubt, classify, classify_fields, shows_execution
 from gatewaypy.protocol.decode import is_found
 from gatewaypy.protocol.operation_types import Operation
 from gatewaypy.protocol.operations import (
@@ -24,6 +24,7 @@ from gatewaypy.protocol.operations import (
     REVERSAL,
 )
 from gatewaypy.protocol.parse import UnreadableError
+from gatewaypy.protocol.requests import Request
 from gatewaypy.protocol.statuses import LONG
 from gatewaypy.protocol.wire import WireFailure, WireReply
 
@@ -256,3 +257,76 @@ def test_classify_reader_that_fails_is_a_doubt(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(doubt, Doubt)
     assert doubt.reason == "the reply could not be read (ZeroDivisionError)"
     assert doubt.code == "00001"
+
+
+@pytest.mark.parametrize("name", ["mismatch_of", "subject_of", "read_code", "parse"])
+def test_classify_check_that_fails_is_a_doubt(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even an error of the checks reaches the caller as if nothing had been sent."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"gatewaypy.protocol.classify.{name}", fail)
+    for reply in (answer(paymentId="-"), answer(502), answer(401)):
+        assert isinstance(classify(PAYOUT_REQUEST, reply), Doubt)
+    if name in {"read_code", "parse"}:
+        assert shows_execution(PAYOUT, answer(401))
+
+
+NAMES = st.sampled_from(
+    [
+        "paymentId",
+        "merchantTransactionId",
+        "amount",
+        "currency",
+        "status",
+        "transactionStatus",
+        "result",
+        "code",
+        "description",
+        "redirect",
+        "url",
+        "parameters",
+        "name",
+        "value",
+        "card",
+        "remark",
+    ]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["00001", "20015", "Y", "3D", "50.00", "EUR", "https://bank.example/", "-"])
+)
+JSON_VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(
+    st.sampled_from([DEBIT, PAYOUT, CAPTURE, REFUND]),
+    st.dictionaries(NAMES, JSON_VALUES, max_size=8).map(lambda body: json.dumps(body).encode())
+    | st.binary(max_size=60),
+    st.sampled_from([200, 302, 401, 429, 500]),
+    st.sampled_from(["application/json", "application/xml", "text/html", ""]),
+)
+def test_classify_any_reply_never_raises(
+    operation: Operation, body: bytes, status: int, content_type: str
+) -> None:
+    """The request was sent, so any reply gives a result or a doubt; a result names its payment."""
+    request = Request(
+        operation=operation,
+        fields={},
+        subject="7" if operation in (CAPTURE, REFUND) else None,
+        merchant_transaction_id="TX-1",
+        amount=Money("50.00", "EUR"),
+    )
+    result = classify(request, WireReply(status, content_type, body))
+    if not isinstance(result, Doubt) and result.outcome is Outcome.SUCCEEDED:
+        assert result.payment_id is not None
+        assert result.payment_id == (request.subject or json.loads(body)["paymentId"])
