@@ -28,8 +28,8 @@ a, button { display: block; box-sizing: border-box; width: 100%; padding: .75rem
   cursor: pointer; }
 button:disabled { background: #667; }"""
 
-# The form's own `submit` can be hidden by an input of that name. A second press while the next page
-# loads would post a second time, so the button is off for 5 s. It is never off for good.
+# An input named `submit` can hide the form's own method. While the next page loads, a second click
+# would post again, so the button is disabled for 5 s, and enabled again after that.
 _SCRIPT: Final = """\
 (function () {
   var button = document.querySelector("button");
@@ -85,10 +85,10 @@ def is_safe(url: str) -> bool:
 def redirect_page(
     url: str, method: str, pairs: Pairs, *, title: str, words: str, nonce: str | None = None
 ) -> str:
-    """Return a page that redirects the browser, with a button if the script does not run.
+    """Return a page that redirects the browser.
 
-    A POST is a form that a script submits. A GET is a link and a refresh, because a GET form
-    replaces the URL's own query. Every value is escaped.
+    For a POST, a script submits a form, which also has a button. For a GET, the page has a link and
+    a refresh, because a GET form would replace the URL's query. Every value is escaped.
 
     Args:
         url: Target.
@@ -99,7 +99,7 @@ def redirect_page(
         nonce: Nonce of the page's Content-Security-Policy, for its script and style.
 
     Raises:
-        InvalidRequest: ``nonce`` is not a nonce.
+        InvalidRequest: ``nonce`` does not have the format of a nonce.
     """
     attribute = "" if nonce is None else f' nonce="{_validate_nonce(nonce)}"'
     refresh = ""
@@ -114,7 +114,12 @@ def redirect_page(
         )
         body = _FORM.format(url=html.escape(url), inputs=inputs, nonce=attribute, script=_SCRIPT)
     return _PAGE.format(
-        refresh=refresh, title=title, nonce=attribute, style=_STYLE, words=words, body=body
+        refresh=refresh,
+        title=html.escape(title),
+        nonce=attribute,
+        style=_STYLE,
+        words=html.escape(words),
+        body=body,
     )
 
 
@@ -122,7 +127,10 @@ def _validate_nonce(nonce: str) -> str:
     # Some web frameworks pass an object that becomes a string when it is first used.
     text = str(nonce) if isinstance(nonce, str) else ""
     if not _NONCE.fullmatch(text):
-        rule = "must be a Content-Security-Policy nonce: letters, digits, '+', '/', '-', '_'"
+        rule = (
+            "must be a Content-Security-Policy nonce: letters, digits, '+', '/', '-', '_', and at"
+            " most two '=' at its end"
+        )
         raise InvalidRequest("nonce", rule, shape_of(text if isinstance(nonce, str) else nonce))
     return text
 
@@ -141,7 +149,7 @@ def _stripped(url: str) -> str:
 
 
 def named_pairs(pairs: Pairs) -> tuple[tuple[str, str], ...]:
-    """Return the pairs that have a name; a browser submits no others."""
+    """Return the pairs that have a name. A browser does not submit the others."""
     return tuple((name, value) for name, value in pairs if name.strip())
 
 
@@ -149,14 +157,14 @@ def named_pairs(pairs: Pairs) -> tuple[tuple[str, str], ...]:
 class Redirect:
     """Where the payer's browser must be sent.
 
-    Answer the payer's browser with `html`. If ``method`` is ``"GET"`` and there are no
+    Send the payer's browser the page that `html` returns. If ``method`` is ``"GET"`` and there are no
     parameters, an HTTP redirect to ``url`` works too.
 
     Attributes:
         url: Target, without spaces or line breaks at its ends.
         method: ``"GET"`` or ``"POST"``.
-        parameters: Names and values to send, empty values included. Pairs without a name are
-            left out, as a browser does.
+        parameters: Names and values to send. Empty values are included. Pairs without a name are
+            omitted, as in a browser.
         target: The gateway's target, as sent.
 
     Protocol section 7. Seen.
@@ -168,22 +176,23 @@ class Redirect:
     target: str | None = None
 
     def html(self, nonce: str | None = None) -> str:
-        """Return a page that redirects the browser, with a button if the script does not run.
+        """Return a page that redirects the browser.
 
-        A POST needs a script. The button is not inside ``<noscript>``: it works without scripts,
-        under a Content-Security-Policy and after an error. A GET needs no script; the parameters
-        are appended to the query of the gateway's URL.
+        A script submits a POST. The button is not inside ``<noscript>``, so it also works if the
+        script is disabled, blocked or fails. A GET needs no script; the parameters are appended to
+        the query of the gateway's URL.
 
         Args:
-            nonce: Nonce of the page's Content-Security-Policy (letters, digits, ``+/-_``), for
-                its script and style. ``form-action`` must allow ``url``.
+            nonce: Nonce of the page's Content-Security-Policy, for its script and style: letters,
+                digits, ``+/-_``, at most two ``=`` at its end. The policy's ``form-action`` must
+                allow ``url``.
 
         Returns:
             The HTML page.
 
         Raises:
             InsecureConnection: ``url`` is neither https nor a loopback address.
-            InvalidRequest: ``nonce`` is not a nonce.
+            InvalidRequest: ``nonce`` does not have the format of a nonce.
         """
         if not is_safe(self.url):
             raise InsecureConnection(
@@ -204,7 +213,7 @@ class Redirect:
 class HostedForm:
     """A form that sends the payer's browser to one of the gateway's hosted pages.
 
-    Answer the payer's browser with `html`, or use `inputs` in a page of your own.
+    Send the payer's browser the page that `html` returns, or use `inputs` in a page of your own.
 
     Attributes:
         url: Where the form is posted.
@@ -217,14 +226,17 @@ class HostedForm:
     fields: tuple[tuple[str, str | Secret], ...] = field(repr=False)
 
     def inputs(self) -> tuple[tuple[str, str], ...]:
-        """Return names and values of the hidden inputs, with the plain checksum. Escape them."""
+        """Return the names and values of the hidden inputs.
+
+        The checksum is plain text. The caller must escape the values.
+        """
         return tuple(
             (name, value if isinstance(value, str) else value.reveal())
             for name, value in self.fields
         )
 
     def html(self, nonce: str | None = None) -> str:
-        """Return a page that posts the form, with a button if its script does not run.
+        """Return a page that posts the form with a script. It also has a button.
 
         Args:
             nonce: As in `Redirect.html`.
@@ -233,7 +245,7 @@ class HostedForm:
             The HTML page.
 
         Raises:
-            InvalidRequest: ``nonce`` is not a nonce.
+            InvalidRequest: ``nonce`` does not have the format of a nonce.
         """
         title = "Continue to the payment page"
         return redirect_page(

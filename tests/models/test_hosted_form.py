@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewaypy import HostedForm, Redirect, Secret, errors
+from gatewaypy.models.redirect import redirect_page
 
 URL = "https://gateway.example/transaction/Checkout"
 CHECKSUM = "f50bcb9ee2fae8a3c22ab125b27451bf"
@@ -180,3 +181,11 @@ def test_hosted_form_equality_compares_fields() -> None:
     """Equal fields to the same page are equal; another checksum is not."""
     assert HostedForm(URL, FORM.fields) == FORM
     assert HostedForm(URL, (*FORM.fields[:-1], ("checksum", Secret("0" * 32)))) != FORM
+
+
+def test_redirect_page_escapes_title_and_words() -> None:
+    """A title or a text with markup adds no element to the page."""
+    html = redirect_page(URL, "POST", (), title="</title><b>", words="<i>a & b")
+    page = Page(html)
+    assert not {"b", "i"} & {tag for tag, _ in page.elements}
+    assert "&lt;i&gt;a &amp; b" in html
