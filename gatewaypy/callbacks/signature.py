@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatewaypy.callbacks.events import CallbackEvent
     from gatewaypy.secret import Secret
 
-#: The short statuses that may stand for a long one of each outcome.
+#: By outcome: the short statuses that may correspond to a long status.
 _SHORT: Final[Mapping[Outcome, tuple[str, ...]]] = {
     Outcome.SUCCEEDED: ("Y",),
     Outcome.FAILED: ("N",),
@@ -38,8 +38,9 @@ def sign_callback(
 
     Args:
         fields: The callback's fields.
-        credentials: The merchant's, whose key signs.
-        status: The status to sign; by default the short one, else the long one.
+        credentials: The merchant's credentials. Their secret key signs the callback.
+        status: The status to sign. The default is the short status or, if that is missing or empty,
+            the long status.
 
     Returns:
         The checksum.
@@ -66,13 +67,13 @@ def verify_callback(
     *,
     content_type: str = JSON,
 ) -> CallbackEvent:
-    """Verify a callback and type it, without any I/O.
+    """Verify a callback and return it as a typed event, without I/O.
 
     Args:
         body: The bytes as they were received, or the fields read from them.
-        credentials: One account, or several that share the URL. Each account's key is tried, and
-            its older keys during a rotation.
-        content_type: The request's header.
+        credentials: One account, or several that share the URL. The current key of each account is
+            tried, then its previous keys.
+        content_type: The ``Content-Type`` header of the request. Ignored if ``body`` is a mapping.
 
     Returns:
         The event.
@@ -95,12 +96,13 @@ def verify_callback(
 
 
 def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> Credentials | None:
-    """Return the account with a key that the signature matches; None if there is none.
+    """Return the first account for which the signature matches a key, or None.
 
     Each key is compared in constant time.
 
     Raises:
-        UnreadableCallback: A signed field is not a string, or holds what cannot be signed.
+        UnreadableCallback: A signed field is not a string, or contains ``|``, a line break or a NUL
+            character.
     """
     try:
         received = read_text(fields, "checksum")
@@ -126,10 +128,10 @@ def find_signer(fields: Mapping[str, Any], accounts: Iterable[Credentials]) -> C
 
 
 def _statuses(fields: Mapping[str, Any]) -> list[str]:
-    """Return the texts that may be signed: the short status (documented), or the long one (seen).
+    """Return the statuses that the signature may cover: short (documented) or long (seen).
 
-    A short form of the long status is tried only if the short one is missing, so that it does not
-    replace a changed one.
+    If the callback has no short status, the short forms of its long status are tried too. Otherwise
+    they are not, so that they do not replace a short status that was changed.
     """
     short, long = read_text(fields, "transactionStatus"), read_text(fields, "status")
     statuses = [status for status in (short, long) if status]

@@ -26,7 +26,7 @@ async def show_inquiry(
     merchant_transaction_id: str | None,
     transport: TransportChoice,
 ) -> int:
-    """Print the record; the exit code is 1 if there is none."""
+    """Print the gateway's record; return the exit code, 1 if there is no record."""
     async with Gateway(url, Credentials.from_env(), transport=transport.make()) as gateway:
         transaction = await gateway.inquire(
             payment_id=payment_id, merchant_transaction_id=merchant_transaction_id

@@ -1,4 +1,4 @@
-"""Options that several commands share: the HTTP client, and stores that must exist."""
+"""What several commands share: the option for the HTTP client, and the check of a store."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TransportChoice(enum.Enum):
     def make(self) -> Transport:
         """Return the transport.
 
-        ``auto`` is the fastest installed one that calls the send guard at the first byte, as a
-        payout job must.
+        ``auto`` is the fastest installed transport that calls the send guard right before the first
+        byte. Payout jobs need that.
         """
         match self:
             case TransportChoice.AUTO:
@@ -62,10 +62,12 @@ TRANSPORT = Annotated[
 
 
 def check_existing(url: str, *, what: str = "journal") -> str:
-    """Return the URL of a store that exists; a mistyped name must not create an empty one.
+    """Return a store's URL after a check that its SQLite file exists.
+
+    A mistyped name must not create an empty store. Other URLs are not checked.
 
     Raises:
-        ConfigurationError: There is no such file, or the URL is invalid.
+        ConfigurationError: The SQLite file does not exist, or the URL is invalid.
     """
     path = sqlite_path(url)
     if path is not None and not Path(path).is_file():

@@ -1,4 +1,4 @@
-"""Sending payouts: an intent is on disk before each attempt, its outcome is recorded after."""
+"""Sending payouts. An intent is on disk before each attempt, and the outcome is recorded after."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from gatewaypy.payouts.journal.rows import Row
     from gatewaypy.payouts.run import Run
 
-#: Maximum age of an intent when the first byte is sent, in seconds. Another process may own the
-#: row of an older intent.
+#: Maximum age of an intent when the first byte is sent, in seconds. If the intent is older, another
+#: process may own its row.
 MAX_INTENT_AGE: Final = 5.0
 _USED_BEFORE: Final = "the gateway answered 20015, duplicate, to the first attempt"
 
@@ -47,8 +47,9 @@ class PayoutSender:
         gateway: Executes the payouts.
         journal: The journal.
         clock: Seconds since this machine started.
-        max_attempts: How often a payout may be sent in this run if no byte of it leaves.
-        acquire: Waits until one more payout may begin; False if none may.
+        max_attempts: Maximum failed attempts per payout in this run. Only attempts that sent no byte
+            are repeated. An attempt that the gateway delays (Retry-After) does not count.
+        acquire: Waits until a payout may start. Returns False if no more payouts may start.
     """
 
     job_run: Run
@@ -59,7 +60,7 @@ class PayoutSender:
     acquire: Callable[[], Awaitable[bool]]
 
     async def run(self) -> None:
-        """Send the rows of the run's queue, until it ends with None."""
+        """Send the rows of the run's queue until the queue returns None."""
         run = self.job_run
         while (row := await run.queue.get()) is not None:
             if run.stopping.is_set():
@@ -83,7 +84,7 @@ class PayoutSender:
         """Send a planned row, and record the outcome."""
         run, failures = self.job_run, 0
         while failures < self.max_attempts:
-            # A place is for the gateway alone; it is free while the outcome is written.
+            # A place limits only calls to the gateway. It is released before the outcome is written.
             async with run.places:
                 started = self.clock()
                 attempt, answer = await self._execute(row)
@@ -108,12 +109,12 @@ class PayoutSender:
         """Record the intent and send a row.
 
         Returns:
-            The attempt and its answer; the answer is None if the row must not be sent.
+            The attempt's number and its answer; 0 and None if the row must not be sent.
         """
         if not await self.acquire():
             return 0, None
-        # Read before the intent is recorded: a process that freezes after this point has an intent
-        # that is too old to be sent.
+        # The clock is read before the intent is recorded. If the process freezes after this point,
+        # the send guard finds the intent too old.
         started = self.clock()
         if not (attempt := await self.journal.record_intent(row)):
             return 0, None
@@ -168,7 +169,7 @@ class PayoutSender:
         merchant_transaction_id = row.order.merchant_transaction_id
         state = await self.journal.record(merchant_transaction_id, update, attempt=attempt)
         if state is not None and state.is_end:
-            # This update ended the row, or a callback did before.
+            # This update ended the row, or an earlier callback did.
             await report_ended(self.job_run, self.journal, [row.id])
 
     async def record(
@@ -179,7 +180,7 @@ class PayoutSender:
         Args:
             row: The row.
             result: The gateway's answer, or the result of an inquiry.
-            attempt: The attempt that it belongs to.
+            attempt: The attempt that the result belongs to.
             seconds: How long the answer took.
 
         Returns:
@@ -187,7 +188,7 @@ class PayoutSender:
         """
         update = PayoutUpdate.from_status(result, seconds=seconds)
         if getattr(result, "duplicate", False) and not row.is_resent:
-            # Another program sent a payout with this id, or this journal was created later.
+            # Another program sent a payout with this id, or it was sent before this journal was made.
             update = evolve(
                 update,
                 state=State.REVIEW,

@@ -1,4 +1,4 @@
-"""The limit of calls in flight, and their tasks, which outlive a cancelled caller."""
+"""Limits the calls in flight. If a caller is cancelled, the task of its call continues."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class ClosedError(Exception):
 
 
 class Slots:
-    """A fixed number of slots, in the order of the callers, each for one task."""
+    """A fixed number of slots for one task each. Callers get them in the order of their calls."""
 
     def __init__(self, places: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Make a number of slots on an event loop."""
+        """Make ``places`` slots on an event loop."""
         self._loop = loop
         self._places = asyncio.Semaphore(places)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def acquire(self, deadline: float) -> None:
-        """Wait for a slot. The caller must pass it on with `run` before it awaits anything else.
+        """Wait for a slot. The caller must call `run` before its next ``await``.
 
         Args:
-            deadline: Latest time of the loop.
+            deadline: Time on the event loop's clock at which the wait ends.
 
         Raises:
             ClosedError: The slots were closed, before or during the wait.
@@ -48,7 +48,7 @@ class Slots:
     def run(
         self, work: Coroutine[Any, Any, T], *, ended: Callable[[asyncio.Task[T]], None]
     ) -> asyncio.Task[T]:
-        """Run work in a task that has an acquired slot; the slot is free when the task ends.
+        """Run work in a task that uses an acquired slot. The slot is released when the task ends.
 
         Args:
             work: What the task does.
@@ -65,7 +65,7 @@ class Slots:
         ended(task)
 
     async def drain(self, seconds: float) -> None:
-        """Close the slots and wait for the tasks; cancel them after a number of seconds."""
+        """Close the slots and wait for the tasks. After ``seconds``, cancel the remaining tasks."""
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)

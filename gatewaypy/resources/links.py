@@ -39,19 +39,19 @@ class Links(Resource):
                 payment.
             customer: Name, e-mail address and phone number that the page shows.
             description: Text on the page.
-            expires: When the link expires, in the gateway's own format (not documented).
+            expires: Expiry time, in a format that the gateway does not document.
             extra: Further fields by their wire names.
 
         Returns:
-            The link, whose ``url`` is https. If the gateway refused it, the outcome is
+            The link. Its ``url`` is https. If the gateway refused the request, the outcome is
             ``FAILED``.
 
         Raises:
             InvalidRequest: A field is malformed. Nothing was sent.
             NotSent: No byte was sent. It is safe to call again.
             AuthenticationFailed: The gateway rejected the credentials.
-            UnreadableReply: No usable answer. The gateway may have created a link, whose URL is
-                not known.
+            UnreadableReply: No usable answer. The gateway may have created a link, but its URL
+                is unknown.
 
         Protocol section 4. Documented.
         """

@@ -46,13 +46,13 @@ class Connection:
         self._transport.abort()
 
 
-# uvicorn selects its protocol class at import, by the installed packages. Type checkers see a
-# variable instead of a class.
+# uvicorn selects its protocol class at import, by the installed packages. Type checkers do not
+# accept a variable as a base class.
 _Base: Any = AutoHTTPProtocol
 
 
 class _Protocol(_Base):  # type: ignore[misc]
-    """uvicorn's HTTP protocol, which adds the connection to the scope of each request."""
+    """uvicorn's HTTP protocol. This subclass adds the connection to each request's scope."""
 
     app: ASGIApp
 
@@ -88,7 +88,7 @@ def bind(host: str, port: int) -> socket.socket:
         OSError: The address is in use or unknown.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the socket's protocol is `IPPROTO_TCP`; the default is 0.
+    # asyncio sets TCP_NODELAY only if the socket's protocol is `IPPROTO_TCP`, not the default.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
