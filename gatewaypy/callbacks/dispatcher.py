@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 from attrs import define, field
 
+from gatewaypy.backoff import Backoff
 from gatewaypy.callables import check_function
 from gatewaypy.callbacks.confirmation import (
     Confirmation,
@@ -41,8 +42,6 @@ logger: Final = logging.getLogger("gatewaypy.callbacks")
 T = TypeVar("T")
 
 _MAX_DELAY: Final = 3600.0
-# Two to the power of many inquiries would overflow a float.
-_MOST_DOUBLINGS: Final = 30
 _POLL_INTERVAL: Final = 0.5
 _PRUNE_EVERY: Final = 3600.0
 _FORGET_EVERY: Final = 60.0
@@ -487,9 +486,7 @@ class Dispatcher:
         await self.inbox.retry_later(entry, self._pause(entry.attempts), note=note)
 
     def _pause(self, tries: int) -> float:
-        return min(self.initial_delay * 2.0 ** min(tries, _MOST_DOUBLINGS), _MAX_DELAY) * (
-            0.5 + self.random.random() / 2
-        )
+        return Backoff(self.initial_delay, _MAX_DELAY, jitter=0.5).delay(tries, self.random)
 
 
 def _now() -> float:
